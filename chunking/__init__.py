@@ -1,0 +1,1 @@
+"""Takes audio apart: decode, voice activity, plan, cut."""

@@ -1,0 +1,192 @@
+"""Takes a recording apart: decode once, find speech on the way, plan, write the pieces."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from chunking import decode, plan
+from chunking.decode import BYTES_PER_SECOND, DEFAULT_LIMITS, SAMPLE_RATE, Limits
+from chunking.plan import PlanSettings, Window
+from chunking.vad import Detector, VadSettings
+from transcripts.types import Span
+
+_SCRATCH = "recording.pcm"
+_BLOCK = 1 << 20
+#: In a recording that was amplified to be heard at all, hiss moves more than in a good one.
+_QUIET_STEADY_DEVIATION = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingConfig:
+    """How a recording is cut. Durations in seconds."""
+
+    #: Wished length of a chunk.
+    chunk_duration: float = 30.0
+    #: What two chunks share, only where a cut has to fall into speech.
+    overlap_duration: float = 5.0
+    #: A pause of this length is a good place to cut.
+    min_silence_duration: float = 0.5
+    #: Sound below this level (dBFS) is silence, except in quiet recordings.
+    silence_threshold: float = -40.0
+    #: 0..3: how much webrtcvad takes for noise.
+    vad_aggressiveness: int = 2
+    #: No chunk is longer. None: 1.2 times `chunk_duration`.
+    max_chunk_duration: float | None = None
+    #: Wished length of the windows that diarization works on.
+    shard_duration: float = plan.SHARD_TARGET
+
+    @property
+    def vad(self) -> VadSettings:
+        """The part that finds speech."""
+        return VadSettings(
+            aggressiveness=self.vad_aggressiveness, silence_threshold=self.silence_threshold
+        )
+
+    @property
+    def plan(self) -> PlanSettings:
+        """The part that chooses the cuts."""
+        return PlanSettings(
+            chunk_duration=self.chunk_duration,
+            chunk_overlap=self.overlap_duration,
+            min_silence_duration=self.min_silence_duration,
+            max_chunk_duration=self.max_chunk_duration,
+        )
+
+
+DEFAULT_CONFIG = ChunkingConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """A recording taken apart. Its sound is a scratch file in the folder it was taken apart in."""
+
+    #: 16 kHz mono 16-bit samples without a header.
+    pcm: Path
+    #: Seconds, counted from the samples.
+    duration: float
+    speech: tuple[Span, ...]
+    #: What the recogniser works on.
+    windows: tuple[Window, ...]
+    #: What the diarizer works on.
+    shards: tuple[Window, ...]
+    #: Sentences for the user.
+    warnings: tuple[str, ...]
+
+    def write_wav(self, window: Window, path: Path) -> None:
+        """Write *window* as a 16 kHz mono 16-bit WAV file, block by block."""
+        start, end = (_offset(seconds) for seconds in (window.start, window.end))
+        with self.pcm.open("rb") as source, wave.open(str(path), "wb") as target:
+            target.setnchannels(1)
+            target.setsampwidth(2)
+            target.setframerate(SAMPLE_RATE)
+            # Known beforehand, so that the header is right when the file is a pipe or a socket.
+            target.setnframes((end - start) // 2)
+            source.seek(start)
+            while start < end and (block := source.read(min(_BLOCK, end - start))):
+                target.writeframesraw(block)
+                start += len(block)
+
+    def metadata(self, file_path: str) -> dict[str, Any]:
+        """Return what ``chunks_metadata.json`` says of the recording called *file_path*."""
+        return {
+            "file_path": file_path,
+            "total_duration": round(self.duration, 3),
+            "sample_rate": SAMPLE_RATE,
+            "chunks": [_describe(index, window) for index, window in enumerate(self.windows)],
+        }
+
+
+class AudioChunker:
+    """Takes recordings apart, all in the same way."""
+
+    def __init__(
+        self, config: ChunkingConfig = DEFAULT_CONFIG, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.config = config
+        self.limits = limits
+
+    def take_apart(
+        self,
+        source: Path,
+        workdir: Path,
+        *,
+        channel: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> Cutting:
+        """Decode *source* into *workdir* (115 MB an hour), find speech and plan the cuts.
+
+        Memory stays flat whatever the length. *channel*, counted from 0, takes one channel
+        instead of the mix of all. *on_progress* is called with the seconds decoded so far, every
+        few seconds of sound; what it raises ends the work and the decoder.
+
+        Raises:
+            MediaError, Unavailable: see `chunking.decode`.
+            OSError: the source cannot be read or the disk is full.
+        """
+        pcm = workdir / _SCRATCH
+        detector = Detector(self.config.vad)
+        with decode.stream(source, self.limits, channel=channel) as stream, pcm.open("wb") as file:
+            for seconds in _pour(stream, file, detector):
+                if on_progress is not None:
+                    on_progress(seconds)
+        decoded = stream.decoded
+        speech = self._speech(detector, pcm)
+        return Cutting(
+            pcm=pcm,
+            duration=decoded.seconds,
+            speech=speech,
+            windows=plan.plan(speech, decoded.seconds, self.config.plan),
+            shards=plan.shards(speech, decoded.seconds, self.config.shard_duration),
+            warnings=decoded.warnings,
+        )
+
+    def _speech(self, detector: Detector, pcm: Path) -> tuple[Span, ...]:
+        speech = detector.finish()
+        gain = detector.quiet_gain()
+        if gain:
+            settings = replace(self.config.vad, steady_deviation=_QUIET_STEADY_DEVIATION)
+            second = Detector(settings, gain=gain)
+            for block in _blocks(pcm):
+                second.feed(block)
+            speech = second.finish()
+        return tuple(speech)
+
+
+def chunk_name(index: int) -> str:
+    """Return the file name of chunk *index*."""
+    return f"chunk_{index:04}.wav"
+
+
+def _pour(stream: decode.Stream, file: IO[bytes], detector: Detector) -> Iterator[float]:
+    size = 0
+    for block in stream:
+        file.write(block)
+        detector.feed(block)
+        size += len(block)
+        yield size / BYTES_PER_SECOND
+
+
+def _blocks(pcm: Path) -> Iterator[bytes]:
+    with pcm.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _offset(seconds: float) -> int:
+    """Return the position in the PCM, on a whole sample."""
+    return 2 * round(seconds * SAMPLE_RATE)
+
+
+def _describe(index: int, window: Window) -> dict[str, Any]:
+    return {
+        "index": index,
+        "file": chunk_name(index),
+        "start_time": round(window.start, 3),
+        "end_time": round(window.end, 3),
+        "duration": round(window.duration, 3),
+        "overlap": round(window.overlap, 3),
+    }

@@ -1,0 +1,82 @@
+"""Many channels to one, so that nobody who speaks on any of them is lost."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+#: Seconds over which weights and offset glide to their new values, so that no step is heard.
+_GLIDE = 0.02
+#: What one block of about a second leaves of the memory of those before it: about ten seconds.
+_KEEP = 0.9
+#: Channels that agree less than this are two sides of one signal (right = -left).
+_OPPOSITE = -0.5
+#: Below this a channel is silent (-100 dBFS).
+_SILENT = 1e-5
+#: A mean above this is an offset of the recorder, no sound (-40 dBFS).
+_OFFSET = 0.01
+
+
+class Mixer:
+    """Mixes blocks of one recording to mono; blocks are about a second long.
+
+    A plain mean loses channels that cancel each other, and makes one voice
+    among seven silent channels seven times too quiet. So the weights follow
+    the channels: a channel that is the mirror of the loudest one is turned
+    round, and the sum is divided by the number of channels that carry sound,
+    not by the number of channels there are. Equal channels give their mean.
+    """
+
+    def __init__(self, channels: int, rate: int) -> None:
+        self._glide = round(_GLIDE * rate)
+        self._covariance = np.zeros((channels, channels))
+        self._weights = np.full(channels, 1 / channels)
+        self._offset: float | None = None
+
+    def mix(self, block: Floats) -> Floats:
+        """Return the mono form of *block*, of shape (channels, samples), full scale being 1.0."""
+        block = np.clip(np.nan_to_num(block, copy=False, nan=0.0), -1.0, 1.0)
+        if len(block) == 1:
+            return self._centred(block[0])
+        first = not self._covariance.any()
+        before, self._weights = self._weights, self._next_weights(block)
+        mixed = self._weights.astype(np.float32) @ block
+        if not first and not np.array_equal(before, self._weights):
+            head = block[:, : self._glide]
+            fade = np.linspace(1, 0, head.shape[1], dtype=np.float32)
+            change = (before - self._weights).astype(np.float32)
+            mixed[: self._glide] += fade * (change @ head)
+        return self._centred(mixed)
+
+    def _next_weights(self, block: Floats) -> NDArray[np.float64]:
+        self._covariance *= _KEEP
+        self._covariance += (block @ block.T) / max(1, block.shape[1])
+        level = np.sqrt(np.diag(self._covariance))
+        if level.max() < _SILENT:
+            return self._weights
+        loudest = int(level.argmax())
+        agreement = self._covariance[loudest] / np.maximum(level * level[loudest], 1e-20)
+        signs = np.where(agreement < _OPPOSITE, -1.0, 1.0)
+        # Which of two mirrored channels is louder may change; the mix must not flip with it.
+        if signs @ self._weights < 0:
+            signs = -signs
+        return signs * (level[loudest] / level.sum())
+
+    def _centred(self, mono: Floats) -> Floats:
+        """Take out a constant offset, which would look like sound to whoever measures levels."""
+        mean = float(mono.mean()) if len(mono) else 0.0
+        offset = mean if abs(mean) > _OFFSET else 0.0
+        before = offset if self._offset is None else self._offset
+        self._offset = offset
+        if offset == before == 0.0:
+            return mono
+        path = np.full(len(mono), offset, dtype=np.float32)
+        path[: self._glide] = np.linspace(before, offset, self._glide)[: len(mono)]
+        return mono - path
+
+
+def to_pcm(mono: Floats) -> bytes:
+    """Return *mono* (full scale 1.0) as 16-bit little-endian samples."""
+    return np.clip(np.rint(mono * 32768), -32768, 32767).astype("<i2").tobytes()

@@ -1,0 +1,1 @@
+"""Remembers: settings, errors, records, job state, storage and progress."""

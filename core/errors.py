@@ -1,0 +1,89 @@
+"""Every error that a caller may be shown, each with a stable code and a sentence to act on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TranscribeError(Exception):
+    """Root of the tree. The message is safe to show to a caller."""
+
+    #: Stable name for machines.
+    code = "error"
+
+
+class InvalidInput(TranscribeError):
+    """The request, or the recording in it, cannot be worked on; trying again will not help."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        #: Name of the request field that is wrong, when there is one.
+        self.field = field
+        if code is not None:
+            self.code = code
+
+
+class MediaError(InvalidInput):
+    """The recording cannot be read. Codes: see `chunking.decode`."""
+
+    code = "media_unreadable"
+
+
+class TooLarge(InvalidInput):
+    """More bytes than ``MAX_FILE_SIZE``."""
+
+    code = "file_too_large"
+
+
+class NotFound(TranscribeError):
+    """No such job, result or artefact."""
+
+    code = "not_found"
+
+
+class Conflict(TranscribeError):
+    """The job is in a state in which this cannot be done."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        #: What the caller should know of the present state.
+        self.details = details
+
+
+class SettingsError(TranscribeError):
+    """A setting is wrong; the message names the variable and what is allowed."""
+
+    code = "bad_setting"
+
+
+class EngineError(TranscribeError):
+    """A speech engine or a diarizer could not do its work."""
+
+    code = "engine_failed"
+
+
+class KillsItsWorker(TranscribeError):
+    """Every worker that began with it was gone before it was done."""
+
+    code = "worker_lost"
+
+
+class Transient(TranscribeError):
+    """Something that may be over in a moment: storage, broker, database or a remote engine."""
+
+    code = "try_again"
+
+    def __init__(self, message: str, *, retry_in: float = 2.0) -> None:
+        super().__init__(message)
+        #: Seconds to wait before the next try.
+        self.retry_in = retry_in
+
+
+class Unavailable(Transient):
+    """A part of the service that is needed now is down."""
+
+    code = "unavailable"

@@ -1,0 +1,265 @@
+"""The life of a job: accepted, prepared, listened to, merged, over.
+
+Every change of stage is a compare-and-set, so a step that is run twice, or by two workers at once,
+changes the job once. Functions take the session of the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, and_, exists, insert, or_, select, true, update
+from sqlalchemy.orm import Session
+
+from core import clock, layout
+from core.errors import KillsItsWorker, NotFound, TranscribeError
+from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
+from core.settings import settings
+from core.specs import JobSpec
+from core.states import JobStatus, PartKind, PartState, Stage
+from transcripts.types import Span
+
+_ALWAYS: ColumnElement[bool] = true()
+
+
+def accept(
+    session: Session,
+    job_id: str,
+    spec: JobSpec,
+    *,
+    filename: str,
+    audio_bytes: int,
+    audio_sha256: str,
+    warnings: Sequence[str] = (),
+) -> TranscriptJob:
+    """Write a new job down. Once this is committed the job is never lost."""
+    transcript = Transcript(
+        id=uuid.uuid4(),
+        session_id=uuid.UUID(spec.session_id) if spec.session_id else None,
+        context_id=uuid.UUID(spec.context_id) if spec.context_id else None,
+        filename=filename,
+        audio_key=layout.source(job_id),
+        audio_bytes=audio_bytes,
+        audio_sha256=audio_sha256,
+        language=spec.language,
+        warnings=list(warnings),
+    )
+    job = TranscriptJob(
+        id=uuid.UUID(job_id),
+        job_id=job_id,
+        engine=spec.engine,
+        engine_params=spec.as_dict(),
+        max_retries=settings().chunk_max_retries,
+        transcript=transcript,
+        run=JobRun(priority=spec.priority),
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def get(session: Session, job_id: str) -> TranscriptJob:
+    """The job with its transcript and its run. Raises `NotFound`."""
+    job = session.scalar(select(TranscriptJob).where(TranscriptJob.job_id == job_id))
+    if job is None:
+        raise NotFound(f"there is no job {job_id}")
+    return job
+
+
+def spec_of(job: TranscriptJob) -> JobSpec:
+    return JobSpec.from_dict(job.engine_params)
+
+
+def parts(session: Session, job_id: str, kind: PartKind | None = None) -> Sequence[JobPart]:
+    """The chunks, the shards, or both, in the order of the recording."""
+    query = select(JobPart).where(JobPart.job_id == job_id)
+    if kind is not None:
+        query = query.where(JobPart.kind == kind)
+    return session.scalars(query.order_by(JobPart.kind, JobPart.position)).all()
+
+
+def begin_prepare(session: Session, job_id: str, owner: str, worker_id: str) -> bool:
+    """Take the job to prepare it. False when that is done, or being done by a living worker."""
+    if not _take(session, job_id, owner, Stage.QUEUED, Stage.PREPARE):
+        return False
+    job = get(session, job_id)
+    job.worker_id = worker_id
+    job.attempts += 1
+    job.started_at = job.started_at or clock.utc_now()
+    return True
+
+
+def prepared(
+    session: Session,
+    job_id: str,
+    owner: str,
+    *,
+    duration: float,
+    chunks: Sequence[Span],
+    shards: Sequence[Span],
+    warnings: Sequence[str],
+) -> bool:
+    """Write down what there is to do. False when the job was taken from this owner."""
+    job = get(session, job_id)
+    if not _move(session, job_id, owner, Stage.PREPARE, Stage.LISTEN):
+        return False
+    job.transcript.duration = duration
+    job.transcript.warnings = [*job.transcript.warnings, *warnings]
+    rows = [
+        {"job_id": job_id, "kind": kind, "position": position, "start": span.start, "end": span.end}
+        for kind, spans in ((PartKind.CHUNK, chunks), (PartKind.SHARD, shards))
+        for position, span in enumerate(spans)
+    ]
+    if rows:
+        session.execute(insert(JobPart), rows)
+    return True
+
+
+def begin_merge(session: Session, job_id: str, owner: str) -> bool:
+    """Take the job to merge it.
+
+    False when that is done, or being done by a living worker, or when a part is not over: a chord
+    that lost count may ask too early.
+    """
+    unfinished = exists().where(
+        JobPart.job_id == job_id, JobPart.state.in_((PartState.WAITING, PartState.RUNNING))
+    )
+    return _take(session, job_id, owner, Stage.LISTEN, Stage.MERGE, ~unfinished)
+
+
+def listen_again(session: Session, job_id: str, owner: str, lost: Sequence[JobPart]) -> None:
+    """Give a merge back that found parts missing, and have those parts done again."""
+    if _move(session, job_id, owner, Stage.MERGE, Stage.LISTEN):
+        for part in lost:
+            part.state = PartState.WAITING
+            part.sha256 = None
+            part.lease_until = 0.0
+
+
+def complete(
+    session: Session,
+    job_id: str,
+    owner: str,
+    *,
+    segments: Sequence[dict[str, Any]],
+    language: str | None,
+    warnings: Sequence[str],
+) -> bool:
+    """End the job well, with its segments, at most once. False when another owner did."""
+    if not _end(session, job_id, JobStatus.COMPLETED, and_(_owned_by(owner), _at(Stage.MERGE))):
+        return False
+    job = get(session, job_id)
+    transcript = job.transcript
+    transcript.language = language
+    transcript.warnings = [*transcript.warnings, *warnings]
+    rows = [
+        {"transcript_id": transcript.id, "position": position, **segment}
+        for position, segment in enumerate(segments)
+    ]
+    if rows:
+        session.execute(insert(SegmentRow), rows)
+    return True
+
+
+def fail(session: Session, job_id: str, reason: TranscribeError) -> bool:
+    """End the job with a reason that the caller is shown. False when it is over already."""
+    if not _end(session, job_id, JobStatus.FAILED, JobRun.stage != Stage.OVER):
+        return False
+    job = get(session, job_id)
+    job.error_details = {"code": reason.code, "message": str(reason)}
+    return True
+
+
+def renew(session: Session, owners: Collection[str]) -> None:
+    """Show a sign of life for all jobs that these owners prepare or merge."""
+    session.execute(
+        update(JobRun)
+        .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
+        .values(lease_until=_lease())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def dispatched(session: Session, job_id: str, epoch: int | None = None) -> bool:
+    """Note that the job is being sent. False when someone else did so since *epoch* was read."""
+    query = update(JobRun).where(JobRun.job_id == job_id, JobRun.stage != Stage.OVER)
+    if epoch is not None:
+        query = query.where(JobRun.epoch == epoch)
+    return _changed(session, query.values(dispatched_at=clock.now(), epoch=JobRun.epoch + 1))
+
+
+def _take(
+    session: Session,
+    job_id: str,
+    owner: str,
+    before: Stage,
+    now: Stage,
+    condition: ColumnElement[bool] = _ALWAYS,
+) -> bool:
+    # A message that comes a second time says that whoever had it first is gone.
+    abandoned = and_(_at(now), or_(JobRun.lease_until < clock.now(), _owned_by(owner)))
+    taken = _changed(
+        session,
+        update(JobRun)
+        .where(JobRun.job_id == job_id, or_(and_(_at(before), condition), abandoned))
+        .values(
+            stage=now,
+            status=JobStatus.PROCESSING,
+            owner=owner,
+            lease_until=_lease(),
+            attempts=JobRun.attempts + 1,
+        ),
+    )
+    return taken and not _was_begun_too_often(session, job_id)
+
+
+def _was_begun_too_often(session: Session, job_id: str) -> bool:
+    job = get(session, job_id)
+    if job.run.attempts <= settings().chunk_max_retries + 1:
+        return False
+    fail(session, job_id, KillsItsWorker("every worker that tried was lost"))
+    return True
+
+
+def _move(session: Session, job_id: str, owner: str, before: Stage, now: Stage) -> bool:
+    values: dict[str, Any] = {"stage": now, "owner": None, "lease_until": 0.0, "attempts": 0}
+    if now is Stage.LISTEN and before is Stage.PREPARE:
+        values["listening_since"] = clock.now()
+    return _changed(
+        session,
+        update(JobRun).where(JobRun.job_id == job_id, _owned_by(owner), _at(before)).values(values),
+    )
+
+
+def _end(session: Session, job_id: str, status: JobStatus, condition: ColumnElement[bool]) -> bool:
+    ended = _changed(
+        session,
+        update(JobRun)
+        .where(JobRun.job_id == job_id, condition)
+        .values(stage=Stage.OVER, status=status, owner=None, lease_until=0.0),
+    )
+    if ended:
+        job = get(session, job_id)
+        job.completed_at = clock.utc_now()
+        job.transcript.status = status
+    return ended
+
+
+def _at(stage: Stage) -> ColumnElement[bool]:
+    return JobRun.stage == stage
+
+
+def _owned_by(owner: str) -> ColumnElement[bool]:
+    return JobRun.owner == owner
+
+
+def _lease() -> float:
+    return clock.now() + settings().lease_seconds
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    # The rows in the session must not hide what the statement changed.
+    result = session.execute(statement.execution_options(synchronize_session="fetch"))
+    return bool(cast(CursorResult[Any], result).rowcount)

@@ -1,0 +1,187 @@
+"""The records, as plain SQLAlchemy models: workers use them without a web framework."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from core.states import JobStatus, PartState, Stage
+
+#: JSON in a form that PostgreSQL can index.
+Json = JSON().with_variant(JSONB(), "postgresql")
+#: Aware timestamps in PostgreSQL; SQLite keeps them as UTC without saying so.
+Timestamp = DateTime(timezone=True)
+
+ENGINES = ("asr", "whisperx", "sphinx")
+
+
+class Base(DeclarativeBase):
+    """One metadata for service, workers and migrations. Every constraint has a name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Transcript(Base):
+    """A recording and what was heard in it."""
+
+    __tablename__ = "transcripts"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid, index=True)
+    context_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    #: As the uploader named it; shown, never used as a path.
+    filename: Mapped[str] = mapped_column(Text)
+    audio_key: Mapped[str | None] = mapped_column(String(255))
+    audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    audio_sha256: Mapped[str | None] = mapped_column(String(64))
+    language: Mapped[str | None] = mapped_column(String(35))
+    #: Seconds, counted from decoded samples.
+    duration: Mapped[float | None] = mapped_column(Float)
+    status: Mapped[str] = mapped_column(String(16), default=JobStatus.PROCESSING)
+    #: Names by speaker number, where they are not SPEAKER_00 and so on.
+    speaker_names: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    speaker_roles: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    #: Sentences about what is not as it should be.
+    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(
+        Timestamp, server_default=func.now(), onupdate=func.now()
+    )
+
+    segments: Mapped[list[SegmentRow]] = relationship(
+        order_by="SegmentRow.position", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class TranscriptJob(Base):
+    """What was asked for and how it ended; the table is the one that clients of old know."""
+
+    __tablename__ = "transcript_jobs"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    transcript_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("transcripts.id", ondelete="CASCADE"), unique=True, nullable=True
+    )
+    job_id: Mapped[str] = mapped_column(String(255), unique=True)
+    engine: Mapped[str] = mapped_column(
+        Enum(*ENGINES, name="transcription_engine"), server_default="asr"
+    )
+    engine_params: Mapped[dict[str, Any]] = mapped_column(
+        Json, default=dict, server_default=text("'{}'"), nullable=True
+    )
+    worker_id: Mapped[str | None] = mapped_column(String(255))
+    attempts: Mapped[int] = mapped_column(
+        Integer, default=0, server_default=text("0"), nullable=True
+    )
+    max_retries: Mapped[int] = mapped_column(
+        Integer, default=3, server_default=text("3"), nullable=True
+    )
+    started_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    completed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    error_details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(
+        Timestamp, server_default=func.now(), nullable=True
+    )
+    updated_at: Mapped[datetime] = mapped_column(
+        Timestamp, server_default=func.now(), onupdate=func.now(), nullable=True
+    )
+
+    transcript: Mapped[Transcript] = relationship(lazy="joined", innerjoin=True)
+    run: Mapped[JobRun] = relationship(
+        lazy="joined", innerjoin=True, cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class JobRun(Base):
+    """How far a job is: what start, recovery and progress need. Times are Unix seconds."""
+
+    __tablename__ = "job_runs"
+    __table_args__ = (Index(None, "stage", "lease_until"),)
+
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("transcript_jobs.job_id", ondelete="CASCADE"), primary_key=True
+    )
+    status: Mapped[str] = mapped_column(String(16), default=JobStatus.QUEUED)
+    stage: Mapped[str] = mapped_column(String(16), default=Stage.QUEUED)
+    priority: Mapped[str] = mapped_column(String(8))
+    #: Process that prepares or merges the job now.
+    owner: Mapped[str | None] = mapped_column(String(255))
+    lease_until: Mapped[float] = mapped_column(default=0.0)
+    #: Times that a worker began with the present stage.
+    attempts: Mapped[int] = mapped_column(default=0)
+    #: When the job was last sent to the queue, or None if it never was.
+    dispatched_at: Mapped[float | None] = mapped_column()
+    #: Counts the times that parts were sent, so that two dispatchers never send the same ones.
+    epoch: Mapped[int] = mapped_column(default=0)
+    #: When the first chunk could be heard.
+    listening_since: Mapped[float | None] = mapped_column()
+
+
+class JobPart(Base):
+    """A chunk to transcribe or a shard to diarize."""
+
+    __tablename__ = "job_parts"
+    __table_args__ = (Index(None, "state", "lease_until"),)
+
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("transcript_jobs.job_id", ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    #: Seconds in the recording.
+    start: Mapped[float] = mapped_column()
+    end: Mapped[float] = mapped_column()
+    state: Mapped[str] = mapped_column(String(16), default=PartState.WAITING)
+    #: Times that a worker began with it.
+    attempts: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[str | None] = mapped_column(String(255))
+    lease_until: Mapped[float] = mapped_column(default=0.0)
+    #: Checksum of the stored result.
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    #: Why it failed.
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    changed_at: Mapped[float] = mapped_column(default=0.0)
+
+
+class SegmentRow(Base):
+    """A segment of a finished transcript; its words are in one JSON column."""
+
+    __tablename__ = "segments"
+
+    transcript_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    start: Mapped[float] = mapped_column()
+    end: Mapped[float] = mapped_column()
+    text: Mapped[str] = mapped_column(Text)
+    speaker_tag: Mapped[int | None] = mapped_column()
+    confidence: Mapped[float | None] = mapped_column()
+    words: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)

@@ -1,0 +1,111 @@
+"""Tells listeners how a job goes, through Redis. Nothing here is needed for the job to end well."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from typing import Any
+
+import redis
+import structlog
+
+from core import status
+from core.db import reading
+from core.settings import settings
+
+log = structlog.get_logger(__name__)
+
+#: Seconds to wait for Redis: telling must never hold up working.
+PATIENCE = 5
+
+# Workers tell of the same job at the same time and may overtake each other. What is known only
+# changes to further progress, and an ending stays.
+_TELL = """
+local known = redis.call('GET', KEYS[1])
+if known then
+  local old, new = cjson.decode(known), cjson.decode(ARGV[1])
+  local over = old.stage == 'over'
+  if over or (new.stage ~= 'over' and new.progress < old.progress) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.call('PUBLISH', KEYS[2], ARGV[1])
+return 1
+"""
+
+
+def status_key(job_id: str) -> str:
+    return f"job:{job_id}:status"
+
+
+def segments_key(job_id: str) -> str:
+    """A hash: number of the chunk -> what was heard in it."""
+    return f"job:{job_id}:segments"
+
+
+def status_channel(job_id: str) -> str:
+    return f"transcription:status:{job_id}"
+
+
+def segments_channel(job_id: str) -> str:
+    return f"transcription:segments:{job_id}"
+
+
+def client() -> redis.Redis:
+    """The Redis of this process; connections do not survive a fork."""
+    return _client(settings().redis, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _client(url: str, _pid: int) -> redis.Redis:
+    return redis.Redis.from_url(
+        url, decode_responses=True, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+    )
+
+
+def tell(job_id: str) -> None:
+    """Publish the present state of a job."""
+    with reading() as session:
+        now = status.snapshot(session, job_id)
+    try:
+        client().eval(
+            _TELL,
+            2,
+            status_key(job_id),
+            status_channel(job_id),
+            json.dumps(now),
+            settings().redis_job_ttl,
+        )
+    except redis.RedisError as error:
+        log.warning("progress not told", job_id=job_id, reason=str(error))
+
+
+def tell_segment(job_id: str, chunk: int, heard: dict[str, Any]) -> None:
+    """Publish what was heard in one chunk, and keep it for listeners who come later."""
+    message = json.dumps(heard)
+    try:
+        pipe = client().pipeline(transaction=False)
+        pipe.hset(segments_key(job_id), str(chunk), message)
+        pipe.expire(segments_key(job_id), settings().redis_job_ttl)
+        pipe.publish(segments_channel(job_id), message)
+        pipe.execute()
+    except redis.RedisError as error:
+        log.warning("segment not told", job_id=job_id, reason=str(error))
+
+
+def known(job_id: str) -> dict[str, Any] | None:
+    """What Redis knows of a job, or None when it knows nothing or does not answer."""
+    try:
+        message = client().get(status_key(job_id))
+    except redis.RedisError:
+        return None
+    return json.loads(str(message)) if message else None
+
+
+def known_segments(job_id: str) -> dict[int, dict[str, Any]]:
+    """What was heard so far, by number of the chunk, in order."""
+    try:
+        heard: Any = client().hgetall(segments_key(job_id))
+    except redis.RedisError:
+        return {}
+    return {int(chunk): json.loads(heard[chunk]) for chunk in sorted(heard, key=int)}

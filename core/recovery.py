@@ -1,0 +1,106 @@
+"""Finds the jobs that nobody works on although there is work: what housekeeping sends again.
+
+Sending again is harmless, since every step may run twice, so these rules need not be exact: they
+must find every abandoned job, and must not flood the queues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.models import JobPart, JobRun
+from core.states import PartState, Stage
+
+#: Seconds that a message may be under way before it counts as lost, if its queue is empty.
+MESSAGE_SECONDS = 20.0
+
+
+class Need(StrEnum):
+    """What a job needs now."""
+
+    PREPARE = "prepare"
+    FAN_OUT = "fan_out"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A job that must be sent again; *epoch* is as it was when this was found."""
+
+    job_id: str
+    need: Need
+    epoch: int
+    #: True: its messages may only be waiting in a long queue. Look before sending.
+    may_be_queued: bool
+
+
+def abandoned(session: Session) -> list[Abandoned]:
+    """The jobs whose worker is gone, and those whose message may be."""
+    found = [
+        *_find(session, Need.PREPARE, _lease_ran_out(Stage.PREPARE)),
+        *_find(session, Need.MERGE, _lease_ran_out(Stage.MERGE)),
+        *_find(session, Need.FAN_OUT, and_(_at(Stage.LISTEN), _has_part(_part_lease_ran_out()))),
+        *_find(session, Need.MERGE, and_(_at(Stage.LISTEN), ~_has_part(_unfinished()), _is_late())),
+        *_find(session, Need.PREPARE, and_(_at(Stage.QUEUED), _is_late()), may_be_queued=True),
+        *_find(
+            session,
+            Need.FAN_OUT,
+            and_(_at(Stage.LISTEN), _has_part(_waiting()), ~_has_part(_alive()), _is_late()),
+            may_be_queued=True,
+        ),
+    ]
+    return list({one.job_id: one for one in reversed(found)}.values())
+
+
+def unfinished(session: Session) -> list[Abandoned]:
+    """Every job that is not over: what must be sent again when the broker lost its memory."""
+    return [
+        *_find(session, Need.PREPARE, or_(_at(Stage.QUEUED), _lease_ran_out(Stage.PREPARE))),
+        *_find(session, Need.FAN_OUT, _at(Stage.LISTEN)),
+        *_find(session, Need.MERGE, _lease_ran_out(Stage.MERGE)),
+    ]
+
+
+def _find(
+    session: Session, need: Need, condition: ColumnElement[bool], *, may_be_queued: bool = False
+) -> list[Abandoned]:
+    rows = session.execute(select(JobRun.job_id, JobRun.epoch).where(condition)).all()
+    return [Abandoned(job_id, need, epoch, may_be_queued) for job_id, epoch in rows]
+
+
+def _at(stage: Stage) -> ColumnElement[bool]:
+    return JobRun.stage == stage
+
+
+def _is_late() -> ColumnElement[bool]:
+    return or_(JobRun.dispatched_at.is_(None), JobRun.dispatched_at < clock.now() - MESSAGE_SECONDS)
+
+
+def _lease_ran_out(stage: Stage) -> ColumnElement[bool]:
+    return and_(_at(stage), JobRun.lease_until < clock.now())
+
+
+def _has_part(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(JobPart.job_id == JobRun.job_id, condition)
+
+
+def _part_lease_ran_out() -> ColumnElement[bool]:
+    return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
+
+
+def _alive() -> ColumnElement[bool]:
+    return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= clock.now())
+
+
+def _waiting() -> ColumnElement[bool]:
+    # A part that is to be tried again says when; until then its message is under way.
+    return and_(JobPart.state == PartState.WAITING, JobPart.lease_until < clock.now())
+
+
+def _unfinished() -> ColumnElement[bool]:
+    return JobPart.state.in_((PartState.WAITING, PartState.RUNNING))

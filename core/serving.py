@@ -1,0 +1,42 @@
+"""Which queues have a living worker: each worker says so with every beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import redis
+
+from core import clock
+from core.progress import client
+
+#: Seconds after which a worker that said nothing counts as gone.
+GONE_AFTER = 20.0
+
+
+def announce(worker: str, queues: Iterable[str]) -> None:
+    """Say that the worker is alive and takes from these queues. Raises `redis.RedisError`."""
+    pipe = client().pipeline(transaction=False)
+    for queue in queues:
+        pipe.zadd(_key(queue), {worker: clock.now() + GONE_AFTER})
+        pipe.zremrangebyscore(_key(queue), "-inf", clock.now())
+    pipe.execute()
+
+
+def withdraw(worker: str, queues: Iterable[str]) -> None:
+    """Say that the worker takes no more from these queues. Raises `redis.RedisError`."""
+    pipe = client().pipeline(transaction=False)
+    for queue in queues:
+        pipe.zrem(_key(queue), worker)
+    pipe.execute()
+
+
+def workers(queue: str) -> int:
+    """How many living workers take from the queue; 0 also when Redis does not answer."""
+    try:
+        return int(client().zcount(_key(queue), clock.now(), "+inf"))
+    except redis.RedisError:
+        return 0
+
+
+def _key(queue: str) -> str:
+    return f"transcribe:serving:{queue}"

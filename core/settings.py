@@ -1,0 +1,224 @@
+"""Every setting of the service: read once, typed, and wrong ones named when a process starts.
+
+Nothing has to be set: without any variable the service keeps its records in SQLite, its objects in
+a directory and talks to the private Redis of the embedded stack, all under ``TRANSCRIBE_DATA_DIR``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.errors import SettingsError
+
+#: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
+LONGEST_SOCKET_PATH = 100
+
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "postgres://")
+
+
+def _default_data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "transcribe"
+
+
+class Settings(BaseSettings):
+    """One validated object. The environment variable of a field is its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True
+    )
+
+    #: Where the embedded default keeps records, objects, its Redis socket and its logs.
+    transcribe_data_dir: Path = Field(default_factory=_default_data_dir)
+    #: Where the command line finds a running service; without it, it starts one of its own.
+    transcribe_url: str | None = None
+
+    #: Engine of a job that names none.
+    default_transcription_engine: str = "sphinx"
+    #: Diarizer of a job that names none, when its engine suggests none.
+    default_diarizer: str = "classic"
+
+    #: Progress, publish/subscribe and, unless CELERY_BROKER_URL says otherwise, the queues.
+    redis_url: str | None = None
+    #: Seconds that the status of a job stays in Redis after its last change.
+    redis_job_ttl: int = Field(default=3600, ge=60)
+    #: Broker of the queues, when that is not Redis (`amqp://...`).
+    celery_broker_url: str | None = None
+    #: Records.
+    database_url: str | None = None
+
+    #: `host:port` of S3-compatible storage; without it, objects lie in a directory.
+    minio_endpoint: str | None = None
+    minio_access_key: str | None = None
+    minio_secret_key: str | None = Field(default=None, repr=False)
+    minio_bucket_name: str = Field(default="transcriptions", min_length=3, max_length=63)
+    minio_use_ssl: bool = False
+    minio_region: str = "us-east-1"
+
+    #: NVIDIA Riva / Parakeet NIM over gRPC.
+    riva_uri: str = "localhost:50051"
+    riva_model: str = "parakeet-0-6b-ctc-en-us"
+    riva_language: str = "en-US"
+
+    whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
+        "tiny",
+        "base",
+        "small",
+        "medium",
+        "large-v2",
+        "large-v3",
+    )
+    whisperx_default_model: str = "base"
+    #: Seconds a chunk.
+    whisperx_timeout: int = Field(default=300, ge=1)
+    #: A remote WhisperX service, instead of the library in the worker.
+    whisperx_service_url: str | None = None
+    hf_token: str | None = Field(default=None, repr=False)
+
+    #: Bytes of the largest upload. Two-hour videos do not fit in less.
+    max_file_size: int = Field(default=2 * 1024**3, ge=1)
+    #: Seconds of the longest recording: small files can hold days of silence.
+    max_recording_seconds: float = Field(default=24 * 3600, gt=0)
+
+    #: Seconds a chunk aims at; without it, what the engine prefers.
+    chunk_duration: float | None = Field(default=None, ge=5, le=600)
+    #: Seconds that two chunks share where no silence was found to cut at.
+    chunk_overlap: float = Field(default=5.0, ge=0, le=30)
+    #: Seconds of quiet that end a stretch of speech.
+    min_silence_duration: float = Field(default=0.5, ge=0.1, le=10)
+    #: dBFS under which nothing is speech.
+    silence_threshold: float = Field(default=-40.0, ge=-90, le=0)
+    #: webrtcvad's mode.
+    vad_aggressiveness: int = Field(default=2, ge=0, le=3)
+
+    #: Seconds one chunk may take before its worker process is replaced.
+    chunk_time_limit: int = Field(default=600, ge=10)
+    #: Tries after the first, of a chunk that failed for a reason that may pass.
+    chunk_max_retries: int = Field(default=3, ge=0, le=20)
+    #: Seconds after which a part without a sign of life is given to another worker.
+    lease_seconds: float = Field(default=15.0, ge=2)
+    #: What becomes of a job some of whose chunks failed: a transcript with named gaps, or none.
+    failed_chunks: Literal["gap", "fail"] = "gap"
+    #: Hours that the source and the chunks of a finished job are kept.
+    retention_hours: float = Field(default=24.0, gt=0)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "json"
+
+    @field_validator("whisperx_available_models", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("transcribe_data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str | None) -> str | None:
+        return _one_of(value, _REDIS_SCHEMES)
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_scheme(cls, value: str | None) -> str | None:
+        value = _one_of(value, _DATABASE_SCHEMES)
+        # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; we ship psycopg2.
+        for short in ("postgres://", "postgresql://"):
+            if value and value.startswith(short):
+                return "postgresql+psycopg2://" + value.removeprefix(short)
+        return value
+
+    @model_validator(mode="after")
+    def _storage_is_whole(self) -> Settings:
+        if self.minio_endpoint and not (self.minio_access_key and self.minio_secret_key):
+            raise ValueError(
+                "MINIO_ENDPOINT is set, so MINIO_ACCESS_KEY and MINIO_SECRET_KEY must be set too"
+            )
+        return self
+
+    @property
+    def redis(self) -> str:
+        """URL for redis-py."""
+        return self.redis_url or f"unix://{self.redis_socket}"
+
+    @property
+    def redis_socket(self) -> Path:
+        """Where the embedded stack's Redis listens: every process finds it by the directory."""
+        socket = self.transcribe_data_dir / "redis.sock"
+        if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
+            return socket
+        name = hashlib.sha256(os.fsencode(self.transcribe_data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"transcribe-{name}" / "redis.sock"
+
+    @property
+    def broker(self) -> str:
+        """URL for kombu."""
+        return self.celery_broker_url or _celery_form(self.redis, database=0)
+
+    @property
+    def result_backend(self) -> str:
+        """URL for Celery's results, which count the parts of a chord."""
+        return _celery_form(self.redis, database=1)
+
+    @property
+    def database(self) -> str:
+        """URL for SQLAlchemy."""
+        return self.database_url or f"sqlite:///{self.transcribe_data_dir / 'transcribe.db'}"
+
+    @property
+    def objects_dir(self) -> Path:
+        return self.transcribe_data_dir / "objects"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """For uploads in progress and decoded audio; emptied by whoever wrote there."""
+        return self.transcribe_data_dir / "scratch"
+
+
+def _one_of(value: str | None, schemes: tuple[str, ...]) -> str | None:
+    if value is not None and not value.startswith(schemes):
+        raise ValueError("allowed are URLs that start with " + ", ".join(schemes))
+    return value
+
+
+def _celery_form(redis_url: str, database: int) -> str:
+    """Celery names Unix sockets in its own way, and counts chords in a database of their own."""
+    if redis_url.startswith("unix://"):
+        path = redis_url.removeprefix("unix://").partition("?")[0]
+        return f"redis+socket://{path}?virtual_host={database}"
+    return redis_url
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises `SettingsError` that names each wrong variable and says what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    problems = []
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]).upper() if detail["loc"] else ""
+        reason = detail["msg"].removeprefix("Value error, ")
+        given = "" if "KEY" in name or "TOKEN" in name else f" (it is {detail['input']!r})"
+        problems.append(f"{name}: {reason}{given}" if name else reason)
+    return "wrong settings: " + "; ".join(problems)

@@ -1,0 +1,36 @@
+"""What a caller asked for, as a value that is stored with the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from core.states import Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A valid request: `transcribe_api.parse` makes it, the steps read it."""
+
+    engine: str
+    #: None: the speakers are not asked for.
+    diarizer: str | None
+    language: str | None = None
+    model: str | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    priority: Priority = Priority.NORMAL
+    session_id: str | None = None
+    context_id: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `transcript_jobs.engine_params`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> JobSpec:
+        """Read what `as_dict` wrote, also when a later version added fields."""
+        known = {field.name for field in fields(cls)}
+        values = {name: value for name, value in stored.items() if name in known}
+        return cls(**{**values, "priority": Priority(values.get("priority", Priority.NORMAL))})

@@ -1,0 +1,56 @@
+"""The states of a job and of its parts, and what may follow what."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """What a caller is told."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in OVER
+
+
+OVER = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+class Stage(StrEnum):
+    """Where a job is on its way; only moves forward, but for a merge that finds a part missing."""
+
+    QUEUED = "queued"
+    PREPARE = "prepare"
+    LISTEN = "listen"
+    MERGE = "merge"
+    OVER = "over"
+
+
+class PartKind(StrEnum):
+    """A chunk is transcribed, a shard is diarized."""
+
+    CHUNK = "chunk"
+    SHARD = "shard"
+
+
+class PartState(StrEnum):
+    """A part ends as stored or failed; everything before may happen more than once."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    STORED = "stored"
+    FAILED = "failed"
+
+
+class Priority(StrEnum):
+    """How urgent a job is."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"

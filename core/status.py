@@ -1,0 +1,127 @@
+"""What a caller is told of a job: one dictionary, for Redis, REST and the event stream alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import clock, jobs
+from core.models import JobPart, JobRun, SegmentRow, TranscriptJob
+from core.states import JobStatus, PartKind, PartState, Stage
+
+#: Percent at which listening begins and ends. The rest is preparing and merging.
+LISTENING_FROM, LISTENING_TO = 5, 95
+
+#: How engines are called in messages.
+TITLES = {"asr": "ASR", "whisperx": "WhisperX", "sphinx": "PocketSphinx"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much of one kind of part is over, counted and in seconds of audio."""
+
+    done: int = 0
+    total: int = 0
+    seconds_done: float = 0.0
+    seconds_total: float = 0.0
+
+
+def snapshot(session: Session, job_id: str) -> dict[str, Any]:
+    """The present state of a job. Raises `NotFound`."""
+    job = jobs.get(session, job_id)
+    chunks, shards = (_tally(session, job_id, kind) for kind in (PartKind.CHUNK, PartKind.SHARD))
+    status = JobStatus(job.run.status)
+    told = {
+        "job_id": job_id,
+        "status": str(status),
+        "progress": progress(status, Stage(job.run.stage), chunks, shards),
+        "transcript_id": str(job.transcript_id),
+        "worker_id": job.worker_id,
+        "message": _message(job),
+        "engine": job.engine,
+        "filename": job.transcript.filename,
+        "stage": str(job.run.stage),
+        "chunks_done": chunks.done,
+        "chunks_total": chunks.total,
+        "shards_done": shards.done,
+        "shards_total": shards.total,
+        "audio_seconds_done": round(chunks.seconds_done, 3),
+        "audio_seconds_total": round(chunks.seconds_total, 3),
+        "seconds_left": _seconds_left(job.run, chunks, shards),
+        "warnings": job.transcript.warnings,
+        "error": job.error_details,
+        "created_at": clock.iso(job.created_at),
+        "completed_at": clock.iso(job.completed_at),
+    }
+    if status is JobStatus.COMPLETED:
+        told["result"] = {
+            "segments_count": _count_segments(session, job),
+            "duration": job.transcript.duration,
+        }
+    return told
+
+
+def progress(status: JobStatus, stage: Stage, chunks: Tally, shards: Tally) -> int:
+    """Percent, never going down as the stages go on, and 100 only for a result that is there."""
+    if status is JobStatus.COMPLETED:
+        return 100
+    if stage is Stage.QUEUED:
+        return 0
+    if stage is Stage.PREPARE:
+        return 1
+    if stage is Stage.MERGE:
+        return LISTENING_TO
+    share = _share(chunks, shards)
+    return LISTENING_FROM + int(share * (LISTENING_TO - LISTENING_FROM))
+
+
+def _share(chunks: Tally, shards: Tally) -> float:
+    total = chunks.seconds_total + shards.seconds_total
+    return (chunks.seconds_done + shards.seconds_done) / total if total else 0.0
+
+
+def _seconds_left(run: JobRun, chunks: Tally, shards: Tally) -> float | None:
+    share = _share(chunks, shards)
+    if run.stage != Stage.LISTEN or not share or run.listening_since is None:
+        return None
+    elapsed = clock.now() - run.listening_since
+    return round(elapsed * (1 - share) / share, 1)
+
+
+def _tally(session: Session, job_id: str, kind: PartKind) -> Tally:
+    seconds = func.sum(JobPart.end - JobPart.start)
+    rows = session.execute(
+        select(JobPart.state, func.count(), seconds)
+        .where(JobPart.job_id == job_id, JobPart.kind == kind)
+        .group_by(JobPart.state)
+    ).all()
+    over = [row for row in rows if row[0] in (PartState.STORED, PartState.FAILED)]
+    return Tally(
+        done=sum(row[1] for row in over),
+        total=sum(row[1] for row in rows),
+        seconds_done=sum(row[2] for row in over),
+        seconds_total=sum(row[2] for row in rows),
+    )
+
+
+def _count_segments(session: Session, job: TranscriptJob) -> int:
+    query = select(func.count()).where(SegmentRow.transcript_id == job.transcript_id)
+    return session.scalar(query) or 0
+
+
+def _message(job: TranscriptJob) -> str:
+    if job.run.status == JobStatus.FAILED and job.error_details:
+        return str(job.error_details["message"])
+    title = TITLES.get(job.engine, job.engine)
+    return {
+        JobStatus.QUEUED: "Waiting for a worker",
+        JobStatus.COMPLETED: "Transcription completed",
+        JobStatus.CANCELLED: "Cancelled",
+    }.get(JobStatus(job.run.status)) or {
+        Stage.PREPARE: "Reading the recording and finding speech",
+        Stage.LISTEN: f"Transcribing with {title}",
+        Stage.MERGE: "Putting the transcript together",
+    }.get(Stage(job.run.stage), "Working")

@@ -1,0 +1,72 @@
+"""Objects by key: one small interface, kept in a directory or in S3-compatible storage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from core.settings import settings
+from core.storage.directory import DirectoryStorage
+
+
+class Storage(Protocol):
+    """Keys are relative, with ``/`` between their parts.
+
+    A written object appears whole or not at all, and the last writer wins. Every method raises
+    `Unavailable` when the storage does not answer, and those that read raise `NotFound`.
+    """
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Copy a file there, in constant memory."""
+        ...
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Write a small object."""
+        ...
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read a small object."""
+        ...
+
+    def local(self, key: str) -> AbstractContextManager[Path]:
+        """The object as a local file, for as long as the block lasts. It must not be written to."""
+        ...
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The object in blocks."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys that begin with *prefix*, sorted."""
+        ...
+
+    def delete(self, prefix: str) -> None:
+        """Remove every object whose key begins with *prefix*. Safe to run twice."""
+        ...
+
+    def url(self, key: str, *, seconds: int) -> str | None:
+        """A link that works for so many seconds without credentials; None if there is no such."""
+        ...
+
+    def ping(self) -> None:
+        """Raise `Unavailable` when objects cannot be kept now."""
+        ...
+
+
+def storage() -> Storage:
+    """The storage that the settings name; one of its own for each process."""
+    return _storage(os.getpid())
+
+
+@lru_cache(maxsize=2)
+def _storage(_pid: int) -> Storage:
+    if settings().minio_endpoint:
+        # Imported only here: the embedded default needs no S3 client.
+        from core.storage.s3 import S3Storage
+
+        return S3Storage.from_settings(settings())
+    return DirectoryStorage(settings().objects_dir)

@@ -1,0 +1,86 @@
+"""Objects as files in a directory, for one machine."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from core.errors import NotFound, Unavailable
+
+BLOCK = 1024 * 1024
+
+
+class DirectoryStorage:
+    """Every object is a file under *root*; half-written ones are in a corner of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._unfinished = root / ".unfinished"
+
+    def put_file(self, key: str, path: Path) -> None:
+        with self._written(key) as unfinished:
+            shutil.copyfile(path, unfinished)
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        with self._written(key) as unfinished:
+            unfinished.write_bytes(data)
+
+    def get_bytes(self, key: str) -> bytes:
+        with self.local(key) as path:
+            return path.read_bytes()
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        path = self._path(key)
+        if not path.is_file():
+            raise NotFound(f"there is no object {key}")
+        yield path
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        with self.local(key) as path, path.open("rb") as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    def keys(self, prefix: str) -> list[str]:
+        folder = self._root / prefix.rpartition("/")[0]
+        found = (path.relative_to(self._root).as_posix() for path in folder.rglob("*"))
+        return sorted(
+            key for key in found if key.startswith(prefix) and (self._root / key).is_file()
+        )
+
+    def delete(self, prefix: str) -> None:
+        if prefix.endswith("/"):
+            shutil.rmtree(self._path(prefix.rstrip("/")), ignore_errors=True)
+            return
+        for key in self.keys(prefix):
+            self._path(key).unlink(missing_ok=True)
+
+    def url(self, key: str, *, seconds: int) -> str | None:  # noqa: ARG002
+        return None
+
+    def ping(self) -> None:
+        self.put_bytes(".ping", b"")
+
+    @contextmanager
+    def _written(self, key: str) -> Iterator[Path]:
+        target = self._path(key)
+        unfinished = self._unfinished / uuid.uuid4().hex
+        try:
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield unfinished
+            unfinished.replace(target)
+        except OSError as error:
+            raise Unavailable(f"the object store cannot be written: {error.strerror}") from error
+        finally:
+            with suppress(OSError):
+                unfinished.unlink()
+
+    def _path(self, key: str) -> Path:
+        path = self._root / key
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise NotFound(f"there is no object {key}")
+        return path

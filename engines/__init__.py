@@ -1,0 +1,1 @@
+"""Listens: speech engines and diarizers, with no state but the model."""

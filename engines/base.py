@@ -1,0 +1,56 @@
+"""What a speech engine and a diarizer are: two protocols and the hints they are given.
+
+An engine has no state but its model. It knows neither database nor storage nor queue, and it is
+built once a worker process, when its first chunk arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from transcripts.types import Heard, Voices
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is known of a chunk before it is heard."""
+
+    #: BCP 47 tag (``en-US``) or two letters; None lets the engine find out.
+    language: str | None = None
+    #: Name of the model, for engines that have several; None for the engine's default.
+    model: str | None = None
+    #: Phrases to expect and how strongly (Riva's scale, -100..100).
+    phrases: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerHints:
+    """What is known of the speakers of the whole recording, None where nothing is."""
+
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+
+
+class Recognizer(Protocol):
+    """Turns speech into words. One instance a process, loaded once."""
+
+    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+        """Hear a 16 kHz mono 16-bit WAV file. The same file gives the same words each time.
+
+        Raises `EngineError` when it cannot, `Transient` when another try may help.
+        """
+        ...
+
+
+class Diarizer(Protocol):
+    """Finds who speaks when. One instance a process, loaded once."""
+
+    def diarize(self, audio: Path, hints: SpeakerHints) -> Voices:
+        """Find the speaker turns of a 16 kHz mono 16-bit WAV file, deterministically.
+
+        Raises `EngineError` when it cannot, `Transient` when another try may help.
+        """
+        ...

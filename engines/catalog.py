@@ -1,0 +1,290 @@
+"""What engines there are: where their work is queued, what they need and what they can do.
+
+Nothing here imports an engine or its library, so the service may read it. Others add theirs
+through the entry-point groups ``transcribe.engines`` and ``transcribe.diarizers``: each entry
+point names an `EngineSpec` or a `DiarizerSpec`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from core.errors import EngineError, InvalidInput
+
+if TYPE_CHECKING:
+    from engines.base import Diarizer, Recognizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What must be installed before an engine can be loaded."""
+
+    #: Python module that must be importable.
+    module: str
+    #: Extra of this project that installs it: ``pip install 'transcribe[extra]'``; None for the
+    #: base installation.
+    extra: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """A speech engine, as the service, the planner and the workers see it."""
+
+    #: As requests say it.
+    name: str
+    #: As people say it.
+    title: str
+    #: ``module:Class``; called without arguments in the worker process, gives a `Recognizer`.
+    factory: str
+    requires: Requirement
+    #: Memory of a worker process with the model in it.
+    memory_mb: int
+    #: Length of chunk that it works best with.
+    chunk_seconds: float = 30.0
+    #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
+    #: any language.
+    languages: tuple[str, ...] | None = None
+    #: Names of models to choose from, best known first; empty when there is no choice.
+    models: tuple[str, ...] = ()
+    #: Can be told which phrases to expect.
+    phrases: bool = False
+    #: Finds out the language by itself.
+    detects_language: bool = False
+    #: Sets full stops and capitals.
+    punctuates: bool = False
+    #: Tells speakers apart by itself, within one request.
+    tells_speakers: bool = False
+    #: The diarizer that suits it when the caller names none.
+    diarizer: str = "classic"
+
+    kind = "recognizer"
+
+    @property
+    def queue(self) -> str:
+        """Celery queue of its chunks."""
+        return f"asr.{self.name}"
+
+    def speaks(self, language: str | None) -> bool:
+        """Whether it can be given this language; None, for "find out", suits every engine."""
+        if language is None or self.languages is None:
+            return True
+        asked = _parts(language)
+        return any(_covers(_parts(spoken), asked) for spoken in self.languages)
+
+    def installed(self) -> bool:
+        """Whether it could be loaded in this environment. Does not import it."""
+        return _installed(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizerSpec:
+    """A diarizer, as the service, the planner and the workers see it."""
+
+    name: str
+    title: str
+    #: ``module:Class``; called without arguments in the worker process, gives a `Diarizer`.
+    factory: str
+    requires: Requirement
+    #: Memory of a worker process that works on one shard.
+    memory_mb: int
+    #: A longer recording is given in shards of about this length.
+    shard_seconds: float = 1500.0
+    #: Speakers of two shards are one when the cosine distance of their embeddings is less.
+    same_speaker: float = 0.25
+
+    kind = "diarizer"
+
+    @property
+    def queue(self) -> str:
+        """Celery queue of its shards."""
+        return f"diarize.{self.name}"
+
+    def installed(self) -> bool:
+        """Whether it could be loaded in this environment. Does not import it."""
+        return _installed(self)
+
+
+SPHINX = EngineSpec(
+    name="sphinx",
+    title="PocketSphinx",
+    factory="engines.sphinx:Sphinx",
+    requires=Requirement("pocketsphinx"),
+    memory_mb=200,
+    languages=("en-US", "en"),
+)
+RIVA = EngineSpec(
+    name="asr",
+    title="ASR",
+    factory="engines.riva:Riva",
+    requires=Requirement("riva.client", "riva"),
+    memory_mb=200,
+    phrases=True,
+    punctuates=True,
+    tells_speakers=True,
+)
+WHISPERX = EngineSpec(
+    name="whisperx",
+    title="WhisperX",
+    factory="engines.whisperx:WhisperX",
+    requires=Requirement("whisperx", "whisperx"),
+    memory_mb=6000,
+    # Whisper batches windows of 30 s, so that one chunk should fill a batch.
+    chunk_seconds=240.0,
+    models=("tiny", "base", "small", "medium", "large-v2", "large-v3"),
+    phrases=True,
+    detects_language=True,
+    punctuates=True,
+    diarizer="pyannote",
+)
+CLASSIC = DiarizerSpec(
+    name="classic",
+    title="Classic",
+    factory="engines.classic:Classic",
+    requires=Requirement("sklearn"),
+    memory_mb=500,
+)
+PYANNOTE = DiarizerSpec(
+    name="pyannote",
+    title="pyannote",
+    factory="engines.pyannote:Pyannote",
+    requires=Requirement("pyannote.audio", "pyannote"),
+    memory_mb=3000,
+    same_speaker=0.5,
+)
+
+#: Also found in a plain checkout, that has no entry points because it was never installed.
+_RECOGNIZERS = (SPHINX, RIVA, WHISPERX)
+_DIARIZERS = (CLASSIC, PYANNOTE)
+
+
+def recognizers() -> dict[str, EngineSpec]:
+    """All known speech engines by name, ours first; also those that no worker here serves."""
+    return dict(_recognizers())
+
+
+def diarizers() -> dict[str, DiarizerSpec]:
+    """All known diarizers by name, ours first; also those that no worker here serves."""
+    return dict(_diarizers())
+
+
+def recognizer(name: str) -> EngineSpec:
+    """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none."""
+    return _named(name, _recognizers(), "engine")
+
+
+def diarizer(name: str) -> DiarizerSpec:
+    """Give the diarizer of that name; `InvalidInput` for field ``diarizer`` when there is none."""
+    return _named(name, _diarizers(), "diarizer")
+
+
+def default_diarizer(engine: EngineSpec) -> str:
+    """Name of the diarizer that suits the engine, be it installed here or not."""
+    return engine.diarizer if engine.diarizer in _diarizers() else CLASSIC.name
+
+
+def load_recognizer(spec: EngineSpec) -> Recognizer:
+    """See `load`."""
+    return cast("Recognizer", load(spec))
+
+
+def load_diarizer(spec: DiarizerSpec) -> Diarizer:
+    """See `load`."""
+    return cast("Diarizer", load(spec))
+
+
+def load(spec: EngineSpec | DiarizerSpec) -> object:
+    """Import the engine and build it, which takes its memory and may take minutes.
+
+    Call it in the process that will use the engine, not in one that forks. Raises `EngineError`
+    when it is not installed, with the command that installs it.
+    """
+    module, _, name = spec.factory.partition(":")
+    try:
+        factory = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise EngineError(f"{spec.title} cannot be loaded. {_remedy(spec)}") from error
+    return factory()
+
+
+def _remedy(spec: EngineSpec | DiarizerSpec) -> str:
+    if spec.requires.extra is None:
+        return f"It needs the module {spec.requires.module}."
+    return f"Install it with: pip install 'transcribe[{spec.requires.extra}]'"
+
+
+def _installed(spec: EngineSpec | DiarizerSpec) -> bool:
+    return _found(spec.factory.partition(":")[0]) and _found(spec.requires.module)
+
+
+def _found(module: str) -> bool:
+    """Look for a module; packages above it are imported, so look for the top one first."""
+    top = module.partition(".")[0]
+    try:
+        return find_spec(top) is not None and find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+_Spec = TypeVar("_Spec", EngineSpec, DiarizerSpec)
+
+
+def _named(name: str, known: dict[str, _Spec], field: str) -> _Spec:
+    if name not in known:
+        allowed = ", ".join(sorted(known))
+        raise InvalidInput(f"There is no {field} {name!r}. Allowed: {allowed}.", field=field)
+    return known[name]
+
+
+@cache
+def _recognizers() -> dict[str, EngineSpec]:
+    return _all(_RECOGNIZERS, _added("transcribe.engines", EngineSpec))
+
+
+@cache
+def _diarizers() -> dict[str, DiarizerSpec]:
+    return _all(_DIARIZERS, _added("transcribe.diarizers", DiarizerSpec))
+
+
+def _all(ours: Iterable[_Spec], added: Iterable[_Spec]) -> dict[str, _Spec]:
+    """By name. Nobody else's package may change what one of our names stands for."""
+    known = {spec.name: spec for spec in ours}
+    for spec in added:
+        known.setdefault(spec.name, spec)
+    return known
+
+
+def _added(group: str, kind: type[_Spec]) -> Iterator[_Spec]:
+    for point in entry_points(group=group):
+        spec = _read(point)
+        if isinstance(spec, kind):
+            yield spec
+        elif spec is not None:
+            log.warning("Left out %s %s: %r is no %s", group, point.name, spec, kind.__name__)
+
+
+def _read(point: EntryPoint) -> object:
+    """Give what the entry point names, or None when somebody else's package is broken."""
+    try:
+        return point.load()
+    except Exception:
+        log.warning("Left out %s %s: it cannot be loaded", point.group, point.name, exc_info=True)
+        return None
+
+
+def _parts(language: str) -> tuple[str, ...]:
+    return tuple(language.lower().replace("_", "-").split("-"))
+
+
+def _covers(spoken: tuple[str, ...], asked: tuple[str, ...]) -> bool:
+    """Whether one is the other with more or fewer subtags: en and en-US, not en-GB and en-US."""
+    shared = min(len(spoken), len(asked))
+    return spoken[:shared] == asked[:shared]

@@ -1,0 +1,20 @@
+"""Runs the migrations against the database that the settings name."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from core.db import engine
+from core.models import Base
+
+OPTIONS = {"target_metadata": Base.metadata, "compare_type": True, "render_as_batch": True}
+
+if context.is_offline_mode():
+    context.configure(url=engine().url, literal_binds=True, **OPTIONS)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    with engine().connect() as connection:
+        context.configure(connection=connection, **OPTIONS)
+        with context.begin_transaction():
+            context.run_migrations()

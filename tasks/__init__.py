@@ -1,0 +1,1 @@
+"""Moves: the Celery application, the canvas and one module a step."""

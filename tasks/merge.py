@@ -1,0 +1,211 @@
+"""Put the transcript of a job together from its parts, and end the job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import jobs, layout, progress
+from core.db import transaction
+from core.errors import EngineError, NotFound
+from core.models import JobPart, TranscriptJob
+from core.settings import settings
+from core.specs import JobSpec
+from core.states import PartKind, PartState
+from core.storage import storage
+from engines import catalog
+from tasks import pipeline
+from tasks.steps import JobStep, step
+from transcripts import formats
+from transcripts.formats import Layout
+from transcripts.linking import Shard, link
+from transcripts.segments import segment
+from transcripts.speakers import assign, label
+from transcripts.stitch import HeardChunk, stitch
+from transcripts.stored import voices_from_json, words_from_json
+from transcripts.types import Segment, Span, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A part with the result that lies in storage, or None for a part that failed."""
+
+    part: JobPart
+    result: dict[str, Any] | None
+
+    @property
+    def span(self) -> Span:
+        return Span(self.part.start, self.part.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The transcript, before it is written down."""
+
+    segments: tuple[Segment, ...]
+    turns: tuple[Turn, ...]
+    language: str | None
+    warnings: tuple[str, ...]
+
+
+@step("merge", JobStep)
+def merge(self: JobStep, job_id: str) -> None:
+    """Make one transcript of all parts. Safe to run twice: one of them ends the job."""
+    with transaction() as session:
+        if not jobs.begin_merge(session, job_id, self.owner):
+            return
+        job = jobs.get(session, job_id)
+        parts = jobs.parts(session, job_id)
+    progress.tell(job_id)
+
+    found = [_read(part) for part in parts]
+    lost = [one.part for one in found if one.result is None and one.part.state == PartState.STORED]
+    if lost:
+        _listen_again(job_id, self.owner, lost)
+        return
+    merged = _put_together(job, found)
+    _write_artefacts(job, found, merged)
+
+    with transaction() as session:
+        jobs.complete(
+            session,
+            job_id,
+            self.owner,
+            segments=formats.segments_json(merged.segments),
+            language=merged.language,
+            warnings=merged.warnings,
+        )
+    progress.tell(job_id)
+
+
+def _read(part: JobPart) -> Stored:
+    """A part's result, when it is there and is what was stored."""
+    key_of = layout.chunk_words if part.kind == PartKind.CHUNK else layout.shard_voices
+    if part.state != PartState.STORED:
+        return Stored(part, None)
+    try:
+        data = storage().get_bytes(key_of(part.job_id, part.position))
+    except NotFound:
+        return Stored(part, None)
+    is_whole = hashlib.sha256(data).hexdigest() == part.sha256
+    return Stored(part, json.loads(data) if is_whole else None)
+
+
+def _listen_again(job_id: str, owner: str, lost: Sequence[JobPart]) -> None:
+    with transaction() as session:
+        jobs.listen_again(session, job_id, owner, [session.merge(part) for part in lost])
+    pipeline.fan_out(job_id)
+
+
+def _put_together(job: TranscriptJob, found: Sequence[Stored]) -> Merged:
+    chunks = [one for one in found if one.part.kind == PartKind.CHUNK]
+    shards = [one for one in found if one.part.kind == PartKind.SHARD]
+    gaps = [one for one in chunks if one.result is None]
+    _refuse_too_many(gaps, chunks)
+
+    heard = [
+        HeardChunk(one.span, words_from_json(one.result["words"])) for one in chunks if one.result
+    ]
+    turns = _turns(jobs.spec_of(job), shards)
+    return Merged(
+        segments=segment(assign(stitch(heard), turns)),
+        turns=turns,
+        language=_language(job, chunks),
+        warnings=(*_gap_warnings(gaps), *_speaker_warnings(shards)),
+    )
+
+
+def _turns(spec: JobSpec, shards: Sequence[Stored]) -> tuple[Turn, ...]:
+    if spec.diarizer is None:
+        return ()
+    return link(
+        [Shard(one.span, voices_from_json(one.result)) for one in shards if one.result],
+        threshold=catalog.diarizer(spec.diarizer).same_speaker,
+        max_speakers=spec.max_speakers,
+    )
+
+
+def _refuse_too_many(gaps: Sequence[Stored], chunks: Sequence[Stored]) -> None:
+    """A transcript with gaps is better than none, but one that is all gaps is none."""
+    if not gaps or (len(gaps) < len(chunks) and settings().failed_chunks == "gap"):
+        return
+    reason = (gaps[0].part.error or {}).get("message", "no reason is known")
+    raise EngineError(f"{len(gaps)} of {len(chunks)} chunks could not be transcribed: {reason}")
+
+
+def _gap_warnings(gaps: Sequence[Stored]) -> list[str]:
+    return [
+        f"{one.part.start:.1f} s to {one.part.end:.1f} s could not be transcribed: "
+        f"{(one.part.error or {}).get('message', 'no reason is known')}"
+        for one in gaps
+    ]
+
+
+def _speaker_warnings(shards: Sequence[Stored]) -> list[str]:
+    return [
+        f"{one.part.start:.1f} s to {one.part.end:.1f} s: the speakers could not be found: "
+        f"{(one.part.error or {}).get('message', 'no reason is known')}"
+        for one in shards
+        if one.result is None
+    ]
+
+
+def _language(job: TranscriptJob, chunks: Sequence[Stored]) -> str | None:
+    """As asked for, or what most chunks were found to be in."""
+    found = Counter(one.result["language"] for one in chunks if one.result)
+    found.pop(None, None)
+    return job.transcript.language or (found.most_common(1)[0][0] if found else None)
+
+
+def _write_artefacts(job: TranscriptJob, found: Sequence[Stored], merged: Merged) -> None:
+    layout_ = Layout()
+    texts = {
+        "whisper_results.json": _json(_what_was_heard(job, found)),
+        "diarization_results.json": _json(_who_spoke(job, merged)),
+        "final_transcription.json": _json(
+            formats.final_transcription(
+                job.transcript.filename, job.transcript.duration or 0.0, merged.segments
+            )
+        ),
+        "transcription.srt": formats.srt(merged.segments, layout_),
+        "transcription.vtt": formats.vtt(merged.segments, layout_),
+        "transcription.txt": formats.txt(merged.segments),
+    }
+    for name, text in texts.items():
+        storage().put_bytes(layout.artefact(job.job_id, name), text.encode())
+
+
+def _what_was_heard(job: TranscriptJob, found: Sequence[Stored]) -> dict[str, Any]:
+    """What the engine said, chunk by chunk."""
+    return {
+        "engine": job.engine,
+        "chunks": [
+            {"index": one.part.position, **(one.result or {"error": one.part.error})}
+            for one in found
+            if one.part.kind == PartKind.CHUNK
+        ],
+    }
+
+
+def _who_spoke(job: TranscriptJob, merged: Merged) -> dict[str, Any]:
+    """The turns of the speakers, who are the same in the whole recording."""
+    return {
+        "diarizer": jobs.spec_of(job).diarizer,
+        "speakers": sorted({label(turn.speaker) for turn in merged.turns}),
+        "turns": [
+            {
+                "speaker_id": label(turn.speaker),
+                "start_time": round(turn.start, 3),
+                "end_time": round(turn.end, 3),
+            }
+            for turn in merged.turns
+        ],
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1)

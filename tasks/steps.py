@@ -1,0 +1,141 @@
+"""What all steps share: how an error becomes "later" or "failed, because"."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore, Reject, Retry
+
+from core import jobs, parts, progress
+from core.db import transaction
+from core.errors import TranscribeError, Transient
+from core.parts import PartId
+from core.settings import settings
+from core.states import PartKind
+from tasks.celery import app
+
+log = structlog.get_logger(__name__)
+
+#: Seconds before the first new try; each further one waits twice as long.
+FIRST_WAIT = 2.0
+LONGEST_WAIT = 60.0
+
+
+class Unexpected(TranscribeError):
+    """Stands in for an error that is not ours: its details go to the log, not to the caller."""
+
+    code = "internal_error"
+
+
+class Step(Task):
+    """A task whose first argument is the id of the job it works for.
+
+    An error that may pass makes the step run again later; any other, and the last of those, ends
+    what the step was for. A step itself never fails in Celery's eyes, so a chord always goes on.
+    """
+
+    abstract = True
+    ignore_result = True
+
+    def __call__(self, job_id: str, *args: Any) -> Any:
+        with structlog.contextvars.bound_contextvars(job_id=job_id, step=self.name):
+            try:
+                return super().__call__(job_id, *args)
+            except (Retry, Ignore, Reject):
+                raise
+            except Transient as error:
+                return self._later(error, job_id, *args)
+            except TranscribeError as error:
+                log.warning("step failed", code=error.code, reason=str(error))
+                return self.give_up(error, job_id, *args)
+            except Exception as error:
+                log.exception("step failed unexpectedly", error=type(error).__name__)
+                return self._later(_unexpected(error), job_id, *args)
+
+    def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
+        """Say that the step cannot be done."""
+        raise NotImplementedError
+
+    def let_go(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:
+        """Make the next try, in *wait* seconds, possible."""
+
+    @property
+    def owner(self) -> str:
+        """Under which name this run holds leases: `tasks.heartbeat` knows it too."""
+        return str(self.request.id)
+
+    def _later(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
+        if self.request.retries >= settings().chunk_max_retries:
+            self.give_up(reason, job_id, *args)
+            return
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self.request.retries) * random.uniform(0.8, 1.2)  # noqa: S311
+        self.let_go(reason, wait, job_id, *args)
+        log.info("step is tried again", reason=str(reason), seconds=round(wait, 1))
+        raise self.retry(exc=reason, countdown=wait, max_retries=None)
+
+
+class JobStep(Step):
+    """A step that works for the job as a whole: when it cannot be done, the job has failed."""
+
+    abstract = True
+
+    def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:  # noqa: ARG002
+        with transaction() as session:
+            jobs.fail(session, job_id, reason)
+        progress.tell(job_id)
+
+
+class PartStep(Step):
+    """A step that works on one part: when it cannot be done, the job goes on without the part."""
+
+    abstract = True
+    kind: PartKind
+
+    def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
+        with transaction() as session:
+            parts.fail(session, self._part(job_id, *args), self.owner, reason)
+        progress.tell(job_id)
+
+    def let_go(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:
+        with transaction() as session:
+            parts.release(session, self._part(job_id, *args), self.owner, reason, wait=wait)
+
+    def _part(self, job_id: str, *args: Any) -> PartId:
+        return PartId(job_id, self.kind, args[0])
+
+
+class ChunkStep(PartStep):
+    """A step that works on one chunk."""
+
+    abstract = True
+    kind = PartKind.CHUNK
+
+
+class ShardStep(PartStep):
+    """A step that works on one shard."""
+
+    abstract = True
+    kind = PartKind.SHARD
+
+
+def step(name: str, base: type[Step], **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Make a function a step of a job, under the name that `tasks.pipeline` calls it by.
+
+    The function gets the running step first; see `Step.owner`.
+    """
+    return app.task(name=name, base=base, bind=True, **options)
+
+
+def worker_id() -> str:
+    """The name of this process among all workers."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _unexpected(error: Exception) -> TranscribeError:
+    return Unexpected(f"an unexpected {type(error).__name__}; the worker's log tells more")

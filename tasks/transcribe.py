@@ -1,0 +1,61 @@
+"""Hear what is said in one chunk of a job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from core import jobs, layout, parts, progress
+from core.db import transaction
+from core.parts import PartId
+from core.settings import settings
+from core.states import PartKind
+from core.storage import storage
+from engines.base import Hints
+from tasks import loading
+from tasks.steps import ChunkStep, step
+from transcripts.stitch import shift
+from transcripts.stored import words_to_json
+from transcripts.types import Heard, Span
+
+_SECONDS = settings().chunk_time_limit
+
+
+@step("transcribe_chunk", ChunkStep, soft_time_limit=_SECONDS, time_limit=_SECONDS + 30)
+def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
+    """Write down the words of one chunk.
+
+    Safe to run twice: a chunk whose words are stored, or that a living worker has, is left alone.
+    """
+    part = PartId(job_id, PartKind.CHUNK, position)
+    with transaction() as session:
+        place = parts.lease(session, part, self.owner)
+        spec = jobs.spec_of(jobs.get(session, job_id))
+    if place is None:
+        return
+
+    # No transaction is open while the engine listens: that may take minutes.
+    engine = loading.recognizer(spec.engine)
+    with storage().local(layout.chunk_audio(job_id, position)) as audio:
+        heard = engine.transcribe(audio, Hints(language=spec.language, model=spec.model))
+    written = _write_down(heard, place)
+    data = json.dumps(written).encode()
+    storage().put_bytes(layout.chunk_words(job_id, position), data)
+
+    with transaction() as session:
+        parts.store(session, part, hashlib.sha256(data).hexdigest())
+    progress.tell_segment(job_id, position, {"chunk": position, **written})
+    progress.tell(job_id)
+
+
+def _write_down(heard: Heard, place: Span) -> dict[str, Any]:
+    """What the engine heard, in times of the recording."""
+    words = shift(heard.words, place.start)
+    return {
+        "start": round(place.start, 3),
+        "end": round(place.end, 3),
+        "language": heard.language,
+        "text": " ".join(word.text for word in words),
+        "words": words_to_json(words),
+    }

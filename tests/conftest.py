@@ -1,0 +1,45 @@
+"""What tests share: a data directory of their own, and nothing of the developer's environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty data directory; no setting of the developer's leaks into a test."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)  # where there is no .env
+    monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / "data"))
+    settings.cache_clear()
+    yield tmp_path / "data"
+    settings.cache_clear()
+
+
+@pytest.fixture
+def database(data_dir: Path) -> Iterator[None]:
+    """An empty, migrated database."""
+    from core import db, records
+
+    records.upgrade()
+    yield
+    db.engine().dispose()
+    db._engine.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The project's test recordings, which are not part of the repository."""
+    folder = Path(os.environ.get("TRANSCRIBE_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
+    if not folder.is_dir():
+        pytest.skip("the test recordings are not here; set TRANSCRIBE_TEST_AUDIO to their folder")
+    return folder

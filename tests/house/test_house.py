@@ -1,0 +1,119 @@
+"""The house keeps its own rules: what the documents say is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chunking import cut
+from core import layout
+from core.settings import Settings
+from engines import catalog
+from tasks import queues
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("transcribe_api", "tasks", "engines", "chunking", "core", "transcripts")
+
+#: Lines that a file may have before it must be taken apart.
+LONGEST_FILE = 420
+
+
+def sources() -> list[Path]:
+    return [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_grows_into_the_one_that_everybody_adds_to(path: Path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+def test_every_setting_is_in_the_example_and_no_other():
+    named = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_every_setting_is_documented():
+    told = (ROOT / "docs" / "settings.md").read_text()
+    assert [name for name in Settings.model_fields if f"`{name.upper()}`" not in told] == []
+
+
+def test_every_step_that_is_sent_exists():
+    from tasks.celery import app
+
+    app.loader.import_default_modules()
+    sent = re.findall(r'"(\w+)"', (ROOT / "tasks" / "pipeline.py").read_text())
+    steps = {name for name in sent if name in ("prepare", "transcribe_chunk", "diarize", "merge")}
+    assert steps == {"prepare", "transcribe_chunk", "diarize", "merge"}
+    assert steps <= set(app.tasks)
+    assert {"housekeeping", "clean_up"} <= set(app.tasks)
+
+
+def test_what_beat_asks_for_exists():
+    from tasks.celery import app
+
+    app.loader.import_default_modules()
+    asked = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert asked <= set(app.tasks)
+
+
+def test_the_embedded_stack_watches_every_queue_that_it_can_serve():
+    from transcribe_api.stack import Stack
+
+    watched = set()
+    for part in Stack(port=1)._parts():
+        if "worker" in part.command:
+            watched |= set(part.command[part.command.index("-Q") + 1].split(","))
+    assert watched == set(queues.servable())
+
+
+def test_no_living_step_is_delivered_twice():
+    """The broker sends again what it thinks is lost: not before the longest step must be over."""
+    from tasks.celery import app
+
+    app.loader.import_default_modules()
+    limits = [task.time_limit or 0 for task in app.tasks.values()]
+    assert max(limits) < app.conf.broker_transport_options["visibility_timeout"]
+
+
+def test_every_known_engine_fits_into_the_records():
+    from core.models import ENGINES
+
+    assert set(catalog.recognizers()) == set(ENGINES)
+
+
+def test_a_chunk_has_one_name():
+    assert layout.chunk_audio("1", 7).endswith("/" + cut.chunk_name(7))
+
+
+def test_models_and_migrations_agree(database):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from core.db import engine
+    from core.models import Base
+
+    with engine().connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrations_go_down_and_up_again(database):
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import inspect
+
+    from core.db import engine
+    from core.records import upgrade
+
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    command.downgrade(config, "base")
+    assert set(inspect(engine()).get_table_names()) == {"alembic_version"}
+    upgrade()
+    assert "transcript_jobs" in inspect(engine()).get_table_names()
+
+
+def test_nothing_tells_of_the_machine_that_it_was_written_on():
+    told = [*sources(), *ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md")]
+    found = [str(path) for path in told if path.is_file() and b"/work/" in path.read_bytes()]
+    assert found == []

@@ -1,0 +1,98 @@
+"""A running stack: real Redis, real worker processes, the real service, started as a user would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.settings import Settings
+from transcribe_api.client import Client
+
+SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "conversation.flac"
+TRANSCRIBE = Path(sys.executable).with_name("transcribe")
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """What a test may know of a stack."""
+
+    url: str
+    data_dir: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With which other processes join the stack."""
+        return clean_environment(TRANSCRIBE_DATA_DIR=str(self.data_dir))
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that belongs to the stack, but for its main one."""
+        return marked(self.data_dir)
+
+    def workers(self, name: str) -> list[psutil.Process]:
+        """The main process of a worker."""
+        return [one for one in self.processes() if f"{name}@%h" in one.cmdline()]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without any setting of the service."""
+    ours = {name.upper() for name in Settings.model_fields}
+    return {name: value for name, value in os.environ.items() if name not in ours} | more
+
+
+def marked(data_dir: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TRANSCRIBE_STACK") == str(data_dir):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@contextmanager
+def started(data_dir: Path, **settings: str) -> Iterator[RunningStack]:
+    """Run `transcribe up` for as long as the block lasts."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.log").open("w+") as errors:
+        process = subprocess.Popen(
+            [TRANSCRIBE, "up", "--port", "0", "--data-dir", data_dir],
+            env=clean_environment(**settings),
+            cwd=data_dir,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            answer = re.search(r"http://\S+?(?=;)", line)
+            assert answer, f"the stack did not start: {line}{(data_dir / 'up.log').read_text()}"
+            yield RunningStack(answer.group(), data_dir, process)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+            for left in marked(data_dir):
+                left.kill()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with started(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(stack: RunningStack) -> Iterator[Client]:
+    with Client(stack.url) as ours:
+        yield ours

@@ -1,0 +1,229 @@
+"""Bad input is answered with a clear error, and nothing is lost or left behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import unicodedata
+import wave
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.integration.conftest import SAMPLE, RunningStack
+from transcribe_api.client import Client
+
+pytestmark = pytest.mark.processes
+
+BASE = "/api/transcribe/jobs"
+HOSTILE = Path(__file__).resolve().parents[3] / "shared" / "audio" / "hostile"
+#: Every object of a job, and what is being written or looked for.
+OBJECT = re.compile(
+    r"jobs/[0-9a-f-]{36}/(source|(chunks|shards|parts)/[a-z0-9_]+\.(wav|json)|[a-z_]+\.[a-z]+)"
+    r"|\.unfinished/[0-9a-f]+|\.ping"
+)
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def problem(answer: httpx2.Response, status: int) -> dict:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    told = answer.json()
+    assert {"type", "title", "status", "code", "detail"} <= set(told)
+    assert "Traceback" not in answer.text
+    return told
+
+
+def left_over(stack: RunningStack) -> list[Path]:
+    """Files of uploads that are still there."""
+    return list((stack.data_dir / "scratch").glob("upload-*"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("engine", "parrot", "sphinx"),
+        ("engine", "asr;DROP TABLE", "sphinx"),
+        ("language", "!!", "en-US"),
+        ("language", "pt-BR", "en"),
+        ("model", "huge", "allowed"),
+        ("diarizer", "parrot", "classic"),
+        ("session_id", "1", "UUID"),
+        ("context_id", "x", "UUID"),
+        ("priority", "urgent", "high, normal, low"),
+        ("min_speakers", "0", "from 1"),
+        ("max_speakers", "many", "from 1"),
+        ("enable_diarization", "perhaps", "true"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_is_allowed(stack: RunningStack, field, value, says):
+    answer = httpx2.post(
+        f"{stack.url}{BASE}/transcribe",
+        files={"file": ("a.flac", SAMPLE.read_bytes())},
+        data={field: value},
+    )
+    told = problem(answer, 422)
+    assert told["field"] == field
+    assert says in told["detail"]
+    assert left_over(stack) == []
+
+
+def test_fewer_speakers_than_the_fewest(stack: RunningStack):
+    answer = httpx2.post(
+        f"{stack.url}{BASE}/transcribe",
+        files={"file": ("a.flac", SAMPLE.read_bytes())},
+        data={"min_speakers": "3", "max_speakers": "2"},
+    )
+    assert problem(answer, 422)["field"] == "min_speakers"
+
+
+def test_a_form_without_a_file(stack: RunningStack):
+    told = problem(httpx2.post(f"{stack.url}{BASE}/transcribe", data={"engine": "sphinx"}), 422)
+    assert (told["field"], told["code"]) == ("file", "file_missing")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty_file"),
+        (b"This is a letter, not a recording.\n" * 50, "media_unreadable"),
+        (b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "playlist_refused"),
+        (b"ffconcat version 1.0\nfile /etc/hostname\n", "playlist_refused"),
+    ],
+)
+def test_what_is_no_recording_is_refused_at_once(stack: RunningStack, content: bytes, code: str):
+    answer = httpx2.post(f"{stack.url}{BASE}/transcribe", files={"file": ("a.mp3", content)})
+    told = problem(answer, 422)
+    assert told["code"] == code
+    assert "/etc" not in answer.text
+    assert left_over(stack) == []
+
+
+def test_silence_is_a_transcript_without_segments(client: Client, tmp_path: Path):
+    path = tmp_path / "silence.wav"
+    path.write_bytes(silence(seconds=3))
+    job_id = client.submit(path)["job_id"]
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    result = client.result(job_id)
+    assert (result["segments"], result["duration"]) == ([], pytest.approx(3.0))
+    assert client.formatted(job_id, "vtt").startswith("WEBVTT")
+
+
+def test_a_recording_that_breaks_off_is_transcribed_as_far_as_it_goes(client, tmp_path: Path):
+    path = tmp_path / "cut.wav"
+    path.write_bytes(silence(seconds=10)[: 16_000 * 2 * 4])
+    job_id = client.submit(path)["job_id"]
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    assert last.data["warnings"]
+    assert client.result(job_id)["duration"] == pytest.approx(4.0, abs=0.01)
+
+
+def odd_names() -> list[str]:
+    """File names that have hurt others, and those of the project's collection, where it is."""
+    ours = ["../../evil.wav", 'a"b\r\nX: y.wav', "<b>.wav", "…🎤.wav", "-i", "%2e%2e%2fx.wav"]
+    lists = [HOSTILE / "odd_file_names.json", HOSTILE / "upload_names.json"]
+    theirs = [json.loads(path.read_text()) for path in lists if path.is_file()]
+    return [*ours, *(_name(entry) for entries in theirs for entry in entries)]
+
+
+def _name(entry: str | dict[str, str]) -> str:
+    return entry if isinstance(entry, str) else entry["name"]
+
+
+def test_a_file_name_is_shown_safely_and_never_used(stack: RunningStack, client: Client):
+    for name in odd_names():
+        answer = httpx2.post(
+            f"{stack.url}{BASE}/transcribe",
+            files={"file": (name, silence(seconds=1))},
+            data={"diarizer": "none"},
+        )
+        if answer.status_code != 202:
+            problem(answer, 422)
+            continue
+        told = client.status(answer.json()["job_id"])["filename"]
+        assert not any(unicodedata.category(char)[0] == "C" for char in told), name
+        assert "/" not in told, name
+    objects = stack.data_dir / "objects"
+    files = [path.relative_to(objects).as_posix() for path in objects.rglob("*") if path.is_file()]
+    assert [name for name in files if not OBJECT.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("path", ["status", "stream", "result", "artefacts"])
+def test_unknown_jobs(stack: RunningStack, path: str):
+    assert problem(httpx2.get(f"{stack.url}{BASE}/{path}/{NOBODY}"), 404)["code"] == "not_found"
+    assert problem(httpx2.get(f"{stack.url}{BASE}/{path}/x"), 422)["field"] == "job_id"
+
+
+def test_unknown_formats_name_the_known_ones(stack: RunningStack):
+    told = problem(httpx2.get(f"{stack.url}{BASE}/result/{NOBODY}/pdf"), 422)
+    assert told["field"] == "format"
+    assert "srt" in told["detail"]
+
+
+def test_unknown_paths_and_methods_are_problems_too(stack: RunningStack):
+    problem(httpx2.get(f"{stack.url}/nowhere"), 404)
+    problem(httpx2.delete(f"{stack.url}{BASE}/transcribe"), 405)
+
+
+def test_an_unfinished_job_has_no_result_yet(client: Client, stack: RunningStack):
+    job_id = client.submit(SAMPLE, engine="whisperx", diarizer="none")["job_id"]
+    told = problem(httpx2.get(f"{stack.url}{BASE}/result/{job_id}"), 409)
+    assert told["job_status"] in ("queued", "processing")
+
+
+def test_every_dependency_is_watched(stack: RunningStack):
+    assert httpx2.get(f"{stack.url}/healthz").json() == {"status": "ok"}
+    told = httpx2.get(f"{stack.url}/readyz").json()
+    assert told == {
+        "status": "ok",
+        "checks": {"database": "ok", "redis": "ok", "storage": "ok"},
+    }
+
+
+def hostile_files() -> list[dict]:
+    """The collection but for its lists of names, which are no recordings."""
+    manifest = HOSTILE / "manifest.json"
+    entries = json.loads(manifest.read_text())["files"] if manifest.is_file() else []
+    return [entry for entry in entries if not entry["file"].endswith(".json")]
+
+
+@pytest.mark.parametrize("entry", hostile_files(), ids=lambda entry: entry["file"])
+def test_hostile_files(client: Client, recordings: Path, entry: dict, stack: RunningStack):
+    """Each is refused or ends, with a sentence, and takes no worker with it."""
+    path = recordings / "hostile" / entry["file"]
+    workers = {one.pid for one in stack.workers("prepare")}
+    with path.open("rb") as file:
+        answer = httpx2.post(
+            f"{stack.url}{BASE}/transcribe",
+            files={"file": (path.name, file)},
+            data={"diarizer": "none"},
+            timeout=60,
+        )
+    if answer.status_code != 202:
+        told = problem(answer, 422)
+        assert not entry["expect"].startswith("accept"), told["detail"]
+        assert "/" not in told["detail"]
+        return
+    job_id = answer.json()["job_id"]
+    *_, last = client.events(job_id)
+    assert last.data["status"] in ("completed", "failed")
+    if entry["expect"].startswith("accept, transcribe the speech"):
+        words = " ".join(one["text"] for one in client.result(job_id)["segments"])
+        assert len(words.split()) > 5
+    if "canary" in entry["expect"]:
+        pytest.fail("a playlist was taken")
+    assert {one.pid for one in stack.workers("prepare")} == workers
+
+
+def silence(seconds: float) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(int(seconds * 32_000)))
+    return buffer.getvalue()

@@ -1,0 +1,127 @@
+"""The stack comes up beside others, leaves nothing behind, and goes on where it was killed."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.conftest import (
+    SAMPLE,
+    TRANSCRIBE,
+    RunningStack,
+    clean_environment,
+    marked,
+    started,
+)
+from transcribe_api.client import Client
+
+pytestmark = pytest.mark.processes
+
+
+def texts(result: dict) -> list[tuple[str, int | None]]:
+    return [(one["text"], one["speaker_tag"]) for one in result["segments"]]
+
+
+def test_a_killed_stack_goes_on_where_it_was(stack: RunningStack, tmp_path: Path):
+    """Beside another stack; and nothing of the killed one lives on."""
+    with Client(stack.url) as other:
+        undisturbed = other.submit(SAMPLE)["job_id"]
+        *_, last = other.events(undisturbed)
+        expected = texts(other.result(undisturbed))
+
+    data_dir = tmp_path / "killed"
+    with started(data_dir) as first:
+        with Client(first.url) as client:
+            job_id = client.submit(SAMPLE)["job_id"]
+            next(event for event in client.events(job_id) if event.name == "segment")
+        left = first.processes()
+        first.process.kill()
+        first.process.wait()
+        assert any(one.is_running() for one in left), "the children outlive a kill -9"
+
+        with started(data_dir) as second:
+            assert not any(one.is_running() for one in left), "the next start ends the leftovers"
+            with Client(second.url) as client:
+                *_, last = client.events(job_id)
+                assert last.data["status"] == "completed"
+                assert texts(client.result(job_id)) == expected
+            mine = second.processes()
+            second.process.send_signal(signal.SIGINT)
+            second.process.wait(60)
+            assert not any(one.is_running() for one in mine), "Ctrl-C leaves nothing behind"
+    assert list((data_dir / "scratch").glob("*")) == []
+
+
+def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Client):
+    job_id = client.submit(SAMPLE)["job_id"]
+    events = client.events(job_id)
+    next(event for event in events if event.data.get("stage") == "listen")
+    for main in stack.workers("asr.sphinx"):
+        for child in main.children():
+            child.kill()
+    *_, last = events
+    assert last.data["status"] == "completed"
+    assert last.data["warnings"] == []
+
+
+def test_a_data_directory_has_one_stack(stack: RunningStack):
+    done = up("--data-dir", str(stack.data_dir))
+    assert done.returncode == 3
+    assert "--data-dir" in done.stderr
+    assert psutil.pid_exists(stack.process.pid)
+    assert stack.processes(), "the running one is left alone"
+
+
+def test_a_taken_port_is_named(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = up("--data-dir", str(tmp_path), "--port", str(port))
+    assert done.returncode == 3
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+    assert marked(tmp_path) == []
+
+
+def test_a_wrong_setting_stops_the_start_with_a_sentence(tmp_path: Path):
+    done = up("--data-dir", str(tmp_path), VAD_AGGRESSIVENESS="7")
+    assert done.returncode == 3
+    assert "VAD_AGGRESSIVENESS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_without_a_service_says_so(tmp_path: Path):
+    done = subprocess.run(
+        [TRANSCRIBE, SAMPLE, "-o", tmp_path / "out"],
+        env=clean_environment(TRANSCRIBE_URL="http://127.0.0.1:9"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_no_recording_fails_with_a_sentence(stack: RunningStack, tmp_path: Path):
+    letter = tmp_path / "letter.mp3"
+    letter.write_text("Dear Sir or Madam")
+    done = subprocess.run(
+        [TRANSCRIBE, letter, "-o", tmp_path / "out"],
+        env=clean_environment(TRANSCRIBE_URL=stack.url),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "letter.mp3: " in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def up(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TRANSCRIBE, "up", *options],
+        env=clean_environment(**settings), capture_output=True, text=True, check=False, timeout=90,
+    )  # fmt: skip

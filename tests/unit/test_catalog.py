@@ -1,0 +1,157 @@
+"""The catalog: what engines there are, whoever brings them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import EngineError, InvalidInput
+from engines import catalog
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _python(program: str, *folders: Path) -> str:
+    """Run a program in a fresh interpreter that finds this checkout and the folders."""
+    path = os.pathsep.join(str(folder) for folder in (*folders, ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def _package(folder: Path, name: str, group: str, value: str, code: str) -> None:
+    """Put somebody else's installed package into the folder."""
+    (folder / f"{name}.py").write_text(code)
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
+
+
+SPEC = """
+from engines.catalog import EngineSpec, Requirement
+SPEC = EngineSpec("{name}", "Theirs", "theirs:Engine", Requirement("json"), memory_mb=1)
+"""
+
+
+@pytest.mark.parametrize("name", ["sphinx", "asr", "whisperx"])
+def test_engine_has_a_queue_of_its_own(name: str) -> None:
+    assert catalog.recognizer(name).queue == f"asr.{name}"
+
+
+@pytest.mark.parametrize("name", ["classic", "pyannote"])
+def test_diarizer_has_a_queue_of_its_own(name: str) -> None:
+    assert catalog.diarizer(name).queue == f"diarize.{name}"
+
+
+def test_unknown_engine_names_the_field_and_what_is_allowed() -> None:
+    with pytest.raises(InvalidInput, match=r"'siri'.*asr, sphinx, whisperx") as caught:
+        catalog.recognizer("siri")
+    assert caught.value.field == "engine"
+
+
+def test_unknown_diarizer_names_the_field_and_what_is_allowed() -> None:
+    with pytest.raises(InvalidInput, match=r"'ear'.*classic, pyannote") as caught:
+        catalog.diarizer("ear")
+    assert caught.value.field == "diarizer"
+
+
+@pytest.mark.parametrize(
+    ("language", "speaks"),
+    [
+        *[(tag, True) for tag in ("en", "en-US", "en_us", "EN-GB", None)],
+        *[(tag, False) for tag in ("pt-BR", "e", "eng", "")],
+    ],
+)
+def test_sphinx_speaks_english_only(language: str | None, speaks: bool) -> None:
+    assert catalog.SPHINX.speaks(language) is speaks
+
+
+def test_an_engine_without_a_list_of_languages_speaks_all() -> None:
+    assert catalog.WHISPERX.speaks("pt-BR")
+
+
+def test_a_language_with_region_is_not_another_region() -> None:
+    spec = catalog.EngineSpec(
+        "x", "X", "x:X", catalog.Requirement("x"), memory_mb=1, languages=("pt-BR",)
+    )
+    assert spec.speaks("pt-BR")
+    assert spec.speaks("pt")
+    assert not spec.speaks("pt-PT")
+
+
+def test_embedded_engines_are_installed() -> None:
+    assert catalog.SPHINX.installed()
+    assert catalog.CLASSIC.installed()
+
+
+def test_an_engine_that_is_not_there_is_known_but_not_installed() -> None:
+    spec = catalog.EngineSpec("x", "X", "no.such:X", catalog.Requirement("json", "x"), memory_mb=1)
+    assert not spec.installed()
+    with pytest.raises(EngineError, match=r"pip install 'transcribe\[x\]'"):
+        catalog.load(spec)
+
+
+def test_an_engine_whose_library_is_missing_is_not_installed() -> None:
+    requires = catalog.Requirement("no_such_library.part")
+    assert not catalog.EngineSpec("x", "X", "engines.sphinx:Sphinx", requires, 1).installed()
+
+
+def test_default_diarizer_suits_the_engine() -> None:
+    assert catalog.default_diarizer(catalog.SPHINX) == "classic"
+    assert catalog.default_diarizer(catalog.WHISPERX) == "pyannote"
+
+
+def test_catalog_imports_nothing_heavy_and_no_engine() -> None:
+    heavy = "pocketsphinx sklearn scipy numpy torch webrtcvad whisperx riva engines.sphinx"
+    out = _python(
+        "import sys; from engines import catalog; catalog.recognizers(); catalog.diarizers();"
+        "[spec.installed() for spec in catalog.recognizers().values()];"
+        f"print([name for name in {heavy.split()!r} if name in sys.modules])"
+    )
+    assert out.strip() == "[]"
+
+
+def test_built_in_engines_are_found_without_being_installed() -> None:
+    out = _python(
+        "import importlib.metadata as m; m.entry_points = lambda **_: ();"
+        "from engines import catalog; print(*catalog.recognizers(), *catalog.diarizers())"
+    )
+    assert out.split() == ["sphinx", "asr", "whisperx", "classic", "pyannote"]
+
+
+def test_somebody_elses_engine_is_found(tmp_path: Path) -> None:
+    _package(tmp_path, "theirs", "transcribe.engines", "theirs:SPEC", SPEC.format(name="theirs"))
+    program = "from engines import catalog; print(catalog.recognizer('theirs').queue)"
+    assert _python(program, tmp_path).strip() == "asr.theirs"
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("broken:SPEC", "raise RuntimeError('cannot be imported')"),
+        ("broken:SPEC", ""),
+        ("broken:SPEC", "SPEC = 'not a spec'"),
+        ("broken:SPEC", SPEC.format(name="sphinx")),
+    ],
+    ids=["does not import", "names nothing", "names something else", "takes our name"],
+)
+def test_a_broken_package_is_left_out(tmp_path: Path, value: str, code: str) -> None:
+    _package(tmp_path, "broken", "transcribe.engines", value, code)
+    program = (
+        "from engines import catalog;"
+        "print(*catalog.recognizers(), catalog.recognizer('sphinx').title)"
+    )
+    out = _python(program, tmp_path)
+    assert "sphinx asr whisperx PocketSphinx\n" in out
+    assert ("Left out" in out) or "theirs" in code

@@ -1,0 +1,362 @@
+"""Every format can be read back, whatever was said and whoever said it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pysubs2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transcripts.formats import (
+    Layout,
+    final_transcription,
+    rttm,
+    segments_json,
+    srt,
+    tsv,
+    txt,
+    vtt,
+)
+from transcripts.formats.cues import lay_out
+from transcripts.types import Segment, Turn, Word
+
+HOUR = 3600.0
+
+
+def said(text: str, start: float = 0.0, *, speaker: int | None = 0, pace: float = 0.4) -> Segment:
+    words = tuple(
+        Word(word, start + at * pace, start + (at + 1) * pace, 0.9, speaker)
+        for at, word in enumerate(text.split())
+    )
+    return Segment(words, speaker)
+
+
+TALK = [
+    said("How are you today?", 1.0),
+    said("Very well, thank you.", 4.0, speaker=1),
+    said("And the family?", 8.0, speaker=1),
+]
+
+
+# The documents
+
+
+def test_segments_have_the_keys_of_the_service() -> None:
+    word = Word("Hi", 0.00049, 1 / 3, 0.98765, 2)
+    assert segments_json([Segment((word,), 2)]) == [
+        {
+            "start": 0.0,
+            "end": 0.333,
+            "text": "Hi",
+            "speaker_tag": 2,
+            "confidence": 0.988,
+            "words": [
+                {
+                    "word": "Hi",
+                    "start": 0.0,
+                    "end": 0.333,
+                    "confidence": 0.988,
+                    "speaker_tag": 2,
+                }
+            ],
+        }
+    ]
+
+
+def test_what_is_not_known_is_null_and_never_nan() -> None:
+    unknown = Segment((Word("hm", math.nan, math.inf, math.nan),))
+    (segment,) = segments_json([unknown])
+    assert (segment["start"], segment["end"]) == (0.0, 0.0)
+    assert segment["confidence"] is segment["speaker_tag"] is None
+    json.dumps([segment, final_transcription("x", math.nan, [unknown])], allow_nan=False)
+
+
+def test_final_transcription_has_the_keys_of_the_pipeline() -> None:
+    document = final_transcription("talk.mp4", 12.00049, TALK[:2], {1: "Ana"})
+    assert document == {
+        "file_path": "talk.mp4",
+        "total_duration": 12.0,
+        "speakers": ["SPEAKER_00", "Ana"],
+        "segments": [
+            {
+                "speaker_id": "SPEAKER_00",
+                "start_time": 1.0,
+                "end_time": 2.6,
+                "text": "How are you today?",
+                "confidence": 0.9,
+            },
+            {
+                "speaker_id": "Ana",
+                "start_time": 4.0,
+                "end_time": 5.6,
+                "text": "Very well, thank you.",
+                "confidence": 0.9,
+            },
+        ],
+    }
+
+
+def test_nobody_known_is_no_speaker() -> None:
+    document = final_transcription("talk.mp4", 1.0, [said("hello", speaker=None)])
+    assert document["speakers"] == []
+    assert document["segments"][0]["speaker_id"] is None
+
+
+# Subtitles
+
+
+def test_srt_names_each_new_speaker() -> None:
+    assert srt(TALK) == (
+        "1\n00:00:01,000 --> 00:00:02,600\nSPEAKER_00: How are you today?\n\n"
+        "2\n00:00:04,000 --> 00:00:05,650\nSPEAKER_01: Very well, thank you.\n\n"
+        "3\n00:00:08,000 --> 00:00:09,200\nAnd the family?\n"
+    )
+
+
+def test_vtt_names_every_speaker() -> None:
+    assert vtt(TALK, names={1: "Tom & <Ana>"}) == (
+        "WEBVTT\n\n"
+        "00:00:01.000 --> 00:00:02.600\n<v SPEAKER_00>How are you today?\n\n"
+        "00:00:04.000 --> 00:00:05.600\n<v Tom &amp; &lt;Ana&gt;>Very well, thank you.\n\n"
+        "00:00:08.000 --> 00:00:09.200\n<v Tom &amp; &lt;Ana&gt;>And the family?\n"
+    )
+
+
+def test_labels_can_be_left_out() -> None:
+    silent = Layout(speaker_labels=False)
+    for subtitles in (srt(TALK, silent), vtt(TALK, silent), txt(TALK, speaker_labels=False)):
+        assert "SPEAKER" not in subtitles
+        assert "<v" not in subtitles
+
+
+def test_nothing_said_is_an_empty_but_valid_file() -> None:
+    blank = Segment((Word(" \n", 0, 1),))
+    for segments in ([], [blank]):
+        assert srt(segments) == ""
+        assert vtt(segments) == "WEBVTT\n"
+        assert txt(segments) == ""
+
+
+@pytest.mark.parametrize(
+    ("start", "in_srt", "in_vtt"),
+    [
+        (0.0, "00:00:00,000", "00:00:00.000"),
+        (0.9996, "00:00:01,000", "00:00:01.000"),
+        (59.9994, "00:00:59,999", "00:00:59.999"),
+        (HOUR + 1.5, "01:00:01,500", "01:00:01.500"),
+        (25 * HOUR, "25:00:00,000", "25:00:00.000"),
+        (101 * HOUR + 61, "101:01:01,000", "101:01:01.000"),
+    ],
+)
+def test_times_are_rounded_and_go_past_an_hour_and_a_day(
+    start: float, in_srt: str, in_vtt: str
+) -> None:
+    segments = [said("hello", start)]
+    assert f"\n{in_srt} --> " in srt(segments)
+    assert f"\n{in_vtt} --> " in vtt(segments)
+
+
+def test_text_cannot_break_out_of_its_cue() -> None:
+    words = (
+        Word("2\n\n00:00:09,000 --> 00:00:10,000\nfake", 0.0, 1.0),
+        Word("<b>&", 1.0, 2.0),
+        Word("nul\x00\ud800", 2.0, 3.0),
+    )
+    segments = [Segment(words), said("next", 5.0)]
+    assert len(pysubs2.SSAFile.from_string(srt(segments), format_="srt")) == 2
+    assert len(pysubs2.SSAFile.from_string(vtt(segments), format_="vtt")) == 2
+    assert "&lt;b&gt;&amp; nul\n" in vtt(segments)
+    assert srt(segments).count("-->") == vtt(segments).count("-->") == 2
+    srt(segments).encode()
+
+
+def test_a_long_segment_is_cut_at_clauses_into_even_lines() -> None:
+    text = (
+        "When the river rose above the old stone bridge, nobody in the village was surprised, "
+        "because it had rained for eleven days and the mill was under water already"
+    )
+    cues = lay_out([said(text, pace=0.3)])
+    assert [cue.lines for cue in cues] == [
+        ("When the river rose above", "the old stone bridge,"),
+        ("nobody in the village was surprised,",),
+        ("because it had rained for eleven days", "and the mill was under water already"),
+    ]
+
+
+def test_a_cue_stays_to_be_read_but_goes_for_the_next() -> None:
+    lone = lay_out([said("Yes.", 0.0), said("No.", 10.0)])
+    assert [cue.end - cue.start for cue in lone] == [1000, 1000]
+    crowded = lay_out([said("Yes.", 0.0), said("No.", 0.6, speaker=1)])
+    assert [(cue.start, cue.end) for cue in crowded] == [(0, 600), (600, 1600)]
+
+
+def test_fast_speech_stays_long_enough_for_its_characters() -> None:
+    (cue,) = lay_out([said("incomprehensible " * 4, pace=0.4)])
+    assert cue.end - cue.start == 3300  # 66 characters, 20 a second
+
+
+def test_cues_too_short_to_be_read_are_joined() -> None:
+    cues = lay_out([said("Yes.", 0.0), said("I do.", 0.5), said("Why?", 1.5, speaker=1)])
+    assert [" ".join(cue.lines) for cue in cues] == ["Yes. I do.", "Why?"]
+
+
+def test_a_cue_is_never_shown_too_long() -> None:
+    (cue,) = lay_out([Segment((Word("ooooh", 0.0, 30.0),))])
+    assert (cue.start, cue.end) == (0, 7000)
+
+
+def test_a_word_longer_than_a_line_is_cut() -> None:
+    cues = lay_out([Segment((Word("a" * 100, 0.0, 5.0),))])
+    assert [len(line) for cue in cues for line in cue.lines] == [42, 42, 16]
+
+
+def test_a_name_without_room_for_a_word_beside_it_is_left_out() -> None:
+    narrow = Layout(max_line_length=12, max_lines=1)
+    assert "Maximilian" not in srt([said("unbelievable")], narrow, {0: "Maximilian"})
+    assert "Maximilian…:" in srt([said("unbelievable")], Layout(12, 2), {0: "Maximilian I."})
+
+
+@pytest.mark.parametrize("wrong", [{"max_lines": 0}, {"max_cps": -1}, {"min_duration": -0.1}])
+def test_an_impossible_layout_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="layout"):
+        replace(Layout(), **wrong)
+
+
+# Text and tables
+
+
+def test_txt_has_a_paragraph_for_each_turn() -> None:
+    later = said("Goodbye.", 60.0, speaker=1)
+    assert txt([*TALK, later], {0: "Ana"}) == (
+        "Ana: How are you today?\n\n"
+        "SPEAKER_01: Very well, thank you.\n\n"
+        "SPEAKER_01: And the family?\n\n"
+        "SPEAKER_01: Goodbye.\n"
+    )
+
+
+def test_txt_of_unknown_speakers_has_paragraphs_at_long_pauses() -> None:
+    segments = [
+        said("One.", 0.0, speaker=None),
+        said("Two.", 1.0, speaker=None),
+        said("Three.", 9.0, speaker=None),
+    ]
+    assert txt(segments) == "One. Two.\n\nThree.\n"
+
+
+def test_tsv_has_one_line_a_segment() -> None:
+    odd = Segment((Word("tab\there", 1.0, 2.0004),))
+    assert tsv([TALK[0], odd]) == (
+        "start\tend\tspeaker\ttext\n"
+        "1.000\t2.600\tSPEAKER_00\tHow are you today?\n"
+        "1.000\t2.000\t\ttab here\n"
+    )
+
+
+def test_rttm_has_one_line_a_turn() -> None:
+    assert rttm([Turn(0.5, 2.0, 0), Turn(2.0, 3.25, 1)], "my talk") == (
+        "SPEAKER my_talk 1 0.500 1.500 <NA> <NA> SPEAKER_00 <NA> <NA>\n"
+        "SPEAKER my_talk 1 2.000 1.250 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
+    )
+
+
+# Whatever was said
+
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["so", "well,", "yes.", "-->", "a --> b", "extraordinarily", "", "\n\n", "x" * 90]
+    ),
+    st.text(max_size=12),
+)
+
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> list[Segment]:
+    segments, now = [], draw(st.sampled_from([0.0, 59.9996, HOUR, 30 * HOUR]))
+    for _ in range(draw(st.integers(0, 6))):
+        speaker = draw(st.sampled_from([None, 0, 1]))
+        words = []
+        for text in draw(st.lists(TEXTS, min_size=1, max_size=25)):
+            now += draw(st.sampled_from([0.0, 0.0, 0.1, 0.7]))
+            end = now + draw(st.sampled_from([0.0, 0.0004, 0.3, 0.9, 9.0]))
+            words.append(Word(text, now, end, None, speaker))
+            # Sometimes people talk at the same time.
+            now = end if draw(st.booleans()) else now
+        segments.append(Segment(tuple(words), speaker))
+    return segments
+
+
+LAYOUTS = st.builds(
+    Layout,
+    max_line_length=st.sampled_from([5, 20, 42]),
+    max_lines=st.integers(1, 3),
+    speaker_labels=st.booleans(),
+)
+NAMES = st.sampled_from([None, {0: "Ana --> B\n\nC", 1: "<i>" * 20}])
+
+
+@settings(max_examples=120, deadline=None)
+@given(transcripts(), LAYOUTS, NAMES, st.booleans())
+def test_cues_keep_the_layout_and_never_overlap(
+    segments: list[Segment], layout: Layout, names: dict[int, str] | None, leads: bool
+) -> None:
+    cues = lay_out(segments, layout, names, leads=leads)
+    for cue in cues:
+        assert 1 <= len(cue.lines) <= layout.max_lines
+        assert all(0 < len(line) <= layout.max_line_length for line in cue.lines)
+        assert all(line == " ".join(line.split()) for line in cue.lines)
+        assert 0 < cue.end - cue.start <= layout.max_duration * 1000
+    for cue, following in pairwise(cues):
+        assert cue.end <= following.start
+    assert cues == lay_out(segments, layout, names, leads=leads)
+
+
+@settings(max_examples=120, deadline=None)
+@given(transcripts(), LAYOUTS)
+def test_cues_hold_everything_that_was_said(segments: list[Segment], layout: Layout) -> None:
+    said = "".join(word.text for segment in segments for word in segment.words)
+    shown = "".join("".join(cue.lines) for cue in lay_out(segments, layout))
+    kept = "".join(said.split())
+    assert shown.replace(" ", "") == "".join(c for c in kept if c.isprintable() or ord(c) > 0x9F)
+
+
+@settings(max_examples=120, deadline=None)
+@given(transcripts(), LAYOUTS, NAMES)
+def test_subtitles_read_back_with_as_many_cues_and_the_same_times(
+    segments: list[Segment], layout: Layout, names: dict[int, str] | None
+) -> None:
+    for text, form, cues in (
+        (srt(segments, layout, names), "srt", lay_out(segments, layout, names, leads=True)),
+        (vtt(segments, layout, names), "vtt", lay_out(segments, layout, names)),
+    ):
+        text.encode()
+        if not cues:
+            continue
+        read = pysubs2.SSAFile.from_string(text, format_=form)
+        assert [(cue.start, cue.end) for cue in read] == [(cue.start, cue.end) for cue in cues]
+
+
+@settings(max_examples=60, deadline=None)
+@given(transcripts())
+def test_documents_are_json_and_tables_have_a_line_each(segments: list[Segment]) -> None:
+    json.dumps(segments_json(segments), allow_nan=False)
+    json.dumps(final_transcription("x", 1.0, segments), allow_nan=False)
+    rows = tsv(segments).removesuffix("\n").split("\n")
+    assert [row.count("\t") for row in rows] == [3] * (len(segments) + 1)
+
+
+def test_subtitles_survive_the_way_over_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "talk.srt"
+    path.write_text(srt(TALK), encoding="utf-8")
+    assert [cue.plaintext for cue in pysubs2.load(str(path))] == [
+        "SPEAKER_00: How are you today?",
+        "SPEAKER_01: Very well, thank you.",
+        "And the family?",
+    ]

@@ -1,0 +1,374 @@
+"""The life of a job and of its parts: every change happens once, whoever asks twice."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from core import clock, jobs, parts, recovery, status
+from core.db import reading, transaction
+from core.errors import EngineError, NotFound
+from core.parts import PartId
+from core.recovery import Need
+from core.settings import settings
+from core.specs import JobSpec
+from core.states import JobStatus, PartKind, PartState, Stage
+from transcripts.types import Span
+
+pytestmark = pytest.mark.usefixtures("database")
+
+SEGMENT = {
+    "start": 0.0, "end": 1.0, "text": "hello", "speaker_tag": 0, "confidence": 0.9,
+    "words": [{"word": "hello", "start": 0.0, "end": 1.0, "confidence": 0.9, "speaker_tag": 0}],
+}  # fmt: skip
+
+
+class TimeMachine:
+    """Moves the clock that leases are kept by."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = clock.now()
+        monkeypatch.setattr(clock, "now", lambda: self._now)
+
+    def forward(self, seconds: float) -> None:
+        self._now += seconds
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
+    return TimeMachine(monkeypatch)
+
+
+def accept(**options) -> str:
+    job_id = str(uuid.uuid4())
+    spec = JobSpec(engine="sphinx", diarizer="classic", **options)
+    with transaction() as session:
+        jobs.accept(session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64)
+    return job_id
+
+
+def begin_prepare(job_id: str, owner: str = "me") -> bool:
+    with transaction() as session:
+        return jobs.begin_prepare(session, job_id, owner, "worker")
+
+
+def prepared(job_id: str, owner: str = "me", chunks: int = 2, shards: int = 1) -> bool:
+    with transaction() as session:
+        return jobs.prepared(
+            session, job_id, owner,
+            duration=30.0 * chunks,
+            chunks=[Span(30.0 * index, 30.0 * index + 30) for index in range(chunks)],
+            shards=[Span(0.0, 30.0 * chunks)] * shards,
+            warnings=[],
+        )  # fmt: skip
+
+
+def listening(**options) -> str:
+    job_id = accept()
+    begin_prepare(job_id)
+    prepared(job_id, **options)
+    return job_id
+
+
+def lease(job_id: str, position: int = 0, owner: str = "me", kind: PartKind = PartKind.CHUNK):
+    with transaction() as session:
+        return parts.lease(session, PartId(job_id, kind, position), owner)
+
+
+def store(job_id: str, position: int, kind: PartKind = PartKind.CHUNK) -> None:
+    with transaction() as session:
+        parts.store(session, PartId(job_id, kind, position), "0" * 64)
+
+
+def store_all(job_id: str, chunks: int = 2, shards: int = 1) -> None:
+    for index in range(chunks):
+        store(job_id, index)
+    for index in range(shards):
+        store(job_id, index, PartKind.SHARD)
+
+
+def begin_merge(job_id: str, owner: str = "me") -> bool:
+    with transaction() as session:
+        return jobs.begin_merge(session, job_id, owner)
+
+
+def complete(job_id: str, owner: str = "me") -> bool:
+    with transaction() as session:
+        return jobs.complete(
+            session, job_id, owner, segments=[SEGMENT], language="en", warnings=["a gap"]
+        )
+
+
+def told(job_id: str) -> dict:
+    with reading() as session:
+        return status.snapshot(session, job_id)
+
+
+def needs(job_id: str) -> list[Need]:
+    with reading() as session:
+        return [one.need for one in recovery.abandoned(session) if one.job_id == job_id]
+
+
+def test_a_job_goes_its_way_and_progress_never_goes_down():
+    job_id = accept()
+    seen = [told(job_id)]
+    assert begin_prepare(job_id)
+    seen.append(told(job_id))
+    assert prepared(job_id)
+    seen.append(told(job_id))
+    for index in range(2):
+        assert lease(job_id, index) == Span(30.0 * index, 30.0 * index + 30)
+        store(job_id, index)
+        seen.append(told(job_id))
+    store(job_id, 0, PartKind.SHARD)
+    seen.append(told(job_id))
+    assert begin_merge(job_id)
+    seen.append(told(job_id))
+    assert complete(job_id)
+    seen.append(told(job_id))
+
+    progress = [now["progress"] for now in seen]
+    assert progress == sorted(progress)
+    assert progress[0] == 0
+    assert progress[-2] < 100 == progress[-1]
+    assert [now["status"] for now in seen] == ["queued", *["processing"] * 6, "completed"]
+    assert seen[-1]["result"] == {"segments_count": 1, "duration": 60.0}
+    assert seen[-1]["warnings"] == ["a gap"]
+    assert (seen[3]["chunks_done"], seen[3]["chunks_total"]) == (1, 2)
+    assert (seen[3]["audio_seconds_done"], seen[3]["audio_seconds_total"]) == (30.0, 60.0)
+
+
+def test_an_unknown_job_is_not_found():
+    with reading() as session, pytest.raises(NotFound):
+        jobs.get(session, str(uuid.uuid4()))
+
+
+def test_a_spec_survives_being_stored():
+    job_id = accept(language="en-US", min_speakers=2)
+    with reading() as session:
+        spec = jobs.spec_of(jobs.get(session, job_id))
+    assert spec == JobSpec(engine="sphinx", diarizer="classic", language="en-US", min_speakers=2)
+
+
+def test_only_one_worker_prepares():
+    job_id = accept()
+    assert begin_prepare(job_id, "first")
+    assert not begin_prepare(job_id, "second")
+    assert not prepared(job_id, "second"), "who does not own the job cannot say it is prepared"
+    assert prepared(job_id, "first")
+    assert not prepared(job_id, "first"), "a second time changes nothing"
+    assert not begin_prepare(job_id, "second")
+
+
+def test_a_worker_that_shows_no_life_loses_the_job(time: TimeMachine):
+    job_id = accept()
+    assert begin_prepare(job_id, "first")
+    time.forward(settings().lease_seconds + 1)
+    assert begin_prepare(job_id, "second")
+    assert not prepared(job_id, "first"), "the first came back too late"
+    assert prepared(job_id, "second")
+
+
+def test_a_worker_that_shows_life_keeps_job_and_part(time: TimeMachine):
+    preparing, hearing = accept(), listening()
+    assert begin_prepare(preparing, "first")
+    assert lease(hearing, 0, "first")
+    for _ in range(5):
+        time.forward(settings().lease_seconds - 1)
+        with transaction() as session:
+            jobs.renew(session, ["first"])
+            parts.renew(session, ["first"])
+    assert not begin_prepare(preparing, "second")
+    assert lease(hearing, 0, "second") is None
+
+
+def test_the_same_message_again_takes_over_at_once():
+    job_id = listening()
+    assert lease(job_id, 0, "message-1")
+    assert lease(job_id, 0, "message-2") is None
+    assert lease(job_id, 0, "message-1") == Span(0.0, 30.0)
+
+
+def test_a_stored_part_is_left_alone():
+    job_id = listening()
+    lease(job_id, 0)
+    store(job_id, 0)
+    assert lease(job_id, 0) is None
+
+
+def test_a_released_part_may_be_tried_again_at_once_and_a_failed_one_never():
+    job_id = listening()
+    part = PartId(job_id, PartKind.CHUNK, 0)
+    lease(job_id, 0, "first")
+    with transaction() as session:
+        parts.release(session, part, "first", EngineError("hiccup"), wait=5.0)
+    assert lease(job_id, 0, "second")
+    with transaction() as session:
+        parts.fail(session, part, "second", EngineError("no such sound"))
+    assert lease(job_id, 0, "third") is None
+    with reading() as session:
+        row = jobs.parts(session, job_id, PartKind.CHUNK)[0]
+    assert row.error == {"code": "engine_failed", "message": "no such sound"}
+
+
+def test_a_part_that_kills_its_workers_is_set_aside(time: TimeMachine):
+    job_id = listening()
+    for attempt in range(settings().chunk_max_retries + 1):
+        assert lease(job_id, 0, f"worker {attempt}")
+        time.forward(settings().lease_seconds + 1)
+    assert lease(job_id, 0, "one more") is None
+    with reading() as session:
+        row = jobs.parts(session, job_id, PartKind.CHUNK)[0]
+    assert row.state == PartState.FAILED
+    assert row.error["code"] == "worker_lost"
+
+
+def test_a_job_that_kills_its_workers_fails(time: TimeMachine):
+    job_id = accept()
+    for attempt in range(settings().chunk_max_retries + 1):
+        assert begin_prepare(job_id, f"worker {attempt}")
+        time.forward(settings().lease_seconds + 1)
+    assert not begin_prepare(job_id, "one more")
+    assert told(job_id)["error"]["code"] == "worker_lost"
+
+
+def test_merging_waits_for_every_part():
+    job_id = listening()
+    assert not begin_merge(job_id)
+    store(job_id, 0)
+    store(job_id, 1)
+    assert not begin_merge(job_id), "the speakers are not known yet"
+    store(job_id, 0, PartKind.SHARD)
+    assert begin_merge(job_id, "first")
+    assert not begin_merge(job_id, "second")
+
+
+def test_a_job_ends_once():
+    job_id = listening()
+    store_all(job_id)
+    begin_merge(job_id, "first")
+    assert not complete(job_id, "second")
+    assert complete(job_id, "first")
+    assert not complete(job_id, "first")
+    with transaction() as session:
+        assert not jobs.fail(session, job_id, EngineError("too late"))
+    now = told(job_id)
+    assert (now["status"], now["result"]["segments_count"]) == ("completed", 1)
+
+
+def test_a_merge_that_finds_a_part_missing_has_it_done_again():
+    job_id = listening()
+    store_all(job_id)
+    begin_merge(job_id, "first")
+    with transaction() as session:
+        jobs.listen_again(session, job_id, "first", [jobs.parts(session, job_id)[0]])
+    with reading() as session:
+        assert parts.missing(session, job_id) == [PartId(job_id, PartKind.CHUNK, 0)]
+        assert jobs.get(session, job_id).run.stage == Stage.LISTEN
+    assert lease(job_id, 0)
+
+
+def test_failing_tells_why():
+    job_id = accept()
+    with transaction() as session:
+        assert jobs.fail(session, job_id, EngineError("the reason"))
+    now = told(job_id)
+    assert now["status"] == JobStatus.FAILED
+    assert now["message"] == "the reason"
+    assert now["error"] == {"code": "engine_failed", "message": "the reason"}
+    assert not begin_prepare(job_id)
+
+
+def test_two_dispatchers_that_saw_the_same_do_not_both_send():
+    job_id = listening()
+    with transaction() as session:
+        epoch = jobs.get(session, job_id).run.epoch
+        assert jobs.dispatched(session, job_id, epoch)
+        assert not jobs.dispatched(session, job_id, epoch)
+
+
+class TestRecovery:
+    """Housekeeping finds every job that nobody works on, and no other."""
+
+    def test_a_job_whose_message_never_left(self):
+        assert needs(accept()) == [Need.PREPARE]
+
+    def test_a_job_that_was_sent_is_given_time(self, time: TimeMachine):
+        job_id = accept()
+        with transaction() as session:
+            jobs.dispatched(session, job_id)
+        assert needs(job_id) == []
+        time.forward(recovery.MESSAGE_SECONDS + 1)
+        assert needs(job_id) == [Need.PREPARE]
+
+    @pytest.mark.parametrize("stage", [Stage.PREPARE, Stage.MERGE])
+    def test_a_job_whose_owner_is_gone(self, time: TimeMachine, stage: Stage):
+        job_id = accept() if stage is Stage.PREPARE else listening()
+        if stage is Stage.PREPARE:
+            begin_prepare(job_id)
+        else:
+            store_all(job_id)
+            begin_merge(job_id)
+        assert needs(job_id) == []
+        time.forward(settings().lease_seconds + 1)
+        assert needs(job_id) == [Need(stage)]
+
+    def test_a_part_whose_owner_is_gone(self, time: TimeMachine):
+        job_id = listening()
+        with transaction() as session:
+            jobs.dispatched(session, job_id)
+        lease(job_id, 0)
+        assert needs(job_id) == []
+        time.forward(settings().lease_seconds + 1)
+        assert needs(job_id) == [Need.FAN_OUT]
+
+    def test_parts_that_wait_behind_a_working_one_are_left_alone(self, time: TimeMachine):
+        job_id = listening()
+        lease(job_id, 0, "first")
+        time.forward(recovery.MESSAGE_SECONDS + 1)
+        with transaction() as session:
+            parts.renew(session, ["first"])
+        assert needs(job_id) == []
+
+    def test_parts_whose_messages_are_lost(self, time: TimeMachine):
+        job_id = listening()
+        store(job_id, 0)
+        time.forward(recovery.MESSAGE_SECONDS + 1)
+        assert needs(job_id) == [Need.FAN_OUT]
+
+    def test_a_part_that_is_to_be_tried_again_is_given_its_pause(self, time: TimeMachine):
+        job_id = listening(chunks=1, shards=0)
+        lease(job_id, 0, "me")
+        time.forward(recovery.MESSAGE_SECONDS + 1)
+        with transaction() as session:
+            part = PartId(job_id, PartKind.CHUNK, 0)
+            parts.release(session, part, "me", EngineError("hiccup"), wait=60.0)
+        assert needs(job_id) == []
+        time.forward(61)
+        assert needs(job_id) == [Need.FAN_OUT]
+
+    def test_a_merge_that_nobody_asked_for(self, time: TimeMachine):
+        job_id = listening()
+        store_all(job_id)
+        time.forward(recovery.MESSAGE_SECONDS + 1)
+        assert needs(job_id) == [Need.MERGE]
+
+    def test_a_job_that_is_over_needs_nothing(self, time: TimeMachine):
+        job_id = listening()
+        store_all(job_id)
+        begin_merge(job_id)
+        complete(job_id)
+        time.forward(1000)
+        assert needs(job_id) == []
+        with reading() as session:
+            assert recovery.unfinished(session) == []
+
+    def test_a_broker_that_forgot_everything(self):
+        waiting, hearing = accept(), listening()
+        with transaction() as session:
+            jobs.dispatched(session, waiting)
+            jobs.dispatched(session, hearing)
+        with reading() as session:
+            found = {one.job_id: one.need for one in recovery.unfinished(session)}
+        assert found == {waiting: Need.PREPARE, hearing: Need.FAN_OUT}

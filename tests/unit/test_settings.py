@@ -1,0 +1,71 @@
+"""Settings are read once, typed, and wrong ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError
+from core.settings import settings
+
+
+def test_nothing_has_to_be_set(data_dir: Path):
+    now = settings()
+    assert now.default_transcription_engine == "sphinx"
+    assert now.database == f"sqlite:///{data_dir}/transcribe.db"
+    assert now.redis == f"unix://{data_dir}/redis.sock"
+    assert now.broker == f"redis+socket://{data_dir}/redis.sock?virtual_host=0"
+    assert now.max_file_size == 2 * 1024**3
+
+
+def test_a_deep_data_directory_gets_a_socket_that_the_kernel_accepts(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / ("d" * 120)))
+    socket = settings().redis_socket
+    assert len(str(socket)) < 104
+    settings.cache_clear()
+    assert settings().redis_socket == socket, "every process must find the same one"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("REDIS_JOB_TTL", "soon", "integer"),
+        ("CHUNK_DURATION", "2", "greater than or equal to 5"),
+        ("VAD_AGGRESSIVENESS", "7", "less than or equal to 3"),
+        ("REDIS_URL", "http://here", "redis://, rediss://, unix://"),
+        ("DATABASE_URL", "mysql://here", "postgresql://"),
+        ("FAILED_CHUNKS", "maybe", "'gap' or 'fail'"),
+        ("LOG_LEVEL", "LOUD", "'DEBUG'"),
+    ],
+)
+def test_a_wrong_value_names_the_variable_and_says_what_is_allowed(
+    monkeypatch, name, value, allowed
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        settings()
+    assert name in str(caught.value)
+    assert allowed in str(caught.value)
+    assert value in str(caught.value)
+
+
+def test_half_of_the_storage_settings_is_an_error(monkeypatch):
+    monkeypatch.setenv("MINIO_ENDPOINT", "minio:9000")
+    with pytest.raises(SettingsError, match="MINIO_ACCESS_KEY and MINIO_SECRET_KEY must be set"):
+        settings()
+
+
+@pytest.mark.parametrize("name", ["MINIO_SECRET_KEY", "HF_TOKEN"])
+def test_secrets_are_not_printed(monkeypatch, name):
+    monkeypatch.setenv(name, "very-secret")
+    assert "very-secret" not in repr(settings())
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_postgresql_means_the_driver_that_is_shipped(monkeypatch, scheme):
+    monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:p@db/x")
+    assert settings().database == "postgresql+psycopg2://u:p@db/x"
+
+
+def test_lists_are_split_at_commas(monkeypatch):
+    monkeypatch.setenv("WHISPERX_AVAILABLE_MODELS", "tiny, base,")
+    assert settings().whisperx_available_models == ("tiny", "base")

@@ -1,0 +1,67 @@
+"""A directory keeps objects as the interface promises."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import NotFound, Unavailable
+from core.storage.directory import DirectoryStorage
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStorage:
+    return DirectoryStorage(tmp_path / "objects")
+
+
+def test_what_is_put_can_be_read_in_every_way(store: DirectoryStorage, tmp_path: Path):
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 3_000_000)
+    store.put_file("jobs/1/source", source)
+    with store.local("jobs/1/source") as path:
+        assert path.read_bytes() == source.read_bytes()
+    assert b"".join(store.stream("jobs/1/source")) == source.read_bytes()
+    assert store.get_bytes("jobs/1/source") == source.read_bytes()
+
+
+def test_the_last_writer_wins(store: DirectoryStorage):
+    store.put_bytes("a/b", b"first")
+    store.put_bytes("a/b", b"second")
+    assert store.get_bytes("a/b") == b"second"
+    assert store.keys("a/") == ["a/b"]
+
+
+def test_keys_are_found_by_prefix_and_sorted(store: DirectoryStorage):
+    for key in ("jobs/1/b", "jobs/1/a", "jobs/10/a", "jobs/2/a"):
+        store.put_bytes(key, b"")
+    assert store.keys("jobs/1/") == ["jobs/1/a", "jobs/1/b"]
+    assert store.keys("jobs/1") == ["jobs/1/a", "jobs/1/b", "jobs/10/a"]
+
+
+def test_deleting_takes_only_what_has_the_prefix_and_may_run_twice(store: DirectoryStorage):
+    for key in ("jobs/1/source", "jobs/1/chunks/0", "jobs/10/source"):
+        store.put_bytes(key, b"")
+    store.delete("jobs/1/")
+    store.delete("jobs/1/")
+    assert store.keys("jobs/") == ["jobs/10/source"]
+    store.delete("jobs/10/source")
+    assert store.keys("jobs/") == []
+
+
+@pytest.mark.parametrize("key", ["jobs/none", "../outside", "jobs/../../outside"])
+def test_what_is_not_there_or_outside_is_not_found(store: DirectoryStorage, tmp_path: Path, key):
+    (tmp_path / "outside").write_bytes(b"not yours")
+    with pytest.raises(NotFound):
+        store.get_bytes(key)
+
+
+def test_nothing_is_written_outside(store: DirectoryStorage, tmp_path: Path):
+    with pytest.raises(NotFound):
+        store.put_bytes("../outside", b"x")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_write_that_fails_leaves_nothing_and_says_so(store: DirectoryStorage, tmp_path: Path):
+    with pytest.raises(Unavailable):
+        store.put_file("a/b", tmp_path / "missing")
+    assert store.keys("") == []
+    assert not any((tmp_path / "objects").rglob("*[0-9a-f]" * 4))

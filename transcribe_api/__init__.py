@@ -1,0 +1,1 @@
+"""Talks: REST, server-sent events, the command line and the embedded stack."""

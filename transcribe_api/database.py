@@ -1,0 +1,25 @@
+"""The records, bound to Flask: a session for each request, and the migration commands."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+import migrations
+from core.db import share_sqlite
+from core.models import Base
+from core.settings import settings
+
+db = SQLAlchemy(model_class=Base)
+_migrate = Migrate(directory=str(next(iter(migrations.__path__))))
+
+
+def bind(app: Flask) -> None:
+    """Give the application its database."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings().database
+    db.init_app(app)
+    _migrate.init_app(app, db)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            share_sqlite(db.engine)

@@ -1,0 +1,139 @@
+"""From a request to a valid `JobSpec`, or to an error that names the field and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+
+from core import serving
+from core.errors import InvalidInput
+from core.settings import settings
+from core.specs import JobSpec
+from core.states import Priority
+from engines import catalog
+from engines.catalog import EngineSpec
+
+#: More speakers than this no diarizer tells apart.
+MOST_SPEAKERS = 50
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+_NO_DIARIZER = "none"
+
+
+def job(form: Mapping[str, str]) -> JobSpec:
+    """What the form asks for. Raises `InvalidInput`."""
+    engine = catalog.recognizer(_text(form, "engine") or settings().default_transcription_engine)
+    least, most = _speakers(form)
+    return JobSpec(
+        engine=engine.name,
+        diarizer=_diarizer(form, engine),
+        language=_language(form, engine),
+        model=_model(form, engine),
+        min_speakers=least,
+        max_speakers=most,
+        priority=_priority(form),
+        session_id=_uuid(form, "session_id"),
+        context_id=_uuid(form, "context_id"),
+    )
+
+
+def job_id(text: str) -> str:
+    """A job's id in its one form. Raises `InvalidInput`."""
+    return _as_uuid(text, "job_id")
+
+
+def _text(form: Mapping[str, str], field: str) -> str | None:
+    return form.get(field, "").strip() or None
+
+
+def _diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
+    name = _text(form, "diarizer")
+    wanted = _flag(form, "enable_diarization", default=name != _NO_DIARIZER)
+    if not wanted or name == _NO_DIARIZER:
+        return None
+    return catalog.diarizer(name or _default_diarizer(engine)).name
+
+
+def _default_diarizer(engine: EngineSpec) -> str:
+    """What suits the engine, if anybody can do it: here or on a worker elsewhere."""
+    suggested = catalog.diarizer(catalog.default_diarizer(engine))
+    if suggested.installed() or serving.workers(suggested.queue):
+        return suggested.name
+    return settings().default_diarizer
+
+
+def _language(form: Mapping[str, str], engine: EngineSpec) -> str | None:
+    language = _text(form, "language")
+    if language is None:
+        return engine.languages[0] if engine.languages else None
+    if not _LANGUAGE.fullmatch(language):
+        raise InvalidInput(
+            f"language: {language!r} is no language tag such as en-US or pt", field="language"
+        )
+    if not engine.speaks(language):
+        known = ", ".join(engine.languages or ())
+        raise InvalidInput(
+            f"language: the engine {engine.name} does not know {language!r}, but {known}",
+            field="language",
+        )
+    return language
+
+
+def _model(form: Mapping[str, str], engine: EngineSpec) -> str | None:
+    model = _text(form, "model")
+    known = settings().whisperx_available_models if engine.name == "whisperx" else engine.models
+    if model is not None and model not in known:
+        allowed = ", ".join(known) or "none: the engine has one model"
+        raise InvalidInput(f"model: {model!r} is not known; allowed: {allowed}", field="model")
+    return model
+
+
+def _speakers(form: Mapping[str, str]) -> tuple[int | None, int | None]:
+    least, most = _count(form, "min_speakers"), _count(form, "max_speakers")
+    if least is not None and most is not None and least > most:
+        raise InvalidInput(
+            f"min_speakers: {least} is more than max_speakers, {most}", field="min_speakers"
+        )
+    return least, most
+
+
+def _count(form: Mapping[str, str], field: str) -> int | None:
+    text = _text(form, field)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_SPEAKERS:
+        raise InvalidInput(
+            f"{field}: {text!r} is no whole number from 1 to {MOST_SPEAKERS}", field=field
+        )
+    return int(text)
+
+
+def _priority(form: Mapping[str, str]) -> Priority:
+    text = _text(form, "priority") or Priority.NORMAL
+    try:
+        return Priority(text)
+    except ValueError:
+        allowed = ", ".join(Priority)
+        raise InvalidInput(
+            f"priority: {text!r} is not known; allowed: {allowed}", field="priority"
+        ) from None
+
+
+def _flag(form: Mapping[str, str], field: str, *, default: bool) -> bool:
+    text = (_text(form, field) or str(default)).lower()
+    if text not in _TRUE | _FALSE:
+        raise InvalidInput(f"{field}: {text!r} is neither true nor false", field=field)
+    return text in _TRUE
+
+
+def _uuid(form: Mapping[str, str], field: str) -> str | None:
+    text = _text(form, field)
+    return None if text is None else _as_uuid(text, field)
+
+
+def _as_uuid(text: str, field: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise InvalidInput(f"{field}: {text!r} is no UUID", field=field) from None

@@ -1,0 +1,114 @@
+"""From records to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core import clock
+from core.models import Transcript, TranscriptJob
+from core.settings import settings
+from engines import catalog
+from transcripts import formats
+from transcripts.formats import Layout
+from transcripts.stored import words_from_json
+from transcripts.types import Segment, Turn
+
+#: Format -> media type.
+FORMATS = {
+    "json": "application/json",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
+    "rttm": "text/plain; charset=utf-8",
+}
+
+
+def accepted(job: TranscriptJob) -> dict[str, Any]:
+    """The answer to a job that was taken."""
+    title = catalog.recognizer(job.engine).title
+    told: dict[str, Any] = {
+        "job_id": job.job_id,
+        "transcript_id": str(job.transcript_id),
+        "engine": job.engine,
+        "status": job.run.status,
+        "message": f"{title} transcription job enqueued successfully",
+    }
+    if job.transcript.warnings:
+        told["warnings"] = job.transcript.warnings
+    return told
+
+
+def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
+    """The whole transcript."""
+    transcript = job.transcript
+    return {
+        "job_id": job.job_id,
+        "transcript_id": str(transcript.id),
+        "status": job.run.status,
+        "filename": transcript.filename,
+        "audio_url": audio_url,
+        "language": transcript.language,
+        "duration": transcript.duration,
+        "segments": [
+            {
+                "start": row.start,
+                "end": row.end,
+                "text": row.text,
+                "speaker_tag": row.speaker_tag,
+                "confidence": row.confidence,
+                "words": row.words,
+            }
+            for row in transcript.segments
+        ],
+        "speaker_roles": transcript.speaker_roles,
+        "speaker_names": transcript.speaker_names,
+        "warnings": transcript.warnings,
+        "created_at": clock.iso(job.created_at),
+        "completed_at": clock.iso(job.completed_at),
+    }
+
+
+def text(transcript: Transcript, form: str, layout: Layout) -> str:
+    """The transcript in one of the text `FORMATS`."""
+    segments = _segments(transcript)
+    names = {int(number): name for number, name in transcript.speaker_names.items()}
+    write: dict[str, Callable[[], str]] = {
+        "srt": lambda: formats.srt(segments, layout, names=names),
+        "vtt": lambda: formats.vtt(segments, layout, names=names),
+        "txt": lambda: formats.txt(segments, names=names),
+        "tsv": lambda: formats.tsv(segments, names=names),
+        "rttm": lambda: formats.rttm(_turns(segments), str(transcript.id)),
+    }
+    return write[form]()
+
+
+def engine(name: str, *, available: bool) -> dict[str, Any]:
+    """What `/jobs/engines` tells of one engine."""
+    told: dict[str, Any] = {"engine": name, "available": available}
+    if name == "asr":
+        now = settings()
+        told |= {"uri": now.riva_uri, "model": now.riva_model, "language": now.riva_language}
+    elif name == "whisperx":
+        told |= {
+            "url": settings().whisperx_service_url,
+            "available_models": list(settings().whisperx_available_models),
+            "health": {"status": "ok" if available else "unavailable"},
+        }
+    else:
+        spec = catalog.recognizer(name)
+        told |= {"models": list(spec.models), "languages": list(spec.languages or ())}
+    return told
+
+
+def _segments(transcript: Transcript) -> list[Segment]:
+    return [Segment(words_from_json(row.words), row.speaker_tag) for row in transcript.segments]
+
+
+def _turns(segments: list[Segment]) -> list[Turn]:
+    return [
+        Turn(segment.start, segment.end, segment.speaker)
+        for segment in segments
+        if segment.speaker is not None
+    ]

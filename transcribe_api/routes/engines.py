@@ -1,0 +1,23 @@
+"""Engines: which there are, and which a living worker serves."""
+
+from __future__ import annotations
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from core import serving
+from core.settings import settings
+from engines import catalog
+from transcribe_api import render
+
+bp = Blueprint("engines", __name__, url_prefix="/api/transcribe/jobs")
+
+
+@bp.get("/engines")
+def show() -> ResponseReturnValue:
+    """Every engine, with what it can do. Available means: someone is there to do it."""
+    told = {
+        name: render.engine(name, available=serving.workers(spec.queue) > 0)
+        for name, spec in catalog.recognizers().items()
+    }
+    return jsonify({"engines": told, "default_engine": settings().default_transcription_engine})

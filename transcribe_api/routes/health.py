@@ -1,0 +1,48 @@
+"""Health: whether the process lives, and whether it can take jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core import progress
+from core.errors import TranscribeError
+from core.storage import storage
+from transcribe_api.database import db
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+def alive() -> ResponseReturnValue:
+    """The process answers."""
+    return jsonify({"status": "ok"})
+
+
+@bp.get("/readyz")
+def ready() -> ResponseReturnValue:
+    """Database, Redis and storage answer; 503 names the ones that do not."""
+    checks = {name: _check(ping) for name, ping in _PINGS.items()}
+    well = all(state == "ok" for state in checks.values())
+    status = "ok" if well else "unavailable"
+    return jsonify({"status": status, "checks": checks}), 200 if well else 503
+
+
+def _check(ping: Callable[[], object]) -> str:
+    try:
+        ping()
+    except (SQLAlchemyError, redis.RedisError, TranscribeError, OSError):
+        return "unavailable"
+    return "ok"
+
+
+_PINGS: dict[str, Callable[[], object]] = {
+    "database": lambda: db.session.execute(text("SELECT 1")),
+    "redis": lambda: progress.client().ping(),
+    "storage": lambda: storage().ping(),
+}

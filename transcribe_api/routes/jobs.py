@@ -1,0 +1,100 @@
+"""Jobs: create one, look at it, follow it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import cast
+
+import structlog
+from flask import Blueprint, Response, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from kombu.exceptions import OperationalError
+
+from chunking import decode
+from core import jobs, layout, progress, serving, status
+from core.db import transaction
+from core.settings import settings
+from core.specs import JobSpec
+from core.storage import storage
+from engines import catalog
+from tasks import pipeline
+from transcribe_api import parse, render, sse, uploads
+from transcribe_api.database import db
+from transcribe_api.uploads import StreamingRequest, Upload
+
+bp = Blueprint("jobs", __name__, url_prefix="/api/transcribe/jobs")
+log = structlog.get_logger(__name__)
+
+
+@bp.post("/transcribe")
+def create() -> ResponseReturnValue:
+    """Accept a recording, to be transcribed by the engine named in the form or the default one."""
+    upload = uploads.received(cast(StreamingRequest, request))
+    spec = parse.job(request.form)
+    decode.probe(upload.path, decode.Limits(max_seconds=settings().max_recording_seconds))
+    job_id = str(uuid.uuid4())
+    answer = _accept(job_id, spec, upload)
+    _send(job_id)
+    return jsonify(answer), 202, {"Location": url_for("jobs.show", job_id=job_id)}
+
+
+@bp.get("/status/<job_id>")
+def show(job_id: str) -> ResponseReturnValue:
+    """The state of a job: from Redis, or from the database when Redis knows nothing."""
+    job_id = parse.job_id(job_id)
+    return jsonify(progress.known(job_id) or status.snapshot(db.session(), job_id))
+
+
+@bp.get("/stream/<job_id>")
+def follow(job_id: str) -> ResponseReturnValue:
+    """The state of a job and what is heard, as they come."""
+    events = sse.events(parse.job_id(job_id))
+    first = next(events)  # an unknown job is answered with 404, not with an empty stream
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return Response(_after(first, events), mimetype="text/event-stream", headers=headers)
+
+
+def _after(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _accept(job_id: str, spec: JobSpec, upload: Upload) -> dict[str, object]:
+    storage().put_file(layout.source(job_id), upload.path)
+    try:
+        with transaction() as session:
+            job = jobs.accept(
+                session,
+                job_id,
+                spec,
+                filename=upload.filename,
+                audio_bytes=upload.size,
+                audio_sha256=upload.sha256,
+                warnings=_unserved(spec),
+            )
+            return render.accepted(job)
+    except BaseException:
+        # Without its row nobody would ever find the object again.
+        storage().delete(layout.root(job_id))
+        raise
+
+
+def _unserved(spec: JobSpec) -> list[str]:
+    queues = [catalog.recognizer(spec.engine).queue]
+    if spec.diarizer:
+        queues.append(catalog.diarizer(spec.diarizer).queue)
+    return [
+        f"no worker serves the queue {queue} now; the job waits for one"
+        for queue in queues
+        if not serving.workers(queue)
+    ]
+
+
+def _send(job_id: str) -> None:
+    progress.tell(job_id)
+    try:
+        pipeline.start(job_id)
+    except OperationalError:
+        # The job is written down, so it is kept: housekeeping sends it when the broker is back.
+        log.warning("job waits for the broker", job_id=job_id)

@@ -1,0 +1,129 @@
+"""Receives a file of any size in constant memory: to a scratch file, counted and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from flask import Request
+
+from core.errors import InvalidInput, TooLarge, Unavailable
+from core.settings import settings
+
+#: Bytes that the other fields of a form may take, on top of the file.
+FORM_BYTES = 1024 * 1024
+
+#: Characters of a file name that are kept.
+LONGEST_NAME = 255
+
+#: The form field of the recording.
+FIELD = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A recording that was received whole. It is gone when the request is over."""
+
+    path: Path
+    filename: str
+    size: int
+    sha256: str
+
+
+class _Sink:
+    """Where the parser writes a file to as it comes in."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.hash = hashlib.sha256()
+        folder = settings().scratch_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix="upload-", dir=folder)
+        except OSError as error:
+            raise Unavailable(f"uploads cannot be received now: {error.strerror}") from error
+        self.path = Path(name)
+        self._file: IO[bytes] = os.fdopen(descriptor, "wb")
+
+    def write(self, block: bytes) -> int:
+        self.size += len(block)
+        if self.size > settings().max_file_size:
+            raise too_large()
+        self.hash.update(block)
+        try:
+            return self._file.write(block)
+        except OSError as error:
+            raise Unavailable(f"the upload cannot be kept: {error.strerror}") from error
+
+    def seek(self, *_: Any) -> int:
+        """The parser rewinds a file when it is whole; we never read it back by this handle."""
+        self._file.flush()
+        return 0
+
+    def close(self) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class StreamingRequest(Request):
+    """A request whose files go to scratch files of ours, not through memory or the system's."""
+
+    max_form_memory_size = FORM_BYTES
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.sinks: list[_Sink] = []
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> Any:
+        sink = _Sink()
+        self.sinks.append(sink)
+        return sink
+
+    def discard_uploads(self) -> None:
+        """Remove what was received, also when it came only in part."""
+        for sink in self.sinks:
+            sink.discard()
+
+
+def received(request: StreamingRequest) -> Upload:
+    """The recording of this request. Raises `InvalidInput` when there is none, or no whole one."""
+    file = request.files.get(FIELD)
+    if file is None:
+        raise InvalidInput(
+            "send the recording as the form field 'file' of a multipart/form-data request",
+            field=FIELD,
+            code="file_missing",
+        )
+    sink = file.stream
+    assert isinstance(sink, _Sink)
+    sink.close()
+    return Upload(sink.path, shown_name(file.filename), sink.size, sink.hash.hexdigest())
+
+
+def shown_name(given: str | None) -> str:
+    """A file name as it may be stored and shown: its last part, without control characters."""
+    last = re.split(r"[/\\]", given or "")[-1]
+    visible = "".join(char for char in last if unicodedata.category(char)[0] != "C")
+    return visible.strip()[:LONGEST_NAME] or "recording"
+
+
+def too_large() -> TooLarge:
+    return TooLarge(
+        f"the file is larger than the {settings().max_file_size} bytes that are allowed",
+        field=FIELD,
+    )

@@ -1,0 +1,1 @@
+"""Puts words together: pure functions of words, turns and segments."""

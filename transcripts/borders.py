@@ -1,0 +1,102 @@
+"""Where speech may be cut: after sentences, after clauses and in pauses.
+
+Everything that cuts words into pieces (segments, subtitle cues, speaker changes) asks here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from transcripts.types import Word
+
+#: A longer pause makes a border no better: it is the best one already.
+LONGEST_PAUSE = 1.0
+
+_QUOTES = "\"'”’»)]}"
+_SENTENCE_MARKS = (".", "!", "?", "…", "。", "！", "？", "।", "؟")
+_CLAUSE_MARKS = (",", ";", ":", "–", "—", "，", "、", "；", "：", "،")
+_NUMBER = re.compile(r"[\d.,]*\d\.")
+_INITIAL_OR_DOTTED = re.compile(r"(?!I\.)[A-Z]\.|(?:\w\.){2,}")  # J. and p.m., but not "So do I."
+
+# English, and the Portuguese titles of this house. Words that end a sentence as often as not
+# ("etc.", "no.") are left out.
+_ABBREVIATION = re.compile(
+    r"(?:mr|mrs|ms|dr|prof|sr|jr|st|mt|vs|gen|col|sgt|capt|lt|rev|hon|gov|sen|rep|fig|figs|vol|pp"
+    r"|approx|dept|est|inc|ltd|cf|sra|srta|dra|profa|exmo|exma|av|pág|tel)\.",
+    re.IGNORECASE,
+)
+
+
+def pause_after(word: Word, following: Word) -> float:
+    """Seconds of silence between two words, never negative."""
+    return max(0.0, following.start - word.end)
+
+
+def ends_sentence(word: Word, following: Word | None = None) -> bool:
+    """Whether a sentence ends with *word*; abbreviations, initials and numbers are seen through.
+
+    Engines without punctuation never end a sentence: use the pauses.
+    """
+    text = word.text.rstrip(_QUOTES)
+    if not text.endswith(_SENTENCE_MARKS):
+        return False
+    if text.endswith(("...", "…")):
+        return following is None or not following.text[:1].islower()
+    return not text.endswith(".") or not _is_shortened(text, following)
+
+
+def ends_clause(word: Word) -> bool:
+    """Whether any punctuation that a reader would rest at stands after *word*."""
+    return word.text.rstrip(_QUOTES).endswith(_CLAUSE_MARKS + _SENTENCE_MARKS)
+
+
+def cut(words: Sequence[Word], room: Callable[[int], int]) -> Iterator[Sequence[Word]]:
+    """Split *words* at their best borders into parts that all fit.
+
+    ``room(first)`` tells the index after the last word that fits in a part that begins with word
+    *first*; it must let at least one word in.
+    """
+    first = 0
+    while (limit := room(first)) < len(words):
+        border = _best_border(words, first, limit)
+        yield words[first:border]
+        first = border
+    yield words[first:]
+
+
+def _is_shortened(text: str, following: Word | None) -> bool:
+    """Whether the full stop at the end of *text* belongs to the word."""
+    if _ABBREVIATION.fullmatch(text) or _INITIAL_OR_DOTTED.fullmatch(text):
+        return True
+    # "3." before "5 percent", but not "in 1999." before "Then".
+    return (
+        following is not None
+        and _NUMBER.fullmatch(text) is not None
+        and not following.text[:1].isupper()
+    )
+
+
+def _best_border(words: Sequence[Word], first: int, limit: int) -> int:
+    """The index, after *first* and up to *limit*, to cut ``words[first:]`` at.
+
+    Equal shares are what a cut strives for, so that no sliver is left over at the end; a clear
+    pause or a clause's end outweighs that, but never in the first third of what fits.
+    """
+    room, rest = limit - first, len(words) - first
+    ideal = first + rest / math.ceil(rest / room)
+    lowest = first + max(1, room // 3)
+
+    def merit(index: int) -> tuple[float, int]:
+        return _strength(words[index - 1], words[index]) - abs(index - ideal) / room, index
+
+    return max(range(lowest, limit + 1), key=merit)
+
+
+def _strength(word: Word, following: Word) -> float:
+    """How good a place between two words is for a cut, 0 to 2.5."""
+    strength = min(LONGEST_PAUSE, pause_after(word, following))
+    if ends_sentence(word, following):
+        return strength + 1.5
+    return strength + 0.5 if ends_clause(word) else strength

@@ -1,0 +1,233 @@
+"""Lays segments out as subtitle cues, for every format that shows them.
+
+A cue holds what fits on the screen, ends where a clause does, never overlaps the next one, and
+stays long enough to be read where the next speaker leaves time for that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from transcripts.borders import cut, pause_after
+from transcripts.formats.clock import milliseconds
+from transcripts.speakers import label
+from transcripts.types import Segment, Word
+
+#: Two cues that begin at the same time are set apart by one frame of film (milliseconds).
+FRAME = 40
+#: A cue too short to be read becomes one with its neighbour across at most this pause (seconds).
+MENDABLE_PAUSE = 0.5
+
+# Neither a player nor an encoder can do anything with these; white space is folded before.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_AWKWARD = re.compile(rf"\s|{_UNWRITABLE.pattern}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How subtitles look. The defaults are what broadcasters agree on."""
+
+    #: Characters.
+    max_line_length: int = 42
+    max_lines: int = 2
+    #: Characters a second; speech that is faster than this is shown for as long as it lasts.
+    max_cps: float = 20.0
+    #: Seconds; less where the next cue follows sooner.
+    min_duration: float = 1.0
+    #: Seconds.
+    max_duration: float = 7.0
+    speaker_labels: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = (self.max_line_length, self.max_lines, self.max_cps, self.max_duration)
+        if min(sizes) <= 0 or self.min_duration < 0:
+            raise ValueError("a subtitle layout needs sizes above 0")
+
+
+STANDARD = Layout()
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is on the screen from *start* to *end* (milliseconds)."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+    speaker: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A cue before its lines are wrapped and its times are settled."""
+
+    words: tuple[Word, ...]
+    speaker: int | None
+    #: Stands before the words: who speaks.
+    lead: str = ""
+
+    @property
+    def start(self) -> float:
+        return self.words[0].start
+
+    @property
+    def end(self) -> float:
+        return max(word.end for word in self.words)
+
+    @property
+    def tokens(self) -> list[str]:
+        """What is wrapped into lines; a name is not torn apart."""
+        texts = [word.text for word in self.words]
+        return [self.lead, *texts] if self.lead else texts
+
+
+def lay_out(
+    segments: Iterable[Segment],
+    layout: Layout = STANDARD,
+    names: Mapping[int, str] | None = None,
+    *,
+    leads: bool = False,
+) -> list[Cue]:
+    """All cues by start, each as long as it may be shown.
+
+    With *leads* a new speaker's first cue begins with ``SPEAKER_00:``, which takes its room in the
+    first line.
+    """
+    leads = leads and layout.speaker_labels
+    drafts = _mended(_drafts(segments, layout, names if leads else None, leads=leads), layout)
+    starts = _starts(drafts)
+    return [
+        _cue(draft, start, following, layout)
+        for draft, start, following in zip(drafts, starts, [*starts[1:], None], strict=False)
+    ]
+
+
+def _drafts(
+    segments: Iterable[Segment], layout: Layout, names: Mapping[int, str] | None, *, leads: bool
+) -> Iterator[_Draft]:
+    """What each segment needs, cut at its clauses and pauses."""
+    shown = None
+    for segment in segments:
+        words = [part for word in segment.words for part in _writable(word, layout)]
+        speaker, lead = segment.speaker, ""
+        if words and leads and speaker is not None and speaker != shown:
+            lead = _lead(label(speaker, names), words[0].text, layout)
+        if words:
+            shown = speaker
+            yield from _split(words, speaker, lead, layout)
+
+
+def _writable(word: Word, layout: Layout) -> Iterable[Word]:
+    """The word as texts without white space that fit into a line, its time shared out to them."""
+    limit = layout.max_line_length
+    if 0 < len(word.text) <= limit and not _AWKWARD.search(word.text):
+        return (word,)
+    texts = [
+        text[at : at + limit]
+        for text in _UNWRITABLE.sub("", " ".join(word.text.split())).split()
+        for at in range(0, len(text), limit)
+    ]
+    step = (word.end - word.start) / max(1, len(texts))
+    starts = [word.start + at * step for at in range(len(texts))]
+    return [
+        replace(word, text=text, start=start, end=start + step)
+        for text, start in zip(texts, starts, strict=True)
+    ]
+
+
+def _lead(name: str, first_word: str, layout: Layout) -> str:
+    """The name to begin a cue with, shortened to a line; none if it leaves no room for a word."""
+    name = _UNWRITABLE.sub("", name)
+    limit = layout.max_line_length
+    lead = f"{name}:" if len(name) < limit else f"{name[: max(0, limit - 2)]}…:"
+    return lead if len(_filled([lead, first_word], limit)) <= layout.max_lines else ""
+
+
+def _split(
+    words: Sequence[Word], speaker: int | None, lead: str, layout: Layout
+) -> Iterator[_Draft]:
+    def room(first: int) -> int:
+        return _room(words, first, lead if first == 0 else "", layout)
+
+    for at, part in enumerate(cut(words, room)):
+        yield _Draft(tuple(part), speaker, "" if at else lead)
+
+
+def _room(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
+    """The index after the last word that fits into a cue that begins with word *first*."""
+    lines, filled = 1, len(lead)
+    latest = words[first].start + layout.max_duration
+    for at in range(first, len(words)):
+        longer = filled + len(words[at].text) + (1 if filled else 0)
+        if longer > layout.max_line_length and filled:
+            lines, longer = lines + 1, len(words[at].text)
+        if at > first and (lines > layout.max_lines or words[at].end > latest):
+            return at
+        filled = longer
+    return len(words)
+
+
+def _mended(drafts: Iterable[_Draft], layout: Layout) -> list[_Draft]:
+    """Cues too short to be read become one with their neighbour, if speaker and room allow it."""
+    mended: list[_Draft] = []
+    for draft in drafts:
+        last = mended[-1] if mended else None
+        if last and _is_mendable(last, draft, layout):
+            mended[-1] = replace(last, words=last.words + draft.words)
+        else:
+            mended.append(draft)
+    return mended
+
+
+def _is_mendable(one: _Draft, other: _Draft, layout: Layout) -> bool:
+    if one.speaker != other.speaker or other.lead:
+        return False
+    shortest = min(one.end - one.start, other.end - other.start)
+    if shortest >= layout.min_duration:
+        return False
+    words = one.words + other.words
+    return pause_after(one.words[-1], other.words[0]) <= MENDABLE_PAUSE and _room(
+        words, 0, one.lead, layout
+    ) == len(words)
+
+
+def _starts(drafts: Iterable[_Draft]) -> list[int]:
+    starts: list[int] = []
+    for draft in drafts:
+        earliest = starts[-1] + FRAME if starts else 0
+        starts.append(max(earliest, milliseconds(draft.start)))
+    return starts
+
+
+def _cue(draft: _Draft, start: int, following: int | None, layout: Layout) -> Cue:
+    lines = _wrapped(draft.tokens, layout)
+    to_read = max(layout.min_duration, sum(map(len, lines)) / layout.max_cps)
+    end = max(milliseconds(draft.end), start + milliseconds(to_read))
+    end = min(end, start + milliseconds(layout.max_duration))
+    if following is not None:
+        end = min(end, following)
+    return Cue(start, max(end, start + FRAME), lines, draft.speaker)
+
+
+def _wrapped(tokens: Sequence[str], layout: Layout) -> tuple[str, ...]:
+    """As few lines as possible, and these as even as possible."""
+    lines = _filled(tokens, layout.max_line_length)
+    narrowest = sum(map(len, lines)) // len(lines)
+    for width in range(narrowest, layout.max_line_length):
+        even = _filled(tokens, width)
+        if len(even) == len(lines):
+            return tuple(even)
+    return tuple(lines)
+
+
+def _filled(tokens: Sequence[str], width: int) -> list[str]:
+    """Lines that each take as many tokens as fit; a longer token has a line of its own."""
+    lines = [tokens[0]]
+    for token in tokens[1:]:
+        if len(lines[-1]) + 1 + len(token) <= width:
+            lines[-1] += f" {token}"
+        else:
+            lines.append(token)
+    return lines

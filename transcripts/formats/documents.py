@@ -1,0 +1,69 @@
+"""The two JSON documents: of the REST service and of the diarization pipeline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transcripts.formats.clock import seconds
+from transcripts.speakers import label
+from transcripts.types import Segment, Word
+
+
+def segments_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """``segments`` of ``GET /jobs/result``; what is not known is null."""
+    return [
+        {
+            "start": seconds(segment.start),
+            "end": seconds(segment.end),
+            "text": segment.text,
+            "speaker_tag": segment.speaker,
+            "confidence": _share(segment.confidence),
+            "words": [_word(word) for word in segment.words],
+        }
+        for segment in segments
+    ]
+
+
+def final_transcription(
+    file_path: str,
+    total_duration: float,
+    segments: Sequence[Segment],
+    speakers: Mapping[int, str] | None = None,
+) -> dict[str, Any]:
+    """``final_transcription.json``; *speakers* are names by number, SPEAKER_00 where none is given.
+
+    Lists the speakers who say something. ``speaker_id`` is null where nobody knows who speaks.
+    """
+    present = sorted({segment.speaker for segment in segments if segment.speaker is not None})
+    return {
+        "file_path": file_path,
+        "total_duration": seconds(total_duration),
+        "speakers": list(dict.fromkeys(label(speaker, speakers) for speaker in present)),
+        "segments": [
+            {
+                "speaker_id": None if segment.speaker is None else label(segment.speaker, speakers),
+                "start_time": seconds(segment.start),
+                "end_time": seconds(segment.end),
+                "text": segment.text,
+                "confidence": _share(segment.confidence),
+            }
+            for segment in segments
+        ],
+    }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {
+        "word": word.text,
+        "start": seconds(word.start),
+        "end": seconds(word.end),
+        "confidence": _share(word.confidence),
+        "speaker_tag": word.speaker,
+    }
+
+
+def _share(value: float | None) -> float | None:
+    """A confidence to three places; NaN is as good as none."""
+    return round(value, 3) if value is not None and math.isfinite(value) else None

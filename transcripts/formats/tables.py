@@ -1,0 +1,34 @@
+"""One line a segment (.tsv) or a turn (.rttm)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from transcripts.formats.clock import seconds
+from transcripts.speakers import label
+from transcripts.types import Segment, Turn
+
+
+def tsv(segments: Iterable[Segment], names: Mapping[int, str] | None = None) -> str:
+    """Tab-separated ``start end speaker text`` with a header; times in seconds."""
+    rows = [("start", "end", "speaker", "text")]
+    for segment in segments:
+        speaker = "" if segment.speaker is None else label(segment.speaker, names)
+        text = " ".join(segment.text.split())
+        rows.append((_time(segment.start), _time(segment.end), speaker, text))
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def rttm(turns: Iterable[Turn], name: str) -> str:
+    """NIST's Rich Transcription Time Marked lines of the recording *name*."""
+    # Fields are told apart by blanks.
+    recording = "_".join(name.split()) or "recording"
+    return "".join(
+        f"SPEAKER {recording} 1 {_time(turn.start)} {_time(turn.end - turn.start)}"
+        f" <NA> <NA> {label(turn.speaker)} <NA> <NA>\n"
+        for turn in turns
+    )
+
+
+def _time(value: float) -> str:
+    return f"{seconds(value):.3f}"

@@ -1,0 +1,58 @@
+"""How heard words and voices are written down between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from transcripts.types import Turn, Voices, Word
+
+
+def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
+    """Times rounded to milliseconds, so that the same words always give the same bytes."""
+    return [
+        {
+            "word": word.text,
+            "start": round(word.start, 3),
+            "end": round(word.end, 3),
+            "confidence": None if word.confidence is None else round(word.confidence, 4),
+        }
+        for word in words
+    ]
+
+
+def words_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Word, ...]:
+    """Read what `words_to_json` wrote, or the words of a finished segment."""
+    return tuple(
+        Word(
+            text=word["word"],
+            start=word["start"],
+            end=word["end"],
+            confidence=word["confidence"],
+            speaker=word.get("speaker_tag"),
+        )
+        for word in stored
+    )
+
+
+def voices_to_json(voices: Voices) -> dict[str, Any]:
+    return {
+        "turns": [
+            {"start": round(turn.start, 3), "end": round(turn.end, 3), "speaker": turn.speaker}
+            for turn in voices.turns
+        ],
+        "embeddings": {
+            str(speaker): [round(value, 6) for value in vector]
+            for speaker, vector in sorted(voices.embeddings.items())
+        },
+    }
+
+
+def voices_from_json(stored: Mapping[str, Any]) -> Voices:
+    """Read what `voices_to_json` wrote."""
+    return Voices(
+        turns=tuple(Turn(**turn) for turn in stored["turns"]),
+        embeddings={
+            int(speaker): tuple(vector) for speaker, vector in stored["embeddings"].items()
+        },
+    )

@@ -1,0 +1,87 @@
+"""The values that travel between engines, steps and answers.
+
+All times are seconds from the start of the recording, unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time, ``start <= end``."""
+
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as it was heard."""
+
+    text: str
+    start: float
+    end: float
+    #: Probability in 0..1, or None when the engine gives none.
+    confidence: float | None = None
+    #: Number of the speaker in the whole recording, or None when it is not known.
+    speaker: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch in which one speaker talks. Turns of different speakers may overlap."""
+
+    start: float
+    end: float
+    speaker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a speech engine says of one piece of audio; times count from the start of that piece."""
+
+    words: tuple[Word, ...]
+    #: BCP 47 tag, or None when the engine does not tell.
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """What a diarizer says of one piece of audio; times count from the start of that piece."""
+
+    turns: tuple[Turn, ...]
+    #: One vector a local speaker, all of one length; speakers without enough speech may be missing.
+    embeddings: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sentence, or a part of one, of a single speaker."""
+
+    words: tuple[Word, ...]
+    speaker: int | None = None
+
+    @property
+    def start(self) -> float:
+        return self.words[0].start
+
+    @property
+    def end(self) -> float:
+        return max(word.end for word in self.words)
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def confidence(self) -> float | None:
+        """Mean of the words that have one."""
+        known = [word.confidence for word in self.words if word.confidence is not None]
+        return sum(known) / len(known) if known else None
