@@ -13,11 +13,13 @@ import os
 import resource
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
 import av.audio.codeccontext
 import av.audio.stream
+import av.filter
 
 # PyAV imports these on first use; then it is too late, for no file can be opened any more.
 import av.sidedata.encparams
@@ -30,7 +32,7 @@ import av.video.stream
 import numpy as np
 from av.audio.resampler import AudioResampler
 
-from chunking.downmix import Mixer, to_pcm
+from chunking.downmix import Floats, Mixer, Shorts, to_pcm
 from chunking.sniff import is_playlist, mp3_knows_its_length, wav_is_cut_short
 
 RATE = 16_000
@@ -106,9 +108,10 @@ def _warm_up() -> None:
     """Do all work once on harmless sound, so that nothing is left to be imported or opened."""
     frame = av.AudioFrame.from_ndarray(np.zeros((2, 8_000), np.float32), "fltp", "stereo")
     frame.sample_rate = 8_000
-    resampler = _resampler()
-    for resampled in (*resampler.resample(frame), *resampler.resample(None)):
-        to_pcm(Mixer(2, RATE).mix(_samples(resampled)))
+    resampler = _Resampler(frame)
+    for channels, plain in (*resampler.resample(frame), *resampler.resample(None)):
+        Mixer(2, RATE).mix(channels, plain).tobytes()
+        to_pcm(channels[0])
 
 
 def _audio_decoders() -> str:
@@ -257,7 +260,7 @@ class _Decoding:
         self.outcome = _Outcome()
         self._request = request
         self._stream = stream
-        self._resampler: AudioResampler | None = None
+        self._resampler: _Resampler | None = None
         self._mixer: Mixer | None = None
         self._shape: tuple[Any, ...] | None = None
 
@@ -297,46 +300,79 @@ class _Decoding:
             # A stream may change in the middle: chained Ogg, broadcasts.
             self._flush()
             self._shape = shape
-            self._resampler = _resampler()
+            self._resampler = _Resampler(frame)
             self._mixer = Mixer(1 if self._request.channel is not None else shape[2], RATE)
         frame.pts = None  # the sound is counted; what the file says about time is not believed
+        assert self._resampler is not None
         self._write(self._resampler, frame)
 
     def _flush(self) -> None:
         if self._resampler is not None:
             self._write(self._resampler, None)
-            self._resampler = None
+        self._resampler = None
 
-    def _write(self, resampler: Any, frame: Any) -> None:
-        for resampled in resampler.resample(frame):
-            block = self._choose(_samples(resampled))
-            self.outcome.samples += block.shape[1]
+    def _write(self, resampler: _Resampler, frame: Any) -> None:
+        for channels, plain in resampler.resample(frame):
+            self.outcome.samples += len(plain)
             if self.outcome.samples > self._request.max_seconds * RATE:
                 raise RefusedError("recording_too_long")
+            block = self._chosen(channels, plain)
             if not self._request.look and self._mixer is not None:
-                _write_all(to_pcm(self._mixer.mix(block)))
+                _write_all(self._mixer.mix(*block).astype("<i2", copy=False).tobytes())
 
-    def _choose(self, block: Any) -> Any:
+    def _chosen(self, channels: Floats, plain: Shorts) -> tuple[Floats, Shorts]:
         channel = self._request.channel
         if channel is None:
-            return block
-        if channel >= len(block):
+            return channels, plain
+        if channel >= len(channels):
             raise RefusedError("no_such_channel")
-        return block[channel : channel + 1]
+        return channels[channel : channel + 1], to_pcm(np.nan_to_num(channels[channel]))
 
     def _has_seen_enough(self) -> bool:
         return self._request.look and self.outcome.pieces >= _LOOK_PIECES
 
 
-def _resampler() -> AudioResampler:
-    # One format inside, whatever comes in; blocks of a second keep the work per block small.
-    # Interleaved, because PyAV 18.1 crashes when it lists the planes of eight channels or more.
-    return AudioResampler(format="flt", rate=RATE, frame_size=RATE)
+class _Resampler:
+    """Brings sound to 16 kHz twice: with all its channels, and in FFmpeg's own mono mix."""
+
+    def __init__(self, first: Any) -> None:
+        # Blocks of a second keep the work per block small. Interleaved, because PyAV 18.1 crashes
+        # when it lists the planes of eight channels or more.
+        self._channels = AudioResampler(format="flt", rate=RATE, frame_size=RATE)
+        self._plain = _plain_mix(first)
+
+    def resample(self, frame: Any) -> Iterator[tuple[Floats, Shorts]]:
+        """Yield blocks of the shape (channels, samples) and their mono mix; None is the end."""
+        self._plain.push(frame)
+        for block in self._channels.resample(frame):
+            samples = block.to_ndarray().reshape(block.samples, -1).T
+            mono = np.asarray(self._plain.pull().to_ndarray(), np.int16).reshape(-1)
+            yield np.ascontiguousarray(samples), mono
 
 
-def _samples(frame: Any) -> Any:
-    """Return the samples in the shape (channels, samples)."""
-    return np.ascontiguousarray(frame.to_ndarray().reshape(frame.samples, -1).T)
+def _plain_mix(first: Any) -> av.filter.Graph:
+    """Do what the ffmpeg command does for ``-ac 1 -ar 16000``, for frames like the *first* one.
+
+    16-bit sound is resampled in 16 bits, as FFmpeg did up to its release 5: newer ones differ from
+    it in the last bits, and what is known of engines' error rates was measured on the older sound.
+    """
+    options = str(RATE)
+    if first.format.name in ("s16", "s16p"):
+        options += ":internal_sample_fmt=s16p"
+    graph = av.filter.Graph()
+    graph.link_nodes(
+        graph.add_abuffer(
+            format=first.format.name,
+            sample_rate=first.sample_rate,
+            layout=first.layout.name,
+            time_base=Fraction(1, first.sample_rate),
+        ),
+        graph.add("aresample", options),
+        graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"),
+        graph.add("abuffersink"),
+    ).configure()
+    graph.set_audio_frame_size(RATE)
+    return graph
 
 
 def _write_all(pcm: bytes) -> None:

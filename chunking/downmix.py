@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Shorts = NDArray[np.int16]
 
 #: Seconds over which weights and offset glide to their new values, so that no step is heard.
 _GLIDE = 0.02
@@ -17,6 +18,11 @@ _OPPOSITE = -0.5
 _SILENT = 1e-5
 #: A mean above this is an offset of the recorder, no sound (-40 dBFS).
 _OFFSET = 0.01
+#: An offset is steady: it exceeds so many times the deviation of the means of so many pieces.
+_STEADY = 4.0
+_OFFSET_PIECES = 10
+#: A plain mean is good enough while it is less than this much (5 dB) too quiet.
+_TOO_QUIET = 1.8
 
 
 class Mixer:
@@ -27,6 +33,9 @@ class Mixer:
     the channels: a channel that is the mirror of the loudest one is turned
     round, and the sum is divided by the number of channels that carry sound,
     not by the number of channels there are. Equal channels give their mean.
+
+    As long as nothing of that is needed, FFmpeg's own mix is taken, sample by
+    sample: so an ordinary recording gives what everybody else gets from it.
     """
 
     def __init__(self, channels: int, rate: int) -> None:
@@ -34,9 +43,31 @@ class Mixer:
         self._covariance = np.zeros((channels, channels))
         self._weights = np.full(channels, 1 / channels)
         self._offset: float | None = None
+        self._is_plain = True
 
-    def mix(self, block: Floats) -> Floats:
-        """Return the mono form of *block*, of shape (channels, samples), full scale being 1.0."""
+    def mix(self, block: Floats, plain: Shorts) -> Shorts:
+        """Return the mono form of a block as 16-bit samples.
+
+        *block* has the shape (channels, samples), full scale being 1.0; *plain* is FFmpeg's mix of
+        the same samples. Once that was not good enough it is not taken again, so that the level
+        does not jump to and fro.
+        """
+        was_plain, is_first = self._is_plain, self._offset is None
+        self._is_plain = was_plain and bool(np.isfinite(block).all())
+        mixed = self._weighted(block)
+        self._is_plain = self._is_plain and not self._offset and self._mean_is_loud_enough()
+        if self._is_plain:
+            return plain
+        if was_plain and not is_first and len(plain) > self._glide:
+            fade = np.linspace(1, 0, self._glide, dtype=np.float32)
+            head = plain[: self._glide].astype(np.float32) / 32768
+            mixed[: self._glide] += fade * (head - mixed[: self._glide])
+        return to_pcm(mixed)
+
+    def _mean_is_loud_enough(self) -> bool:
+        return bool((self._weights > 0).all()) and self._weights.sum() < _TOO_QUIET
+
+    def _weighted(self, block: Floats) -> Floats:
         block = np.clip(np.nan_to_num(block, copy=False, nan=0.0), -1.0, 1.0)
         if len(block) == 1:
             return self._centred(block[0])
@@ -66,8 +97,7 @@ class Mixer:
 
     def _centred(self, mono: Floats) -> Floats:
         """Take out a constant offset, which would look like sound to whoever measures levels."""
-        mean = float(mono.mean()) if len(mono) else 0.0
-        offset = mean if abs(mean) > _OFFSET else 0.0
+        offset = _offset(mono)
         before = offset if self._offset is None else self._offset
         self._offset = offset
         if offset == before == 0.0:
@@ -77,6 +107,15 @@ class Mixer:
         return mono - path
 
 
-def to_pcm(mono: Floats) -> bytes:
-    """Return *mono* (full scale 1.0) as 16-bit little-endian samples."""
-    return np.clip(np.rint(mono * 32768), -32768, 32767).astype("<i2").tobytes()
+def _offset(mono: Floats) -> float:
+    """Return the constant that was added to the sound; rumble has a mean too, but moves."""
+    if len(mono) < _OFFSET_PIECES:
+        return 0.0
+    means = [piece.mean() for piece in np.array_split(mono, _OFFSET_PIECES)]
+    mean = float(np.mean(means))
+    return mean if abs(mean) > max(_OFFSET, _STEADY * float(np.std(means))) else 0.0
+
+
+def to_pcm(mono: Floats) -> Shorts:
+    """Return *mono* (full scale 1.0) as 16-bit samples."""
+    return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16)
