@@ -172,6 +172,19 @@ def fail(session: Session, job_id: str, reason: TranscribeError) -> bool:
     return True
 
 
+def release(session: Session, job_id: str, owner: str, *, wait: float, counts: bool = True) -> None:
+    """Let go of a job that is to be tried again in *wait* seconds, by a message under way.
+
+    *counts*: whether this was one of the tries that a stage has.
+    """
+    session.execute(
+        update(JobRun)
+        .where(JobRun.job_id == job_id, _owned_by(owner))
+        .values(lease_until=clock.now() + wait, attempts=JobRun.attempts - (0 if counts else 1))
+        .execution_options(synchronize_session=False)
+    )
+
+
 def renew(session: Session, owners: Collection[str]) -> None:
     """Show a sign of life for all jobs that these owners prepare or merge."""
     session.execute(

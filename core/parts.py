@@ -68,15 +68,25 @@ def store(session: Session, part: PartId, sha256: str) -> None:
 
 
 def release(
-    session: Session, part: PartId, owner: str, reason: TranscribeError, *, wait: float
+    session: Session,
+    part: PartId,
+    owner: str,
+    reason: TranscribeError,
+    *,
+    wait: float,
+    counts: bool = True,
 ) -> None:
-    """Let go of a part that is to be tried again in *wait* seconds, by a message under way."""
+    """Let go of a part that is to be tried again in *wait* seconds, by a message under way.
+
+    *counts*: whether this was one of the tries that a part has.
+    """
     _set(
         session,
         part,
         state=PartState.WAITING,
         lease_until=clock.now() + wait,
         error=_details(reason),
+        attempts=JobPart.attempts - (0 if counts else 1),
         only_owner=owner,
     )
 

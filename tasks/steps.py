@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from core import jobs, parts, progress
 from core.db import transaction
-from core.errors import TranscribeError, Transient
+from core.errors import TranscribeError, Transient, Unavailable
 from core.parts import PartId
 from core.settings import settings
 from core.states import PartKind
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 #: Seconds before the first new try; each further one waits twice as long.
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 60.0
+#: Tries while database or storage is down, which is nobody's fault: about ten minutes.
+OUTAGE_RETRIES = 14
 
 
 class Unexpected(TranscribeError):
@@ -42,6 +45,8 @@ class Step(Task):
 
     abstract = True
     ignore_result = True
+    #: Counted by `_later`, which knows for what reason.
+    max_retries = None
 
     def __call__(self, job_id: str, *args: Any) -> Any:
         with structlog.contextvars.bound_contextvars(job_id=job_id, step=self.name):
@@ -71,19 +76,26 @@ class Step(Task):
         return str(self.request.id)
 
     def _later(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
-        if self.request.retries >= settings().chunk_max_retries:
+        is_outage = isinstance(reason, Unavailable)
+        if self.request.retries >= (OUTAGE_RETRIES if is_outage else settings().chunk_max_retries):
             self.give_up(reason, job_id, *args)
             return
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self.request.retries) * random.uniform(0.8, 1.2)  # noqa: S311
-        self.let_go(reason, wait, job_id, *args)
+        with suppress(Unavailable):  # then the lease runs out by itself
+            self.let_go(reason, wait, job_id, *args)
         log.info("step is tried again", reason=str(reason), seconds=round(wait, 1))
-        raise self.retry(exc=reason, countdown=wait, max_retries=None)
+        raise self.retry(exc=reason, countdown=wait)
 
 
 class JobStep(Step):
     """A step that works for the job as a whole: when it cannot be done, the job has failed."""
 
     abstract = True
+
+    def let_go(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:  # noqa: ARG002
+        with transaction() as session:
+            counts = not isinstance(reason, Unavailable)
+            jobs.release(session, job_id, self.owner, wait=wait, counts=counts)
 
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:  # noqa: ARG002
         with transaction() as session:
@@ -103,8 +115,9 @@ class PartStep(Step):
         progress.tell(job_id)
 
     def let_go(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:
+        part, counts = self._part(job_id, *args), not isinstance(reason, Unavailable)
         with transaction() as session:
-            parts.release(session, self._part(job_id, *args), self.owner, reason, wait=wait)
+            parts.release(session, part, self.owner, reason, wait=wait, counts=counts)
 
     def _part(self, job_id: str, *args: Any) -> PartId:
         return PartId(job_id, self.kind, args[0])

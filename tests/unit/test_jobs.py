@@ -8,7 +8,7 @@ import pytest
 
 from core import clock, jobs, parts, recovery, status
 from core.db import reading, transaction
-from core.errors import EngineError, NotFound
+from core.errors import EngineError, NotFound, Unavailable
 from core.parts import PartId
 from core.recovery import Need
 from core.settings import settings
@@ -210,6 +210,20 @@ def test_a_released_part_may_be_tried_again_at_once_and_a_failed_one_never():
     with reading() as session:
         row = jobs.parts(session, job_id, PartKind.CHUNK)[0]
     assert row.error == {"code": "engine_failed", "message": "no such sound"}
+
+
+def test_an_outage_is_not_counted_against_a_part_or_a_job(time: TimeMachine):
+    job_id, preparing = listening(), accept()
+    part = PartId(job_id, PartKind.CHUNK, 0)
+    for _ in range(3 * settings().chunk_max_retries):
+        assert lease(job_id, 0, "me")
+        assert begin_prepare(preparing, "me")
+        with transaction() as session:
+            reason = Unavailable("the object store does not answer")
+            parts.release(session, part, "me", reason, wait=1.0, counts=False)
+            jobs.release(session, preparing, "me", wait=1.0, counts=False)
+        time.forward(2.0)
+    assert told(preparing)["status"] == "processing"
 
 
 def test_a_part_that_kills_its_workers_is_set_aside(time: TimeMachine):

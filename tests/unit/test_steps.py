@@ -1,0 +1,262 @@
+"""The steps themselves, run in this process: real database and storage, no broker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+
+import pytest
+
+from core import clock, jobs, layout, parts
+from core.db import reading, transaction
+from core.errors import EngineError, Unavailable
+from core.models import JobPart
+from core.parts import PartId
+from core.recovery import Need
+from core.settings import settings
+from core.states import PartKind, Stage
+from core.storage import storage
+from tasks import housekeeping, pipeline
+from tasks.celery import app
+from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
+from transcripts.stored import voices_to_json, words_to_json
+from transcripts.types import Turn, Voices, Word
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture(autouse=True)
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What would have been sent to the broker."""
+    app.loader.import_default_modules()
+    seen: list[tuple[str, str]] = []
+    for name in ("start", "fan_out", "merge"):
+        monkeypatch.setattr(
+            pipeline, name, lambda job_id, *_, name=name: seen.append((name, job_id))
+        )
+    monkeypatch.setattr(housekeeping, "_length", lambda _queue: 0)
+    return seen
+
+
+def run(step: str, *args: object) -> None:
+    app.tasks[step].apply(args=args, throw=True)
+
+
+def listening(chunks: int = 2, shards: int = 1) -> str:
+    job_id = accept(language="en-US")
+    begin_prepare(job_id)
+    prepared(job_id, chunks=chunks, shards=shards)
+    return job_id
+
+
+def store_chunk(job_id: str, position: int, text: str) -> None:
+    start = 30.0 * position
+    words = [
+        Word(word, start + index, start + index + 0.5, 0.9)
+        for index, word in enumerate(text.split())
+    ]
+    written = {
+        "start": start, "end": start + 30, "language": "en-US", "text": text,
+        "words": words_to_json(words),
+    }  # fmt: skip
+    _store(PartId(job_id, PartKind.CHUNK, position), layout.chunk_words(job_id, position), written)
+
+
+def store_shard(job_id: str, *turns: Turn) -> None:
+    _store(
+        PartId(job_id, PartKind.SHARD, 0),
+        layout.shard_voices(job_id, 0),
+        voices_to_json(Voices(turns, {turn.speaker: (1.0, float(turn.speaker)) for turn in turns})),
+    )
+
+
+def _store(part: PartId, key: str, value: object) -> None:
+    data = json.dumps(value).encode()
+    storage().put_bytes(key, data)
+    with transaction() as session:
+        parts.store(session, part, hashlib.sha256(data).hexdigest())
+
+
+def fail_part(job_id: str, kind: PartKind, position: int, reason: str) -> None:
+    part = PartId(job_id, kind, position)
+    with transaction() as session:
+        parts.lease(session, part, "me")
+        parts.fail(session, part, "me", EngineError(reason))
+
+
+def result(job_id: str) -> list[tuple[str, int | None]]:
+    with reading() as session:
+        rows = jobs.get(session, job_id).transcript.segments
+        return [(row.text, row.speaker_tag) for row in rows]
+
+
+def test_a_merge_puts_words_and_speakers_together():
+    job_id = listening()
+    store_chunk(job_id, 0, "good morning")
+    store_chunk(job_id, 1, "hello there")
+    store_shard(job_id, Turn(0, 10, 0), Turn(30, 40, 1))
+    run("merge", job_id)
+    assert result(job_id) == [("good morning", 0), ("hello there", 1)]
+    assert told(job_id)["status"] == "completed"
+    assert {
+        key.removeprefix(layout.root(job_id)) for key in storage().keys(layout.root(job_id))
+    } > {*layout.ARTEFACTS}
+
+
+def test_a_second_merge_changes_nothing():
+    job_id = listening()
+    store_chunk(job_id, 0, "once")
+    store_chunk(job_id, 1, "only")
+    store_shard(job_id)
+    run("merge", job_id)
+    before = told(job_id)
+    run("merge", job_id)
+    assert told(job_id) == before
+
+
+def test_a_merge_that_comes_too_early_leaves_the_job_alone():
+    job_id = listening()
+    store_chunk(job_id, 0, "early")
+    run("merge", job_id)
+    assert told(job_id)["stage"] == Stage.LISTEN
+
+
+@pytest.mark.parametrize("damage", ["removed", "changed"])
+def test_a_part_that_is_gone_or_damaged_is_done_again(sent, damage: str):
+    job_id = listening()
+    store_chunk(job_id, 0, "kept")
+    store_chunk(job_id, 1, "lost")
+    store_shard(job_id)
+    key = layout.chunk_words(job_id, 1)
+    storage().delete(key)
+    if damage == "changed":
+        storage().put_bytes(key, b"{}")
+    run("merge", job_id)
+    assert sent == [("fan_out", job_id)]
+    store_chunk(job_id, 1, "found")
+    run("merge", job_id)
+    assert [text for text, _ in result(job_id)] == ["kept", "found"]
+
+
+def test_a_failed_chunk_is_a_gap_with_a_name():
+    job_id = listening()
+    store_chunk(job_id, 0, "here")
+    store_shard(job_id)
+    fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
+    run("merge", job_id)
+    now = told(job_id)
+    assert now["status"] == "completed"
+    assert now["warnings"] == ["30.0 s to 60.0 s could not be transcribed: no such sound"]
+    assert result(job_id) == [("here", None)]
+
+
+def test_a_failed_chunk_fails_the_job_where_that_is_wanted(monkeypatch):
+    monkeypatch.setenv("FAILED_CHUNKS", "fail")
+    settings.cache_clear()
+    job_id = listening()
+    store_chunk(job_id, 0, "here")
+    store_shard(job_id)
+    fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
+    run("merge", job_id)
+    assert told(job_id)["error"]["code"] == "engine_failed"
+
+
+def test_a_job_without_any_chunk_has_failed():
+    job_id = listening()
+    store_shard(job_id)
+    for position in range(2):
+        fail_part(job_id, PartKind.CHUNK, position, "no such sound")
+    run("merge", job_id)
+    now = told(job_id)
+    assert now["status"] == "failed"
+    assert "no such sound" in now["message"]
+
+
+def test_a_transcript_without_speakers_is_better_than_none():
+    job_id = listening()
+    store_chunk(job_id, 0, "who")
+    store_chunk(job_id, 1, "knows")
+    fail_part(job_id, PartKind.SHARD, 0, "too many voices")
+    run("merge", job_id)
+    now = told(job_id)
+    assert now["status"] == "completed"
+    assert "the speakers could not be found: too many voices" in now["warnings"][0]
+    assert result(job_id) == [("who", None), ("knows", None)]
+
+
+def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
+    job_id = listening()
+    store_chunk(job_id, 0, "a")
+    store_chunk(job_id, 1, "b")
+    store_shard(job_id)
+    tries = []
+    whole = type(storage()).put_bytes
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        tries.append(key)
+        if len(tries) <= 2 * settings().chunk_max_retries:
+            raise Unavailable("the object store does not answer")
+        whole(self, key, data)
+
+    monkeypatch.setattr(type(storage()), "put_bytes", put_bytes)
+    app.tasks["merge"].apply(args=(job_id,))
+    assert told(job_id)["status"] == "completed"
+
+
+class TestHousekeeping:
+    """What beat asks for."""
+
+    def test_it_sends_what_lost_its_worker(self, sent, monkeypatch):
+        monkeypatch.setattr(housekeeping, "_broker_lost_its_memory", lambda: False)
+        never_sent, merging = accept(), listening(chunks=1, shards=0)
+        store_chunk(merging, 0, "a")
+        begin_merge(merging)
+        now = clock.now()
+        monkeypatch.setattr(clock, "now", lambda: now + 1000)
+        run("housekeeping")
+        assert sorted(sent) == sorted([("start", never_sent), ("merge", merging)])
+
+    def test_it_leaves_alone_what_may_be_waiting_in_a_queue(self, sent, monkeypatch):
+        monkeypatch.setattr(housekeeping, "_broker_lost_its_memory", lambda: False)
+        monkeypatch.setattr(housekeeping, "_length", lambda _queue: 7)
+        accept()
+        listening()
+        run("housekeeping")
+        assert sent == []
+
+    def test_it_sends_everything_when_the_broker_lost_its_memory(self, sent, monkeypatch):
+        monkeypatch.setattr(housekeeping, "_broker_lost_its_memory", lambda: True)
+        monkeypatch.setattr(housekeeping, "_length", lambda _queue: 7)
+        waiting, hearing = accept(), listening()
+        run("housekeeping")
+        assert sorted(sent) == sorted([("start", waiting), ("fan_out", hearing)])
+
+    def test_every_need_has_somebody_to_send_it(self):
+        assert set(housekeeping._SEND) == set(Need)
+
+    def test_it_removes_the_sound_of_old_jobs_and_keeps_their_words(self, monkeypatch):
+        job_id = listening(chunks=1, shards=0)
+        for key in (
+            layout.source(job_id),
+            layout.chunk_audio(job_id, 0),
+            layout.shard_audio(job_id, 0),
+            layout.artefact(job_id, "transcription.srt"),
+        ):
+            storage().put_bytes(key, b"x")
+        store_chunk(job_id, 0, "a")
+        begin_merge(job_id)
+        complete(job_id)
+        run("clean_up")
+        assert storage().keys(layout.source(job_id)), "its time is not over"
+
+        later = clock.utc_now() + timedelta(hours=settings().retention_hours, minutes=1)
+        monkeypatch.setattr(clock, "utc_now", lambda: later)
+        run("clean_up")
+        assert storage().keys(layout.root(job_id)) == [
+            layout.chunk_words(job_id, 0),
+            layout.artefact(job_id, "transcription.srt"),
+        ]
+        with reading() as session:
+            assert jobs.get(session, job_id).transcript.audio_key is None
+            assert session.get(JobPart, (job_id, "chunk", 0)) is not None
