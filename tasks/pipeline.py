@@ -80,5 +80,6 @@ def _worker_of(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
 
 
 def _send(name: str, job_id: str, *args: int, queue: str, priority: int) -> Signature:
-    options = {"queue": queue, "priority": priority}
+    # Nobody asks Celery for a result, so the sender need not listen for one either.
+    options = {"queue": queue, "priority": priority, "ignore_result": True}
     return app.signature(name, args=(job_id, *args), options=options, immutable=True)

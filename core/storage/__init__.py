@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from core.settings import settings
+from core.settings import Settings, settings
 from core.storage.directory import DirectoryStorage
 
 
@@ -59,14 +59,14 @@ class Storage(Protocol):
 
 def storage() -> Storage:
     """The storage that the settings name; one of its own for each process."""
-    return _storage(os.getpid())
+    return _storage(settings(), os.getpid())
 
 
 @lru_cache(maxsize=2)
-def _storage(_pid: int) -> Storage:
-    if settings().minio_endpoint:
+def _storage(now: Settings, _pid: int) -> Storage:
+    if now.minio_endpoint:
         # Imported only here: the embedded default needs no S3 client.
         from core.storage.s3 import S3Storage
 
-        return S3Storage.from_settings(settings())
-    return DirectoryStorage(settings().objects_dir)
+        return S3Storage.from_settings(now)
+    return DirectoryStorage(now.objects_dir)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
+import time
 import unicodedata
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -227,3 +230,24 @@ def silence(seconds: float) -> bytes:
         file.setframerate(16_000)
         file.writeframes(bytes(int(seconds * 32_000)))
     return buffer.getvalue()
+
+
+def test_a_client_that_hangs_up_leaves_nothing_behind(stack: RunningStack):
+    address = httpx2.URL(stack.url)
+    head = (
+        f"POST {BASE}/transcribe HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 9999999\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    )
+    with socket.create_connection((address.host, address.port)) as connection:
+        connection.sendall(head.encode() + b"x" * 1_000_000)
+        wait_until(lambda: left_over(stack) != [])
+    wait_until(lambda: left_over(stack) == [])
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to be so")

@@ -37,10 +37,11 @@ def download(job_id: str, form: str) -> ResponseReturnValue:
     if form not in render.FORMATS:
         allowed = ", ".join(render.FORMATS)
         raise InvalidInput(f"format: {form!r} is not known; allowed: {allowed}", field="format")
+    layout_ = _layout(request.args)
     job = _completed(job_id)
     if form == "json":
         return jsonify(render.result(job, _audio_url(job)))
-    text = render.text(job.transcript, form, _layout(request.args))
+    text = render.text(job.transcript, form, layout_)
     return Response(text, content_type=render.FORMATS[form])
 
 
