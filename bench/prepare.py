@@ -1,4 +1,7 @@
-"""What it costs to take a recording apart, against decoding it alone, for growing lengths."""
+"""What it costs to take a recording apart, against decoding it alone, for growing lengths.
+
+``python -m bench.prepare 6 60 600`` measures recordings of so many minutes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -19,11 +23,11 @@ SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "conversation.flac"
 MINUTES = (6, 60)
 
 
-def main() -> None:
+def main(lengths: Sequence[int] = MINUTES) -> None:
     """Measure each length in processes of its own, so that memory peaks do not mix."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for minutes in MINUTES:
+        for minutes in lengths:
             recording = Path(folder) / f"{minutes}.mp3"
             seconds = make(recording, minutes)
             alone, apart = measured("alone", recording), measured("apart", recording)
@@ -100,4 +104,7 @@ def measure(how: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1], Path(sys.argv[2]))
+    if sys.argv[1:2] in (["alone"], ["apart"]):
+        measure(sys.argv[1], Path(sys.argv[2]))
+    else:
+        main([int(minutes) for minutes in sys.argv[1:]] or MINUTES)

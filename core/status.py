@@ -15,6 +15,9 @@ from core.states import JobStatus, PartKind, PartState, Stage
 #: Percent at which listening begins and ends. The rest is preparing and merging.
 LISTENING_FROM, LISTENING_TO = 5, 95
 
+#: What a second of diarizing counts against one of transcribing.
+SHARD_WEIGHT = 0.2
+
 #: How engines are called in messages.
 TITLES = {"asr": "ASR", "whisperx": "WhisperX", "sphinx": "PocketSphinx"}
 
@@ -79,16 +82,21 @@ def progress(status: JobStatus, stage: Stage, chunks: Tally, shards: Tally) -> i
 
 
 def _share(chunks: Tally, shards: Tally) -> float:
-    total = chunks.seconds_total + shards.seconds_total
-    return (chunks.seconds_done + shards.seconds_done) / total if total else 0.0
+    done = chunks.seconds_done + SHARD_WEIGHT * shards.seconds_done
+    total = chunks.seconds_total + SHARD_WEIGHT * shards.seconds_total
+    return done / total if total else 0.0
 
 
 def _seconds_left(run: JobRun, chunks: Tally, shards: Tally) -> float | None:
-    share = _share(chunks, shards)
-    if run.stage != Stage.LISTEN or not share or run.listening_since is None:
+    """Estimate by the slower of the two kinds of parts; None before there is something to go by."""
+    kinds = [kind for kind in (chunks, shards) if kind.total]
+    if run.stage != Stage.LISTEN or run.listening_since is None:
+        return None
+    if not kinds or not all(kind.seconds_done for kind in kinds):
         return None
     elapsed = clock.now() - run.listening_since
-    return round(elapsed * (1 - share) / share, 1)
+    left = (elapsed * (kind.seconds_total / kind.seconds_done - 1) for kind in kinds)
+    return round(max(left), 1)
 
 
 def _tally(session: Session, job_id: str, kind: PartKind) -> Tally:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +115,8 @@ class Stack:
             if server is not None:
                 _end([server])
             self._children.clear()
-            end_leftovers(self._dir)
-            if self._lock is not None:
+            if self._lock is not None:  # without it, what runs there is another stack's
+                end_leftovers(self._dir)
                 (self._dir / "stack.json").unlink(missing_ok=True)
                 self._lock.close()
                 self._lock = None
@@ -185,7 +185,7 @@ class Stack:
             *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
         )
         self._start_part(Part("redis", command))
-        self._wait(lambda: redis.Redis.from_url(settings().redis).ping(), "redis")
+        self._wait(lambda: redis.Redis.from_url(settings().redis).ping(), "redis", ["redis"])
 
     def _start_part(self, part: Part) -> None:
         with (self.logs / f"{part.name}.log").open("ab") as log:
@@ -210,22 +210,24 @@ class Stack:
         }
 
     def _wait_until_ready(self) -> None:
-        self._wait(lambda: _answers(self._host, self._port), "api")
-        workers = {part.name for part in self._parts()} - {"beat", "api"}
-        self._wait(lambda: workers <= _living_workers(), "the workers")
+        everything = [part.name for part in self._parts()]
+        self._wait(lambda: _answers(self._host, self._port), "api", everything)
+        workers = set(everything) - {"beat", "api"}
+        self._wait(lambda: workers <= _living_workers(), "the workers", everything)
 
-    def _wait(self, is_ready: Any, what: str) -> None:
+    def _wait(self, is_ready: Callable[[], object], what: str, needed: Sequence[str]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with suppress(OSError, redis.RedisError):
                 if is_ready():
                     return
-            self._refuse_dead()
+            self._refuse_dead(needed)
             time.sleep(0.1)
         raise StackError(f"{what} did not answer within {START_SECONDS} s; logs are in {self.logs}")
 
-    def _refuse_dead(self) -> None:
-        for name, child in self._children.items():
+    def _refuse_dead(self, needed: Sequence[str]) -> None:
+        for name in needed:
+            child = self._children[name]
             if child.poll() is not None:
                 raise StackError(f"{name} ended with {child.returncode}. {self._last_words(name)}")
 

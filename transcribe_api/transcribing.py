@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from threading import Lock, Thread
 from time import sleep
 from typing import Any
 
@@ -43,10 +43,26 @@ def transcribe(
     options: Mapping[str, str | int | bool | None],
     listener: Listener,
 ) -> Sequence[Outcome]:
-    """Transcribe files side by side, each into its directory."""
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        work = partial(_one, client, options, listener)
-        return list(pool.map(work, files.keys(), files.values()))
+    """Transcribe files side by side, each into its directory. An interrupt ends it at once."""
+    outcomes: dict[Path, Future[Outcome]] = {file: Future() for file in files}
+    waiting = iter(outcomes.items())
+    guard = Lock()
+
+    def work() -> None:
+        while True:
+            with guard:
+                file, outcome = next(waiting, (None, None))
+            if file is None or outcome is None:
+                return
+            try:
+                outcome.set_result(_one(client, options, listener, file, files[file]))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+    # Threads of our own: those of a pool would keep an interrupted program until they are done.
+    for _ in range(min(AT_ONCE, len(files))):
+        Thread(target=work, daemon=True).start()
+    return [outcome.result() for outcome in outcomes.values()]
 
 
 def _one(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.integration.conftest import (
@@ -69,12 +70,32 @@ def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Clien
     assert last.data["warnings"] == []
 
 
+def test_a_killed_redis_comes_back_and_the_job_with_it(stack: RunningStack, client: Client):
+    job_id = client.submit(SAMPLE)["job_id"]
+    next(event for event in client.events(job_id) if event.name == "segment")
+    [server] = [one for one in stack.processes() if "valkey-server" in one.name()]
+    server.kill()
+    last = wait_until_over(client, job_id)
+    assert last["status"] == "completed"
+    assert last["warnings"] == []
+
+
+def wait_until_over(client: Client, job_id: str) -> dict:
+    """Ask now and then: the stream of events may have been cut off."""
+    for _ in range(600):
+        told = client.status(job_id)
+        if told["status"] in ("completed", "failed"):
+            return told
+        time.sleep(0.2)
+    pytest.fail(f"the job is not over: {told}")
+
+
 def test_a_data_directory_has_one_stack(stack: RunningStack):
-    done = up("--data-dir", str(stack.data_dir))
+    before = {one.pid for one in stack.processes()}
+    done = up("--data-dir", str(stack.data_dir), "--port", "0")
     assert done.returncode == 3
     assert "--data-dir" in done.stderr
-    assert psutil.pid_exists(stack.process.pid)
-    assert stack.processes(), "the running one is left alone"
+    assert {one.pid for one in stack.processes()} >= before, "the running one is left alone"
 
 
 def test_a_taken_port_is_named(tmp_path: Path):
@@ -118,6 +139,29 @@ def test_a_file_that_is_no_recording_fails_with_a_sentence(stack: RunningStack, 
     assert done.returncode == 1
     assert "letter.mp3: " in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_command_leaves_nothing_behind(tmp_path: Path):
+    command = subprocess.Popen(
+        [TRANSCRIBE, SAMPLE, "-o", tmp_path / "out"],
+        env=clean_environment(TMPDIR=str(tmp_path)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(lambda: list(tmp_path.glob("transcribe-*/objects/jobs/*/parts/chunk_*.json")))
+    [data_dir] = tmp_path.glob("transcribe-*")
+    assert marked(data_dir)
+    command.send_signal(signal.SIGINT)
+    assert command.wait(60) == 130
+    assert marked(data_dir) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    for _ in range(900):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to be so")
 
 
 def up(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -139,6 +139,16 @@ def test_a_job_goes_its_way_and_progress_never_goes_down():
     assert (seen[3]["audio_seconds_done"], seen[3]["audio_seconds_total"]) == (30.0, 60.0)
 
 
+def test_the_time_left_is_that_of_the_slower_kind_of_parts(time: TimeMachine):
+    job_id = listening(chunks=4)
+    time.forward(1.0)
+    store(job_id, 0, PartKind.SHARD)
+    assert told(job_id)["seconds_left"] is None, "nothing is known of the chunks yet"
+    time.forward(9.0)
+    store(job_id, 0)
+    assert told(job_id)["seconds_left"] == pytest.approx(30.0)
+
+
 def test_an_unknown_job_is_not_found():
     with reading() as session, pytest.raises(NotFound):
         jobs.get(session, str(uuid.uuid4()))
