@@ -13,13 +13,11 @@ import os
 import resource
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
 import av.audio.codeccontext
 import av.audio.stream
-import av.filter
 
 # PyAV imports these on first use; then it is too late, for no file can be opened any more.
 import av.sidedata.encparams
@@ -30,12 +28,11 @@ import av.subtitles.stream
 import av.video.codeccontext
 import av.video.stream
 import numpy as np
-from av.audio.resampler import AudioResampler
 
 from chunking.downmix import Floats, Mixer, Shorts, to_pcm
+from chunking.resample import RATE, Resampler
 from chunking.sniff import is_playlist, mp3_knows_its_length, wav_is_cut_short
 
-RATE = 16_000
 #: Containers that hold their own sound. All playlists, manifests and devices are left out.
 FORMATS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
@@ -108,7 +105,7 @@ def _warm_up() -> None:
     """Do all work once on harmless sound, so that nothing is left to be imported or opened."""
     frame = av.AudioFrame.from_ndarray(np.zeros((2, 8_000), np.float32), "fltp", "stereo")
     frame.sample_rate = 8_000
-    resampler = _Resampler(frame)
+    resampler = Resampler(frame)
     for channels, plain in (*resampler.resample(frame), *resampler.resample(None)):
         Mixer(2, RATE).mix(channels, plain).tobytes()
         to_pcm(channels[0])
@@ -260,7 +257,7 @@ class _Decoding:
         self.outcome = _Outcome()
         self._request = request
         self._stream = stream
-        self._resampler: _Resampler | None = None
+        self._resampler: Resampler | None = None
         self._mixer: Mixer | None = None
         self._shape: tuple[Any, ...] | None = None
 
@@ -300,7 +297,7 @@ class _Decoding:
             # A stream may change in the middle: chained Ogg, broadcasts.
             self._flush()
             self._shape = shape
-            self._resampler = _Resampler(frame)
+            self._resampler = Resampler(frame)
             self._mixer = Mixer(1 if self._request.channel is not None else shape[2], RATE)
         frame.pts = None  # the sound is counted; what the file says about time is not believed
         assert self._resampler is not None
@@ -311,7 +308,7 @@ class _Decoding:
             self._write(self._resampler, None)
         self._resampler = None
 
-    def _write(self, resampler: _Resampler, frame: Any) -> None:
+    def _write(self, resampler: Resampler, frame: Any) -> None:
         for channels, plain in resampler.resample(frame):
             self.outcome.samples += len(plain)
             if self.outcome.samples > self._request.max_seconds * RATE:
@@ -330,49 +327,6 @@ class _Decoding:
 
     def _has_seen_enough(self) -> bool:
         return self._request.look and self.outcome.pieces >= _LOOK_PIECES
-
-
-class _Resampler:
-    """Brings sound to 16 kHz twice: with all its channels, and in FFmpeg's own mono mix."""
-
-    def __init__(self, first: Any) -> None:
-        # Blocks of a second keep the work per block small. Interleaved, because PyAV 18.1 crashes
-        # when it lists the planes of eight channels or more.
-        self._channels = AudioResampler(format="flt", rate=RATE, frame_size=RATE)
-        self._plain = _plain_mix(first)
-
-    def resample(self, frame: Any) -> Iterator[tuple[Floats, Shorts]]:
-        """Yield blocks of the shape (channels, samples) and their mono mix; None is the end."""
-        self._plain.push(frame)
-        for block in self._channels.resample(frame):
-            samples = block.to_ndarray().reshape(block.samples, -1).T
-            mono = np.asarray(self._plain.pull().to_ndarray(), np.int16).reshape(-1)
-            yield np.ascontiguousarray(samples), mono
-
-
-def _plain_mix(first: Any) -> av.filter.Graph:
-    """Do what the ffmpeg command does for ``-ac 1 -ar 16000``, for frames like the *first* one.
-
-    16-bit sound is resampled in 16 bits, as FFmpeg did up to its release 5: newer ones differ from
-    it in the last bits, and what is known of engines' error rates was measured on the older sound.
-    """
-    options = str(RATE)
-    if first.format.name in ("s16", "s16p"):
-        options += ":internal_sample_fmt=s16p"
-    graph = av.filter.Graph()
-    graph.link_nodes(
-        graph.add_abuffer(
-            format=first.format.name,
-            sample_rate=first.sample_rate,
-            layout=first.layout.name,
-            time_base=Fraction(1, first.sample_rate),
-        ),
-        graph.add("aresample", options),
-        graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"),
-        graph.add("abuffersink"),
-    ).configure()
-    graph.set_audio_frame_size(RATE)
-    return graph
 
 
 def _write_all(pcm: bytes) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     DateTime,
-    Enum,
     Float,
     ForeignKey,
     Index,
@@ -18,11 +17,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TypeDecorator,
     Uuid,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from core.states import JobStatus, PartState, Stage
@@ -32,7 +33,30 @@ Json = JSON().with_variant(JSONB(), "postgresql")
 #: Aware timestamps in PostgreSQL; SQLite keeps them as UTC without saying so.
 Timestamp = DateTime(timezone=True)
 
+#: What the enumeration `transcription_engine` of a new PostgreSQL database holds.
 ENGINES = ("asr", "whisperx", "sphinx")
+
+
+class EngineName(TypeDecorator[str]):
+    """A value of `transcription_engine`: an enumeration in PostgreSQL, text elsewhere.
+
+    SQLAlchemy's own type knows its values beforehand, but operators add engines to theirs.
+    """
+
+    impl = String(64)
+    cache_ok = True
+
+
+@compiles(EngineName, "postgresql")
+def _in_postgresql(*_: Any, **__: Any) -> str:
+    return "transcription_engine"
+
+
+def compare_type(
+    _context: Any, _seen: Any, _said: Any, _seen_type: Any, said_type: Any
+) -> bool | None:
+    """For alembic: the database's enumeration is our `EngineName`, whatever it holds."""
+    return False if isinstance(said_type, EngineName) else None
 
 
 class Base(DeclarativeBase):
@@ -90,9 +114,7 @@ class TranscriptJob(Base):
         ForeignKey("transcripts.id", ondelete="CASCADE"), unique=True, nullable=True
     )
     job_id: Mapped[str] = mapped_column(String(255), unique=True)
-    engine: Mapped[str] = mapped_column(
-        Enum(*ENGINES, name="transcription_engine"), server_default="asr"
-    )
+    engine: Mapped[str] = mapped_column(EngineName, server_default="asr")
     engine_params: Mapped[dict[str, Any]] = mapped_column(
         Json, default=dict, server_default=text("'{}'"), nullable=True
     )

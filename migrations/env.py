@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import context
 
 from core.db import engine
-from core.models import Base
+from core.models import Base, compare_type
 
-OPTIONS = {"target_metadata": Base.metadata, "compare_type": True, "render_as_batch": True}
+OPTIONS = {"target_metadata": Base.metadata, "compare_type": compare_type, "render_as_batch": True}
 
 if context.is_offline_mode():
     context.configure(url=engine().url, literal_binds=True, **OPTIONS)

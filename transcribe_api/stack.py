@@ -9,16 +9,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT
-from typing import IO, Any
+from typing import IO
 
 import psutil
 import redis
@@ -29,15 +28,11 @@ from core.settings import settings
 from engines import catalog
 from tasks.celery import app as celery_app
 from tasks.queues import CONTROL, MERGE, PREPARE
-
-#: Marks every process of a stack, and its children, with the stack's data directory.
-MARK = "TRANSCRIBE_STACK"
+from transcribe_api.processes import MARK, end, end_leftovers, signals_held, usable_cores
 
 DEFAULT_PORT = 8000
 #: Seconds until all parts must answer: a slow machine loads its libraries for a while.
 START_SECONDS = 120
-#: Seconds that a part is given to end by itself, before it is told harder.
-STOP_SECONDS = 8
 #: A part that ends this often within a minute will not come up by itself.
 MOST_RESTARTS = 5
 
@@ -108,12 +103,12 @@ class Stack:
 
     def stop(self) -> None:
         """End every process, gently first. Safe to run twice."""
-        with _signals_held():
+        with signals_held():
             # The Redis goes last: workers say goodbye to it.
             server = self._children.pop("redis", None)
-            _end(list(self._children.values()))
+            end(list(self._children.values()))
             if server is not None:
-                _end([server])
+                end([server])
             self._children.clear()
             if self._lock is not None:  # without it, what runs there is another stack's
                 end_leftovers(self._dir)
@@ -239,58 +234,6 @@ class Stack:
     def _write_down(self) -> None:
         told = {"url": self.url, "pid": os.getpid()}
         (self._dir / "stack.json").write_text(json.dumps(told))
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let an impatient second Ctrl-C not leave half of the processes behind."""
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = [signal.signal(kind, signal.SIG_IGN) for kind in kinds]
-    except ValueError:  # not the main thread: signals do not come here
-        yield
-        return
-    try:
-        yield
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def end_leftovers(data_dir: Path) -> None:
-    """End what a stack with this data directory left behind when it was killed."""
-    left = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == str(data_dir) and process.pid != os.getpid():
-                left.append(process)
-    _end(left)
-
-
-def _end(processes: Sequence[Any]) -> None:
-    """Terminate, then quit, then kill, with all descendants."""
-    everyone = [*processes, *(child for one in processes for child in _descendants(one))]
-    for tell in ("terminate", "quit", "kill"):
-        told = everyone if tell == "kill" else processes
-        for process in told:
-            with suppress(psutil.Error, OSError):
-                process.send_signal(signal.SIGQUIT) if tell == "quit" else getattr(process, tell)()
-        _, alive = psutil.wait_procs(list(everyone), timeout=STOP_SECONDS)
-        if not alive:
-            return
-
-
-def _descendants(process: Any) -> list[psutil.Process]:
-    with suppress(psutil.Error):
-        return list(process.children(recursive=True))
-    return []
 
 
 def _worker(name: str, queues: Sequence[str], processes: int, pool: str = "prefork") -> Part:

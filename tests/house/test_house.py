@@ -90,10 +90,10 @@ def test_models_and_migrations_agree(database):
     from alembic.migration import MigrationContext
 
     from core.db import engine
-    from core.models import Base
+    from core.models import Base, compare_type
 
     with engine().connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={"compare_type": compare_type})
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -161,6 +161,14 @@ def test_a_spec_survives_being_stored():
     assert spec == JobSpec(engine="sphinx", diarizer="classic", language="en-US", min_speakers=2)
 
 
+def test_engines_of_others_can_be_kept():
+    job_id = str(uuid.uuid4())
+    spec = JobSpec(engine="parrot", diarizer=None)
+    with transaction() as session:
+        jobs.accept(session, job_id, spec, filename="a", audio_bytes=1, audio_sha256="0" * 64)
+    assert told(job_id)["engine"] == "parrot"
+
+
 def test_only_one_worker_prepares():
     job_id = accept()
     assert begin_prepare(job_id, "first")

@@ -1,0 +1,89 @@
+"""Ends processes: gently first, whole trees, and those that a killed stack left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+#: Environment variable that every process of a stack inherits: the stack's data directory.
+MARK = "TRANSCRIBE_STACK"
+
+#: Seconds that a process is given to end by itself, before it is told harder.
+STOP_SECONDS = 8
+
+_GENTLY = (signal.SIGTERM, signal.SIGQUIT)
+
+
+def end(processes: Sequence[psutil.Process]) -> None:
+    """Terminate, then quit, then kill with all descendants.
+
+    Only the given processes are told: a pool whose members are told together with its main
+    process hangs.
+    """
+    everyone = [*processes, *(child for one in processes for child in _descendants(one))]
+    for told in _GENTLY:
+        _tell(processes, told)
+        if not psutil.wait_procs(everyone, timeout=STOP_SECONDS)[1]:
+            return
+    _tell(everyone, signal.SIGKILL)
+    psutil.wait_procs(everyone, timeout=STOP_SECONDS)
+
+
+def end_leftovers(data_dir: Path) -> None:
+    """End what a stack with this data directory left behind when it was killed."""
+    left = {process.pid: process for process in _marked(data_dir)}
+    end([process for process in left.values() if _parent(process) not in left])
+    end([process for process in left.values() if process.is_running()])
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let an impatient second Ctrl-C not leave half of the processes behind."""
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = [signal.signal(kind, signal.SIG_IGN) for kind in kinds]
+    except ValueError:  # not the main thread: signals do not come here
+        yield
+        return
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _marked(data_dir: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(data_dir) and process.pid != os.getpid():
+                yield process
+
+
+def _parent(process: psutil.Process) -> int | None:
+    with suppress(psutil.Error):
+        return int(process.ppid())
+    return None
+
+
+def _tell(processes: Sequence[psutil.Process], what: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.Error, OSError):
+            process.send_signal(what)
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return list(process.children(recursive=True))
+    return []
