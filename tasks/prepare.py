@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from chunking.cut import AudioChunker, ChunkingConfig, Cutting
-from chunking.decode import Limits
-from chunking.plan import Window
 from core import jobs, layout, progress
 from core.db import transaction
 from core.errors import Unavailable
@@ -23,6 +21,10 @@ from engines import catalog
 from tasks import pipeline
 from tasks.steps import JobStep, step, worker_id
 from transcripts.types import Span
+
+if TYPE_CHECKING:
+    from chunking.cut import AudioChunker, Cutting
+    from chunking.plan import Window
 
 #: Seconds in which a day of sound is decoded on a slow machine.
 _SECONDS = 3600
@@ -70,6 +72,10 @@ def _scratch() -> Iterator[Path]:
 
 
 def _chunker(spec: JobSpec) -> AudioChunker:
+    # Imported only here: every worker imports every step, but only this one needs numpy.
+    from chunking.cut import AudioChunker, ChunkingConfig
+    from chunking.decode import Limits
+
     now = settings()
     config = ChunkingConfig(
         chunk_duration=now.chunk_duration or catalog.recognizer(spec.engine).chunk_seconds,

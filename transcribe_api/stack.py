@@ -96,9 +96,12 @@ class Stack:
         if settings().redis_url is None:
             self._start_redis()
         records.upgrade()
-        for part in self._parts():
+        *needed, beat = self._parts()
+        for part in needed:
             self._start_part(part)
-        self._wait_until_ready()
+        self._wait_until_ready([part.name for part in needed])
+        # Beat only matters once something was lost, so it need not hold up the start.
+        self._start_part(beat)
         self._write_down()
 
     def stop(self) -> None:
@@ -156,8 +159,8 @@ class Stack:
                 for spec in catalog.diarizers().values()
                 if spec.installed()
             ),
-            Part("beat", (*_celery("beat"), "-s", str(self._dir / "beat"), "--pidfile=")),
             Part("api", self._api()),
+            Part("beat", (*_celery("beat"), "-s", str(self._dir / "beat"), "--pidfile=")),
         ]
 
     def _api(self) -> tuple[str, ...]:
@@ -204,11 +207,10 @@ class Stack:
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         }
 
-    def _wait_until_ready(self) -> None:
-        everything = [part.name for part in self._parts()]
-        self._wait(lambda: _answers(self._host, self._port), "api", everything)
-        workers = set(everything) - {"beat", "api"}
-        self._wait(lambda: workers <= _living_workers(), "the workers", everything)
+    def _wait_until_ready(self, needed: Sequence[str]) -> None:
+        self._wait(lambda: _answers(self._host, self._port), "api", needed)
+        workers = set(needed) - {"api"}
+        self._wait(lambda: workers <= _living(len(workers)), "the workers", needed)
 
     def _wait(self, is_ready: Callable[[], object], what: str, needed: Sequence[str]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -251,8 +253,9 @@ def _celery(command: str) -> tuple[str, ...]:
     return sys.executable, "-m", "celery", "-A", "tasks", command, "--loglevel", "INFO"
 
 
-def _living_workers() -> set[str]:
-    replies = celery_app.control.ping(timeout=1.0) or []
+def _living(most: int) -> set[str]:
+    """The names of the workers that answer; waits for no more than *most* of them."""
+    replies = celery_app.control.ping(timeout=1.0, limit=most) or []
     return {name.partition("@")[0] for reply in replies for name in reply}
 
 
