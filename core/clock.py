@@ -15,9 +15,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def iso(moment: datetime | None) -> str | None:
-    """ISO-8601 in UTC. SQLite forgets the zone of what it keeps; it was UTC."""
-    if moment is None:
-        return None
+def utc(moment: datetime) -> datetime:
+    """A stored moment in UTC. SQLite forgets the zone of what it keeps; it was UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return aware.astimezone(UTC)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO-8601 in UTC."""
+    return None if moment is None else utc(moment).isoformat().replace("+00:00", "Z")

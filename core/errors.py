@@ -38,9 +38,13 @@ class TooLarge(InvalidInput):
 
 
 class NotFound(TranscribeError):
-    """No such job, result or artefact."""
+    """Nothing has this id or name."""
 
     code = "not_found"
+
+
+class JobGone(NotFound):
+    """There is no such job, or no longer."""
 
 
 class Conflict(TranscribeError):

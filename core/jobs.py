@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, exists, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    and_,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from core import clock, layout
-from core.errors import KillsItsWorker, NotFound, TranscribeError
+from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
+from core.pages import Page, Place, newest_first
 from core.settings import settings
 from core.specs import JobSpec
 from core.states import JobStatus, PartKind, PartState, Stage
@@ -49,11 +61,12 @@ def accept(
     job = TranscriptJob(
         id=uuid.UUID(job_id),
         job_id=job_id,
+        created_at=clock.utc_now(),
         engine=spec.engine,
         engine_params=spec.as_dict(),
         max_retries=settings().chunk_max_retries,
         transcript=transcript,
-        run=JobRun(priority=spec.priority),
+        run=JobRun(priority=spec.priority, warnings=list(warnings)),
     )
     session.add(job)
     session.flush()
@@ -61,11 +74,32 @@ def accept(
 
 
 def get(session: Session, job_id: str) -> TranscriptJob:
-    """The job with its transcript and its run. Raises `NotFound`."""
+    """The job with its transcript and its run. Raises `JobGone`."""
     job = session.scalar(select(TranscriptJob).where(TranscriptJob.job_id == job_id))
     if job is None:
-        raise NotFound(f"there is no job {job_id}")
+        raise JobGone(f"there is no job {job_id}")
     return job
+
+
+def newest(
+    session: Session,
+    limit: int,
+    after: Place | None,
+    *,
+    status: JobStatus | None = None,
+    engine: str | None = None,
+    session_id: str | None = None,
+) -> Page[TranscriptJob]:
+    """Some jobs that are as asked for, newest first."""
+    conditions: list[ColumnElement[bool]] = []
+    if status is not None:
+        conditions.append(TranscriptJob.run.has(JobRun.status == status))
+    if engine is not None:
+        conditions.append(TranscriptJob.engine == engine)
+    if session_id is not None:
+        of_session = Transcript.session_id == uuid.UUID(session_id)
+        conditions.append(TranscriptJob.transcript.has(of_session))
+    return newest_first(session, TranscriptJob, limit, after, *conditions)
 
 
 def spec_of(job: TranscriptJob) -> JobSpec:
@@ -106,7 +140,7 @@ def prepared(
     if not _move(session, job_id, owner, Stage.PREPARE, Stage.LISTEN):
         return False
     job.transcript.duration = duration
-    job.transcript.warnings = [*job.transcript.warnings, *warnings]
+    job.run.warnings = job.transcript.warnings = [*job.run.warnings, *warnings]
     rows = [
         {"job_id": job_id, "kind": kind, "position": position, "start": span.start, "end": span.end}
         for kind, spans in ((PartKind.CHUNK, chunks), (PartKind.SHARD, shards))
@@ -153,7 +187,7 @@ def complete(
     job = get(session, job_id)
     transcript = job.transcript
     transcript.language = language
-    transcript.warnings = [*transcript.warnings, *warnings]
+    transcript.warnings = [*job.run.warnings, *warnings]
     rows = [
         {"transcript_id": transcript.id, "position": position, **segment}
         for position, segment in enumerate(segments)
@@ -170,6 +204,54 @@ def fail(session: Session, job_id: str, reason: TranscribeError) -> bool:
     job = get(session, job_id)
     job.error_details = {"code": reason.code, "message": str(reason)}
     return True
+
+
+def cancel(session: Session, job_id: str) -> None:
+    """End the job at its caller's wish: no further part of it begins. Raises `Conflict` if over."""
+    if not _end(session, job_id, JobStatus.CANCELLED, JobRun.stage != Stage.OVER):
+        _refuse(get(session, job_id), "it cannot be cancelled")
+
+
+def retry(session: Session, job_id: str) -> None:
+    """Have a job that is over done again as far as it is not done: the parts that failed.
+
+    Raises `Conflict` when it is not over, when nothing is left to do, or when its recording was
+    removed.
+    """
+    job = get(session, job_id)
+    todo = [part for part in parts(session, job_id) if part.state != PartState.STORED]
+    if job.run.stage != Stage.OVER:
+        _refuse(job, "it is not over")
+    if job.run.status == JobStatus.COMPLETED and not todo:
+        _refuse(job, "nothing of it failed")
+    if job.transcript.audio_key is None:
+        _refuse(job, "its recording was removed")
+    for part in todo:
+        part.state, part.attempts, part.error, part.lease_until = PartState.WAITING, 0, None, 0.0
+    _begin_again(session, job)
+
+
+def _begin_again(session: Session, job: TranscriptJob) -> None:
+    session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == job.transcript_id))
+    was_prepared = job.run.listening_since is not None
+    job.run.stage = Stage.LISTEN if was_prepared else Stage.QUEUED
+    job.run.status = JobStatus.PROCESSING if was_prepared else JobStatus.QUEUED
+    job.run.attempts, job.run.dispatched_at = 0, None
+    job.run.listening_since = clock.now() if was_prepared else None
+    job.completed_at = job.error_details = None
+    job.transcript.status = JobStatus.PROCESSING
+    job.transcript.warnings = job.run.warnings
+    job.transcript.speaker_names = {}  # the numbers may come to mean other people
+
+
+def remove(session: Session, job_id: str) -> None:
+    """Remove the records of a job and of its transcript. Raises `JobGone`."""
+    job = get(session, job_id)
+    session.execute(delete(Transcript).where(Transcript.id == job.transcript_id))
+
+
+def _refuse(job: TranscriptJob, why: str) -> NoReturn:
+    raise Conflict(f"the job is {job.run.status}: {why}", job_status=str(job.run.status))
 
 
 def release(session: Session, job_id: str, owner: str, *, wait: float, counts: bool = True) -> None:

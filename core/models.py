@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from core import clock
 from core.states import JobStatus, PartState, Stage
 
 #: JSON in a form that PostgreSQL can index.
@@ -78,6 +79,8 @@ class Transcript(Base):
     __tablename__ = "transcripts"
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    # No foreign keys: clients may name sessions and contexts of their own that we do not know, and
+    # a transcript outlives both.
     session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid, index=True)
     context_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     #: As the uploader named it; shown, never used as a path.
@@ -162,6 +165,8 @@ class JobRun(Base):
     dispatched_at: Mapped[float | None] = mapped_column()
     #: Counts the times that parts were sent, so that two dispatchers never send the same ones.
     epoch: Mapped[int] = mapped_column(default=0)
+    #: Sentences that hold whatever becomes of the parts; a merge adds its own for the transcript.
+    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
     #: When the first chunk could be heard.
     listening_since: Mapped[float | None] = mapped_column()
 
@@ -207,3 +212,34 @@ class SegmentRow(Base):
     speaker_tag: Mapped[int | None] = mapped_column()
     confidence: Mapped[float | None] = mapped_column()
     words: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+
+
+class Named:
+    """Columns of what callers make, name and list."""
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    name: Mapped[str] = mapped_column(Text)
+    # Told by us and not by the database: lists go by it, and SQLite's own clock knows only seconds.
+    created_at: Mapped[datetime] = mapped_column(
+        Timestamp, default=clock.utc_now, server_default=func.now()
+    )
+    updated_at: Mapped[datetime] = mapped_column(
+        Timestamp, default=clock.utc_now, onupdate=clock.utc_now, server_default=func.now()
+    )
+
+
+class SessionRow(Named, Base):
+    """A session that callers put transcripts under."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+
+class ContextRow(Named, Base):
+    """Terms that an engine should expect to hear."""
+
+    __tablename__ = "contexts"
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+    #: Each with ``phrase`` and ``boost``.
+    terms: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)

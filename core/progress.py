@@ -80,6 +80,14 @@ def tell(job_id: str) -> None:
         log.warning("progress not told", job_id=job_id, reason=str(error))
 
 
+def forget(job_id: str) -> None:
+    """Begin anew: what was told of the job no longer holds."""
+    try:
+        client().delete(status_key(job_id), segments_key(job_id))
+    except redis.RedisError as error:
+        log.warning("progress not forgotten", job_id=job_id, reason=str(error))
+
+
 def tell_segment(job_id: str, chunk: int, heard: dict[str, Any]) -> None:
     """Publish what was heard in one chunk, and keep it for listeners who come later."""
     message = json.dumps(heard)

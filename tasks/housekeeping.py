@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import redis
@@ -14,6 +15,7 @@ from sqlalchemy import select
 
 from core import clock, jobs, layout, progress, recovery
 from core.db import reading, transaction
+from core.errors import JobGone
 from core.models import JobRun, Transcript, TranscriptJob
 from core.recovery import Abandoned, Need
 from core.settings import settings
@@ -47,6 +49,13 @@ def housekeeping() -> None:
                 _SEND[job.need](job)
     except OperationalError:
         log.warning("broker does not answer")
+
+
+@app.task(name="fan_out")
+def fan_out(job_id: str) -> None:
+    """Have the missing parts of a job done. Safe to run twice."""
+    with suppress(JobGone):
+        pipeline.fan_out(job_id)
 
 
 @app.task(name="clean_up")

@@ -15,10 +15,10 @@ from celery import Signature, chord
 from core import jobs, parts
 from core.db import reading, transaction
 from core.specs import JobSpec
-from core.states import PartKind
+from core.states import PartKind, Stage
 from engines import catalog
 from tasks.celery import app
-from tasks.queues import MERGE, PREPARE, URGENT, message_priority
+from tasks.queues import CONTROL, MERGE, PREPARE, URGENT, message_priority
 
 
 def start(job_id: str) -> None:
@@ -31,6 +31,17 @@ def start(job_id: str) -> None:
             return
         spec = jobs.spec_of(jobs.get(session, job_id))
     _send("prepare", job_id, queue=PREPARE, priority=message_priority(spec.priority)).apply_async()
+
+
+def resume(job_id: str) -> None:
+    """Have a job that is to go on go on: from its parts, or from the start if it has none yet."""
+    with reading() as session:
+        was_prepared = jobs.get(session, job_id).run.stage == Stage.LISTEN
+    if was_prepared:
+        # A worker counts the parts of a chord better than the service, which must answer.
+        _send("fan_out", job_id, queue=CONTROL, priority=URGENT).apply_async()
+    else:
+        start(job_id)
 
 
 def fan_out(job_id: str, epoch: int | None = None) -> None:

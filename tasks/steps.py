@@ -13,12 +13,13 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
-from core import jobs, parts, progress
+from core import jobs, layout, parts, progress
 from core.db import transaction
-from core.errors import TranscribeError, Transient, Unavailable
+from core.errors import JobGone, TranscribeError, Transient, Unavailable
 from core.parts import PartId
 from core.settings import settings
 from core.states import PartKind
+from core.storage import storage
 from tasks.celery import app
 
 log = structlog.get_logger(__name__)
@@ -48,20 +49,29 @@ class Step(Task):
     #: Counted by `_later`, which knows for what reason.
     max_retries = None
 
-    def __call__(self, job_id: str, *args: Any) -> Any:
+    def __call__(self, job_id: str, *args: Any) -> None:
         with structlog.contextvars.bound_contextvars(job_id=job_id, step=self.name):
             try:
-                return super().__call__(job_id, *args)
-            except (Retry, Ignore, Reject):
-                raise
-            except Transient as error:
-                return self._later(error, job_id, *args)
-            except TranscribeError as error:
-                log.warning("step failed", code=error.code, reason=str(error))
-                return self.give_up(error, job_id, *args)
-            except Exception as error:
-                log.exception("step failed unexpectedly", error=type(error).__name__)
-                return self._later(_unexpected(error), job_id, *args)
+                self._attempt(job_id, *args)
+            except JobGone:
+                # It was deleted meanwhile, and this step may have written after that.
+                log.info("job is gone")
+                storage().delete(layout.root(job_id))
+
+    def _attempt(self, job_id: str, *args: Any) -> None:
+        try:
+            # Not Celery's own __call__: that may push a second request, without the first one's id.
+            self.run(job_id, *args)
+        except (Retry, Ignore, Reject, JobGone):
+            raise
+        except Transient as error:
+            self._later(error, job_id, *args)
+        except TranscribeError as error:
+            log.warning("step failed", code=error.code, reason=str(error))
+            self.give_up(error, job_id, *args)
+        except Exception as error:
+            log.exception("step failed unexpectedly", error=type(error).__name__)
+            self._later(_unexpected(error), job_id, *args)
 
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
         """Say that the step cannot be done."""

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from core import log
 from core.settings import settings
 from transcribe_api import database, errors
-from transcribe_api.routes import engines, health, jobs, results
+from transcribe_api.routes import contexts, engines, health, jobs, results, sessions, transcripts
 from transcribe_api.uploads import FORM_BYTES, StreamingRequest
 
 
@@ -22,7 +22,7 @@ def create_app() -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings().max_file_size + FORM_BYTES
     database.bind(app)
     errors.register(app)
-    for module in (jobs, results, engines, health):
+    for module in (jobs, results, transcripts, sessions, contexts, engines, health):
         app.register_blueprint(module.bp)
     app.teardown_request(_discard_uploads)
     app.after_request(_never_sniff)

@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from core import serving
 from core.errors import InvalidInput
 from core.settings import settings
 from core.specs import JobSpec
-from core.states import Priority
+from core.states import JobStatus, Priority
 from engines import catalog
 from engines.catalog import EngineSpec
 
 #: More speakers than this no diarizer tells apart.
 MOST_SPEAKERS = 50
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 _NO_DIARIZER = "none"
 
 
-def job(form: Mapping[str, str]) -> JobSpec:
-    """What the form asks for. Raises `InvalidInput`."""
-    engine = catalog.recognizer(_text(form, "engine") or settings().default_transcription_engine)
+def job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
+    """What the form asks for, of the named engine or of its own choice. Raises `InvalidInput`."""
+    chosen = engine_name or _text(form, "engine") or settings().default_transcription_engine
+    engine = catalog.recognizer(chosen)
     least, most = _speakers(form)
     return JobSpec(
         engine=engine.name,
@@ -32,7 +36,7 @@ def job(form: Mapping[str, str]) -> JobSpec:
         model=_model(form, engine),
         min_speakers=least,
         max_speakers=most,
-        priority=_priority(form),
+        priority=_one_of(form, "priority", Priority) or Priority.NORMAL,
         session_id=_uuid(form, "session_id"),
         context_id=_uuid(form, "context_id"),
     )
@@ -41,6 +45,21 @@ def job(form: Mapping[str, str]) -> JobSpec:
 def job_id(text: str) -> str:
     """A job's id in its one form. Raises `InvalidInput`."""
     return _as_uuid(text, "job_id")
+
+
+def row_id(text: str, field: str) -> uuid.UUID:
+    """The id of a session, a context or a transcript. Raises `InvalidInput`."""
+    return uuid.UUID(_as_uuid(text, field))
+
+
+def job_filters(query: Mapping[str, str]) -> dict[str, Any]:
+    """Which jobs are asked for, for `core.jobs.newest`. Raises `InvalidInput`."""
+    engine = _text(query, "engine")
+    return {
+        "status": _one_of(query, "status", JobStatus),
+        "engine": catalog.recognizer(engine).name if engine else None,
+        "session_id": _uuid(query, "session_id"),
+    }
 
 
 def _text(form: Mapping[str, str], field: str) -> str | None:
@@ -102,21 +121,26 @@ def _count(form: Mapping[str, str], field: str) -> int | None:
     text = _text(form, field)
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_SPEAKERS:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MOST_SPEAKERS:
         raise InvalidInput(
             f"{field}: {text!r} is no whole number from 1 to {MOST_SPEAKERS}", field=field
         )
     return int(text)
 
 
-def _priority(form: Mapping[str, str]) -> Priority:
-    text = _text(form, "priority") or Priority.NORMAL
+_Kind = TypeVar("_Kind", bound=StrEnum)
+
+
+def _one_of(form: Mapping[str, str], field: str, kind: type[_Kind]) -> _Kind | None:
+    text = _text(form, field)
+    if text is None:
+        return None
     try:
-        return Priority(text)
+        return kind(text)
     except ValueError:
-        allowed = ", ".join(Priority)
+        allowed = ", ".join(kind)
         raise InvalidInput(
-            f"priority: {text!r} is not known; allowed: {allowed}", field="priority"
+            f"{field}: {text!r} is not known; allowed: {allowed}", field=field
         ) from None
 
 

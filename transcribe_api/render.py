@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core import clock
-from core.models import Transcript, TranscriptJob
+from core.models import ContextRow, Named, SessionRow, Transcript, TranscriptJob
 from core.settings import settings
 from engines import catalog
 from transcripts import formats
@@ -22,6 +22,7 @@ FORMATS = {
     "txt": "text/plain; charset=utf-8",
     "tsv": "text/tab-separated-values; charset=utf-8",
     "rttm": "text/plain; charset=utf-8",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 
 
@@ -38,6 +39,25 @@ def accepted(job: TranscriptJob) -> dict[str, Any]:
     if job.transcript.warnings:
         told["warnings"] = job.transcript.warnings
     return told
+
+
+def job(job: TranscriptJob) -> dict[str, Any]:
+    """A job in a list of jobs."""
+    transcript = job.transcript
+    return {
+        "job_id": job.job_id,
+        "transcript_id": str(transcript.id),
+        "status": job.run.status,
+        "engine": job.engine,
+        "filename": transcript.filename,
+        "language": transcript.language,
+        "duration": transcript.duration,
+        "priority": job.run.priority,
+        "session_id": None if transcript.session_id is None else str(transcript.session_id),
+        "error": job.error_details,
+        "created_at": clock.iso(job.created_at),
+        "completed_at": clock.iso(job.completed_at),
+    }
 
 
 def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
@@ -70,18 +90,31 @@ def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
     }
 
 
-def text(transcript: Transcript, form: str, layout: Layout) -> str:
-    """The transcript in one of the text `FORMATS`."""
+def document(transcript: Transcript, form: str, layout: Layout) -> str | bytes:
+    """The transcript in one of the `FORMATS` other than JSON."""
     segments = _segments(transcript)
     names = {int(number): name for number, name in transcript.speaker_names.items()}
-    write: dict[str, Callable[[], str]] = {
+    write: dict[str, Callable[[], str | bytes]] = {
         "srt": lambda: formats.srt(segments, layout, names=names),
         "vtt": lambda: formats.vtt(segments, layout, names=names),
         "txt": lambda: formats.txt(segments, names=names),
         "tsv": lambda: formats.tsv(segments, names=names),
         "rttm": lambda: formats.rttm(_turns(segments), str(transcript.id)),
+        "docx": lambda: formats.docx(
+            segments, transcript.filename, clock.utc(transcript.created_at), names=names
+        ),
     }
     return write[form]()
+
+
+def session(row: SessionRow) -> dict[str, Any]:
+    """A session, as it is told of alone and in lists."""
+    return {"session_id": str(row.id), "name": row.name, **_times(row)}
+
+
+def context(row: ContextRow) -> dict[str, Any]:
+    """A context, as it is told of alone and in lists."""
+    return {"context_id": str(row.id), "name": row.name, "terms": row.terms, **_times(row)}
 
 
 def engine(name: str, *, available: bool) -> dict[str, Any]:
@@ -100,6 +133,10 @@ def engine(name: str, *, available: bool) -> dict[str, Any]:
         spec = catalog.recognizer(name)
         told |= {"models": list(spec.models), "languages": list(spec.languages or ())}
     return told
+
+
+def _times(row: Named) -> dict[str, Any]:
+    return {"created_at": clock.iso(row.created_at), "updated_at": clock.iso(row.updated_at)}
 
 
 def _segments(transcript: Transcript) -> list[Segment]:

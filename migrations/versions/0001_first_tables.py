@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("dispatched_at", sa.Double()),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("warnings", JSON, nullable=False),
         sa.Column("listening_since", sa.Double()),
         sa.PrimaryKeyConstraint("job_id", name="pk_job_runs"),
         sa.ForeignKeyConstraint(

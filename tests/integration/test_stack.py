@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,19 @@ def test_a_killed_stack_goes_on_where_it_was(stack: RunningStack, tmp_path: Path
             second.process.wait(60)
             assert not any(one.is_running() for one in mine), "Ctrl-C leaves nothing behind"
     assert list((data_dir / "scratch").glob("*")) == []
+
+
+def test_a_part_that_takes_longer_than_its_lease_is_not_given_to_another(tmp_path: Path):
+    """PocketSphinx holds Python's lock for seconds; the worker's main process keeps the lease."""
+    data_dir = tmp_path / "short-leases"
+    with started(data_dir, LEASE_SECONDS="2") as stack, Client(stack.url) as client:
+        job_id = client.submit(SAMPLE)["job_id"]
+        *_, last = client.events(job_id)
+        assert last.data["status"] == "completed"
+        with closing(sqlite3.connect(data_dir / "transcribe.db")) as records:
+            attempts = records.execute("SELECT kind, position, attempts FROM job_parts").fetchall()
+    assert len(attempts) > 1
+    assert [one for one in attempts if one[2] != 1] == []
 
 
 def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Client):

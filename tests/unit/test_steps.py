@@ -10,7 +10,7 @@ import pytest
 
 from core import clock, jobs, layout, parts
 from core.db import reading, transaction
-from core.errors import EngineError, Unavailable
+from core.errors import Conflict, EngineError, Unavailable
 from core.models import JobPart
 from core.parts import PartId
 from core.recovery import Need
@@ -104,6 +104,13 @@ def test_a_merge_puts_words_and_speakers_together():
     } > {*layout.ARTEFACTS}
 
 
+def test_a_step_holds_its_leases_under_the_name_that_the_heartbeat_knows(monkeypatch):
+    owners = []
+    monkeypatch.setattr(jobs, "begin_merge", lambda _session, _job_id, owner: owners.append(owner))
+    app.tasks["merge"].apply(args=(listening(),), task_id="message-1", throw=True)
+    assert owners == ["message-1"]
+
+
 def test_a_second_merge_changes_nothing():
     job_id = listening()
     store_chunk(job_id, 0, "once")
@@ -149,6 +156,68 @@ def test_a_failed_chunk_is_a_gap_with_a_name():
     assert now["status"] == "completed"
     assert now["warnings"] == ["30.0 s to 60.0 s could not be transcribed: no such sound"]
     assert result(job_id) == [("here", None)]
+
+
+def test_a_gap_can_be_filled_by_trying_again():
+    job_id = listening()
+    store_chunk(job_id, 0, "here")
+    store_shard(job_id)
+    fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
+    run("merge", job_id)
+    with transaction() as session:
+        jobs.retry(session, job_id)
+    now = told(job_id)
+    assert (now["status"], now["warnings"], now["chunks_done"]) == ("processing", [], 1)
+    store_chunk(job_id, 1, "and there")
+    run("merge", job_id)
+    assert [text for text, _ in result(job_id)] == ["here", "and there"]
+    assert told(job_id)["warnings"] == []
+
+
+@pytest.mark.parametrize("state", ["queued", "prepared", "completed", "removed"])
+def test_only_what_is_over_and_not_done_is_tried_again(state: str):
+    job_id = accept() if state == "queued" else listening(shards=0)
+    if state in ("completed", "removed"):
+        store_chunk(job_id, 0, "half")
+    if state == "completed":
+        store_chunk(job_id, 1, "all")
+        run("merge", job_id)
+    if state == "removed":
+        fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
+        run("merge", job_id)
+        with transaction() as session:
+            jobs.get(session, job_id).transcript.audio_key = None
+    with transaction() as session, pytest.raises(Conflict):
+        jobs.retry(session, job_id)
+
+
+def test_a_job_that_failed_before_it_was_cut_begins_again():
+    job_id = accept()
+    begin_prepare(job_id)
+    with transaction() as session:
+        jobs.fail(session, job_id, EngineError("hiccup"))
+        jobs.retry(session, job_id)
+    assert told(job_id)["status"] == "queued"
+    assert begin_prepare(job_id)
+
+
+def test_a_cancelled_job_is_not_worked_on():
+    job_id = listening()
+    store_chunk(job_id, 0, "a")
+    with transaction() as session:
+        jobs.cancel(session, job_id)
+        assert parts.lease(session, PartId(job_id, PartKind.CHUNK, 1), "me") is None
+    run("merge", job_id)
+    assert told(job_id)["status"] == "cancelled"
+
+
+def test_what_a_step_writes_after_its_job_was_deleted_is_removed():
+    job_id = listening()
+    with transaction() as session:
+        jobs.remove(session, job_id)
+    storage().put_bytes(layout.chunk_words(job_id, 0), b"late")
+    run("transcribe_chunk", job_id, 0)
+    assert storage().keys(layout.root(job_id)) == []
 
 
 def test_a_failed_chunk_fails_the_job_where_that_is_wanted(monkeypatch):

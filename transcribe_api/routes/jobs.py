@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import structlog
@@ -16,10 +16,11 @@ from core import jobs, layout, progress, serving, status
 from core.db import transaction
 from core.settings import settings
 from core.specs import JobSpec
+from core.states import JobStatus
 from core.storage import storage
 from engines import catalog
 from tasks import pipeline
-from transcribe_api import parse, render, sse, uploads
+from transcribe_api import pages, parse, render, sse, uploads
 from transcribe_api.database import db
 from transcribe_api.uploads import StreamingRequest, Upload
 
@@ -30,13 +31,41 @@ log = structlog.get_logger(__name__)
 @bp.post("/transcribe")
 def create() -> ResponseReturnValue:
     """Accept a recording, to be transcribed by the engine named in the form or the default one."""
+    return _create(None)
+
+
+@bp.post("/transcribe/asr")
+def create_asr() -> ResponseReturnValue:
+    """Accept a recording for NVIDIA Riva."""
+    return _create("asr")
+
+
+@bp.post("/transcribe/whisperx")
+def create_whisperx() -> ResponseReturnValue:
+    """Accept a recording for WhisperX."""
+    return _create("whisperx")
+
+
+def _create(engine: str | None) -> ResponseReturnValue:
     upload = uploads.received(cast(StreamingRequest, request))
-    spec = parse.job(request.form)
+    spec = parse.job(request.form, engine)
     decode.probe(upload.path, decode.Limits(max_seconds=settings().max_recording_seconds))
     job_id = str(uuid.uuid4())
     answer = _accept(job_id, spec, upload)
-    _send(job_id)
+    progress.tell(job_id)
+    _send(pipeline.start, job_id)
     return jsonify(answer), 202, {"Location": url_for("jobs.show", job_id=job_id)}
+
+
+@bp.get("")
+def show_all() -> ResponseReturnValue:
+    """The jobs, newest first, by the page; the query may name a status, an engine or a session."""
+    filters = parse.job_filters(request.args)
+    page = jobs.newest(
+        db.session(), pages.limit(request.args), pages.after(request.args), **filters
+    )
+    told = [render.job(job) for job in page.rows]
+    return jsonify({"jobs": told, "next_cursor": pages.cursor(page.last)})
 
 
 @bp.get("/status/<job_id>")
@@ -53,6 +82,43 @@ def follow(job_id: str) -> ResponseReturnValue:
     first = next(events)  # an unknown job is answered with 404, not with an empty stream
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(_after(first, events), mimetype="text/event-stream", headers=headers)
+
+
+@bp.post("/<job_id>/cancel")
+def cancel(job_id: str) -> ResponseReturnValue:
+    """End the job. What is stored of it stays for a retry, until its time is over."""
+    job_id = parse.job_id(job_id)
+    with transaction() as session:
+        jobs.cancel(session, job_id)
+    progress.tell(job_id)
+    return jsonify(status.snapshot(db.session(), job_id))
+
+
+@bp.post("/<job_id>/retry")
+def retry(job_id: str) -> ResponseReturnValue:
+    """Have a job that is over done again as far as it is not done."""
+    job_id = parse.job_id(job_id)
+    with transaction() as session:
+        jobs.retry(session, job_id)
+    progress.forget(job_id)
+    progress.tell(job_id)
+    _send(pipeline.resume, job_id)
+    return jsonify(status.snapshot(db.session(), job_id)), 202
+
+
+@bp.delete("/<job_id>")
+def delete(job_id: str) -> ResponseReturnValue:
+    """Remove a job with everything of it, be it running or over."""
+    job_id = parse.job_id(job_id)
+    with transaction() as session:
+        if not JobStatus(jobs.get(session, job_id).run.status).is_over:
+            jobs.cancel(session, job_id)
+    progress.tell(job_id)  # whoever listens hears the end
+    storage().delete(layout.root(job_id))
+    with transaction() as session:
+        jobs.remove(session, job_id)
+    progress.forget(job_id)
+    return "", 204
 
 
 def _after(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -91,10 +157,9 @@ def _unserved(spec: JobSpec) -> list[str]:
     ]
 
 
-def _send(job_id: str) -> None:
-    progress.tell(job_id)
+def _send(way: Callable[[str], None], job_id: str) -> None:
     try:
-        pipeline.start(job_id)
+        way(job_id)
     except OperationalError:
         # The job is written down, so it is kept: housekeeping sends it when the broker is back.
         log.warning("job waits for the broker", job_id=job_id)

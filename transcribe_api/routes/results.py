@@ -41,8 +41,11 @@ def download(job_id: str, form: str) -> ResponseReturnValue:
     job = _completed(job_id)
     if form == "json":
         return jsonify(render.result(job, _audio_url(job)))
-    text = render.text(job.transcript, form, layout_)
-    return Response(text, content_type=render.FORMATS[form])
+    document = render.document(job.transcript, form, layout_)
+    response = Response(document, content_type=render.FORMATS[form])
+    if isinstance(document, bytes):  # no browser shows it
+        response.headers.set("Content-Disposition", "attachment", filename=f"transcription.{form}")
+    return response
 
 
 @bp.get("/artefacts/<job_id>")

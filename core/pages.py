@@ -1,0 +1,71 @@
+"""Lists by the page, newest first.
+
+A page begins after a place, not after a number of rows. What is added meanwhile is newer than all
+that is still to come, so no row is told twice, and rows that are deleted hide no others.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from core import clock
+
+
+class Dated(Protocol):
+    """A model whose rows can be put in order of their making."""
+
+    id: Any
+    created_at: Any
+
+
+Row = TypeVar("Row", bound=Dated)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a list a row stands, also when the row is gone."""
+
+    created_at: datetime
+    id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some rows of a list."""
+
+    rows: Sequence[Row]
+    #: After which the next page begins, or None at the end of the list.
+    last: Place | None
+
+
+def newest_first(
+    session: Session,
+    kind: type[Row],
+    limit: int,
+    after: Place | None,
+    *conditions: ColumnElement[bool],
+) -> Page[Row]:
+    """At most *limit* rows of this kind, which meet the conditions, after that place."""
+    query = select(kind).where(*conditions).order_by(kind.created_at.desc(), kind.id.desc())
+    if after is not None:
+        query = query.where(_is_older(kind, after))
+    # One more than is asked for tells whether there is another page.
+    rows = session.scalars(query.limit(limit + 1)).all()
+    page = rows[:limit]
+    return Page(page, _place(page[-1]) if len(rows) > limit else None)
+
+
+def _is_older(kind: type[Row], place: Place) -> ColumnElement[bool]:
+    at_once = and_(kind.created_at == place.created_at, kind.id < place.id)
+    return or_(kind.created_at < place.created_at, at_once)
+
+
+def _place(row: Dated) -> Place:
+    return Place(clock.utc(row.created_at), row.id)

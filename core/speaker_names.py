@@ -1,0 +1,62 @@
+"""The names that callers give to the speakers of a transcript."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import Conflict, InvalidInput, NotFound
+from core.models import SegmentRow, Transcript
+from core.states import JobStatus
+from transcripts.speakers import label
+
+
+def give(
+    session: Session, transcript_id: uuid.UUID, names: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Name speakers by their numbers; None or an empty name takes a name away.
+
+    Returns what a reader now sees of every speaker. Raises `NotFound`, `Conflict` while the
+    speakers are not known yet, and `InvalidInput` for a number that the transcript does not have.
+    """
+    transcript = _completed(session, transcript_id)
+    speakers = _speakers(session, transcript_id)
+    for number in names:
+        _check(number, speakers)
+    given = {**transcript.speaker_names, **names}
+    transcript.speaker_names = {number: name for number, name in given.items() if name}
+    shown = {int(number): name for number, name in transcript.speaker_names.items()}
+    return {str(speaker): label(speaker, shown) for speaker in speakers}
+
+
+def _completed(session: Session, transcript_id: uuid.UUID) -> Transcript:
+    # Locked, so that of two callers who name different speakers neither undoes the other's.
+    transcript = session.get(Transcript, transcript_id, with_for_update=True)
+    if transcript is None:
+        raise NotFound(f"there is no transcript {transcript_id}")
+    if transcript.status != JobStatus.COMPLETED:
+        raise Conflict(
+            f"the speakers are not known: the job is {transcript.status}",
+            job_status=transcript.status,
+        )
+    return transcript
+
+
+def _speakers(session: Session, transcript_id: uuid.UUID) -> list[int]:
+    query = select(SegmentRow.speaker_tag).where(
+        SegmentRow.transcript_id == transcript_id, SegmentRow.speaker_tag.is_not(None)
+    )
+    return sorted(speaker for speaker in session.scalars(query.distinct()) if speaker is not None)
+
+
+def _check(number: str, speakers: Collection[int]) -> None:
+    known = [str(speaker) for speaker in speakers]
+    if number not in known:
+        there_are = ", ".join(known) or "none"
+        raise InvalidInput(
+            f"names.{number}: the transcript has no such speaker; there are: {there_are}",
+            field=f"names.{number}",
+        )

@@ -1,0 +1,96 @@
+"""Jobs are cancelled, tried again and deleted, also while they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from tests.integration.conftest import SAMPLE, RunningStack
+from transcribe_api.client import Client
+
+pytestmark = pytest.mark.processes
+
+BASE = "/api/transcribe/jobs"
+
+
+def listening(client: Client) -> str:
+    """A job of which some chunks are heard and some are not."""
+    job_id = client.submit(SAMPLE)["job_id"]
+    next(event for event in client.events(job_id) if event.name == "segment")
+    return job_id
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    for _ in range(300):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to be so")
+
+
+def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningStack, client):
+    job_id = listening(client)
+    told = httpx2.post(f"{stack.url}{BASE}/{job_id}/cancel").json()
+    assert told["status"] == "cancelled"
+    assert told["chunks_done"] < told["chunks_total"]
+    again = httpx2.post(f"{stack.url}{BASE}/{job_id}/cancel")
+    assert (again.status_code, again.json()["job_status"]) == (409, "cancelled")
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "cancelled"
+
+    time.sleep(1)
+    before = client.status(job_id)["chunks_done"]
+    retried = httpx2.post(f"{stack.url}{BASE}/{job_id}/retry")
+    assert retried.status_code == 202
+    assert retried.json()["chunks_done"] >= before
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    assert {one["speaker_tag"] for one in client.result(job_id)["segments"]} == {0, 1}
+
+    nothing_left = httpx2.post(f"{stack.url}{BASE}/{job_id}/retry")
+    assert (nothing_left.status_code, nothing_left.json()["job_status"]) == (409, "completed")
+
+
+def test_a_job_that_waits_for_an_engine_can_be_cancelled(stack: RunningStack, client):
+    job_id = client.submit(SAMPLE, engine="whisperx", diarizer="none")["job_id"]
+    assert httpx2.post(f"{stack.url}{BASE}/{job_id}/cancel").status_code == 200
+    assert client.status(job_id)["status"] == "cancelled"
+
+
+def test_a_running_job_is_not_tried_again(stack: RunningStack, client):
+    job_id = listening(client)
+    answer = httpx2.post(f"{stack.url}{BASE}/{job_id}/retry")
+    assert (answer.status_code, answer.json()["job_status"]) == (409, "processing")
+    httpx2.delete(f"{stack.url}{BASE}/{job_id}")
+
+
+def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client):
+    job_id = listening(client)
+    assert httpx2.delete(f"{stack.url}{BASE}/{job_id}").status_code == 204
+    for path in ("status", "stream", "result"):
+        assert httpx2.get(f"{stack.url}{BASE}/{path}/{job_id}").status_code == 404
+    assert httpx2.delete(f"{stack.url}{BASE}/{job_id}").status_code == 404
+
+    # The chunks in hand are heard to their end; what they write then is removed again.
+    follower = client.submit(SAMPLE, priority="low")["job_id"]
+    *_, last = client.events(follower)
+    assert last.data["status"] == "completed"
+    folder = stack.data_dir / "objects" / "jobs" / job_id
+    wait_for(lambda: not folder.exists())
+
+
+@pytest.mark.parametrize("engine", ["asr", "whisperx"])
+def test_every_engine_has_an_address_of_its_own(stack: RunningStack, client, engine: str):
+    with SAMPLE.open("rb") as file:
+        answer = httpx2.post(
+            f"{stack.url}{BASE}/transcribe/{engine}",
+            files={"file": ("a.flac", file)},
+            data={"language": "en", "engine": "sphinx"},
+        )
+    assert answer.status_code == 202
+    assert answer.json()["engine"] == engine
+    assert "warnings" in answer.json()
+    httpx2.delete(f"{stack.url}{BASE}/{answer.json()['job_id']}")

@@ -1,0 +1,79 @@
+"""Sessions, which callers make to put their transcripts under."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import Blueprint, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core import sessions
+from core.db import transaction
+from transcribe_api import bodies, pages, parse, render
+from transcribe_api.bodies import Body, Line
+from transcribe_api.database import db
+
+bp = Blueprint("sessions", __name__, url_prefix="/api/transcribe/sessions")
+
+
+class _Whole(Body):
+    name: Line
+
+
+class _Change(Body):
+    # What is not sent stays as it is; null would be neither.
+    name: Line = ""
+
+
+@bp.post("")
+def create() -> ResponseReturnValue:
+    """A new session."""
+    given = bodies.read(_Whole)
+    with transaction() as session:
+        made = sessions.create(session, name=given.name)
+    location = url_for("sessions.show", session_id=made.id)
+    return jsonify(render.session(made)), 201, {"Location": location}
+
+
+@bp.get("")
+def list_all() -> ResponseReturnValue:
+    """A page of sessions, newest first."""
+    page = sessions.newest(db.session(), pages.limit(request.args), pages.after(request.args))
+    told = [render.session(row) for row in page.rows]
+    return jsonify({"sessions": told, "next_cursor": pages.cursor(page.last)})
+
+
+@bp.get("/<session_id>")
+def show(session_id: str) -> ResponseReturnValue:
+    """One session."""
+    found = sessions.get(db.session(), parse.row_id(session_id, "session_id"))
+    return jsonify(render.session(found))
+
+
+@bp.put("/<session_id>")
+def replace(session_id: str) -> ResponseReturnValue:
+    """Say anew all that a caller can say of a session."""
+    row_id = parse.row_id(session_id, "session_id")
+    return _changed(row_id, bodies.read(_Whole).model_dump())
+
+
+@bp.patch("/<session_id>")
+def change(session_id: str) -> ResponseReturnValue:
+    """Change what is sent, and nothing else."""
+    row_id = parse.row_id(session_id, "session_id")
+    return _changed(row_id, bodies.read(_Change).model_dump(exclude_unset=True))
+
+
+def _changed(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
+    with transaction() as session:
+        changed = sessions.change(session, row_id, **values)
+    return jsonify(render.session(changed))
+
+
+@bp.delete("/<session_id>")
+def delete(session_id: str) -> ResponseReturnValue:
+    """Forget the session; its transcripts stay, with its id."""
+    row_id = parse.row_id(session_id, "session_id")
+    with transaction() as session:
+        sessions.delete(session, row_id)
+    return "", 204
