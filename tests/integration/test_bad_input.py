@@ -169,7 +169,7 @@ def test_unknown_formats_name_the_known_ones(stack: RunningStack):
 
 def test_unknown_paths_and_methods_are_problems_too(stack: RunningStack):
     problem(httpx2.get(f"{stack.url}/nowhere"), 404)
-    problem(httpx2.delete(f"{stack.url}{BASE}/transcribe"), 405)
+    problem(httpx2.put(f"{stack.url}{BASE}/transcribe"), 405)
 
 
 def test_an_unfinished_job_has_no_result_yet(client: Client, stack: RunningStack):
