@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,15 @@ def marked(data_dir: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Look ten times a second, for a minute and a half; nothing is asserted of how long it takes."""
+    for _ in range(900):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to be so")
 
 
 @contextmanager

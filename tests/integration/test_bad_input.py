@@ -6,16 +6,14 @@ import io
 import json
 import re
 import socket
-import time
 import unicodedata
 import wave
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.integration.conftest import SAMPLE, RunningStack
+from tests.integration.conftest import SAMPLE, RunningStack, wait_until
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
@@ -243,11 +241,3 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(stack: RunningStack):
         connection.sendall(head.encode() + b"x" * 1_000_000)
         wait_until(lambda: left_over(stack) != [])
     wait_until(lambda: left_over(stack) == [])
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if is_so():
-            return
-        time.sleep(0.1)
-    pytest.fail("it never came to be so")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import httpx2
 import pytest
 
-from tests.integration.conftest import SAMPLE, RunningStack
+from tests.integration.conftest import SAMPLE, RunningStack, wait_until
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
@@ -21,14 +20,6 @@ def listening(client: Client) -> str:
     job_id = client.submit(SAMPLE)["job_id"]
     next(event for event in client.events(job_id) if event.name == "segment")
     return job_id
-
-
-def wait_for(is_so: Callable[[], object]) -> None:
-    for _ in range(300):
-        if is_so():
-            return
-        time.sleep(0.1)
-    pytest.fail("it never came to be so")
 
 
 def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningStack, client):
@@ -79,7 +70,7 @@ def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client)
     *_, last = client.events(follower)
     assert last.data["status"] == "completed"
     folder = stack.data_dir / "objects" / "jobs" / job_id
-    wait_for(lambda: not folder.exists())
+    wait_until(lambda: not folder.exists())
 
 
 @pytest.mark.parametrize("engine", ["asr", "whisperx"])

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.integration.conftest import (
     clean_environment,
     marked,
     started,
+    wait_until,
 )
 from transcribe_api.client import Client
 
@@ -162,21 +162,13 @@ def test_an_interrupted_command_leaves_nothing_behind(tmp_path: Path):
         env=clean_environment(TMPDIR=str(tmp_path)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    wait_for(lambda: list(tmp_path.glob("transcribe-*/objects/jobs/*/parts/chunk_*.json")))
+    wait_until(lambda: list(tmp_path.glob("transcribe-*/objects/jobs/*/parts/chunk_*.json")))
     [data_dir] = tmp_path.glob("transcribe-*")
     assert marked(data_dir)
     command.send_signal(signal.SIGINT)
     assert command.wait(60) == 130
     assert marked(data_dir) == []
     assert list(tmp_path.iterdir()) == []
-
-
-def wait_for(is_so: Callable[[], object]) -> None:
-    for _ in range(900):
-        if is_so():
-            return
-        time.sleep(0.1)
-    pytest.fail("it never came to be so")
 
 
 def up(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
