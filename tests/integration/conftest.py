@@ -62,7 +62,7 @@ def marked(data_dir: Path) -> list[psutil.Process]:
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
-    """Look ten times a second, for a minute and a half; nothing is asserted of how long it takes."""
+    """Look ten times a second, for a minute and a half."""
     for _ in range(900):
         if is_so():
             return
