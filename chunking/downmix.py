@@ -53,9 +53,9 @@ class Mixer:
         does not jump to and fro.
         """
         was_plain, is_first = self._is_plain, self._offset is None
-        self._is_plain = was_plain and bool(np.isfinite(block).all())
+        is_sound = bool(np.isfinite(block).all())  # asked first: weighing mends what is not
         mixed = self._weighted(block)
-        self._is_plain = self._is_plain and not self._offset and self._mean_is_loud_enough()
+        self._is_plain = was_plain and is_sound and not self._offset and self._mean_is_loud_enough()
         if self._is_plain:
             return plain
         if was_plain and not is_first and len(plain) > self._glide:

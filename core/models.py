@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -217,6 +217,9 @@ class SegmentRow(Base):
 class Named:
     """Columns of what callers make, name and list."""
 
+    #: What people call a row.
+    called: ClassVar[str]
+
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
     name: Mapped[str] = mapped_column(Text)
     # Told by us and not by the database: lists go by it, and SQLite's own clock knows only seconds.
@@ -232,6 +235,7 @@ class SessionRow(Named, Base):
     """A session that callers put transcripts under."""
 
     __tablename__ = "sessions"
+    called = "session"
     __table_args__ = (Index(None, "created_at", "id"),)
 
 
@@ -239,6 +243,7 @@ class ContextRow(Named, Base):
     """Terms that an engine should expect to hear."""
 
     __tablename__ = "contexts"
+    called = "context"
     __table_args__ = (Index(None, "created_at", "id"),)
 
     #: Each with ``phrase`` and ``boost``.

@@ -52,7 +52,18 @@ def read(kind: type[Given]) -> Given:
     try:
         return kind.model_validate_json(_received())
     except ValidationError as error:
-        raise _as_ours(error) from None
+        raise refusal(error) from None
+
+
+def refusal(error: ValidationError) -> InvalidInput:
+    """What pydantic found, as an error of ours that names the first wrong field."""
+    if error.error_count() > MOST_ERRORS:
+        return InvalidInput(f"the body is wrong in {error.error_count()} places")
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if not first["loc"]:
+        return InvalidInput(f"send a JSON object as the body: {first['msg']}")
+    field = ".".join(str(step) for step in first["loc"])
+    return InvalidInput(f"{field}: {first['msg']}", field=field)
 
 
 def _received() -> bytes:
@@ -67,13 +78,3 @@ def _received() -> bytes:
             f"the body is larger than the {MOST_BYTES} bytes that are allowed",
             code="body_too_large",
         ) from None
-
-
-def _as_ours(error: ValidationError) -> InvalidInput:
-    if error.error_count() > MOST_ERRORS:
-        return InvalidInput(f"the body is wrong in {error.error_count()} places")
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if not first["loc"]:
-        return InvalidInput(f"send a JSON object as the body: {first['msg']}")
-    field = ".".join(str(step) for step in first["loc"])
-    return InvalidInput(f"{field}: {first['msg']}", field=field)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Thread
+from queue import SimpleQueue
+from threading import Thread
 from time import sleep
 from typing import Any
 
@@ -45,22 +46,20 @@ def transcribe(
 ) -> Sequence[Outcome]:
     """Transcribe files side by side, each into its directory. An interrupt ends it at once."""
     outcomes: dict[Path, Future[Outcome]] = {file: Future() for file in files}
-    waiting = iter(outcomes.items())
-    guard = Lock()
+    waiting: SimpleQueue[Path | None] = SimpleQueue()
 
     def work() -> None:
-        while True:
-            with guard:
-                file, outcome = next(waiting, (None, None))
-            if file is None or outcome is None:
-                return
+        for file in iter(waiting.get, None):
             try:
-                outcome.set_result(_one(client, options, listener, file, files[file]))
+                outcomes[file].set_result(_one(client, options, listener, file, files[file]))
             except BaseException as error:
-                outcome.set_exception(error)
+                outcomes[file].set_exception(error)
 
+    threads = min(AT_ONCE, len(files))
+    for file in (*files, *[None] * threads):
+        waiting.put(file)
     # Threads of our own: those of a pool would keep an interrupted program until they are done.
-    for _ in range(min(AT_ONCE, len(files))):
+    for _ in range(threads):
         Thread(target=work, daemon=True).start()
     return [outcome.result() for outcome in outcomes.values()]
 

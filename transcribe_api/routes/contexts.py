@@ -9,9 +9,11 @@ from flask import Blueprint, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import AfterValidator, Field
 
-from core import contexts
+from core import named
 from core.db import transaction
 from core.errors import InvalidInput
+from core.models import ContextRow
+from core.pages import newest_first
 from transcribe_api import bodies, pages, parse, render
 from transcribe_api.bodies import Body, Line
 from transcribe_api.database import db
@@ -58,7 +60,7 @@ def create() -> ResponseReturnValue:
     """A new context."""
     given = bodies.read(_Whole).model_dump()
     with transaction() as session:
-        made = contexts.create(session, **given)
+        made = named.create(session, ContextRow, **given)
     location = url_for("contexts.show", context_id=made.id)
     return jsonify(render.context(made)), 201, {"Location": location}
 
@@ -66,7 +68,8 @@ def create() -> ResponseReturnValue:
 @bp.get("")
 def list_all() -> ResponseReturnValue:
     """A page of contexts, newest first."""
-    page = contexts.newest(db.session(), pages.limit(request.args), pages.after(request.args))
+    limit, after = pages.limit(request.args), pages.after(request.args)
+    page = newest_first(db.session(), ContextRow, limit, after)
     told = [render.context(row) for row in page.rows]
     return jsonify({"contexts": told, "next_cursor": pages.cursor(page.last)})
 
@@ -74,7 +77,7 @@ def list_all() -> ResponseReturnValue:
 @bp.get("/<context_id>")
 def show(context_id: str) -> ResponseReturnValue:
     """One context."""
-    found = contexts.get(db.session(), parse.row_id(context_id, "context_id"))
+    found = named.get(db.session(), ContextRow, parse.row_id(context_id, "context_id"))
     return jsonify(render.context(found))
 
 
@@ -94,7 +97,7 @@ def change(context_id: str) -> ResponseReturnValue:
 
 def _changed(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnValue:
     with transaction() as session:
-        changed = contexts.change(session, row_id, **values)
+        changed = named.change(session, ContextRow, row_id, **values)
     return jsonify(render.context(changed))
 
 
@@ -103,5 +106,5 @@ def delete(context_id: str) -> ResponseReturnValue:
     """Forget the context; transcripts that were made with it stay."""
     row_id = parse.row_id(context_id, "context_id")
     with transaction() as session:
-        contexts.delete(session, row_id)
+        named.delete(session, ContextRow, row_id)
     return "", 204

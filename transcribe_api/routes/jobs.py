@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import cast
 
 import structlog
@@ -20,7 +20,7 @@ from core.states import JobStatus
 from core.storage import storage
 from engines import catalog
 from tasks import pipeline
-from transcribe_api import pages, parse, render, sse, uploads
+from transcribe_api import pages, parse, render, sse, streams, uploads
 from transcribe_api.database import db
 from transcribe_api.uploads import StreamingRequest, Upload
 
@@ -78,10 +78,9 @@ def show(job_id: str) -> ResponseReturnValue:
 @bp.get("/stream/<job_id>")
 def follow(job_id: str) -> ResponseReturnValue:
     """The state of a job and what is heard, as they come."""
-    events = sse.events(parse.job_id(job_id))
-    first = next(events)  # an unknown job is answered with 404, not with an empty stream
+    events = streams.begun(sse.events(parse.job_id(job_id)))
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return Response(_after(first, events), mimetype="text/event-stream", headers=headers)
+    return Response(events, mimetype="text/event-stream", headers=headers)
 
 
 @bp.post("/<job_id>/cancel")
@@ -119,11 +118,6 @@ def delete(job_id: str) -> ResponseReturnValue:
         jobs.remove(session, job_id)
     progress.forget(job_id)
     return "", 204
-
-
-def _after(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 def _accept(job_id: str, spec: JobSpec, upload: Upload) -> dict[str, object]:

@@ -14,7 +14,7 @@ from core.errors import Conflict, InvalidInput, NotFound
 from core.models import TranscriptJob
 from core.states import JobStatus
 from core.storage import storage
-from transcribe_api import parse, render, secret
+from transcribe_api import bodies, parse, render, secret, streams
 from transcribe_api.database import db
 from transcripts.formats import Layout
 
@@ -22,6 +22,8 @@ bp = Blueprint("results", __name__, url_prefix="/api/transcribe/jobs")
 
 #: Seconds for which a link to the recording works.
 AUDIO_URL_SECONDS = 3600
+
+_ANY_BYTES = "application/octet-stream"
 
 
 @bp.get("/result/<job_id>")
@@ -62,11 +64,7 @@ def artefact(job_id: str, name: str) -> ResponseReturnValue:
     job = _completed(job_id)
     if not _is_artefact(name):
         raise NotFound(f"there is no artefact {name}")
-    blocks = storage().stream(layout.artefact(job.job_id, name))
-    first = next(blocks, b"")  # a missing object is answered with 404, not in mid-stream
-    kind = layout.ARTEFACTS.get(name, "application/octet-stream")
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-    return Response(_after(first, blocks), mimetype=kind, headers=headers)
+    return _download(layout.artefact(job.job_id, name), layout.ARTEFACTS.get(name, _ANY_BYTES))
 
 
 @bp.get("/audio/<token>")
@@ -76,11 +74,14 @@ def audio(token: str) -> ResponseReturnValue:
         job_id = _signer().loads(token, max_age=AUDIO_URL_SECONDS)
     except BadSignature:
         raise NotFound("this link is wrong or no longer works") from None
-    blocks = storage().stream(layout.source(job_id))
-    first = next(blocks, b"")
+    return _download(layout.source(job_id), _ANY_BYTES)
+
+
+def _download(key: str, mimetype: str) -> Response:
     # Never sniffed and never shown: an upload may be a page that pretends to be sound.
     headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-    return Response(_after(first, blocks), mimetype="application/octet-stream", headers=headers)
+    blocks = streams.begun(storage().stream(key))
+    return Response(blocks, mimetype=mimetype, headers=headers)
 
 
 class _LayoutQuery(BaseModel):
@@ -94,9 +95,7 @@ def _layout(query: Any) -> Layout:
     try:
         return Layout(**_LayoutQuery(**query.to_dict()).model_dump())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0])
-        raise InvalidInput(f"{field}: {first['msg']}", field=field) from None
+        raise bodies.refusal(error) from None
 
 
 def _completed(job_id: str) -> TranscriptJob:
@@ -122,8 +121,3 @@ def _audio_url(job: TranscriptJob) -> str | None:
 
 def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(secret.key(), salt="audio")
-
-
-def _after(first: bytes, rest: Any) -> Any:
-    yield first
-    yield from rest

@@ -7,8 +7,10 @@ import uuid
 from flask import Blueprint, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import sessions
+from core import named
 from core.db import transaction
+from core.models import SessionRow
+from core.pages import newest_first
 from transcribe_api import bodies, pages, parse, render
 from transcribe_api.bodies import Body, Line
 from transcribe_api.database import db
@@ -30,7 +32,7 @@ def create() -> ResponseReturnValue:
     """A new session."""
     given = bodies.read(_Whole)
     with transaction() as session:
-        made = sessions.create(session, name=given.name)
+        made = named.create(session, SessionRow, name=given.name)
     location = url_for("sessions.show", session_id=made.id)
     return jsonify(render.session(made)), 201, {"Location": location}
 
@@ -38,7 +40,8 @@ def create() -> ResponseReturnValue:
 @bp.get("")
 def list_all() -> ResponseReturnValue:
     """A page of sessions, newest first."""
-    page = sessions.newest(db.session(), pages.limit(request.args), pages.after(request.args))
+    limit, after = pages.limit(request.args), pages.after(request.args)
+    page = newest_first(db.session(), SessionRow, limit, after)
     told = [render.session(row) for row in page.rows]
     return jsonify({"sessions": told, "next_cursor": pages.cursor(page.last)})
 
@@ -46,7 +49,7 @@ def list_all() -> ResponseReturnValue:
 @bp.get("/<session_id>")
 def show(session_id: str) -> ResponseReturnValue:
     """One session."""
-    found = sessions.get(db.session(), parse.row_id(session_id, "session_id"))
+    found = named.get(db.session(), SessionRow, parse.row_id(session_id, "session_id"))
     return jsonify(render.session(found))
 
 
@@ -66,7 +69,7 @@ def change(session_id: str) -> ResponseReturnValue:
 
 def _changed(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
     with transaction() as session:
-        changed = sessions.change(session, row_id, **values)
+        changed = named.change(session, SessionRow, row_id, **values)
     return jsonify(render.session(changed))
 
 
@@ -75,5 +78,5 @@ def delete(session_id: str) -> ResponseReturnValue:
     """Forget the session; its transcripts stay, with its id."""
     row_id = parse.row_id(session_id, "session_id")
     with transaction() as session:
-        sessions.delete(session, row_id)
+        named.delete(session, SessionRow, row_id)
     return "", 204

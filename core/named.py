@@ -1,0 +1,52 @@
+"""What callers make, name, change and delete: sessions and contexts.
+
+Functions take the session of the caller's transaction and the model of the rows that are meant.
+To delete a row leaves the transcripts that name it as they are.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound
+from core.models import Named
+
+Row = TypeVar("Row", bound=Named)
+
+
+def create(session: Session, kind: type[Row], **values: Any) -> Row:
+    """A new row, which has its id when this returns."""
+    made = kind(**values)
+    session.add(made)
+    session.flush()
+    return made
+
+
+def get(session: Session, kind: type[Row], row_id: uuid.UUID) -> Row:
+    """The row with this id. Raises `NotFound`."""
+    return _found(session, kind, row_id, to_change=False)
+
+
+def change(session: Session, kind: type[Row], row_id: uuid.UUID, **values: Any) -> Row:
+    """Give the row these values and leave the others. Raises `NotFound`."""
+    found = _found(session, kind, row_id, to_change=True)
+    for column, value in values.items():
+        setattr(found, column, value)
+    session.flush()
+    return found
+
+
+def delete(session: Session, kind: type[Row], row_id: uuid.UUID) -> None:
+    """Raises `NotFound`."""
+    session.delete(_found(session, kind, row_id, to_change=True))
+
+
+def _found(session: Session, kind: type[Row], row_id: uuid.UUID, *, to_change: bool) -> Row:
+    # Who means to change a row locks it, so that nobody changes or deletes it in between.
+    found = session.get(kind, row_id, with_for_update=to_change or None)
+    if found is None:
+        raise NotFound(f"there is no {kind.called} {row_id}")
+    return found
