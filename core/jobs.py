@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from core import clock, layout
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
@@ -45,10 +45,15 @@ def accept(
     audio_bytes: int,
     audio_sha256: str,
     warnings: Sequence[str] = (),
+    owner: uuid.UUID | None = None,
 ) -> TranscriptJob:
     """Write a new job down. Once this is committed the job is never lost."""
+    now = clock.utc_now()
     transcript = Transcript(
         id=uuid.uuid4(),
+        owner_id=owner,
+        engine=spec.engine,
+        created_at=now,
         session_id=uuid.UUID(spec.session_id) if spec.session_id else None,
         context_id=uuid.UUID(spec.context_id) if spec.context_id else None,
         filename=filename,
@@ -61,7 +66,7 @@ def accept(
     job = TranscriptJob(
         id=uuid.UUID(job_id),
         job_id=job_id,
-        created_at=clock.utc_now(),
+        created_at=now,
         engine=spec.engine,
         engine_params=spec.as_dict(),
         max_retries=settings().chunk_max_retries,
@@ -73,10 +78,13 @@ def accept(
     return job
 
 
-def get(session: Session, job_id: str) -> TranscriptJob:
-    """The job with its transcript and its run. Raises `JobGone`."""
+def get(session: Session, job_id: str, *, of: uuid.UUID | None = None) -> TranscriptJob:
+    """The job with its transcript and its run. Raises `JobGone`, also when *of* is not its owner.
+
+    *of*: None stands for whoever may see everything.
+    """
     job = session.scalar(select(TranscriptJob).where(TranscriptJob.job_id == job_id))
-    if job is None:
+    if job is None or (of is not None and job.transcript.owner_id != of):
         raise JobGone(f"there is no job {job_id}")
     return job
 
@@ -86,20 +94,33 @@ def newest(
     limit: int,
     after: Place | None,
     *,
+    of: uuid.UUID | None = None,
     status: JobStatus | None = None,
     engine: str | None = None,
     session_id: str | None = None,
-) -> Page[TranscriptJob]:
-    """Some jobs that are as asked for, newest first."""
+) -> Page[Transcript]:
+    """Some transcripts, with their jobs, that are as asked for; newest first."""
     conditions: list[ColumnElement[bool]] = []
+    if of is not None:
+        conditions.append(Transcript.owner_id == of)
     if status is not None:
-        conditions.append(TranscriptJob.run.has(JobRun.status == status))
+        conditions.append(_has_status(status))
     if engine is not None:
-        conditions.append(TranscriptJob.engine == engine)
+        conditions.append(Transcript.engine == engine)
     if session_id is not None:
-        of_session = Transcript.session_id == uuid.UUID(session_id)
-        conditions.append(TranscriptJob.transcript.has(of_session))
-    return newest_first(session, TranscriptJob, limit, after, *conditions)
+        conditions.append(Transcript.session_id == uuid.UUID(session_id))
+    # Each job's transcript is the row itself: nothing to join a second time.
+    with_jobs = joinedload(Transcript.job, innerjoin=True).lazyload(TranscriptJob.transcript)
+    return newest_first(session, Transcript, limit, after, *conditions, options=(with_jobs,))
+
+
+def _has_status(status: JobStatus) -> ColumnElement[bool]:
+    # A transcript is "processing" until its job is over; the few that are have an index of their
+    # own, and only among them must be looked further.
+    if status.is_over:
+        return Transcript.status == status
+    run = TranscriptJob.run.has(JobRun.status == status)
+    return and_(Transcript.status == JobStatus.PROCESSING, Transcript.job.has(run))
 
 
 def spec_of(job: TranscriptJob) -> JobSpec:

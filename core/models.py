@@ -77,12 +77,31 @@ class Transcript(Base):
     """A recording and what was heard in it."""
 
     __tablename__ = "transcripts"
+    __table_args__ = (
+        # Lists of jobs: newest first, of everybody or as a filter asks.
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+        Index(None, "session_id", "created_at", "id"),
+        Index(None, "engine", "created_at", "id"),
+        Index(None, "status", "created_at", "id"),
+        # Retention: what still has its recording.
+        Index(
+            "ix_transcripts_audio_kept",
+            "created_at",
+            postgresql_where=text("audio_key IS NOT NULL"),
+            sqlite_where=text("audio_key IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    #: Who may see it; None: it was sent when the service asked nobody for a key.
+    owner_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     # No foreign keys: clients may name sessions and contexts of their own that we do not know, and
     # a transcript outlives both.
-    session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid, index=True)
+    session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     context_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    #: As in the job; here too because lists choose and order by one table.
+    engine: Mapped[str] = mapped_column(String(64))
     #: As the uploader named it; shown, never used as a path.
     filename: Mapped[str] = mapped_column(Text)
     audio_key: Mapped[str | None] = mapped_column(String(255))
@@ -102,6 +121,7 @@ class Transcript(Base):
         Timestamp, server_default=func.now(), onupdate=func.now()
     )
 
+    job: Mapped[TranscriptJob] = relationship(viewonly=True)
     segments: Mapped[list[SegmentRow]] = relationship(
         order_by="SegmentRow.position", cascade="all, delete-orphan", passive_deletes=True
     )
@@ -221,6 +241,8 @@ class Named:
     called: ClassVar[str]
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    #: Who may see it; None: it was made when the service asked nobody for a key.
+    owner_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(Text)
     # Told by us and not by the database: lists go by it, and SQLite's own clock knows only seconds.
     created_at: Mapped[datetime] = mapped_column(
@@ -236,7 +258,10 @@ class SessionRow(Named, Base):
 
     __tablename__ = "sessions"
     called = "session"
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+    )
 
 
 class ContextRow(Named, Base):
@@ -244,7 +269,88 @@ class ContextRow(Named, Base):
 
     __tablename__ = "contexts"
     called = "context"
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "owner_id", "created_at", "id"),
+    )
 
     #: Each with ``phrase`` and ``boost``.
     terms: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+
+
+class ApiKeyRow(Base):
+    """A key that opens the service. The key itself is nowhere: only its hash is."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    #: What the key sees. Its own id, or that of an older key that it takes the place of.
+    owner_id: Mapped[uuid.UUID] = mapped_column(Uuid, index=True)
+    name: Mapped[str] = mapped_column(Text)
+    #: The part of the key that may be shown; finds the row.
+    prefix: Mapped[str] = mapped_column(String(16), unique=True)
+    #: SHA-256 of the whole key, which is random, so no slow hash is needed.
+    sha256: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    #: Requests a minute; None: as the settings say.
+    per_minute: Mapped[int | None] = mapped_column()
+    created_at: Mapped[datetime] = mapped_column(
+        Timestamp, default=clock.utc_now, server_default=func.now()
+    )
+    last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    revoked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class IdempotencyRow(Base):
+    """An ``Idempotency-Key`` that a job was made under, and what was answered."""
+
+    __tablename__ = "idempotency_keys"
+
+    #: Id of the owner; empty where the service asks nobody for a key.
+    owner: Mapped[str] = mapped_column(String(36), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    #: SHA-256 of the request: another one under the same key is refused.
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("transcript_jobs.job_id", ondelete="CASCADE"), index=True
+    )
+    answer: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(
+        Timestamp, default=clock.utc_now, server_default=func.now(), index=True
+    )
+
+
+class DeliveryRow(Base):
+    """A webhook to send: written with the end of its job, so none is lost. Times: Unix seconds."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index(None, "state", "next_try_at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("transcript_jobs.job_id", ondelete="CASCADE"), index=True
+    )
+    event: Mapped[str] = mapped_column(String(64))
+    url: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    #: When it is due; for one in hand, when it may be taken by another.
+    next_try_at: Mapped[float] = mapped_column(default=0.0)
+    #: What the last try ended with: an HTTP status, or a sentence.
+    last_status: Mapped[int | None] = mapped_column()
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(
+        Timestamp, default=clock.utc_now, server_default=func.now()
+    )
+    delivered_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class SecretRow(Base):
+    """A secret of this installation, made when first needed: all machines must know the same."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)

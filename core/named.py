@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from core.models import Named
+from core.pages import Page, Place, newest_first
 
 Row = TypeVar("Row", bound=Named)
 
@@ -25,28 +26,43 @@ def create(session: Session, kind: type[Row], **values: Any) -> Row:
     return made
 
 
-def get(session: Session, kind: type[Row], row_id: uuid.UUID) -> Row:
-    """The row with this id. Raises `NotFound`."""
-    return _found(session, kind, row_id, to_change=False)
+def get(session: Session, kind: type[Row], row_id: uuid.UUID, *, of: uuid.UUID | None) -> Row:
+    """The row with this id. Raises `NotFound`, also when *of* is not its owner.
+
+    *of*, here and below: None stands for whoever may see everything.
+    """
+    return _found(session, kind, row_id, of, to_change=False)
 
 
-def change(session: Session, kind: type[Row], row_id: uuid.UUID, **values: Any) -> Row:
+def newest(
+    session: Session, kind: type[Row], limit: int, after: Place | None, *, of: uuid.UUID | None
+) -> Page[Row]:
+    """Some rows that *of* may see, newest first."""
+    conditions = [] if of is None else [kind.owner_id == of]
+    return newest_first(session, kind, limit, after, *conditions)
+
+
+def change(
+    session: Session, kind: type[Row], row_id: uuid.UUID, *, of: uuid.UUID | None, **values: Any
+) -> Row:
     """Give the row these values and leave the others. Raises `NotFound`."""
-    found = _found(session, kind, row_id, to_change=True)
+    found = _found(session, kind, row_id, of, to_change=True)
     for column, value in values.items():
         setattr(found, column, value)
     session.flush()
     return found
 
 
-def delete(session: Session, kind: type[Row], row_id: uuid.UUID) -> None:
+def delete(session: Session, kind: type[Row], row_id: uuid.UUID, *, of: uuid.UUID | None) -> None:
     """Raises `NotFound`."""
-    session.delete(_found(session, kind, row_id, to_change=True))
+    session.delete(_found(session, kind, row_id, of, to_change=True))
 
 
-def _found(session: Session, kind: type[Row], row_id: uuid.UUID, *, to_change: bool) -> Row:
+def _found(
+    session: Session, kind: type[Row], row_id: uuid.UUID, of: uuid.UUID | None, *, to_change: bool
+) -> Row:
     # Who means to change a row locks it, so that nobody changes or deletes it in between.
     found = session.get(kind, row_id, with_for_update=to_change or None)
-    if found is None:
+    if found is None or (of is not None and found.owner_id != of):
         raise NotFound(f"there is no {kind.called} {row_id}")
     return found

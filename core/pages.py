@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import ExecutableOption
 
 from core import clock
 
@@ -51,9 +52,14 @@ def newest_first(
     limit: int,
     after: Place | None,
     *conditions: ColumnElement[bool],
+    options: Sequence[ExecutableOption] = (),
 ) -> Page[Row]:
-    """At most *limit* rows of this kind, which meet the conditions, after that place."""
-    query = select(kind).where(*conditions).order_by(kind.created_at.desc(), kind.id.desc())
+    """At most *limit* rows of this kind, which meet the conditions, after that place.
+
+    *options* say what is loaded with them.
+    """
+    query = select(kind).where(*conditions).options(*options)
+    query = query.order_by(kind.created_at.desc(), kind.id.desc())
     if after is not None:
         query = query.where(_is_older(kind, after))
     # One more than is asked for tells whether there is another page.

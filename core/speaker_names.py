@@ -15,14 +15,19 @@ from transcripts.speakers import label
 
 
 def give(
-    session: Session, transcript_id: uuid.UUID, names: Mapping[str, str | None]
+    session: Session,
+    transcript_id: uuid.UUID,
+    names: Mapping[str, str | None],
+    *,
+    of: uuid.UUID | None = None,
 ) -> dict[str, str]:
     """Name speakers by their numbers; None or an empty name takes a name away.
 
-    Returns what a reader now sees of every speaker. Raises `NotFound`, `Conflict` while the
-    speakers are not known yet, and `InvalidInput` for a number that the transcript does not have.
+    Returns what a reader now sees of every speaker. Raises `NotFound`, also when *of* is not the
+    transcript's owner (None stands for whoever may see everything), `Conflict` while the speakers
+    are not known yet, and `InvalidInput` for a number that the transcript does not have.
     """
-    transcript = _completed(session, transcript_id)
+    transcript = _completed(session, transcript_id, of)
     speakers = _speakers(session, transcript_id)
     for number in names:
         _check(number, speakers)
@@ -32,10 +37,10 @@ def give(
     return {str(speaker): label(speaker, shown) for speaker in speakers}
 
 
-def _completed(session: Session, transcript_id: uuid.UUID) -> Transcript:
+def _completed(session: Session, transcript_id: uuid.UUID, of: uuid.UUID | None) -> Transcript:
     # Locked, so that of two callers who name different speakers neither undoes the other's.
     transcript = session.get(Transcript, transcript_id, with_for_update=True)
-    if transcript is None:
+    if transcript is None or (of is not None and transcript.owner_id != of):
         raise NotFound(f"there is no transcript {transcript_id}")
     if transcript.status != JobStatus.COMPLETED:
         raise Conflict(

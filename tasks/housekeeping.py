@@ -70,6 +70,8 @@ def clean_up() -> None:
             .where(
                 JobRun.stage == Stage.OVER,
                 TranscriptJob.completed_at < limit,
+                # No job is over before it began; by this the index knows which are old enough.
+                Transcript.created_at < limit,
                 Transcript.audio_key.is_not(None),
             )
         )

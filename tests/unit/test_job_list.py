@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from core import jobs
-from core.db import transaction
-from core.errors import EngineError
+from core.db import reading, transaction
+from core.errors import EngineError, JobGone
 from core.specs import JobSpec
 from transcribe_api.app import create_app
 
@@ -81,3 +81,20 @@ def test_filters_choose(browser: FlaskClient):
 def test_a_wrong_filter_is_named(browser: FlaskClient, query: str, field: str):
     answer = browser.get(f"{URL}?{query}")
     assert (answer.status_code, answer.json["field"]) == (422, field)
+
+
+def test_an_owner_sees_only_what_is_theirs(browser: FlaskClient):
+    owner, job_id = uuid.uuid4(), str(uuid.uuid4())
+    accept()
+    with transaction() as session:
+        spec = JobSpec(engine="sphinx", diarizer=None)
+        jobs.accept(
+            session, job_id, spec, filename="a", audio_bytes=1, audio_sha256="0" * 64, owner=owner
+        )
+    with reading() as session:
+        page = jobs.newest(session, 10, None, of=owner)
+        assert [row.job.job_id for row in page.rows] == [job_id]
+        assert jobs.get(session, job_id, of=owner).job_id == job_id
+        with pytest.raises(JobGone):
+            jobs.get(session, job_id, of=uuid.uuid4())
+    assert len(listed(browser)) == 2, "where nobody is asked for a key, everything is shown"

@@ -13,8 +13,7 @@ from core import named
 from core.db import transaction
 from core.errors import InvalidInput
 from core.models import ContextRow
-from core.pages import newest_first
-from transcribe_api import bodies, pages, parse, render
+from transcribe_api import access, bodies, pages, parse, render
 from transcribe_api.bodies import Body, Line
 from transcribe_api.database import db
 
@@ -60,7 +59,7 @@ def create() -> ResponseReturnValue:
     """A new context."""
     given = bodies.read(_Whole).model_dump()
     with transaction() as session:
-        made = named.create(session, ContextRow, **given)
+        made = named.create(session, ContextRow, owner_id=access.caller().owner, **given)
     location = url_for("contexts.show", context_id=made.id)
     return jsonify(render.context(made)), 201, {"Location": location}
 
@@ -69,7 +68,7 @@ def create() -> ResponseReturnValue:
 def list_all() -> ResponseReturnValue:
     """A page of contexts, newest first."""
     limit, after = pages.limit(request.args), pages.after(request.args)
-    page = newest_first(db.session(), ContextRow, limit, after)
+    page = named.newest(db.session(), ContextRow, limit, after, of=access.caller().sees)
     told = [render.context(row) for row in page.rows]
     return jsonify({"contexts": told, "next_cursor": pages.cursor(page.last)})
 
@@ -77,7 +76,9 @@ def list_all() -> ResponseReturnValue:
 @bp.get("/<context_id>")
 def show(context_id: str) -> ResponseReturnValue:
     """One context."""
-    found = named.get(db.session(), ContextRow, parse.row_id(context_id, "context_id"))
+    found = named.get(
+        db.session(), ContextRow, parse.row_id(context_id, "context_id"), of=access.caller().sees
+    )
     return jsonify(render.context(found))
 
 
@@ -97,7 +98,7 @@ def change(context_id: str) -> ResponseReturnValue:
 
 def _changed(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnValue:
     with transaction() as session:
-        changed = named.change(session, ContextRow, row_id, **values)
+        changed = named.change(session, ContextRow, row_id, of=access.caller().sees, **values)
     return jsonify(render.context(changed))
 
 
@@ -106,5 +107,5 @@ def delete(context_id: str) -> ResponseReturnValue:
     """Forget the context; transcripts that were made with it stay."""
     row_id = parse.row_id(context_id, "context_id")
     with transaction() as session:
-        named.delete(session, ContextRow, row_id)
+        named.delete(session, ContextRow, row_id, of=access.caller().sees)
     return "", 204

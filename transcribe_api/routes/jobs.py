@@ -20,7 +20,7 @@ from core.states import JobStatus
 from core.storage import storage
 from engines import catalog
 from tasks import pipeline
-from transcribe_api import pages, parse, render, sse, streams, uploads
+from transcribe_api import access, pages, parse, render, sse, streams, uploads
 from transcribe_api.database import db
 from transcribe_api.uploads import StreamingRequest, Upload
 
@@ -61,24 +61,23 @@ def _create(engine: str | None) -> ResponseReturnValue:
 def show_all() -> ResponseReturnValue:
     """The jobs, newest first, by the page; the query may name a status, an engine or a session."""
     filters = parse.job_filters(request.args)
-    page = jobs.newest(
-        db.session(), pages.limit(request.args), pages.after(request.args), **filters
-    )
-    told = [render.job(job) for job in page.rows]
+    limit, after = pages.limit(request.args), pages.after(request.args)
+    page = jobs.newest(db.session(), limit, after, of=access.caller().sees, **filters)
+    told = [render.job(transcript.job) for transcript in page.rows]
     return jsonify({"jobs": told, "next_cursor": pages.cursor(page.last)})
 
 
 @bp.get("/status/<job_id>")
 def show(job_id: str) -> ResponseReturnValue:
     """The state of a job: from Redis, or from the database when Redis knows nothing."""
-    job_id = parse.job_id(job_id)
+    job_id = access.job(job_id)
     return jsonify(progress.known(job_id) or status.snapshot(db.session(), job_id))
 
 
 @bp.get("/stream/<job_id>")
 def follow(job_id: str) -> ResponseReturnValue:
     """The state of a job and what is heard, as they come."""
-    events = streams.begun(sse.events(parse.job_id(job_id)))
+    events = streams.begun(sse.events(access.job(job_id)))
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(events, mimetype="text/event-stream", headers=headers)
 
@@ -86,7 +85,7 @@ def follow(job_id: str) -> ResponseReturnValue:
 @bp.post("/<job_id>/cancel")
 def cancel(job_id: str) -> ResponseReturnValue:
     """End the job. What is stored of it stays for a retry, until its time is over."""
-    job_id = parse.job_id(job_id)
+    job_id = access.job(job_id)
     with transaction() as session:
         jobs.cancel(session, job_id)
     progress.tell(job_id)
@@ -96,7 +95,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
 @bp.post("/<job_id>/retry")
 def retry(job_id: str) -> ResponseReturnValue:
     """Have a job that is over done again as far as it is not done."""
-    job_id = parse.job_id(job_id)
+    job_id = access.job(job_id)
     with transaction() as session:
         jobs.retry(session, job_id)
     progress.forget(job_id)
@@ -108,7 +107,7 @@ def retry(job_id: str) -> ResponseReturnValue:
 @bp.delete("/<job_id>")
 def delete(job_id: str) -> ResponseReturnValue:
     """Remove a job with everything of it, be it running or over."""
-    job_id = parse.job_id(job_id)
+    job_id = access.job(job_id)
     with transaction() as session:
         if not JobStatus(jobs.get(session, job_id).run.status).is_over:
             jobs.cancel(session, job_id)
@@ -132,6 +131,7 @@ def _accept(job_id: str, spec: JobSpec, upload: Upload) -> dict[str, object]:
                 audio_bytes=upload.size,
                 audio_sha256=upload.sha256,
                 warnings=_unserved(spec),
+                owner=access.caller().owner,
             )
             return render.accepted(job)
     except BaseException:

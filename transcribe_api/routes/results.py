@@ -9,12 +9,12 @@ from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from pydantic import BaseModel, Field, ValidationError
 
-from core import jobs, layout
+from core import jobs, layout, secrets
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models import TranscriptJob
 from core.states import JobStatus
 from core.storage import storage
-from transcribe_api import bodies, parse, render, secret, streams
+from transcribe_api import access, bodies, render, streams
 from transcribe_api.database import db
 from transcripts.formats import Layout
 
@@ -99,7 +99,7 @@ def _layout(query: Any) -> Layout:
 
 
 def _completed(job_id: str) -> TranscriptJob:
-    job = jobs.get(db.session(), parse.job_id(job_id))
+    job = jobs.get(db.session(), access.job(job_id))
     now = JobStatus(job.run.status)
     if now is not JobStatus.COMPLETED:
         raise Conflict(f"there is no result: the job is {now}", job_status=str(now))
@@ -120,4 +120,4 @@ def _audio_url(job: TranscriptJob) -> str | None:
 
 
 def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(secret.key(), salt="audio")
+    return URLSafeTimedSerializer(secrets.of("links"), salt="audio")

@@ -10,8 +10,7 @@ from flask.typing import ResponseReturnValue
 from core import named
 from core.db import transaction
 from core.models import SessionRow
-from core.pages import newest_first
-from transcribe_api import bodies, pages, parse, render
+from transcribe_api import access, bodies, pages, parse, render
 from transcribe_api.bodies import Body, Line
 from transcribe_api.database import db
 
@@ -32,7 +31,7 @@ def create() -> ResponseReturnValue:
     """A new session."""
     given = bodies.read(_Whole)
     with transaction() as session:
-        made = named.create(session, SessionRow, name=given.name)
+        made = named.create(session, SessionRow, owner_id=access.caller().owner, name=given.name)
     location = url_for("sessions.show", session_id=made.id)
     return jsonify(render.session(made)), 201, {"Location": location}
 
@@ -41,7 +40,7 @@ def create() -> ResponseReturnValue:
 def list_all() -> ResponseReturnValue:
     """A page of sessions, newest first."""
     limit, after = pages.limit(request.args), pages.after(request.args)
-    page = newest_first(db.session(), SessionRow, limit, after)
+    page = named.newest(db.session(), SessionRow, limit, after, of=access.caller().sees)
     told = [render.session(row) for row in page.rows]
     return jsonify({"sessions": told, "next_cursor": pages.cursor(page.last)})
 
@@ -49,7 +48,9 @@ def list_all() -> ResponseReturnValue:
 @bp.get("/<session_id>")
 def show(session_id: str) -> ResponseReturnValue:
     """One session."""
-    found = named.get(db.session(), SessionRow, parse.row_id(session_id, "session_id"))
+    found = named.get(
+        db.session(), SessionRow, parse.row_id(session_id, "session_id"), of=access.caller().sees
+    )
     return jsonify(render.session(found))
 
 
@@ -69,7 +70,7 @@ def change(session_id: str) -> ResponseReturnValue:
 
 def _changed(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
     with transaction() as session:
-        changed = named.change(session, SessionRow, row_id, **values)
+        changed = named.change(session, SessionRow, row_id, of=access.caller().sees, **values)
     return jsonify(render.session(changed))
 
 
@@ -78,5 +79,5 @@ def delete(session_id: str) -> ResponseReturnValue:
     """Forget the session; its transcripts stay, with its id."""
     row_id = parse.row_id(session_id, "session_id")
     with transaction() as session:
-        named.delete(session, SessionRow, row_id)
+        named.delete(session, SessionRow, row_id, of=access.caller().sees)
     return "", 204

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from core import speaker_names
 from core.db import transaction
-from transcribe_api import bodies, parse
+from transcribe_api import access, bodies, parse
 from transcribe_api.bodies import Body, one_line
 
 bp = Blueprint("transcripts", __name__, url_prefix="/api/transcribe/transcripts")
@@ -31,5 +31,5 @@ def name_speakers(transcript_id: str) -> ResponseReturnValue:
     row_id = parse.row_id(transcript_id, "transcript_id")
     given = bodies.read(_Names)
     with transaction() as session:
-        shown = speaker_names.give(session, row_id, given.names)
+        shown = speaker_names.give(session, row_id, given.names, of=access.caller().sees)
     return jsonify({"names": shown})
