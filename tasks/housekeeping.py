@@ -5,21 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 
 import redis
 import structlog
 from amqp.exceptions import ChannelError
 from kombu.exceptions import OperationalError
-from sqlalchemy import select
 
-from core import clock, jobs, layout, progress, recovery
+from core import jobs, layout, progress, recovery, retention
 from core.db import reading, transaction
 from core.errors import JobGone
-from core.models import JobRun, Transcript, TranscriptJob
 from core.recovery import Abandoned, Need
-from core.settings import settings
-from core.states import Stage
 from core.storage import storage
 from tasks import pipeline
 from tasks.celery import app
@@ -61,25 +56,12 @@ def fan_out(job_id: str) -> None:
 @app.task(name="clean_up")
 def clean_up() -> None:
     """Remove the audio of jobs that are over for longer than RETENTION_HOURS. Safe to run twice."""
-    limit = clock.utc_now() - timedelta(hours=settings().retention_hours)
     with reading() as session:
-        rows = session.scalars(
-            select(TranscriptJob)
-            .join(TranscriptJob.run)
-            .join(TranscriptJob.transcript)
-            .where(
-                JobRun.stage == Stage.OVER,
-                TranscriptJob.completed_at < limit,
-                # No job is over before it began; by this the index knows which are old enough.
-                Transcript.created_at < limit,
-                Transcript.audio_key.is_not(None),
-            )
-        )
-        old = [job.job_id for job in rows]
+        old = retention.jobs_with_old_audio(session)
     for job_id in old:
         for prefix in (layout.source(job_id), *layout.audio_folders(job_id)):
             storage().delete(prefix)
-        with transaction() as session:
+        with suppress(JobGone), transaction() as session:
             jobs.get(session, job_id).transcript.audio_key = None
 
 
