@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench lock clean
+.PHONY: help setup demo up env test test-api test-services test-engines check format bench lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv (Python 3.11+; nothing outside this folder)
 
@@ -27,8 +28,41 @@ demo: setup ## Transcribe the sample conversation, show the transcript and its w
 up: setup ## Run the whole service on http://localhost:8000 until Ctrl-C
 	$(BIN)/transcribe up
 
+env: ## Make up the passwords that docker compose asks for, in .env
+	@umask 077; touch .env; \
+	secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }; \
+	give() { grep -q "^$$1=." .env || echo "$$1=$$2" >> .env; }; \
+	give POSTGRES_PASSWORD $$(secret); give REDIS_PASSWORD $$(secret); \
+	give MINIO_ACCESS_KEY transcribe; give MINIO_SECRET_KEY $$(secret); \
+	give FLOWER_BASIC_AUTH admin:$$(secret); \
+	echo "Passwords are in .env. Next: docker compose up -d --build"
+
 test: setup ## Run the tests, with real worker processes
 	$(BIN)/python -m pytest
+
+test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
+	$(BIN)/python -m pytest tests/api
+
+test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way; root may install them by apt
+	$(BIN)/python -m pytest tests/services
+
+EXTRAS ?= riva
+
+test-engines: setup ## Install EXTRAS (riva, whisperx, pyannote; with commas) and test the engines they bring
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pytest tests/engines
+
+test-neural: $(NEURAL)/.ready ## Install WhisperX and pyannote without a GPU into .venv-neural (2.3 GB) and test them
+	OMP_NUM_THREADS=1 $(NEURAL)/bin/python -m pytest tests/engines
+
+$(NEURAL)/.ready: requirements-dev.txt requirements-neural.txt pyproject.toml
+	test -x $(NEURAL)/bin/python || $(PYTHON) -m venv $(NEURAL)
+	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  -r requirements-neural.txt -e .
+	# Built for CUDA, these cannot be loaded; without them torchaudio does the same in Python.
+	rm -f $(NEURAL)/lib/python3*/site-packages/torchaudio/lib/*.so
+	@touch $@
 
 check: setup ## Check form, types and which package imports which
 	$(BIN)/ruff format --check .
@@ -51,6 +85,6 @@ lock: setup ## Pin the newest versions that pyproject.toml allows
 	  --no-emit-index-url --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) $(NEURAL) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	  .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

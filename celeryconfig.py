@@ -17,6 +17,7 @@ imports = (
     "tasks.transcribe",
     "tasks.diarize",
     "tasks.merge",
+    "tasks.deliver",
     "tasks.housekeeping",
 )
 

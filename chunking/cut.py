@@ -90,15 +90,6 @@ class Cutting:
                 target.writeframesraw(block)
                 start += len(block)
 
-    def metadata(self, file_path: str) -> dict[str, Any]:
-        """Return what ``chunks_metadata.json`` says of the recording called *file_path*."""
-        return {
-            "file_path": file_path,
-            "total_duration": round(self.duration, 3),
-            "sample_rate": SAMPLE_RATE,
-            "chunks": [_describe(index, window) for index, window in enumerate(self.windows)],
-        }
-
 
 class AudioChunker:
     """Takes recordings apart, all in the same way."""
@@ -181,7 +172,8 @@ def _offset(seconds: float) -> int:
     return 2 * round(seconds * SAMPLE_RATE)
 
 
-def _describe(index: int, window: Window) -> dict[str, Any]:
+def describe(index: int, window: Window) -> dict[str, Any]:
+    """Return what ``chunks_metadata.json`` says of chunk *index*."""
     return {
         "index": index,
         "file": chunk_name(index),

@@ -20,6 +20,50 @@ _PLAYLISTS = (
 _UNKNOWN_SIZE = 0x7FFFF000
 _MAX_RIFF_CHUNKS = 64
 
+#: How recordings begin that browsers play: bytes, where they stand, and the media type.
+_RECORDINGS = (
+    (b"WAVE", 8, "audio/wav"),
+    (b"fLaC", 0, "audio/flac"),
+    (b"ID3", 0, "audio/mpeg"),
+    (b"OggS", 0, "audio/ogg"),
+    (b"ftypM4A", 4, "audio/mp4"),
+    (b"ftypqt", 4, "video/quicktime"),
+    (b"ftyp", 4, "video/mp4"),
+    (b"AIFF", 8, "audio/aiff"),
+    (b"AIFC", 8, "audio/aiff"),
+    (b"#!AMR", 0, "audio/amr"),
+)
+
+#: All that `media_type` answers.
+MEDIA_TYPES = (
+    *dict.fromkeys(name for _, _, name in _RECORDINGS),
+    *("video/webm", "video/x-matroska", "audio/aac"),
+)
+
+
+def media_type(head: bytes) -> str | None:
+    """What to call a recording that begins so; None for what browsers have no name for.
+
+    Nothing but sound and film is ever answered, so whatever else a file is, no browser shows it.
+    """
+    for mark, place, name in _RECORDINGS:
+        if head[place:].startswith(mark):
+            return name
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
+    return _frames(head)
+
+
+def _frames(head: bytes) -> str | None:
+    """MPEG audio and AAC have no header of the file, but each frame begins with eleven set bits."""
+    if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 0b11, head[1] >> 1 & 0b11
+    if layer == 0:
+        return "audio/aac" if version & 0b10 else None
+    # The first layer is nobody's any more, and would be how UTF-16 begins.
+    return "audio/mpeg" if layer != 0b11 and version != 0b01 else None
+
 
 def is_playlist(file: BinaryIO) -> bool:
     """Tell whether *file* is a playlist, a manifest or a list of files."""

@@ -21,6 +21,11 @@ def utc(moment: datetime) -> datetime:
     return aware.astimezone(UTC)
 
 
+def moment(seconds: float) -> datetime:
+    """Unix seconds as a moment."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def iso(moment: datetime | None) -> str | None:
     """ISO-8601 in UTC."""
     return None if moment is None else utc(moment).isoformat().replace("+00:00", "Z")

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.errors import Unavailable
@@ -18,6 +19,15 @@ from core.settings import settings
 
 #: Seconds that a SQLite writer waits for another one.
 SQLITE_BUSY_SECONDS = 30
+#: How soon a PostgreSQL counts as gone that cannot be reached at all: seconds to connect; seconds
+#: of silence after which it is probed; milliseconds that what was sent may go unanswered.
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 
 
 @contextmanager
@@ -45,7 +55,9 @@ def _session(begin: str) -> Iterator[Session]:
     try:
         with Session(bind, expire_on_commit=False) as session:
             yield session
-    except (OperationalError, InterfaceError) as error:
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
         raise Unavailable("the database does not answer") from error
 
 
@@ -61,11 +73,24 @@ def _engine(url: str, _pid: int) -> Engine:
 
 def build_engine(url: str, **options: Any) -> Engine:
     """An engine with what SQLite needs to be shared by processes. Other databases need nothing."""
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, **options)
-    made = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **options)
-    share_sqlite(made)
+    made = create_engine(url, **engine_options(url), **options)
+    if url.startswith("sqlite"):
+        share_sqlite(made)
     return made
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """With which an engine bears that its server restarts, or is busy."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+    return {"pool_pre_ping": True, "connect_args": _PATIENCE}
+
+
+def is_outage(error: SQLAlchemyError) -> bool:
+    """Whether this is no fault of the query: the database is down, or busy with others."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True  # a server that ends in the middle of an answer may be any kind of error
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout)
 
 
 def share_sqlite(made: Engine) -> None:

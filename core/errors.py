@@ -58,6 +58,33 @@ class Conflict(TranscribeError):
         self.details = details
 
 
+class Unauthorized(TranscribeError):
+    """A key is asked for, and none that opens the service was sent."""
+
+    code = "unauthorized"
+
+
+class WrongKey(Unauthorized):
+    """A key was sent, and it is none of ours, or none any more."""
+
+
+class Forbidden(TranscribeError):
+    """The key does not allow this."""
+
+    code = "forbidden"
+
+
+class RateLimited(TranscribeError):
+    """More requests in a minute than are allowed."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_in: float) -> None:
+        super().__init__(message)
+        #: Seconds after which a request is allowed again.
+        self.retry_in = retry_in
+
+
 class SettingsError(TranscribeError):
     """A setting is wrong; the message names the variable and what is allowed."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, cast
 
 from sqlalchemy import (
@@ -22,18 +23,25 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
-from core import clock, layout
+from core import clock, layout, metrics, webhooks
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
-from core.pages import Page, Place, newest_first
 from core.settings import settings
 from core.specs import JobSpec
 from core.states import JobStatus, PartKind, PartState, Stage
-from transcripts.types import Span
+from transcripts.types import Stretch
 
 _ALWAYS: ColumnElement[bool] = true()
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """The messages of a job that workers have. A merge is over in a moment and does not count."""
+
+    preparing: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 def accept(
@@ -42,12 +50,15 @@ def accept(
     spec: JobSpec,
     *,
     filename: str,
-    audio_bytes: int,
-    audio_sha256: str,
+    audio_bytes: int | None,
+    audio_sha256: str | None,
     warnings: Sequence[str] = (),
     owner: uuid.UUID | None = None,
 ) -> TranscriptJob:
-    """Write a new job down. Once this is committed the job is never lost."""
+    """Write a new job down. Once this is committed the job is never lost.
+
+    *audio_bytes*, *audio_sha256*: None for what is not known yet.
+    """
     now = clock.utc_now()
     transcript = Transcript(
         id=uuid.uuid4(),
@@ -89,40 +100,6 @@ def get(session: Session, job_id: str, *, of: uuid.UUID | None = None) -> Transc
     return job
 
 
-def newest(
-    session: Session,
-    limit: int,
-    after: Place | None,
-    *,
-    of: uuid.UUID | None = None,
-    status: JobStatus | None = None,
-    engine: str | None = None,
-    session_id: str | None = None,
-) -> Page[Transcript]:
-    """Some transcripts, with their jobs, that are as asked for; newest first."""
-    conditions: list[ColumnElement[bool]] = []
-    if of is not None:
-        conditions.append(Transcript.owner_id == of)
-    if status is not None:
-        conditions.append(_has_status(status))
-    if engine is not None:
-        conditions.append(Transcript.engine == engine)
-    if session_id is not None:
-        conditions.append(Transcript.session_id == uuid.UUID(session_id))
-    # Each job's transcript is the row itself: nothing to join a second time.
-    with_jobs = joinedload(Transcript.job, innerjoin=True).lazyload(TranscriptJob.transcript)
-    return newest_first(session, Transcript, limit, after, *conditions, options=(with_jobs,))
-
-
-def _has_status(status: JobStatus) -> ColumnElement[bool]:
-    # A transcript is "processing" until its job is over; the few that are have an index of their
-    # own, and only among them must be looked further.
-    if status.is_over:
-        return Transcript.status == status
-    run = TranscriptJob.run.has(JobRun.status == status)
-    return and_(Transcript.status == JobStatus.PROCESSING, Transcript.job.has(run))
-
-
 def spec_of(job: TranscriptJob) -> JobSpec:
     return JobSpec.from_dict(job.engine_params)
 
@@ -152,8 +129,8 @@ def prepared(
     owner: str,
     *,
     duration: float,
-    chunks: Sequence[Span],
-    shards: Sequence[Span],
+    chunks: Sequence[Stretch],
+    shards: Sequence[Stretch],
     warnings: Sequence[str],
 ) -> bool:
     """Write down what there is to do. False when the job was taken from this owner."""
@@ -163,9 +140,9 @@ def prepared(
     job.transcript.duration = duration
     job.run.warnings = job.transcript.warnings = [*job.run.warnings, *warnings]
     rows = [
-        {"job_id": job_id, "kind": kind, "position": position, "start": span.start, "end": span.end}
-        for kind, spans in ((PartKind.CHUNK, chunks), (PartKind.SHARD, shards))
-        for position, span in enumerate(spans)
+        {"job_id": job_id, "kind": kind, "position": position, **asdict(stretch)}
+        for kind, stretches in ((PartKind.CHUNK, chunks), (PartKind.SHARD, shards))
+        for position, stretch in enumerate(stretches)
     ]
     if rows:
         session.execute(insert(JobPart), rows)
@@ -203,7 +180,8 @@ def complete(
     warnings: Sequence[str],
 ) -> bool:
     """End the job well, with its segments, at most once. False when another owner did."""
-    if not _end(session, job_id, JobStatus.COMPLETED, and_(_owned_by(owner), _at(Stage.MERGE))):
+    mine = and_(_owned_by(owner), _at(Stage.MERGE))
+    if not _end(session, job_id, JobStatus.COMPLETED, mine, segments_count=len(segments)):
         return False
     job = get(session, job_id)
     transcript = job.transcript
@@ -220,17 +198,31 @@ def complete(
 
 def fail(session: Session, job_id: str, reason: TranscribeError) -> bool:
     """End the job with a reason that the caller is shown. False when it is over already."""
-    if not _end(session, job_id, JobStatus.FAILED, JobRun.stage != Stage.OVER):
-        return False
-    job = get(session, job_id)
-    job.error_details = {"code": reason.code, "message": str(reason)}
-    return True
+    error = {"code": reason.code, "message": str(reason)}
+    return _end(session, job_id, JobStatus.FAILED, JobRun.stage != Stage.OVER, error=error)
 
 
-def cancel(session: Session, job_id: str) -> None:
-    """End the job at its caller's wish: no further part of it begins. Raises `Conflict` if over."""
+def cancel(session: Session, job_id: str) -> InHand:
+    """End the job at its caller's wish: no further part of it begins. Raises `Conflict` if over.
+
+    Returns what workers still do for it, for `tasks.pipeline.stop`.
+    """
+    in_hand = _in_hand(session, job_id)
     if not _end(session, job_id, JobStatus.CANCELLED, JobRun.stage != Stage.OVER):
         _refuse(get(session, job_id), "it cannot be cancelled")
+    return in_hand
+
+
+def _in_hand(session: Session, job_id: str) -> InHand:
+    run = get(session, job_id).run
+    return InHand(
+        preparing=run.owner if run.stage == Stage.PREPARE else None,
+        parts=tuple(
+            part.owner
+            for part in parts(session, job_id)
+            if part.owner and part.state == PartState.RUNNING
+        ),
+    )
 
 
 def retry(session: Session, job_id: str) -> None:
@@ -349,7 +341,15 @@ def _move(session: Session, job_id: str, owner: str, before: Stage, now: Stage) 
     )
 
 
-def _end(session: Session, job_id: str, status: JobStatus, condition: ColumnElement[bool]) -> bool:
+def _end(
+    session: Session,
+    job_id: str,
+    status: JobStatus,
+    condition: ColumnElement[bool],
+    *,
+    error: dict[str, str] | None = None,
+    segments_count: int = 0,
+) -> bool:
     ended = _changed(
         session,
         update(JobRun)
@@ -359,7 +359,10 @@ def _end(session: Session, job_id: str, status: JobStatus, condition: ColumnElem
     if ended:
         job = get(session, job_id)
         job.completed_at = clock.utc_now()
+        job.error_details = error
         job.transcript.status = status
+        webhooks.write_down(session, job, segments_count)
+        metrics.job_ended(session, job)
     return ended
 
 

@@ -16,11 +16,13 @@ ARTEFACTS = {
     "transcription.txt": "text/plain",
 }
 
+#: Under which the objects of all jobs lie.
+JOBS = "jobs/"
 CHUNKS_METADATA = "chunks/chunks_metadata.json"
 
 
 def root(job_id: str) -> str:
-    return f"jobs/{job_id}/"
+    return f"{JOBS}{job_id}/"
 
 
 def source(job_id: str) -> str:
@@ -52,6 +54,11 @@ def shard_voices(job_id: str, index: int) -> str:
 
 def artefact(job_id: str, name: str) -> str:
     return root(job_id) + name
+
+
+def is_artefact(name: str) -> bool:
+    """Whether a file of a job is for its caller, by its name under `root`."""
+    return name in ARTEFACTS or name.startswith("chunks/")
 
 
 def audio_folders(job_id: str) -> tuple[str, ...]:

@@ -1,17 +1,31 @@
-"""Structured logs: JSON for machines, or columns for people."""
+"""Structured logs: JSON for machines, or columns for people. No secret of ours gets into them."""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
-from core.settings import settings
+from core.settings import Settings, settings
+
+#: Characters of the shortest secret that is looked for: a shorter one is part of too many words.
+_SHORTEST = 6
+_HIDDEN = "***"
+#: Keys of callers, which are shown by their first part.
+_KEYS = re.compile(r"(tk_[0-9a-f]{10})_[A-Za-z0-9_-]{43}")
 
 
-def configure() -> None:
-    """Set this process's logs up; the standard library's loggers come out the same way."""
+def configure(*more: structlog.typing.Processor) -> None:
+    """Set this process's logs up; the standard library's loggers come out the same way.
+
+    *more*: what else is to be found out about lines that were not written by this house.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -27,20 +41,41 @@ def configure() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, *more],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 _renderer(),
+                partial(_without_secrets, tuple(_secrets(settings()))),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings().log_level)
+    logging.captureWarnings(True)
 
 
 def _renderer() -> structlog.typing.Processor:
     if settings().log_format == "json":
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(colors=False)
+
+
+def _secrets(now: Settings) -> Iterator[str]:
+    """What the settings hold that nobody may read: whole values, and passwords in addresses."""
+    for name, field in Settings.model_fields.items():
+        value = getattr(now, name)
+        if not isinstance(value, str):
+            continue
+        password = urlsplit(value).password if "://" in value else None
+        secret = password if field.repr else value
+        if secret and len(secret) >= _SHORTEST:
+            yield from {secret, json.dumps(secret)[1:-1]}
+
+
+def _without_secrets(secrets: tuple[str, ...], _logger: object, _name: str, line: object) -> str:
+    text = str(line)
+    for secret in secrets:
+        text = text.replace(secret, _HIDDEN)
+    return _KEYS.sub(rf"\1_{_HIDDEN}", text)

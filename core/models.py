@@ -205,6 +205,8 @@ class JobPart(Base):
     #: Seconds in the recording.
     start: Mapped[float] = mapped_column()
     end: Mapped[float] = mapped_column()
+    #: Of the recording, counted from 0; None: the mix of all.
+    channel: Mapped[int | None] = mapped_column()
     state: Mapped[str] = mapped_column(String(16), default=PartState.WAITING)
     #: Times that a worker began with it.
     attempts: Mapped[int] = mapped_column(default=0)

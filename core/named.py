@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.models import Named
+from core.models import ContextRow, Named, Transcript
 from core.pages import Page, Place, newest_first
 
 Row = TypeVar("Row", bound=Named)
@@ -56,6 +56,19 @@ def change(
 def delete(session: Session, kind: type[Row], row_id: uuid.UUID, *, of: uuid.UUID | None) -> None:
     """Raises `NotFound`."""
     session.delete(_found(session, kind, row_id, of, to_change=True))
+
+
+def phrases(session: Session, transcript: Transcript) -> dict[str, float]:
+    """What the transcript's context says to expect, each phrase with its boost.
+
+    Nothing when there is no such context, or when it is somebody else's.
+    """
+    if transcript.context_id is None:
+        return {}
+    context = session.get(ContextRow, transcript.context_id)
+    if context is None or context.owner_id != transcript.owner_id:
+        return {}
+    return {term["phrase"]: term["boost"] for term in context.terms}
 
 
 def _found(

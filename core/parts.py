@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from core.errors import KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun
 from core.settings import settings
 from core.states import PartKind, PartState, Stage
-from transcripts.types import Span
+from transcripts.types import Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PartId:
     position: int
 
 
-def lease(session: Session, part: PartId, owner: str) -> Span | None:
+def lease(session: Session, part: PartId, owner: str) -> Stretch | None:
     """Take a part to work on, and get its place in the recording.
 
     None when there is nothing to do: it is stored, a living worker has it, or the job is past
@@ -49,7 +49,7 @@ def lease(session: Session, part: PartId, owner: str) -> Span | None:
         attempts=row.attempts + 1,
         unchanged_since=row.changed_at,
     )
-    return Span(row.start, row.end) if taken else None
+    return Stretch(row.start, row.end, row.channel) if taken else None
 
 
 def renew(session: Session, owners: Collection[str]) -> None:
@@ -105,6 +105,19 @@ def missing(session: Session, job_id: str) -> list[PartId]:
         .order_by(JobPart.kind, JobPart.position)
     )
     return [PartId(row.job_id, PartKind(row.kind), row.position) for row in rows]
+
+
+def stored_chunks(session: Session, job_id: str) -> Sequence[int]:
+    """The positions of the chunks whose words lie in storage."""
+    return session.scalars(
+        select(JobPart.position)
+        .where(
+            JobPart.job_id == job_id,
+            JobPart.kind == PartKind.CHUNK,
+            JobPart.state == PartState.STORED,
+        )
+        .order_by(JobPart.position)
+    ).all()
 
 
 def any_running(session: Session, job_id: str) -> bool:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 import redis
 import structlog
 
-from core import status
+from core import layout, status
 from core.db import reading
+from core.errors import NotFound, Unavailable
 from core.settings import settings
+from core.storage import storage
 
 log = structlog.get_logger(__name__)
 
 #: Seconds to wait for Redis: telling must never hold up working.
 PATIENCE = 5
+#: Connections of a process.
+CONNECTIONS = 20
+
+_restoring = threading.Lock()
 
 # Workers tell of the same job at the same time and may overtake each other. What is known only
 # changes to further progress, and an ending stays.
@@ -58,9 +67,16 @@ def client() -> redis.Redis:
 
 @lru_cache(maxsize=4)
 def _client(url: str, _pid: int) -> redis.Redis:
-    return redis.Redis.from_url(
-        url, decode_responses=True, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+    # A pool that is empty makes its threads wait: hundreds of listeners may come at once.
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=PATIENCE,
+        decode_responses=True,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
     )
+    return redis.Redis(connection_pool=pool)
 
 
 def tell(job_id: str) -> None:
@@ -110,10 +126,49 @@ def known(job_id: str) -> dict[str, Any] | None:
     return json.loads(str(message)) if message else None
 
 
-def known_segments(job_id: str) -> dict[int, dict[str, Any]]:
-    """What was heard so far, by number of the chunk, in order."""
+def heard(job_id: str, chunks: Sequence[int], *, keep: bool) -> dict[int, str]:
+    """What was heard in some chunks that are stored, as it was told: JSON by number of the chunk.
+
+    What Redis has lost is read from storage, and kept in Redis again if *keep*. A chunk that
+    neither knows is not in the answer.
+    """
+    known = _known_segments(job_id, chunks)
+    lost = [chunk for chunk in chunks if chunk not in known]
+    if not lost:
+        return known
+    with _restoring:  # those who listen to the same job all miss the same
+        known |= _known_segments(job_id, lost)
+        found = _read_segments(job_id, [chunk for chunk in lost if chunk not in known])
+        if found and keep:
+            _keep_segments(job_id, found)
+    return dict(sorted({**known, **found}.items()))
+
+
+def _known_segments(job_id: str, chunks: Sequence[int]) -> dict[int, str]:
     try:
-        heard: Any = client().hgetall(segments_key(job_id))
+        told: Any = client().hmget(segments_key(job_id), [str(chunk) for chunk in chunks])
     except redis.RedisError:
         return {}
-    return {int(chunk): json.loads(heard[chunk]) for chunk in sorted(heard, key=int)}
+    return {chunk: text for chunk, text in zip(chunks, told, strict=True) if text is not None}
+
+
+def _read_segments(job_id: str, chunks: Sequence[int]) -> dict[int, str]:
+    found = {}
+    try:
+        for chunk in chunks:
+            with suppress(NotFound):
+                words = json.loads(storage().get_bytes(layout.chunk_words(job_id, chunk)))
+                found[chunk] = json.dumps({"chunk": chunk, **words})
+    except Unavailable as error:
+        log.warning("segments not read", job_id=job_id, reason=str(error))
+    return found
+
+
+def _keep_segments(job_id: str, found: dict[int, str]) -> None:
+    try:
+        pipe = client().pipeline(transaction=False)
+        pipe.hset(segments_key(job_id), mapping={str(chunk): found[chunk] for chunk in found})
+        pipe.expire(segments_key(job_id), settings().redis_job_ttl)
+        pipe.execute()
+    except redis.RedisError as error:
+        log.warning("segments not kept", job_id=job_id, reason=str(error))

@@ -6,14 +6,19 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 import migrations
+from core.errors import Unavailable
 from core.settings import settings
 
 
 def upgrade() -> None:
-    """Run the migrations that the database lacks. Safe to run twice."""
+    """Run the migrations that the database lacks. Safe to run twice. Raises `Unavailable`."""
     settings().transcribe_data_dir.mkdir(parents=True, exist_ok=True)
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable("the database does not answer") from error

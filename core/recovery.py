@@ -6,6 +6,7 @@ must find every abandoned job, and must not flood the queues.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,6 +65,13 @@ def unfinished(session: Session) -> list[Abandoned]:
         *_find(session, Need.FAN_OUT, _at(Stage.LISTEN)),
         *_find(session, Need.MERGE, _lease_ran_out(Stage.MERGE)),
     ]
+
+
+def stragglers(session: Session) -> Sequence[str]:
+    """The messages of parts that a living worker goes on with although their job is over."""
+    of_run = JobRun.job_id == JobPart.job_id
+    query = select(JobPart.owner).join(JobRun, of_run).where(_alive(), _at(Stage.OVER))
+    return [owner for owner in session.scalars(query) if owner]
 
 
 def _find(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import redis
 
@@ -38,5 +40,23 @@ def workers(queue: str) -> int:
         return 0
 
 
+def describe(engine: str, told: Mapping[str, Any]) -> None:
+    """Say what an engine's server has right now. Raises `redis.RedisError`."""
+    client().set(_offer_key(engine), json.dumps(told), px=int(GONE_AFTER * 1000))
+
+
+def described(engine: str) -> dict[str, Any]:
+    """What was last said of the engine; empty when nothing was, or not lately."""
+    try:
+        told = client().get(_offer_key(engine))
+    except redis.RedisError:
+        return {}
+    return json.loads(str(told)) if told else {}
+
+
 def _key(queue: str) -> str:
     return f"transcribe:serving:{queue}"
+
+
+def _offer_key(engine: str) -> str:
+    return f"transcribe:offer:{engine}"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import SettingsError
@@ -21,7 +22,11 @@ from core.errors import SettingsError
 #: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
 
+#: Where a model can compute.
+DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"
+
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_GRPC_TARGET = re.compile(r":\d+$|^unix:")
 _DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "postgres://")
 
 
@@ -41,6 +46,15 @@ class Settings(BaseSettings):
     transcribe_data_dir: Path = Field(default_factory=_default_data_dir)
     #: Where the command line finds a running service; without it, it starts one of its own.
     transcribe_url: str | None = None
+    #: The key that the command line sends to that service.
+    transcribe_api_key: str | None = Field(default=None, repr=False)
+
+    #: Whether callers need a key. auto: unless the service listens on this machine alone.
+    auth: Literal["auto", "on", "off"] = "auto"
+    #: Requests a minute with one key that has no number of its own; 0: any number.
+    rate_limit_per_minute: int = Field(default=600, ge=0)
+    #: As many of them may be submissions; 0: any number.
+    submit_limit_per_minute: int = Field(default=60, ge=0)
 
     #: Engine of a job that names none.
     default_transcription_engine: str = "sphinx"
@@ -63,11 +77,28 @@ class Settings(BaseSettings):
     minio_bucket_name: str = Field(default="transcriptions", min_length=3, max_length=63)
     minio_use_ssl: bool = False
     minio_region: str = "us-east-1"
+    #: Where callers reach that storage, when that is elsewhere (`https://files.example.com`); none:
+    #: nowhere, so links to recordings lead to the service.
+    minio_public_url: str | None = None
 
-    #: NVIDIA Riva / Parakeet NIM over gRPC.
+    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows.
     riva_uri: str = "localhost:50051"
+    #: Name of a model that the server lists, or of its container; `auto`: what suits the language.
     riva_model: str = "parakeet-0-6b-ctc-en-us"
+    #: Language of a job that names none.
     riva_language: str = "en-US"
+    riva_use_ssl: bool = False
+    #: PEM files: authorities to trust instead of the usual ones, and who we are.
+    riva_ssl_cert: Path | None = None
+    riva_ssl_client_cert: Path | None = None
+    riva_ssl_client_key: Path | None = None
+    #: Sent to hosted endpoints as `authorization: Bearer ...` and as `function-id`.
+    riva_api_key: str | None = Field(default=None, repr=False)
+    riva_function_id: str | None = None
+    #: Seconds that the server may take for a chunk, beside the chunk's own length.
+    riva_timeout: float = Field(default=60, gt=0)
+    #: Number that the server gives to the first speaker.
+    riva_first_speaker: int = Field(default=1, ge=0, le=1)
 
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
@@ -78,11 +109,33 @@ class Settings(BaseSettings):
         "large-v3",
     )
     whisperx_default_model: str = "base"
-    #: Seconds a chunk.
+    #: Seconds a chunk at a remote service.
     whisperx_timeout: int = Field(default=300, ge=1)
-    #: A remote WhisperX service, instead of the library in the worker.
+    #: A remote WhisperX service; none is spoken to yet.
     whisperx_service_url: str | None = None
+    #: Folder of models: `NAME` for Whisper, `align-LANGUAGE` for times. What it lacks is fetched.
+    whisperx_model_dir: Path | None = None
+    #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
+    whisperx_device: str = Field(default="auto", pattern=DEVICE)
+    #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
+    whisperx_compute_type: str = "auto"
+    #: Windows of 30 s that are heard at once; halved when memory runs out.
+    whisperx_batch_size: int = Field(default=16, ge=1, le=256)
+    #: 0: the likeliest words, the same each time; above, words are drawn by lot.
+    whisperx_temperature: float = Field(default=0.0, ge=0, le=1)
+    #: Name of a pipeline, or a folder that holds one.
+    pyannote_model: str = "pyannote/speaker-diarization-community-1"
+    #: As `whisperx_device`.
+    pyannote_device: str = Field(default="auto", pattern=DEVICE)
+    #: Windows of 10 s, and voices in them, that are looked at at once.
+    pyannote_batch_size: int = Field(default=32, ge=1, le=256)
+    #: For models whose conditions must be accepted first.
     hf_token: str | None = Field(default=None, repr=False)
+
+    #: Where an operator keeps recordings in the storage, for jobs that name one by `source_key`.
+    source_prefix: str = "incoming/"
+    #: Networks that webhooks and `source_url` may lead to although they are not public.
+    outgoing_allow: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
 
     #: Bytes of the largest upload. Two-hour videos do not fit in less.
     max_file_size: int = Field(default=2 * 1024**3, ge=1)
@@ -91,7 +144,7 @@ class Settings(BaseSettings):
 
     #: Seconds a chunk aims at; without it, what the engine prefers.
     chunk_duration: float | None = Field(default=None, ge=5, le=600)
-    #: Seconds that two chunks share where no silence was found to cut at.
+    #: Seconds that two chunks share where no silence was found to cut at; half a chunk at most.
     chunk_overlap: float = Field(default=5.0, ge=0, le=30)
     #: Seconds of quiet that end a stretch of speech.
     min_silence_duration: float = Field(default=0.5, ge=0.1, le=10)
@@ -108,13 +161,20 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, ge=2)
     #: What becomes of a job some of whose chunks failed: a transcript with named gaps, or none.
     failed_chunks: Literal["gap", "fail"] = "gap"
+    #: Listeners that one process of the service follows jobs for; each takes a thread.
+    max_streams: int = Field(default=1000, ge=1, le=10_000)
     #: Hours that the source and the chunks of a finished job are kept.
     retention_hours: float = Field(default=24.0, gt=0)
+
+    #: `user:password` for Flower; the embedded stack makes one up.
+    flower_basic_auth: str | None = Field(default=None, repr=False)
+    #: Folders of this machine that `POST /process` may read recordings in and write results to.
+    media_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
 
-    @field_validator("whisperx_available_models", mode="before")
+    @field_validator("whisperx_available_models", "outgoing_allow", "media_roots", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
@@ -126,10 +186,46 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
+    @field_validator("media_roots")
+    @classmethod
+    def _folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if not all(path.is_absolute() for path in value):
+            raise ValueError("allowed are absolute paths, with commas between them")
+        return tuple(path.resolve() for path in value)
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _user_and_password(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^:,\s]+:[^,\s]+", value):
+            raise ValueError("allowed is user:password, without spaces and commas")
+        return value
+
+    @field_validator("source_prefix")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        parts = value.removesuffix("/").split("/")
+        if not value.endswith("/") or not {"", ".", ".."}.isdisjoint(parts) or parts[0] == "jobs":
+            raise ValueError("allowed is a folder such as incoming/, but not jobs/")
+        return value
+
+    @field_validator("riva_uri")
+    @classmethod
+    def _grpc_target(cls, value: str) -> str:
+        if value.startswith(("http://", "https://", "grpc://")) or not _GRPC_TARGET.search(value):
+            raise ValueError("allowed is host:port, without http://")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: str | None) -> str | None:
         return _one_of(value, _REDIS_SCHEMES)
+
+    @field_validator("minio_public_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value not in (None, "none") and not re.fullmatch(r"https?://[^/\s]+/?", value):
+            raise ValueError("allowed is http://host:port or https://host:port, or none")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -147,6 +243,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "MINIO_ENDPOINT is set, so MINIO_ACCESS_KEY and MINIO_SECRET_KEY must be set too"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _riva_is_spoken_to_in_secret(self) -> Settings:
+        ours = (self.riva_ssl_client_cert, self.riva_ssl_client_key)
+        if any(ours) and not all(ours):
+            raise ValueError("RIVA_SSL_CLIENT_CERT and RIVA_SSL_CLIENT_KEY belong together")
+        if any((self.riva_api_key, self.riva_ssl_cert, *ours)) and not self.riva_use_ssl:
+            raise ValueError("RIVA_API_KEY and RIVA_SSL_... are for RIVA_USE_SSL=true only")
         return self
 
     @property
@@ -214,11 +319,16 @@ def settings() -> Settings:
         raise SettingsError(_sentence(error)) from None
 
 
+#: Settings whose names hold one of these are never shown; addresses may hold passwords.
+_IN_NAMES_OF_SECRETS = ("KEY", "TOKEN", "BASIC_AUTH", "REDIS_URL", "BROKER_URL", "DATABASE_URL")
+
+
 def _sentence(error: ValidationError) -> str:
     problems = []
     for detail in error.errors(include_url=False):
         name = str(detail["loc"][0]).upper() if detail["loc"] else ""
         reason = detail["msg"].removeprefix("Value error, ")
-        given = "" if "KEY" in name or "TOKEN" in name else f" (it is {detail['input']!r})"
+        is_secret = any(word in name for word in _IN_NAMES_OF_SECRETS)
+        given = "" if is_secret else f" (it is {detail['input']!r})"
         problems.append(f"{name}: {reason}{given}" if name else reason)
     return "wrong settings: " + "; ".join(problems)

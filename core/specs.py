@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from core.states import Priority
+from core.states import Channels, Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +20,16 @@ class JobSpec:
     model: str | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
+    channels: Channels = Channels.MIX
     priority: Priority = Priority.NORMAL
     session_id: str | None = None
     context_id: str | None = None
+    #: Who is told when the job ends.
+    callback_url: str | None = None
+    #: Where the recording is fetched; forgotten when it is.
+    source_url: str | None = None
+    #: Folder of the machine that merges, where the artefacts are written.
+    output_dir: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For `transcript_jobs.engine_params`."""
@@ -33,4 +40,7 @@ class JobSpec:
         """Read what `as_dict` wrote, also when a later version added fields."""
         known = {field.name for field in fields(cls)}
         values = {name: value for name, value in stored.items() if name in known}
-        return cls(**{**values, "priority": Priority(values.get("priority", Priority.NORMAL))})
+        for name, kind in (("priority", Priority), ("channels", Channels)):
+            if name in values:
+                values[name] = kind(values[name])
+        return cls(**values)

@@ -48,6 +48,22 @@ class PartState(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryState(StrEnum):
+    """A webhook is sent until it is delivered, or given up."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class Channels(StrEnum):
+    """What becomes of the channels of a recording: one mix, or a speaker each."""
+
+    MIX = "mix"
+    SEPARATE = "separate"
+
+
 class Priority(StrEnum):
     """How urgent a job is."""
 

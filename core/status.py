@@ -123,6 +123,8 @@ def _count_segments(session: Session, job: TranscriptJob) -> int:
 def _message(job: TranscriptJob) -> str:
     if job.run.status == JobStatus.FAILED and job.error_details:
         return str(job.error_details["message"])
+    if job.run.stage == Stage.PREPARE and job.engine_params.get("source_url"):
+        return "Fetching the recording"
     title = TITLES.get(job.engine, job.engine)
     return {
         JobStatus.QUEUED: "Waiting for a worker",

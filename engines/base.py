@@ -6,10 +6,10 @@ built once a worker process, when its first chunk arrives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from transcripts.types import Heard, Voices
 
@@ -34,6 +34,16 @@ class SpeakerHints:
     max_speakers: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an engine that lives on a server of its own has right now."""
+
+    #: Names of models, the usual one first.
+    models: tuple[str, ...]
+    #: BCP 47 tags, the usual one first; None for any.
+    languages: tuple[str, ...] | None
+
+
 class Recognizer(Protocol):
     """Turns speech into words. One instance a process, loaded once."""
 
@@ -42,6 +52,15 @@ class Recognizer(Protocol):
 
         Raises `EngineError` when it cannot, `Transient` when another try may help.
         """
+        ...
+
+
+@runtime_checkable
+class FindsLanguage(Protocol):
+    """A recognizer that can tell the language of a recording before it writes anything down."""
+
+    def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
+        """The language that fits some pieces of one recording best, the same each time."""
         ...
 
 

@@ -8,7 +8,7 @@ point names an `EngineSpec` or a `DiarizerSpec`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from core.errors import EngineError, InvalidInput
 
 if TYPE_CHECKING:
-    from engines.base import Diarizer, Recognizer
+    from engines.base import Diarizer, Offer, Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,9 @@ class EngineSpec:
     tells_speakers: bool = False
     #: The diarizer that suits it when the caller names none.
     diarizer: str = "classic"
+    #: ``module:function`` that gives the `Offer` of the engine's server, or raises why it has none.
+    #: None for an engine that can work wherever a worker has it.
+    offer: str | None = None
 
     kind = "recognizer"
 
@@ -77,8 +80,7 @@ class EngineSpec:
         """Whether it can be given this language; None, for "find out", suits every engine."""
         if language is None or self.languages is None:
             return True
-        asked = _parts(language)
-        return any(_covers(_parts(spoken), asked) for spoken in self.languages)
+        return any(covers(spoken, language) for spoken in self.languages)
 
     def installed(self) -> bool:
         """Whether it could be loaded in this environment. Does not import it."""
@@ -130,6 +132,7 @@ RIVA = EngineSpec(
     phrases=True,
     punctuates=True,
     tells_speakers=True,
+    offer="engines.riva:offer",
 )
 WHISPERX = EngineSpec(
     name="whisperx",
@@ -160,10 +163,19 @@ PYANNOTE = DiarizerSpec(
     memory_mb=3000,
     same_speaker=0.5,
 )
+RIVA_SPEAKERS = DiarizerSpec(
+    name="riva",
+    title="Riva",
+    factory="engines.riva:RivaSpeakers",
+    requires=Requirement("riva.client", "riva"),
+    memory_mb=200,
+    # Its speakers have numbers but no voices to know them by again, so nothing is cut.
+    shard_seconds=7 * 24 * 3600.0,
+)
 
 #: Also found in a plain checkout, that has no entry points because it was never installed.
 _RECOGNIZERS = (SPHINX, RIVA, WHISPERX)
-_DIARIZERS = (CLASSIC, PYANNOTE)
+_DIARIZERS = (CLASSIC, PYANNOTE, RIVA_SPEAKERS)
 
 
 def recognizers() -> dict[str, EngineSpec]:
@@ -191,6 +203,13 @@ def default_diarizer(engine: EngineSpec) -> str:
     return engine.diarizer if engine.diarizer in _diarizers() else CLASSIC.name
 
 
+def covers(spoken: str, asked: str) -> bool:
+    """Whether one is the other with more or fewer subtags: en and en-US, not en-GB and en-US."""
+    ours, theirs = _parts(spoken), _parts(asked)
+    shared = min(len(ours), len(theirs))
+    return ours[:shared] == theirs[:shared]
+
+
 def load_recognizer(spec: EngineSpec) -> Recognizer:
     """See `load`."""
     return cast("Recognizer", load(spec))
@@ -207,15 +226,29 @@ def load(spec: EngineSpec | DiarizerSpec) -> object:
     Call it in the process that will use the engine, not in one that forks. Raises `EngineError`
     when it is not installed, with the command that installs it.
     """
-    module, _, name = spec.factory.partition(":")
+    return _imported(spec, spec.factory)()
+
+
+def offer(spec: EngineSpec) -> Offer:
+    """Ask the engine's server what it has. Only for engines that say how.
+
+    Raises `TranscribeError` when it has nothing, or is not installed. As `load`, not to be called
+    in a process that forks.
+    """
+    assert spec.offer is not None
+    return cast("Offer", _imported(spec, spec.offer)())
+
+
+def _imported(spec: EngineSpec | DiarizerSpec, path: str) -> Callable[[], object]:
+    module, _, name = path.partition(":")
     try:
-        factory = getattr(import_module(module), name)
+        return cast("Callable[[], object]", getattr(import_module(module), name))
     except (ImportError, AttributeError) as error:
-        raise EngineError(f"{spec.title} cannot be loaded. {_remedy(spec)}") from error
-    return factory()
+        raise EngineError(f"{spec.title} cannot be loaded. {remedy(spec)}") from error
 
 
-def _remedy(spec: EngineSpec | DiarizerSpec) -> str:
+def remedy(spec: EngineSpec | DiarizerSpec) -> str:
+    """What to do about an engine that is not installed."""
     if spec.requires.extra is None:
         return f"It needs the module {spec.requires.module}."
     return f"Install it with: pip install 'transcribe[{spec.requires.extra}]'"
@@ -282,9 +315,3 @@ def _read(point: EntryPoint) -> object:
 
 def _parts(language: str) -> tuple[str, ...]:
     return tuple(language.lower().replace("_", "-").split("-"))
-
-
-def _covers(spoken: tuple[str, ...], asked: tuple[str, ...]) -> bool:
-    """Whether one is the other with more or fewer subtags: en and en-US, not en-GB and en-US."""
-    shared = min(len(spoken), len(asked))
-    return spoken[:shared] == asked[:shared]

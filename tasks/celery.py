@@ -5,16 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_process_shutdown
 
-from core import log
+from core import log, scratch, tracing
+from tasks import lines, spans
 from tasks.heartbeat import Heartbeat
+from tasks.vitals import Vitals
 
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
-app.steps["consumer"].add(Heartbeat)
+app.steps["consumer"].update((Heartbeat, Vitals))
 
 
+# The first of them comes early enough for the warnings of a worker that starts.
+@celeryd_init.connect
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
-    log.configure()
+    log.configure(lines.add_job)
+
+
+@worker_init.connect
+def _trace(**_: Any) -> None:
+    # Before the pool is forked; the library goes on in its processes.
+    spans.trace("worker")
+
+
+@worker_process_shutdown.connect
+def _send_last_spans(**_: Any) -> None:
+    tracing.flush()
+
+
+@celeryd_init.connect
+def _clear_away(**_: Any) -> None:
+    scratch.sweep()

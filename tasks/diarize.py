@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from core import jobs, layout, parts, progress
+from core import jobs, layout, metrics, parts, progress
 from core.db import transaction
 from core.parts import PartId
 from core.states import PartKind
@@ -26,12 +26,18 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
     with transaction() as session:
         place = parts.lease(session, part, self.owner)
         spec = jobs.spec_of(jobs.get(session, job_id))
+        shards = jobs.parts(session, job_id, PartKind.SHARD)
     if place is None or spec.diarizer is None:
         return
 
     diarizer = loading.diarizer(spec.diarizer)
-    with storage().local(layout.shard_audio(job_id, position)) as audio:
-        voices = diarizer.diarize(audio, SpeakerHints(spec.min_speakers, spec.max_speakers))
+    with (
+        storage().local(layout.shard_audio(job_id, position)) as audio,
+        metrics.heard(spec.diarizer, place.end - place.start),
+    ):
+        # Of those who speak in the whole recording, some may be silent in one of its shards.
+        least = spec.min_speakers if len(shards) == 1 else None
+        voices = diarizer.diarize(audio, SpeakerHints(least, spec.max_speakers))
     data = json.dumps(voices_to_json(voices)).encode()
     storage().put_bytes(layout.shard_voices(job_id, position), data)
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
 import redis
 import structlog
-from amqp.exceptions import ChannelError
 from kombu.exceptions import OperationalError
 
-from core import jobs, layout, progress, recovery, retention
+from core import canary, idempotency, jobs, layout, recovery, retention, scratch, webhooks
 from core.db import reading, transaction
-from core.errors import JobGone
+from core.errors import JobGone, Unavailable
+from core.jobs import InHand
 from core.recovery import Abandoned, Need
 from core.storage import storage
-from tasks import pipeline
+from tasks import pipeline, waiting
 from tasks.celery import app
+from tasks.queues import DELIVER
 
 log = structlog.get_logger(__name__)
 
-#: A key that is only missing when Redis lost its memory, and with it the queues.
-CANARY = "transcribe:canary"
+#: Jobs whose webhooks are put into the queue at a time.
+MOST_AT_ONCE = 100
 
 _SEND: dict[Need, Callable[[Abandoned], None]] = {
     Need.PREPARE: lambda job: pipeline.start(job.job_id),
@@ -34,16 +34,21 @@ _SEND: dict[Need, Callable[[Abandoned], None]] = {
 @app.task(name="housekeeping")
 def housekeeping() -> None:
     """Send again the jobs that nobody works on. Safe to run twice and at any time."""
-    with reading() as session:
-        lost_memory = _broker_lost_its_memory()
-        found = recovery.unfinished(session) if lost_memory else recovery.abandoned(session)
     try:
+        with reading() as session:
+            # An empty broker holds no message any more, of whatever job.
+            find = recovery.unfinished if canary.is_gone() else recovery.abandoned
+            found = find(session)
         for job in found:
             if not _is_queued(job):
                 log.warning("sent again", job_id=job.job_id, need=job.need)
                 _SEND[job.need](job)
-    except OperationalError:
-        log.warning("broker does not answer")
+        _send_webhooks()
+        _end_stragglers()
+    except (OperationalError, redis.RedisError) as error:
+        log.warning("broker does not answer", reason=type(error).__name__)
+    except Unavailable as error:
+        log.warning("housekeeping waits", reason=str(error))
 
 
 @app.task(name="fan_out")
@@ -56,6 +61,8 @@ def fan_out(job_id: str) -> None:
 @app.task(name="clean_up")
 def clean_up() -> None:
     """Remove the audio of jobs that are over for longer than RETENTION_HOURS. Safe to run twice."""
+    with transaction() as session:
+        idempotency.forget_old(session)
     with reading() as session:
         old = retention.jobs_with_old_audio(session)
     for job_id in old:
@@ -63,13 +70,24 @@ def clean_up() -> None:
             storage().delete(prefix)
         with suppress(JobGone), transaction() as session:
             jobs.get(session, job_id).transcript.audio_key = None
+    scratch.sweep()
+    storage().tidy()
 
 
-def _broker_lost_its_memory() -> bool:
-    try:
-        return bool(progress.client().set(CANARY, secrets.token_hex(8), nx=True))
-    except redis.RedisError:
-        return False
+def _send_webhooks() -> None:
+    # What is due and was sent already waits there: then the queue is not empty.
+    with reading() as session:
+        due = webhooks.due(session, MOST_AT_ONCE)
+    if due and not _length(DELIVER):
+        for job_id in due:
+            pipeline.deliver(job_id)
+
+
+def _end_stragglers() -> None:
+    """Whoever did not hear that its job is over: the broker may have been down then."""
+    with reading() as session:
+        found = recovery.stragglers(session)
+    pipeline.stop(InHand(parts=tuple(found)))
 
 
 def _is_queued(job: Abandoned) -> bool:
@@ -79,9 +97,4 @@ def _is_queued(job: Abandoned) -> bool:
 
 def _length(queue: str) -> int:
     """Messages that wait in a queue, of any priority."""
-    with app.connection_for_read() as connection:
-        try:
-            declared = connection.default_channel.queue_declare(queue=queue, passive=True)
-        except ChannelError:  # nothing was ever sent there
-            return 0
-        return int(declared.message_count)
+    return waiting.messages([queue])[queue]

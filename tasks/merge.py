@@ -15,19 +15,21 @@ from core.errors import EngineError, NotFound
 from core.models import JobPart, TranscriptJob
 from core.settings import settings
 from core.specs import JobSpec
-from core.states import PartKind, PartState
+from core.states import Channels, PartKind, PartState
 from core.storage import storage
 from engines import catalog
 from tasks import pipeline
+from tasks.export import export
 from tasks.steps import JobStep, step
-from transcripts import formats
+from transcripts import channels, formats
 from transcripts.formats import Layout
 from transcripts.linking import Shard, link
+from transcripts.notes import sentences
 from transcripts.segments import segment
 from transcripts.speakers import assign, label
 from transcripts.stitch import HeardChunk, stitch
-from transcripts.stored import voices_from_json, words_from_json
-from transcripts.types import Segment, Span, Turn
+from transcripts.stored import notes_from_json, voices_from_json, words_from_json
+from transcripts.types import Note, Segment, Span, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ def merge(self: JobStep, job_id: str) -> None:
         return
     merged = _put_together(job, found)
     _write_artefacts(job, found, merged)
+    # Before the end: whoever hears of it finds the files.
+    output_dir = jobs.spec_of(job).output_dir
+    unwritten = export(job_id, output_dir) if output_dir else None
 
     with transaction() as session:
         jobs.complete(
@@ -77,9 +82,10 @@ def merge(self: JobStep, job_id: str) -> None:
             self.owner,
             segments=formats.segments_json(merged.segments),
             language=merged.language,
-            warnings=merged.warnings,
+            warnings=[*merged.warnings, *([unwritten] if unwritten else [])],
         )
     progress.tell(job_id)
+    pipeline.deliver(job_id)
 
 
 def _read(part: JobPart) -> Stored:
@@ -107,16 +113,33 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored]) -> Merged:
     gaps = [one for one in chunks if one.result is None]
     _refuse_too_many(gaps, chunks)
 
-    heard = [
-        HeardChunk(one.span, words_from_json(one.result["words"])) for one in chunks if one.result
-    ]
-    turns = _turns(jobs.spec_of(job), shards)
+    spec = jobs.spec_of(job)
+    if spec.channels is Channels.SEPARATE:
+        segments = channels.by_channel(_by_track(chunks))
+        turns = channels.turns(segments)
+    else:
+        turns = _turns(spec, shards)
+        segments = segment(assign(stitch(_heard(chunks)), turns))
     return Merged(
-        segments=segment(assign(stitch(heard), turns)),
+        segments=segments,
         turns=turns,
         language=_language(job, chunks),
-        warnings=(*_gap_warnings(gaps), *_speaker_warnings(shards)),
+        warnings=(*_gap_warnings(gaps), *_speaker_warnings(shards), *sentences(_notes(chunks))),
     )
+
+
+def _by_track(chunks: Sequence[Stored]) -> dict[int, list[HeardChunk]]:
+    """What was heard in each channel."""
+    numbers = sorted({one.part.channel or 0 for one in chunks})
+    return {
+        number: _heard([one for one in chunks if one.part.channel == number]) for number in numbers
+    }
+
+
+def _heard(chunks: Sequence[Stored]) -> list[HeardChunk]:
+    return [
+        HeardChunk(one.span, words_from_json(one.result["words"])) for one in chunks if one.result
+    ]
 
 
 def _turns(spec: JobSpec, shards: Sequence[Stored]) -> tuple[Turn, ...]:
@@ -152,6 +175,11 @@ def _speaker_warnings(shards: Sequence[Stored]) -> list[str]:
         for one in shards
         if one.result is None
     ]
+
+
+def _notes(chunks: Sequence[Stored]) -> list[Note]:
+    found = (notes_from_json(one.result.get("notes", ())) for one in chunks if one.result)
+    return [note for notes in found for note in notes]
 
 
 def _language(job: TranscriptJob, chunks: Sequence[Stored]) -> str | None:

@@ -1,24 +1,34 @@
 """The way of a job through the queues, on one page.
 
-    prepare ─┬─ transcribe_chunk × chunks ─┬─ merge
+    prepare ─┬─ transcribe_chunk × chunks ─┬─ merge ── deliver
              └─ diarize × shards ──────────┘
 
 Steps are named here, not imported: whoever starts a job needs none of the libraries that the steps
 need. The database remembers how far a job is, the messages only carry its id, so sending one twice
-does no harm and `fan_out` is start and resume alike.
+does no harm and `fan_out` is start and resume alike. A job that fails or is cancelled goes to
+`deliver` from wherever it is.
 """
 
 from __future__ import annotations
 
-from celery import Signature, chord
+from collections.abc import Sequence
+from typing import Any
 
-from core import jobs, parts
+import structlog
+from celery import Signature, chord
+from kombu.exceptions import OperationalError
+
+from core import jobs, parts, webhooks
 from core.db import reading, transaction
+from core.jobs import InHand
 from core.specs import JobSpec
 from core.states import PartKind, Stage
 from engines import catalog
+from tasks import lines
 from tasks.celery import app
-from tasks.queues import CONTROL, MERGE, PREPARE, URGENT, message_priority
+from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT, message_priority
+
+log = structlog.get_logger(__name__)
 
 
 def start(job_id: str) -> None:
@@ -68,6 +78,41 @@ def merge(job_id: str) -> None:
     _send("merge", job_id, queue=MERGE, priority=URGENT).apply_async()
 
 
+def deliver(job_id: str) -> None:
+    """Have the caller told, if it asked for that, that the job is over. Call it after the commit.
+
+    When the broker is down, housekeeping sees to it later.
+    """
+    with reading() as session:
+        if not webhooks.is_due(session, job_id):
+            return
+    try:
+        _send("deliver", job_id, queue=DELIVER, priority=PATIENT).apply_async()
+    except OperationalError:
+        log.warning("webhook waits for the broker", job_id=job_id)
+
+
+def stop(in_hand: InHand) -> None:
+    """Have the processes ended that work on these messages. Call it after the commit.
+
+    Their workers start others in their place. When the broker is down, housekeeping sees to it
+    later.
+    """
+    # An engine may be deaf to anything milder for as long as a chunk takes; but whoever prepares
+    # listens, and clears away what it has unpacked.
+    for messages, signal in ((in_hand.parts, "SIGKILL"), ((in_hand.preparing,), "SIGTERM")):
+        _end([message for message in messages if message], signal)
+
+
+def _end(messages: Sequence[str], signal: str) -> None:
+    if not messages:
+        return
+    try:
+        app.control.revoke(messages, terminate=True, signal=signal)
+    except OperationalError:
+        log.warning("workers go on until the broker is back", messages=len(messages))
+
+
 def queues(job_id: str) -> set[str]:
     """Where the messages of a job may be waiting."""
     with reading() as session:
@@ -92,5 +137,6 @@ def _worker_of(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
 
 def _send(name: str, job_id: str, *args: int, queue: str, priority: int) -> Signature:
     # Nobody asks Celery for a result, so the sender need not listen for one either.
-    options = {"queue": queue, "priority": priority, "ignore_result": True}
+    options: dict[str, Any] = {"queue": queue, "priority": priority, "ignore_result": True}
+    options["headers"] = lines.headers()
     return app.signature(name, args=(job_id, *args), options=options, immutable=True)

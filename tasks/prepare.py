@@ -16,18 +16,18 @@ from core.errors import Unavailable
 from core.models import TranscriptJob
 from core.settings import settings
 from core.specs import JobSpec
+from core.states import Channels
 from core.storage import storage
 from engines import catalog
-from tasks import pipeline
+from tasks import fetch, pipeline
 from tasks.steps import JobStep, step, worker_id
-from transcripts.types import Span
 
 if TYPE_CHECKING:
-    from chunking.cut import AudioChunker, Cutting
-    from chunking.plan import Window
+    from chunking.cut import AudioChunker
+    from chunking.tracks import Piece, Pieces
 
-#: Seconds in which a day of sound is decoded on a slow machine.
-_SECONDS = 3600
+#: Seconds in which a day of sound is decoded on a slow machine, after it was fetched.
+_SECONDS = 3600 + int(fetch.SECONDS)
 
 
 @step("prepare", JobStep, soft_time_limit=_SECONDS, time_limit=_SECONDS + 60)
@@ -40,24 +40,34 @@ def prepare(self: JobStep, job_id: str) -> None:
     progress.tell(job_id)
 
     spec = jobs.spec_of(job)
-    with _scratch() as folder, storage().local(layout.source(job_id)) as source:
-        cutting = _chunker(spec).take_apart(source, folder)
-        shards = cutting.shards if spec.diarizer else ()
-        _store(job, cutting, shards, folder)
+    with _scratch() as folder:
+        if spec.source_url and not _fetched(job_id, self.owner, spec.source_url, folder):
+            return
+        with storage().local(layout.source(job_id)) as source:
+            pieces = _take_apart(spec, source, folder)
+            shards = pieces.shards if spec.diarizer else ()
+            _store(job, pieces, shards, folder)
 
     with transaction() as session:
         taken = jobs.prepared(
             session,
             job_id,
             self.owner,
-            duration=cutting.duration,
-            chunks=_spans(cutting.windows),
-            shards=_spans(shards),
-            warnings=cutting.warnings,
+            duration=pieces.duration,
+            chunks=[piece.stretch for piece in pieces.chunks],
+            shards=[piece.stretch for piece in shards],
+            warnings=pieces.warnings,
         )
     if taken:
         progress.tell(job_id)
         pipeline.fan_out(job_id)
+
+
+def _fetched(job_id: str, owner: str, url: str, folder: Path) -> bool:
+    """Have the recording in storage. False when another worker has the job now."""
+    is_ours = fetch.fetch(job_id, owner, url, folder)
+    progress.tell(job_id)
+    return is_ours
 
 
 @contextmanager
@@ -71,15 +81,24 @@ def _scratch() -> Iterator[Path]:
         raise Unavailable(f"the recording cannot be unpacked: {error.strerror}") from error
 
 
-def _chunker(spec: JobSpec) -> AudioChunker:
+def _take_apart(spec: JobSpec, source: Path, folder: Path) -> Pieces:
     # Imported only here: every worker imports every step, but only this one needs numpy.
+    from chunking import tracks
+
+    take = tracks.separate if spec.channels is Channels.SEPARATE else tracks.mix
+    return take(_chunker(spec), source, folder)
+
+
+def _chunker(spec: JobSpec) -> AudioChunker:
     from chunking.cut import AudioChunker, ChunkingConfig
     from chunking.decode import Limits
 
     now = settings()
+    length = now.chunk_duration or catalog.recognizer(spec.engine).chunk_seconds
     config = ChunkingConfig(
-        chunk_duration=now.chunk_duration or catalog.recognizer(spec.engine).chunk_seconds,
-        overlap_duration=now.chunk_overlap,
+        chunk_duration=length,
+        # More would have some sound heard three times.
+        overlap_duration=min(now.chunk_overlap, length / 2),
         min_silence_duration=now.min_silence_duration,
         silence_threshold=now.silence_threshold,
         vad_aggressiveness=now.vad_aggressiveness,
@@ -89,22 +108,18 @@ def _chunker(spec: JobSpec) -> AudioChunker:
     return AudioChunker(config, Limits(max_seconds=now.max_recording_seconds))
 
 
-def _store(job: TranscriptJob, cutting: Cutting, shards: Sequence[Window], folder: Path) -> None:
-    for index, window in enumerate(cutting.windows):
-        _store_piece(cutting, window, layout.chunk_audio(job.job_id, index), folder)
-    for index, window in enumerate(shards):
-        _store_piece(cutting, window, layout.shard_audio(job.job_id, index), folder)
-    metadata = cutting.metadata(job.transcript.filename)
+def _store(job: TranscriptJob, pieces: Pieces, shards: Sequence[Piece], folder: Path) -> None:
+    for index, piece in enumerate(pieces.chunks):
+        _store_piece(piece, layout.chunk_audio(job.job_id, index), folder)
+    for index, piece in enumerate(shards):
+        _store_piece(piece, layout.shard_audio(job.job_id, index), folder)
+    metadata = pieces.metadata(job.transcript.filename)
     storage().put_bytes(
         layout.artefact(job.job_id, layout.CHUNKS_METADATA), json.dumps(metadata, indent=1).encode()
     )
 
 
-def _store_piece(cutting: Cutting, window: Window, key: str, folder: Path) -> None:
-    piece = folder / "piece.wav"
-    cutting.write_wav(window, piece)
-    storage().put_file(key, piece)
-
-
-def _spans(windows: Sequence[Window]) -> list[Span]:
-    return [Span(window.start, window.end) for window in windows]
+def _store_piece(piece: Piece, key: str, folder: Path) -> None:
+    path = folder / "piece.wav"
+    piece.write_wav(path)
+    storage().put_file(key, path)

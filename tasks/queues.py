@@ -9,9 +9,12 @@ from engines import catalog
 CONTROL = "control"
 PREPARE = "prepare"
 MERGE = "merge"
+#: So have webhooks, whose receivers may be slow.
+DELIVER = "deliver"
 
 #: Redis serves lower numbers first.
 URGENT = 0
+PATIENT = 9
 _FIRST = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
 
 #: Seconds into a recording at which its chunks give way to the beginnings of other recordings.
@@ -31,4 +34,4 @@ def servable() -> list[str]:
     """The queues that a worker on this machine can serve: what one without ``-Q`` takes from."""
     engines = [spec.queue for spec in catalog.recognizers().values() if spec.installed()]
     diarizers = [spec.queue for spec in catalog.diarizers().values() if spec.installed()]
-    return [CONTROL, PREPARE, MERGE, *engines, *diarizers]
+    return [CONTROL, PREPARE, MERGE, DELIVER, *engines, *diarizers]

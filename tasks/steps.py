@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,13 +14,14 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
-from core import jobs, layout, parts, progress
+from core import jobs, layout, metrics, parts, progress
 from core.db import transaction
 from core.errors import JobGone, TranscribeError, Transient, Unavailable
 from core.parts import PartId
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
+from tasks import pipeline
 from tasks.celery import app
 
 log = structlog.get_logger(__name__)
@@ -50,13 +52,16 @@ class Step(Task):
     max_retries = None
 
     def __call__(self, job_id: str, *args: Any) -> None:
-        with structlog.contextvars.bound_contextvars(job_id=job_id, step=self.name):
-            try:
-                self._attempt(job_id, *args)
-            except JobGone:
-                # It was deleted meanwhile, and this step may have written after that.
-                log.info("job is gone")
-                storage().delete(layout.root(job_id))
+        began = time.perf_counter()
+        try:
+            self._attempt(job_id, *args)
+        except JobGone:
+            # It was deleted meanwhile, and this step may have written after that.
+            log.info("job is gone")
+            storage().delete(layout.root(job_id))
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.STEP_SECONDS.labels(self.name, self._queue).observe(seconds)
 
     def _attempt(self, job_id: str, *args: Any) -> None:
         try:
@@ -68,7 +73,7 @@ class Step(Task):
             self._later(error, job_id, *args)
         except TranscribeError as error:
             log.warning("step failed", code=error.code, reason=str(error))
-            self.give_up(error, job_id, *args)
+            self._end(error, job_id, *args)
         except Exception as error:
             log.exception("step failed unexpectedly", error=type(error).__name__)
             self._later(_unexpected(error), job_id, *args)
@@ -85,15 +90,24 @@ class Step(Task):
         """Under which name this run holds leases: `tasks.heartbeat` knows it too."""
         return str(self.request.id)
 
+    @property
+    def _queue(self) -> str:
+        return str((self.request.delivery_info or {}).get("routing_key"))
+
+    def _end(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
+        self.give_up(reason, job_id, *args)
+        metrics.FAILURES.labels(self.name, reason.code).inc()
+
     def _later(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
         is_outage = isinstance(reason, Unavailable)
         if self.request.retries >= (OUTAGE_RETRIES if is_outage else settings().chunk_max_retries):
-            self.give_up(reason, job_id, *args)
+            self._end(reason, job_id, *args)
             return
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self.request.retries) * random.uniform(0.8, 1.2)  # noqa: S311
         with suppress(Unavailable):  # then the lease runs out by itself
             self.let_go(reason, wait, job_id, *args)
         log.info("step is tried again", reason=str(reason), seconds=round(wait, 1))
+        metrics.RETRIES.labels(self.name, reason.code).inc()
         raise self.retry(exc=reason, countdown=wait)
 
 
@@ -111,6 +125,7 @@ class JobStep(Step):
         with transaction() as session:
             jobs.fail(session, job_id, reason)
         progress.tell(job_id)
+        pipeline.deliver(job_id)
 
 
 class PartStep(Step):

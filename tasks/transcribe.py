@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
-from core import jobs, layout, parts, progress
+from core import jobs, layout, metrics, named, parts, progress
 from core.db import transaction
 from core.parts import PartId
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
 from engines.base import Hints
-from tasks import loading
+from tasks import language, loading
 from tasks.steps import ChunkStep, step
 from transcripts.stitch import shift
-from transcripts.stored import words_to_json
-from transcripts.types import Heard, Span
+from transcripts.stored import notes_to_json, words_to_json
+from transcripts.types import Heard, Note, Stretch
 
 _SECONDS = settings().chunk_time_limit
 
@@ -31,14 +32,21 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     part = PartId(job_id, PartKind.CHUNK, position)
     with transaction() as session:
         place = parts.lease(session, part, self.owner)
-        spec = jobs.spec_of(jobs.get(session, job_id))
+        job = jobs.get(session, job_id)
+        phrases = named.phrases(session, job.transcript)
     if place is None:
         return
 
     # No transaction is open while the engine listens: that may take minutes.
+    spec = jobs.spec_of(job)
     engine = loading.recognizer(spec.engine)
-    with storage().local(layout.chunk_audio(job_id, position)) as audio:
-        heard = engine.transcribe(audio, Hints(language=spec.language, model=spec.model))
+    hints = Hints(language=spec.language, model=spec.model, phrases=phrases)
+    hints = replace(hints, language=language.of(job, engine, hints))
+    with (
+        storage().local(layout.chunk_audio(job_id, position)) as audio,
+        metrics.heard(spec.engine, place.end - place.start),
+    ):
+        heard = engine.transcribe(audio, hints)
     written = _write_down(heard, place)
     data = json.dumps(written).encode()
     storage().put_bytes(layout.chunk_words(job_id, position), data)
@@ -49,13 +57,19 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     progress.tell(job_id)
 
 
-def _write_down(heard: Heard, place: Span) -> dict[str, Any]:
+def _write_down(heard: Heard, place: Stretch) -> dict[str, Any]:
     """What the engine heard, in times of the recording."""
     words = shift(heard.words, place.start)
     return {
+        "channel": place.channel,
         "start": round(place.start, 3),
         "end": round(place.end, 3),
         "language": heard.language,
         "text": " ".join(word.text for word in words),
         "words": words_to_json(words),
+        "notes": notes_to_json(_shifted(note, place.start) for note in heard.notes),
     }
+
+
+def _shifted(note: Note, start: float) -> Note:
+    return replace(note, start=note.start + start, end=note.end + start)

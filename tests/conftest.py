@@ -7,19 +7,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, text
 
 from core.settings import Settings, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database-url", help="PostgreSQL to keep records in, instead of SQLite")
+
+
 @pytest.fixture(autouse=True)
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def data_dir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> Iterator[Path]:
     """An empty data directory; no setting of the developer's leaks into a test."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)  # where there is no .env
     monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / "data"))
+    if url := pytestconfig.getoption("database_url"):
+        monkeypatch.setenv("DATABASE_URL", url)
     settings.cache_clear()
     yield tmp_path / "data"
     settings.cache_clear()
@@ -32,8 +41,18 @@ def database(data_dir: Path) -> Iterator[None]:
 
     records.upgrade()
     yield
+    if db.engine().dialect.name != "sqlite":  # which is a new file for each test
+        _forget_everything(db.engine())
     db.engine().dispose()
     db._engine.cache_clear()
+
+
+def _forget_everything(engine: Engine) -> None:
+    from core.models import Base
+
+    tables = ", ".join(Base.metadata.tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} CASCADE"))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from flask import g
 
 from core import jobs
 from core.db import reading
+from core.keys import Scope
 from transcribe_api import parse
 
 
@@ -17,9 +18,18 @@ class Caller:
     """Whoever sent the present request."""
 
     #: Owner of what this caller makes; None where the service asks nobody for a key.
-    owner: uuid.UUID | None = None
-    #: Whether everybody's records are shown, and not only the caller's own.
-    sees_all: bool = True
+    owner: uuid.UUID | None
+    #: All that is allowed, with what each scope implies.
+    scopes: frozenset[Scope]
+    #: Of the key that was sent.
+    key_id: uuid.UUID | None = None
+    #: Requests that this key has a minute; None: as the settings say.
+    per_minute: int | None = None
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether everybody's records are shown, and not only the caller's own."""
+        return Scope.ADMIN in self.scopes
 
     @property
     def sees(self) -> uuid.UUID | None:
@@ -27,12 +37,15 @@ class Caller:
         return None if self.sees_all else self.owner
 
 
-ANYBODY = Caller()
+#: Every caller, where the service asks nobody for a key.
+ANYBODY = Caller(owner=None, scopes=frozenset(Scope))
+#: A caller without a key, where one is asked for: owns nothing, so sees nothing.
+NOBODY = Caller(owner=uuid.UUID(int=0), scopes=frozenset())
 
 
 def caller() -> Caller:
-    """The caller of the present request."""
-    found: Caller = g.get("caller", ANYBODY)
+    """The caller of the present request, as `auth` found out."""
+    found: Caller = g.caller
     return found
 
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -30,11 +38,33 @@ def one_line(text: str) -> str:
     return text
 
 
+# The same in the words of JSON Schema. White space around a line is dropped before it is looked at.
+_SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_SHOWN = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
+_EDGE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+
+
+def line_schema(longest: int, *, may_be_empty: bool = False) -> Callable[[dict[str, Any]], None]:
+    """For `json_schema_extra`: what is allowed, before white space is dropped."""
+
+    def tell(schema: dict[str, Any]) -> None:
+        for bound in ("minLength", "maxLength"):  # they count what is left
+            schema.pop(bound, None)
+        line = f"({_EDGE}({_SHOWN}{{0,{longest - 2}}}{_EDGE})?){'?' if may_be_empty else ''}"
+        schema["pattern"] = f"^[{_SPACE}]*{line}[{_SPACE}]*$"
+        schema.setdefault("description", f"One line of at most {longest} characters.")
+
+    return tell
+
+
+#: Characters of a name or a phrase.
+LONGEST_LINE = 200
 #: A name or a phrase.
 Line = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_LINE),
     AfterValidator(one_line),
+    Field(json_schema_extra=line_schema(LONGEST_LINE)),
 ]
 
 

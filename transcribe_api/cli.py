@@ -19,7 +19,12 @@ from rich.console import Console
 
 from core.errors import TranscribeError
 from core.settings import settings
+from transcribe_api import watching
 from transcribe_api.bars import Bars
+from transcribe_api.cli_keys import keys
+from transcribe_api.cli_models import doctor, models
+from transcribe_api.cli_riva_sim import riva_sim
+from transcribe_api.cli_webhooks import webhooks
 from transcribe_api.client import Client, Unreachable
 from transcribe_api.transcribing import Outcome, transcribe
 
@@ -43,6 +48,7 @@ def main() -> None:
     \b
     transcribe FILE... -o DIR    transcribe files and write the results into DIR
     transcribe up                run the service with page, workers and queue on this machine
+    transcribe keys create NAME  make a key, for a service that others can reach
     """
 
 
@@ -73,7 +79,7 @@ def files(files: Sequence[Path], output: Path, workers: int, **options: Any) -> 
         _ended_by_signals(),
         _clear_errors(),
         _service(workers) as url,
-        Client(url) as client,
+        Client(url, key=settings().transcribe_api_key) as client,
     ):
         client.ping()
         outcomes = _with_bars(client, targets, options)
@@ -88,7 +94,12 @@ def files(files: Sequence[Path], output: Path, workers: int, **options: Any) -> 
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path),
               help="Where everything is kept; the same as TRANSCRIBE_DATA_DIR.")  # fmt: skip
 @click.option("--workers", default=0, help="Processes of each speech engine; 0: one a core.")
-def up(host: str, port: int, data_dir: Path | None, workers: int) -> None:
+@click.option("--flower/--no-flower", default=True, show_default=True,
+              help="Flower shows workers and tasks, on this machine alone.")  # fmt: skip
+@click.option("--flower-port", default=0, show_default=True, help="Its port; 0: a free one.")
+def up(
+    host: str, port: int, data_dir: Path | None, workers: int, flower: bool, flower_port: int
+) -> None:
     """Run the whole service on this machine, until Ctrl-C."""
     if data_dir is not None:
         os.environ["TRANSCRIBE_DATA_DIR"] = str(data_dir)
@@ -98,14 +109,25 @@ def up(host: str, port: int, data_dir: Path | None, workers: int) -> None:
     with (
         _ended_by_signals(),
         _clear_errors(),
-        Stack(host=host, port=port, workers=workers) as stack,
+        Stack(
+            host=host, port=port, workers=workers, flower=flower_port if flower else None
+        ) as stack,
     ):
         click.echo(f"The service answers on {stack.url}; Ctrl-C ends it.")
+        if stack.flower_url:
+            click.echo(f"Flower answers on {stack.flower_url} to {watching.credentials()}")
         click.echo(f"Logs: {stack.logs}")
         try:
             stack.watch()
         except KeyboardInterrupt:
             click.echo("Ending.")
+
+
+main.add_command(keys)
+main.add_command(webhooks)
+main.add_command(riva_sim)
+main.add_command(models)
+main.add_command(doctor)
 
 
 def _targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
@@ -145,6 +167,7 @@ def _service(workers: int) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="transcribe-") as folder:
         os.environ["TRANSCRIBE_DATA_DIR"] = folder
+        os.environ["AUTH"] = "auto"  # it listens on this machine alone, for this command alone
         settings.cache_clear()
         from transcribe_api.stack import Stack  # after the settings are known
 

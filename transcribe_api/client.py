@@ -38,6 +38,8 @@ class Event:
 
     name: str
     data: dict[str, Any]
+    #: What to go on after, when the connection is lost; empty before the first segment.
+    id: str = ""
 
 
 class Client:
@@ -46,8 +48,11 @@ class Client:
     Every method raises `ServiceError` or `Unreachable`.
     """
 
-    def __init__(self, url: str, *, timeout: httpx2.Timeout = TIMEOUT) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=timeout)
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -81,14 +86,20 @@ class Client:
         """The present state of a job."""
         return self._json("GET", f"{_BASE}/status/{job_id}")
 
-    def events(self, job_id: str) -> Iterator[Event]:
-        """What happens to a job, until the connection ends or the job is over."""
-        with _reachable(), self._http.sse(f"{_BASE}/stream/{job_id}") as source:
+    def events(self, job_id: str, after: str = "") -> Iterator[Event]:
+        """What happens to a job, until the connection ends or the job is over.
+
+        *after*: the id of the last event that was heard on an earlier connection.
+        """
+        headers = {"Last-Event-ID": after} if after else {}
+        with _reachable(), self._http.sse(f"{_BASE}/stream/{job_id}", headers=headers) as source:
             _refuse_problem(source.response)
             for message in source:
                 data = message.json()
                 assert isinstance(data, dict)
-                event = Event("segment" if message.event == "segment" else "status", data)
+                name = "segment" if message.event == "segment" else "status"
+                after = message.id or after
+                event = Event(name, data, after)
                 yield event
                 if event.name == "status" and is_over(data):
                     return

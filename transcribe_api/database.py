@@ -7,7 +7,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 import migrations
-from core.db import share_sqlite
+from core.db import engine_options, share_sqlite
 from core.models import Base
 from core.settings import settings
 
@@ -18,6 +18,7 @@ _migrate = Migrate(directory=str(next(iter(migrations.__path__))))
 def bind(app: Flask) -> None:
     """Give the application its database."""
     app.config["SQLALCHEMY_DATABASE_URI"] = settings().database
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings().database)
     db.init_app(app)
     _migrate.init_app(app, db)
     with app.app_context():

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from flask import Flask, Response
-from sqlalchemy.exc import InterfaceError, OperationalError
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
+from core.db import is_outage
 from core.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     NotFound,
+    RateLimited,
     TooLarge,
     TranscribeError,
     Transient,
+    Unauthorized,
     Unavailable,
 )
 
@@ -27,20 +32,25 @@ log = structlog.get_logger(__name__)
 _STATUS: tuple[tuple[type[TranscribeError], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
+    (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (Transient, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+
+#: Where Python's name is not ours, or not the same in all its versions.
+_CODES = {413: TooLarge.code, 416: "range_not_satisfiable"}
 
 RETRY_AFTER_SECONDS = 5
 
 
 def register(app: Flask) -> None:
     """Have every error answered in the same form."""
-    app.register_error_handler(TranscribeError, _ours)
-    app.register_error_handler(HTTPException, _of_http)
-    app.register_error_handler(OperationalError, _database_down)
-    app.register_error_handler(InterfaceError, _database_down)
+    app.register_error_handler(TranscribeError, answer)
+    app.register_error_handler(HTTPException, of_http)
+    app.register_error_handler(SQLAlchemyError, _of_database)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -60,7 +70,8 @@ def problem(status: int, code: str, detail: str, **more: Any) -> Response:
     return response
 
 
-def _ours(error: TranscribeError) -> Response:
+def answer(error: TranscribeError) -> Response:
+    """What a caller is told of an error of ours."""
     status = next(
         (status for kind, status in _STATUS if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -68,19 +79,30 @@ def _ours(error: TranscribeError) -> Response:
     more = {"field": error.field} if isinstance(error, InvalidInput) and error.field else {}
     if isinstance(error, Conflict):
         more = {**more, **error.details}
-    return problem(status, error.code, str(error), **more)
+    response = problem(status, error.code, str(error), **more)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_in)))
+    return response
 
 
-def _of_http(error: HTTPException) -> Response:
+def of_http(error: HTTPException) -> Response:
+    """What a caller is told of an error that Flask or Werkzeug found."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    code = HTTPStatus(status).name.lower()
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        code = TooLarge.code
-    return problem(status, code, error.description or HTTPStatus(status).description)
+    code = _CODES.get(status) or HTTPStatus(status).name.lower()
+    response = problem(status, code, error.description or HTTPStatus(status).description)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    if isinstance(error, RequestedRangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{error.length}"
+    return response
 
 
-def _database_down(_error: Exception) -> Response:
-    return _ours(Unavailable("the database does not answer"))
+def _of_database(error: SQLAlchemyError) -> Response:
+    if not is_outage(error):
+        return _unexpected(error)
+    return answer(Unavailable("the database does not answer"))
 
 
 def _unexpected(error: Exception) -> Response:

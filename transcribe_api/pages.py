@@ -21,6 +21,8 @@ STANDARD, MOST = 50, 100
 _NUMBER = re.compile(r"[0-9]{1,3}")
 # Microseconds, and the bytes of a UUID: 24 bytes, which base64 makes 32 characters without padding.
 _CURSOR = struct.Struct(">q16s")
+#: How a cursor looks; none is the same as an empty one.
+CURSOR = r"^([A-Za-z0-9_-]{32})?$"
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -5,33 +5,38 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from core import serving
+from core import outgoing, serving
 from core.errors import InvalidInput
 from core.settings import settings
 from core.specs import JobSpec
-from core.states import JobStatus, Priority
+from core.states import Channels, JobStatus, Priority
 from engines import catalog
 from engines.catalog import EngineSpec
 
 #: More speakers than this no diarizer tells apart.
 MOST_SPEAKERS = 50
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
-_NO_DIARIZER = "none"
+NO_DIARIZER = "none"
 
 
 def job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
     """What the form asks for, of the named engine or of its own choice. Raises `InvalidInput`."""
     chosen = engine_name or _text(form, "engine") or settings().default_transcription_engine
-    engine = catalog.recognizer(chosen)
+    engine = _as_served(catalog.recognizer(chosen))
     least, most = _speakers(form)
+    channels = _one_of(form, "channels", Channels) or Channels.MIX
+    if channels is Channels.SEPARATE:
+        _refuse_speaker_fields(form)
     return JobSpec(
         engine=engine.name,
-        diarizer=_diarizer(form, engine),
+        diarizer=None if channels is Channels.SEPARATE else _diarizer(form, engine),
+        channels=channels,
         language=_language(form, engine),
         model=_model(form, engine),
         min_speakers=least,
@@ -39,6 +44,8 @@ def job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
         priority=_one_of(form, "priority", Priority) or Priority.NORMAL,
         session_id=_uuid(form, "session_id"),
         context_id=_uuid(form, "context_id"),
+        callback_url=_callback(form),
+        source_url=_text(form, "source_url"),
     )
 
 
@@ -53,7 +60,7 @@ def row_id(text: str, field: str) -> uuid.UUID:
 
 
 def job_filters(query: Mapping[str, str]) -> dict[str, Any]:
-    """Which jobs are asked for, for `core.jobs.newest`. Raises `InvalidInput`."""
+    """Which jobs are asked for, for `core.job_list.newest`. Raises `InvalidInput`."""
     engine = _text(query, "engine")
     return {
         "status": _one_of(query, "status", JobStatus),
@@ -62,14 +69,23 @@ def job_filters(query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _as_served(engine: EngineSpec) -> EngineSpec:
+    """With the models and languages that its server has right now, where a worker told of them."""
+    told = serving.described(engine.name) if engine.offer else {}
+    if not told.get("models"):
+        return engine
+    languages = told["languages"] and tuple(told["languages"])
+    return replace(engine, models=tuple(told["models"]), languages=languages)
+
+
 def _text(form: Mapping[str, str], field: str) -> str | None:
     return form.get(field, "").strip() or None
 
 
 def _diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     name = _text(form, "diarizer")
-    wanted = _flag(form, "enable_diarization", default=name != _NO_DIARIZER)
-    if not wanted or name == _NO_DIARIZER:
+    wanted = flag(form, "enable_diarization", default=name != NO_DIARIZER)
+    if not wanted or name == NO_DIARIZER:
         return None
     return catalog.diarizer(name or _default_diarizer(engine)).name
 
@@ -86,7 +102,7 @@ def _language(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     language = _text(form, "language")
     if language is None:
         return engine.languages[0] if engine.languages else None
-    if not _LANGUAGE.fullmatch(language):
+    if not LANGUAGE.fullmatch(language):
         raise InvalidInput(
             f"language: {language!r} is no language tag such as en-US or pt", field="language"
         )
@@ -117,6 +133,15 @@ def _speakers(form: Mapping[str, str]) -> tuple[int | None, int | None]:
     return least, most
 
 
+def _refuse_speaker_fields(form: Mapping[str, str]) -> None:
+    for field in ("diarizer", "enable_diarization", "min_speakers", "max_speakers"):
+        if _text(form, field):
+            raise InvalidInput(
+                f"{field}: leave it out with channels=separate, where each channel is a speaker",
+                field=field,
+            )
+
+
 def _count(form: Mapping[str, str], field: str) -> int | None:
     text = _text(form, field)
     if text is None:
@@ -126,6 +151,13 @@ def _count(form: Mapping[str, str], field: str) -> int | None:
             f"{field}: {text!r} is no whole number from 1 to {MOST_SPEAKERS}", field=field
         )
     return int(text)
+
+
+def _callback(form: Mapping[str, str]) -> str | None:
+    url = _text(form, "callback_url")
+    if url is not None:
+        outgoing.check(url, "callback_url")
+    return url
 
 
 _Kind = TypeVar("_Kind", bound=StrEnum)
@@ -144,7 +176,8 @@ def _one_of(form: Mapping[str, str], field: str, kind: type[_Kind]) -> _Kind | N
         ) from None
 
 
-def _flag(form: Mapping[str, str], field: str, *, default: bool) -> bool:
+def flag(form: Mapping[str, str], field: str, *, default: bool) -> bool:
+    """Whether a field says true. Raises `InvalidInput` when it says neither."""
     text = (_text(form, field) or str(default)).lower()
     if text not in _TRUE | _FALSE:
         raise InvalidInput(f"{field}: {text!r} is neither true nor false", field=field)

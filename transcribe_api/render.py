@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from core import clock
-from core.models import ContextRow, Named, SessionRow, Transcript, TranscriptJob
+from core.models import ContextRow, DeliveryRow, Named, SessionRow, Transcript, TranscriptJob
 from core.settings import settings
+from core.states import DeliveryState
 from engines import catalog
 from transcripts import formats
 from transcripts.formats import Layout
@@ -115,6 +116,23 @@ def session(row: SessionRow) -> dict[str, Any]:
 def context(row: ContextRow) -> dict[str, Any]:
     """A context, as it is told of alone and in lists."""
     return {"context_id": str(row.id), "name": row.name, "terms": row.terms, **_times(row)}
+
+
+def delivery(row: DeliveryRow) -> dict[str, Any]:
+    """A webhook of a job."""
+    is_open = row.state in (DeliveryState.WAITING, DeliveryState.SENDING)
+    return {
+        "id": str(row.id),
+        "event": row.event,
+        "url": row.url,
+        "state": row.state,
+        "attempts": row.attempts,
+        "last_status": row.last_status,
+        "last_error": row.last_error,
+        "created_at": clock.iso(row.created_at),
+        "delivered_at": clock.iso(row.delivered_at),
+        "next_try_at": clock.iso(clock.moment(row.next_try_at)) if is_open else None,
+    }
 
 
 def engine(name: str, *, available: bool) -> dict[str, Any]:

@@ -1,145 +1,149 @@
 """Server-sent events of a job: its present state first, then what happens, until it is over.
 
-One Redis subscription serves all listeners of a process. Redis is only the messenger: a listener
-that hears nothing for a while looks into the database, so a lost message delays and never hangs.
+Redis is only the messenger: a listener who hears nothing for a while looks into the records, so a
+lost message delays and never hangs. The id of an event says which chunks its listener has been
+told by then. So whoever comes again with the last id is told the rest, by any process, and also
+when Redis has lost everything in between.
 """
 
 from __future__ import annotations
 
 import json
-import queue
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-import redis
 import structlog
 
-from core import progress, status
+from core import parts, progress, status
 from core.db import reading
-from core.settings import settings
+from core.errors import JobGone, Unavailable
 from core.states import JobStatus
+from transcribe_api.hub import Listener, News, hub
+from transcribe_api.ranges import Ranges
 
 log = structlog.get_logger(__name__)
 
-#: Seconds of silence after which a comment keeps proxies from closing the stream.
-KEEP_ALIVE_SECONDS = 15.0
-#: Seconds between looks into the database while nothing is heard.
-LOOK_SECONDS = 5.0
-#: Messages that a slow listener may be behind before it is let go; it can come again.
-MOST_WAITING = 1000
+#: Seconds of silence after which a listener looks into the records, and is sent a comment at
+#: least: that keeps proxies from closing the stream.
+QUIET_SECONDS = 15.0
+#: Milliseconds after which a browser whose stream has ended comes again; and after the last event,
+#: when there is nothing to come for.
+COME_AGAIN, STAY_AWAY = 3_000, 3_600_000
+#: Seconds that a listener may take to receive what is sent to it.
+PATIENCE = 30.0
 
-_PATTERN = "transcription:*"
+#: Characters of an id; servers refuse headers that are much longer.
+LONGEST_ID = 4000
+_ID = "told:"
+
+#: Chunks whose words are held in memory at a time.
+_BLOCK = 50
 
 
-class Hub:
-    """Hands every message of Redis to the listeners of its channel."""
+def events(job_id: str, last_id: str = "") -> Iterator[str]:
+    """The stream of one job, for a listener that was told what *last_id* says.
 
-    def __init__(self) -> None:
-        self._listeners: dict[str, set[queue.Queue[tuple[str, str]]]] = {}
-        self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
+    Raises `NotFound` or `TooManyStreams` with the first item.
+    """
+    with hub.listening(job_id) as listener:
+        # First listen, then look: what happens in between is heard twice, and told once.
+        yield from _Stream(job_id, last_id).of(listener)
 
-    @contextmanager
-    def listening(self, *channels: str) -> Iterator[queue.Queue[tuple[str, str]]]:
-        """A queue of (channel, message) that fills as long as the block lasts."""
-        mine: queue.Queue[tuple[str, str]] = queue.Queue(MOST_WAITING)
-        with self._guard:
-            for channel in channels:
-                self._listeners.setdefault(channel, set()).add(mine)
-            self._start()
+
+def let_go_of_who_does_not_read(environ: Mapping[str, Any]) -> None:
+    """Have the server end a stream that its listener takes nothing from: it holds a thread."""
+    connection = environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(PATIENCE)
+
+
+class _Stream:
+    def __init__(self, job_id: str, last_id: str) -> None:
+        self._job_id = job_id
+        self._known = _known_by(last_id)
+        self._state: dict[str, Any] = {}
+
+    def of(self, listener: Listener) -> Iterator[str]:
+        self._state = self._present()
+        yield f"retry: {COME_AGAIN}\n{_event(json.dumps(self._state))}"
+        yield from self._missing()
+        while not self._is_over and not listener.is_lost:
+            news = listener.hear(QUIET_SECONDS)
+            yield from self._look() if news is None else self._told(news)
+        if self._is_over:
+            yield f"retry: {STAY_AWAY}\n\n"
+
+    @property
+    def _is_over(self) -> bool:
+        return JobStatus(self._state["status"]).is_over
+
+    def _told(self, news: News) -> Iterator[str]:
+        if news.is_segment:
+            if news.told["chunk"] not in self._known:
+                yield self._segment(news.told["chunk"], news.text)
+        elif self._is_newer(news.told):
+            yield from self._become(news.told)
+
+    def _look(self) -> Iterator[str]:
+        """What the records say, as far as it was not heard; at least a sign of life."""
+        yield ": still here\n\n"
         try:
-            yield mine
-        finally:
-            with self._guard:
-                for channel in channels:
-                    self._leave(channel, mine)
+            now = self._present()
+        except JobGone:
+            self._state = {**self._state, "status": JobStatus.CANCELLED}
+        except Unavailable as error:
+            log.warning("listeners wait for the records", reason=str(error))
+        else:
+            if self._lacks(now):
+                yield from self._missing()
+            if self._is_newer(now):
+                yield from self._become(now)
 
-    def _leave(self, channel: str, mine: queue.Queue[tuple[str, str]]) -> None:
-        others = self._listeners[channel]
-        others.discard(mine)
-        if not others:
-            del self._listeners[channel]
+    def _become(self, now: dict[str, Any]) -> Iterator[str]:
+        # What was heard comes before the end: who knows the end listens no more.
+        if JobStatus(now["status"]).is_over and self._lacks(now):
+            yield from self._missing()
+        self._state = now
+        yield _event(json.dumps(now))
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._relay, daemon=True, name="sse-hub")
-            self._thread.start()
+    def _is_newer(self, now: dict[str, Any]) -> bool:
+        """Whether this state, which may have been overtaken, comes after the one that was told."""
+        is_further = now["progress"] >= self._state["progress"]
+        return now != self._state and (is_further or JobStatus(now["status"]).is_over)
 
-    def _relay(self) -> None:
-        while True:
-            try:
-                self._relay_until_cut_off()
-            except (redis.RedisError, OSError) as error:
-                log.warning("events are delayed", reason=type(error).__name__)
-                threading.Event().wait(1.0)
+    def _lacks(self, now: dict[str, Any]) -> bool:
+        return len(self._known) < int(now["chunks_done"])
 
-    def _relay_until_cut_off(self) -> None:
-        # A connection of its own, without the time limit of the others: it mostly waits.
-        connection = redis.Redis.from_url(
-            settings().redis, decode_responses=True, socket_timeout=None
-        )
-        with connection.pubsub(ignore_subscribe_messages=True) as channel:
-            channel.psubscribe(_PATTERN)
-            for message in channel.listen():
-                self._hand_on(message["channel"], message["data"])
+    def _missing(self) -> Iterator[str]:
+        """What was heard in this job and this listener has not been told."""
+        left = (chunk for chunk in self._stored() if chunk not in self._known)
+        while block := list(islice(left, _BLOCK)):
+            heard = progress.heard(self._job_id, block, keep=not self._is_over)
+            for chunk, text in heard.items():
+                yield self._segment(chunk, text)
 
-    def _hand_on(self, channel: str, data: str) -> None:
-        with self._guard:
-            listeners = tuple(self._listeners.get(channel, ()))
-        for listener in listeners:
-            try:
-                listener.put_nowait((channel, data))
-            except queue.Full:
-                log.warning("a listener is too slow", channel=channel)
+    def _stored(self) -> Sequence[int]:
+        try:
+            with reading() as session:
+                return parts.stored_chunks(session, self._job_id)
+        except Unavailable as error:
+            log.warning("listeners wait for the records", reason=str(error))
+            return ()
 
+    def _segment(self, chunk: int, text: str) -> str:
+        self._known.add(chunk)
+        return f"event: segment\nid: {_ID}{self._known.written(LONGEST_ID)}\n{_event(text)}"
 
-hub = Hub()
-
-
-def events(job_id: str) -> Iterator[str]:
-    """The stream of one job. Raises `NotFound` with the first item."""
-    channels = progress.status_channel(job_id), progress.segments_channel(job_id)
-    with hub.listening(*channels) as heard:
-        # First listen, then look: what happens in between is heard twice, not missed.
-        told = _present(job_id)
-        yield _status_event(told)
-        for segment in progress.known_segments(job_id).values():
-            yield _segment_event(segment)
-        quiet = 0.0
-        while not _is_over(told):
-            try:
-                channel, message = heard.get(timeout=LOOK_SECONDS)
-            except queue.Empty:
-                quiet += LOOK_SECONDS
-                now = _present(job_id)
-                if now["status"] != told["status"]:
-                    told = now
-                    yield _status_event(told)
-                elif quiet >= KEEP_ALIVE_SECONDS:
-                    quiet = 0.0
-                    yield ": still here\n\n"
-                continue
-            if channel == channels[0]:
-                told = json.loads(message)
-                yield _status_event(told)
-            else:
-                yield _segment_event(json.loads(message))
+    def _present(self) -> dict[str, Any]:
+        with reading() as session:
+            return status.snapshot(session, self._job_id)
 
 
-def _present(job_id: str) -> dict[str, Any]:
-    with reading() as session:
-        return status.snapshot(session, job_id)
+def _known_by(last_id: str) -> Ranges:
+    """The chunks that an id says were told; none if it is no id of ours."""
+    return Ranges.read(last_id.removeprefix(_ID)) if last_id.startswith(_ID) else Ranges()
 
 
-def _is_over(told: dict[str, Any]) -> bool:
-    return JobStatus(told["status"]).is_over
-
-
-def _status_event(told: dict[str, Any]) -> str:
-    return f"data: {json.dumps(told)}\n\n"
-
-
-def _segment_event(heard: dict[str, Any]) -> str:
-    return f"event: segment\nid: {heard['chunk']}\ndata: {json.dumps(heard)}\n\n"
+def _event(text: str) -> str:
+    return f"data: {text}\n\n"

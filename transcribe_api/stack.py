@@ -12,9 +12,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT
 from typing import IO
@@ -22,17 +22,29 @@ from typing import IO
 import psutil
 import redis
 
-from core import records
+from core import canary, records, recovery
+from core.db import reading
 from core.errors import TranscribeError
 from core.settings import settings
 from engines import catalog
 from tasks.celery import app as celery_app
-from tasks.queues import CONTROL, MERGE, PREPARE
-from transcribe_api.processes import MARK, end, end_leftovers, signals_held, usable_cores
+from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
+from transcribe_api import exposure, watching
+from transcribe_api.hub import REQUESTS
+from transcribe_api.processes import (
+    MARK,
+    allow_open_files,
+    end,
+    end_leftovers,
+    signals_held,
+    usable_cores,
+)
 
 DEFAULT_PORT = 8000
 #: Seconds until all parts must answer: a slow machine loads its libraries for a while.
 START_SECONDS = 120
+#: Files that a process may have open beside its connections.
+SPARE_FILES = 512
 #: A part that ends this often within a minute will not come up by itself.
 MOST_RESTARTS = 5
 
@@ -49,6 +61,10 @@ class Part:
 
     name: str
     command: tuple[str, ...]
+    #: Whether the stack is only ready when this is.
+    is_awaited: bool = True
+    #: Of this process alone.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -58,10 +74,19 @@ class Stack:
     ``TRANSCRIBE_DATA_DIR`` is set.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, workers: int = 0):
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        workers: int = 0,
+        flower: int | None = None,
+    ) -> None:
+        """*flower*: its port, 0 for a free one; None: it is not started."""
         self._dir = settings().transcribe_data_dir
         self._host = host
         self._port = port or _free_port(host)
+        self._flower = flower if flower != 0 else _free_port(watching.HOST)
         self._hears = workers or usable_cores()
         self._children: dict[str, psutil.Popen] = {}
         self._restarts: dict[str, list[float]] = {}
@@ -71,6 +96,11 @@ class Stack:
     def url(self) -> str:
         """Where the service answers."""
         return f"http://{self._host}:{self._port}"
+
+    @property
+    def flower_url(self) -> str | None:
+        """Where Flower answers, if it was started."""
+        return None if self._flower is None else watching.url(self._flower)
 
     @property
     def logs(self) -> Path:
@@ -90,18 +120,27 @@ class Stack:
 
     def _start(self) -> None:
         _refuse_taken_port(self._host, self._port)
+        if self._flower is not None:
+            _refuse_taken_port(watching.HOST, self._flower, option="--flower-port")
+        exposure.refuse_unguarded([(self._host, self._port)])
         self.logs.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self._dir)
         end_leftovers(self._dir)
         if settings().redis_url is None:
             self._start_redis()
         records.upgrade()
-        *needed, beat = self._parts()
+        _say_that_nothing_was_lost()
+        allow_open_files(2 * _threads() + SPARE_FILES)
+        parts = self._parts()
+        needed = [part for part in parts if part.is_awaited]
         for part in needed:
             self._start_part(part)
         self._wait_until_ready([part.name for part in needed])
-        # Beat only matters once something was lost, so it need not hold up the start.
-        self._start_part(beat)
+        # Beat only matters once something was lost, and Flower to whoever looks: they need not
+        # hold up the start.
+        for part in parts:
+            if not part.is_awaited:
+                self._start_part(part)
         self._write_down()
 
     def stop(self) -> None:
@@ -147,7 +186,7 @@ class Stack:
 
     def _parts(self) -> Sequence[Part]:
         return [
-            _worker("control", [CONTROL, MERGE], 2, pool="threads"),
+            _worker("control", [CONTROL, MERGE, DELIVER], 4, pool="threads"),
             _worker("prepare", [PREPARE], 1),
             *(
                 _worker(spec.queue, [spec.queue], self._hears)
@@ -160,15 +199,20 @@ class Stack:
                 if spec.installed()
             ),
             Part("api", self._api()),
-            Part("beat", (*_celery("beat"), "-s", str(self._dir / "beat"), "--pidfile=")),
+            Part("beat", (*_celery("beat"), "-s", str(self._dir / "beat"), "--pidfile="), False),
+            *([_flower(self._flower)] if self._flower is not None else []),
         ]
 
     def _api(self) -> tuple[str, ...]:
-        # One process: streams and uploads wait, they do not compute.
+        # One process: streams and uploads wait, they do not compute. Threads are only made when
+        # they are needed; a stream keeps one, and the others stay free for requests.
         return (
-            *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "64"),
+            *(sys.executable, "-m", "gunicorn"),
+            *("--worker-class", "transcribe_api.gunicorn_worker.Worker"),
+            *("--threads", str(_threads()), "--worker-connections", str(2 * _threads())),
             *("--bind", f"{self._host}:{self._port}", "--no-control-socket", "--timeout", "0"),
-            *("--graceful-timeout", "2", "transcribe_api.app:create_app()"),
+            *("--graceful-timeout", "2", "--logger-class", "transcribe_api.gunicorn_log.Logger"),
+            "transcribe_api.app:create_app()",
         )
 
     def _start_redis(self) -> None:
@@ -192,7 +236,7 @@ class Stack:
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,
-                env=self._environment(),
+                env={**self._environment(), **part.environment},
                 # Ctrl-C in a terminal reaches the whole group, and a pool that is told to end
                 # together with its worker hangs: only we tell, and only main processes.
                 start_new_session=True,
@@ -234,8 +278,12 @@ class Stack:
         return f"The end of {path}:\n" + "\n".join(lines)
 
     def _write_down(self) -> None:
-        told = {"url": self.url, "pid": os.getpid()}
+        told = {"url": self.url, "flower": self.flower_url, "pid": os.getpid()}
         (self._dir / "stack.json").write_text(json.dumps(told))
+
+
+def _threads() -> int:
+    return settings().max_streams + REQUESTS
 
 
 def _worker(name: str, queues: Sequence[str], processes: int, pool: str = "prefork") -> Part:
@@ -249,8 +297,20 @@ def _worker(name: str, queues: Sequence[str], processes: int, pool: str = "prefo
     )
 
 
+def _flower(port: int) -> Part:
+    return Part("flower", watching.command(port), False, watching.environment())
+
+
 def _celery(command: str) -> tuple[str, ...]:
-    return sys.executable, "-m", "celery", "-A", "tasks", command, "--loglevel", "INFO"
+    # Quiet: a banner is no line of a log.
+    return sys.executable, "-m", "celery", "-q", "-A", "tasks", command, "--loglevel", "INFO"
+
+
+def _say_that_nothing_was_lost() -> None:
+    """A Redis that is empty has lost nothing while nothing is to be done."""
+    with reading() as session:
+        if not recovery.unfinished(session):
+            canary.is_gone()
 
 
 def _living(most: int) -> set[str]:
@@ -278,14 +338,14 @@ def _free_port(host: str) -> int:
         return port
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
+def _refuse_taken_port(host: str, port: int, option: str = "--port") -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise StackError(
-                f"{host}:{port} cannot be used ({error.strerror}); choose another with --port"
+                f"{host}:{port} cannot be used ({error.strerror}); choose another with {option}"
             ) from None
 
 

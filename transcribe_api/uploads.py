@@ -105,7 +105,8 @@ def received(request: StreamingRequest) -> Upload:
     file = request.files.get(FIELD)
     if file is None:
         raise InvalidInput(
-            "send the recording as the form field 'file' of a multipart/form-data request",
+            "send the recording as the form field 'file' of a multipart/form-data request, "
+            "or say with source_url or source_key where it is",
             field=FIELD,
             code="file_missing",
         )
@@ -122,8 +123,8 @@ def shown_name(given: str | None) -> str:
     return visible.strip()[:LONGEST_NAME] or "recording"
 
 
-def too_large() -> TooLarge:
+def too_large(field: str = FIELD) -> TooLarge:
     return TooLarge(
         f"the file is larger than the {settings().max_file_size} bytes that are allowed",
-        field=FIELD,
+        field=field,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transcripts.types import Turn, Voices, Word
+from transcripts.types import Note, Turn, Voices, Word
 
 
 def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
@@ -33,6 +33,18 @@ def words_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Word, ...]:
         )
         for word in stored
     )
+
+
+def notes_to_json(notes: Iterable[Note]) -> list[dict[str, Any]]:
+    return [
+        {"start": round(note.start, 3), "end": round(note.end, 3), "text": note.text}
+        for note in notes
+    ]
+
+
+def notes_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Note, ...]:
+    """Read what `notes_to_json` wrote."""
+    return tuple(Note(**note) for note in stored)
 
 
 def voices_to_json(voices: Voices) -> dict[str, Any]:

@@ -22,6 +22,13 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch(Span):
+    """A stretch of one channel of a recording, counted from 0, or of the mix of all."""
+
+    channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """One word as it was heard."""
 
@@ -44,12 +51,21 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Note(Span):
+    """What should be known of a stretch, such as that its words are doubtful."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What a speech engine says of one piece of audio; times count from the start of that piece."""
 
     words: tuple[Word, ...]
     #: BCP 47 tag, or None when the engine does not tell.
     language: str | None = None
+    #: These become warnings of the transcript.
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

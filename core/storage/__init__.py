@@ -36,8 +36,16 @@ class Storage(Protocol):
         """The object as a local file, for as long as the block lasts. It must not be written to."""
         ...
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """The object in blocks."""
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The object, or its bytes from *start* to before *stop*, in blocks."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Bytes of an object."""
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Have the same object under another key too, without the bytes passing through here."""
         ...
 
     def keys(self, prefix: str) -> list[str]:
@@ -54,6 +62,10 @@ class Storage(Protocol):
 
     def ping(self) -> None:
         """Raise `Unavailable` when objects cannot be kept now."""
+        ...
+
+    def tidy(self) -> None:
+        """See that what killed writers have left half-written goes within some days."""
         ...
 
 

@@ -3,85 +3,91 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
+import structlog
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core import layout
 from core.errors import NotFound, Unavailable
 from core.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 BLOCK = 1024 * 1024
 #: Bytes of a part of a multipart upload; two are under way at a time, so memory stays constant.
 PART = 8 * 1024 * 1024
 _TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=2)
+#: The server copies by itself, but none copies more than 5 GiB at once.
+_COPY = TransferConfig(multipart_threshold=1024**3, multipart_chunksize=256 * 1024**2)
 
-_MISSING = {"NoSuchKey", "404", "NotFound"}
+_NO_BUCKET = "NoSuchBucket"
+_MISSING = {"NoSuchKey", "404", "NotFound", _NO_BUCKET}
 _DELETE_AT_ONCE = 1000
+
+#: What a writer that was killed has sent of an object is no object, and takes space for ever. What
+#: is over has to be told from what is kept by the records, so no rule of a bucket can remove it.
+_RULE = {
+    "ID": "transcribe-half-written",
+    "Status": "Enabled",
+    "Filter": {"Prefix": layout.JOBS},
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+}
+#: Other settings of a bucket that are lost when its rules are written without them.
+_KEPT = ("TransitionDefaultMinimumObjectSize",)
 
 
 class S3Storage:
-    """One bucket, made when it is first written to and not there."""
+    """One bucket, made when something is written and it is not there."""
 
-    def __init__(self, client: Any, bucket: str, scratch: Path) -> None:
+    def __init__(self, client: Any, bucket: str, scratch: Path, links: Any) -> None:
         self._client = client
         self._bucket = bucket
         self._scratch = scratch
+        #: Signs links, which must name the storage as callers do; None: they do not reach it.
+        self._links = links
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Storage:
         scheme = "https" if settings.minio_use_ssl else "http"
-        client = boto3.client(
-            "s3",
-            endpoint_url=f"{scheme}://{settings.minio_endpoint}",
-            aws_access_key_id=settings.minio_access_key,
-            aws_secret_access_key=settings.minio_secret_key,
-            region_name=settings.minio_region,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                # Servers other than AWS do not all know the newer checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                retries={"max_attempts": 4, "mode": "standard"},
-                connect_timeout=5,
-                read_timeout=60,
-            ),
+        client = links = _client(settings, f"{scheme}://{settings.minio_endpoint}")
+        if public := settings.minio_public_url:
+            links = None if public == "none" else _client(settings, public)
+        return cls(client, settings.minio_bucket_name, settings.scratch_dir, links)
+
+    def put_file(self, key: str, path: Path) -> None:
+        self._write(
+            lambda: self._client.upload_file(str(path), self._bucket, key, Config=_TRANSFER), key
         )
-        made = cls(client, settings.minio_bucket_name, settings.scratch_dir)
-        made.make_bucket()
-        return made
 
-    def make_bucket(self) -> None:
-        """Make the bucket unless it is there."""
-        with _translated(self._bucket):
+    def put_bytes(self, key: str, data: bytes) -> None:
+        self._write(lambda: self._client.put_object(Bucket=self._bucket, Key=key, Body=data), key)
+
+    def _write(self, put: Callable[[], object], key: str) -> None:
+        with _translated(key):
             try:
-                self._client.head_bucket(Bucket=self._bucket)
-            except ClientError as error:
-                if _code(error) not in {*_MISSING, "NoSuchBucket"}:
+                put()
+            except (ClientError, Boto3Error) as error:
+                if _code(_cause(error)) != _NO_BUCKET:
                     raise
-                self._create_bucket()
+                self._make_bucket()
+                put()
 
-    def _create_bucket(self) -> None:
+    def _make_bucket(self) -> None:
         try:
             self._client.create_bucket(Bucket=self._bucket)
         except ClientError as error:
             # Another process was faster.
             if _code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
                 raise
-
-    def put_file(self, key: str, path: Path) -> None:
-        with _translated(key):
-            self._client.upload_file(str(path), self._bucket, key, Config=_TRANSFER)
-
-    def put_bytes(self, key: str, data: bytes) -> None:
-        with _translated(key):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+        self._set_rule()
 
     def get_bytes(self, key: str) -> bytes:
         with _translated(key):
@@ -97,37 +103,111 @@ class S3Storage:
                 self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
             yield path
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        part = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
+        whole = start == 0 and stop is None  # for an empty object no range is right
         with _translated(key):
-            yield from self._client.get_object(Bucket=self._bucket, Key=key)["Body"].iter_chunks(
-                BLOCK
+            told = self._client.get_object(Bucket=self._bucket, Key=key, **({} if whole else part))
+            # Whoever stops reading early gives the connection back all the same.
+            with closing(told["Body"]) as body:
+                yield from body.iter_chunks(BLOCK)
+
+    def size(self, key: str) -> int:
+        with _translated(key):
+            return int(self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
+
+    def copy(self, source: str, target: str) -> None:
+        with _translated(source):
+            self._client.copy(
+                {"Bucket": self._bucket, "Key": source}, self._bucket, target, Config=_COPY
             )
 
     def keys(self, prefix: str) -> list[str]:
-        with _translated(prefix):
+        with suppress(NotFound), _translated(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix
             )
             return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+        return []  # there is no bucket yet
 
     def delete(self, prefix: str) -> None:
         keys = self.keys(prefix)
         for start in range(0, len(keys), _DELETE_AT_ONCE):
             some = [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]]
             with _translated(prefix):
-                self._client.delete_objects(
+                told = self._client.delete_objects(
                     Bucket=self._bucket, Delete={"Objects": some, "Quiet": True}
                 )
+            for left in told.get("Errors", ()):
+                raise Unavailable(f"the object store refused: {left.get('Code', 'unknown')}")
 
     def url(self, key: str, *, seconds: int) -> str | None:
-        link: str = self._client.generate_presigned_url(
+        if self._links is None:
+            return None
+        link: str = self._links.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
         )
         return link
 
     def ping(self) -> None:
         with _translated(self._bucket):
-            self._client.head_bucket(Bucket=self._bucket)
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _code(error) not in _MISSING:
+                    raise
+                self._make_bucket()
+
+    def tidy(self) -> None:
+        with _translated(self._bucket):
+            self._set_rule()
+
+    def _set_rule(self) -> None:
+        """Add our rule to those of the bucket; servers that know none go without."""
+        try:
+            present = self._lifecycle()
+            others = [rule for rule in present.get("Rules", ()) if rule.get("ID") != _RULE["ID"]]
+            if _RULE in present.get("Rules", ()):
+                return
+            kept = {name: present[name] for name in _KEPT if name in present}
+            self._client.put_bucket_lifecycle_configuration(
+                Bucket=self._bucket,
+                LifecycleConfiguration={"Rules": [*others, _RULE]},
+                **kept,
+            )
+        except ClientError as error:
+            log.info("the object store keeps half-written objects", reason=_code(error))
+
+    def _lifecycle(self) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = self._client.get_bucket_lifecycle_configuration(
+                Bucket=self._bucket
+            )
+        except ClientError as error:
+            if _code(error) != "NoSuchLifecycleConfiguration":
+                raise
+            return {}
+        return told
+
+
+def _client(settings: Settings, url: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=settings.minio_access_key,
+        aws_secret_access_key=settings.minio_secret_key,
+        region_name=settings.minio_region,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            # Servers other than AWS do not all know the newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"max_attempts": 4, "mode": "standard"},
+            connect_timeout=5,
+            read_timeout=60,
+        ),
+    )
 
 
 @contextmanager
@@ -135,13 +215,22 @@ def _translated(what: str) -> Iterator[None]:
     """Turn boto's errors into ours, without the address or the credentials in them."""
     try:
         yield
-    except ClientError as error:
-        if _code(error) in _MISSING:
+    except (ClientError, BotoCoreError, Boto3Error) as error:
+        cause = _cause(error)
+        if not isinstance(cause, ClientError):
+            reason = f"the object store does not answer ({type(cause).__name__})"
+        elif _code(cause) in _MISSING:
             raise NotFound(f"there is no object {what}") from error
-        raise Unavailable(f"the object store refused: {_code(error)}") from error
-    except BotoCoreError as error:
-        raise Unavailable(f"the object store does not answer ({type(error).__name__})") from error
+        else:
+            reason = f"the object store refused: {_code(cause)}"
+        raise Unavailable(reason) from error
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
+def _cause(error: BaseException) -> BaseException:
+    """What was refused: transfers hide it behind an error of their own."""
+    return error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
+
+
+def _code(error: BaseException) -> str:
+    told = error.response if isinstance(error, ClientError) else {}
+    return str(told.get("Error", {}).get("Code", "unknown"))

@@ -37,6 +37,7 @@ def upgrade() -> None:
         for column in columns:
             name = f"ix_{table}_{column}_created_at_id"
             op.create_index(name, table, [column, "created_at", "id"])
+    op.add_column("job_parts", sa.Column("channel", sa.Integer()))
     _create_keys()
     _create_deliveries()
     op.create_table(
@@ -56,6 +57,7 @@ def downgrade() -> None:
     op.drop_index("ix_transcripts_audio_kept", "transcripts")
     op.drop_index("ix_transcripts_created_at_id", "transcripts")
     op.create_index("ix_transcripts_session_id", "transcripts", ["session_id"])
+    op.drop_column("job_parts", "channel")
     op.drop_column("transcripts", "engine")
     for table in LISTED:
         op.drop_column(table, "owner_id")

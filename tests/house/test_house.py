@@ -12,7 +12,9 @@ from engines import catalog
 from tasks import queues
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("transcribe_api", "tasks", "engines", "chunking", "core", "transcripts")
+PACKAGES = (
+    "transcribe_api", "tasks", "engines", "chunking", "core", "transcripts", "riva_sim",
+)  # fmt: skip
 
 #: Lines that a file may have before it must be taken apart.
 LONGEST_FILE = 420
@@ -37,12 +39,23 @@ def test_every_setting_is_documented():
     assert [name for name in Settings.model_fields if f"`{name.upper()}`" not in told] == []
 
 
+def test_every_metric_is_documented_and_no_other():
+    from core import metrics
+
+    found = {
+        f"{name}_total" if metric.type == "counter" else name
+        for name, metric in metrics.known().items()
+    }
+    told = (ROOT / "docs" / "operations.md").read_text()
+    assert set(re.findall(r"^\| `(transcribe_\w+)` \|", told, re.MULTILINE)) == found
+
+
 def test_every_step_that_is_sent_exists():
     from tasks.celery import app
 
     app.loader.import_default_modules()
     sent = re.findall(r'"(\w+)"', (ROOT / "tasks" / "pipeline.py").read_text())
-    steps = {"prepare", "transcribe_chunk", "diarize", "merge", "fan_out"}
+    steps = {"prepare", "transcribe_chunk", "diarize", "merge", "fan_out", "deliver"}
     assert steps <= set(sent)
     assert steps <= set(app.tasks)
     assert {"housekeeping", "clean_up"} <= set(app.tasks)
@@ -117,3 +130,11 @@ def test_nothing_tells_of_the_machine_that_it_was_written_on():
     told = [*sources(), *ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md")]
     found = [str(path) for path in told if path.is_file() and b"/work/" in path.read_bytes()]
     assert found == []
+
+
+def test_every_test_that_the_documents_name_exists():
+    told = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", told))
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert [name for name in sorted(named) if f"def {name}(" not in code] == []

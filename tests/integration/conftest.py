@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -71,12 +72,12 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 
 @contextmanager
-def started(data_dir: Path, **settings: str) -> Iterator[RunningStack]:
+def started(data_dir: Path, *options: str, **settings: str) -> Iterator[RunningStack]:
     """Run `transcribe up` for as long as the block lasts."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "up.log").open("w+") as errors:
         process = subprocess.Popen(
-            [TRANSCRIBE, "up", "--port", "0", "--data-dir", data_dir],
+            [TRANSCRIBE, "up", "--port", "0", "--data-dir", data_dir, *options],
             env=clean_environment(**settings),
             cwd=data_dir,
             stdout=subprocess.PIPE,
@@ -94,6 +95,28 @@ def started(data_dir: Path, **settings: str) -> Iterator[RunningStack]:
             process.communicate(timeout=60)
             for left in marked(data_dir):
                 left.kill()
+
+
+@contextmanager
+def another_api(stack: RunningStack, **settings: str) -> Iterator[str]:
+    """A second process of the service beside that of the stack; gives its address."""
+    log = stack.data_dir / "second.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket"),
+                *("--worker-class", "gthread", "--threads", "8", "transcribe_api.app:create_app()"),
+            ],
+            env=stack.environment | settings, cwd=SAMPLE.parents[1], stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: "Listening at: " in log.read_text())
+        url = log.read_text().partition("Listening at: ")[2].split()[0]
+        wait_until(lambda: httpx2.get(f"{url}/healthz").status_code == 200)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import json
 import re
+import select
 import socket
 import unicodedata
 import wave
+from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
+import av
 import httpx2
 import pytest
 
-from tests.integration.conftest import SAMPLE, RunningStack, wait_until
+from tests.integration.conftest import SAMPLE, RunningStack, another_api, wait_until
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
@@ -25,6 +29,8 @@ OBJECT = re.compile(
     r"jobs/[0-9a-f-]{36}/(source|(chunks|shards|parts)/[a-z0-9_]+\.(wav|json)|[a-z_]+\.[a-z]+)"
     r"|\.unfinished/[0-9a-f]+|\.ping"
 )
+#: Bytes of an upload that is far too large.
+OFFERED = 500_000_000
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -90,16 +96,93 @@ def test_a_form_without_a_file(stack: RunningStack):
     [
         (b"", "empty_file"),
         (b"This is a letter, not a recording.\n" * 50, "media_unreadable"),
-        (b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "playlist_refused"),
-        (b"ffconcat version 1.0\nfile /etc/hostname\n", "playlist_refused"),
+        (SAMPLE.read_bytes()[:30], "media_unreadable"),
     ],
+    ids=["empty", "text", "truncated beyond repair"],
 )
 def test_what_is_no_recording_is_refused_at_once(stack: RunningStack, content: bytes, code: str):
     answer = httpx2.post(f"{stack.url}{BASE}/transcribe", files={"file": ("a.mp3", content)})
     told = problem(answer, 422)
     assert told["code"] == code
+    assert left_over(stack) == []
+
+
+def test_a_film_without_sound_is_refused_at_once(stack: RunningStack, tmp_path: Path):
+    path = tmp_path / "silent.mp4"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        for _ in range(10):
+            target.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        target.mux(stream.encode(None))
+    answer = httpx2.post(
+        f"{stack.url}{BASE}/transcribe", files={"file": ("a.mp3", path.read_bytes())}
+    )
+    assert problem(answer, 422)["code"] == "no_audio_stream"
+    assert left_over(stack) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile /etc/hostname\n",
+        b";FFMETADATA1\ntitle=x\n",
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=audio 18998 RTP/AVP 0\n",
+    ],
+    ids=["m3u8", "concat", "ffmetadata", "sdp"],
+)
+@pytest.mark.parametrize("name", ["a.mp3", "a.m3u8"])
+def test_playlists_are_refused_at_once(stack: RunningStack, content: bytes, name: str):
+    answer = httpx2.post(f"{stack.url}{BASE}/transcribe", files={"file": (name, content)})
+    assert problem(answer, 422)["code"] == "playlist_refused"
     assert "/etc" not in answer.text
     assert left_over(stack) == []
+
+
+@pytest.fixture(scope="module")
+def small(stack: RunningStack) -> Iterator[str]:
+    """The address of a service that takes little."""
+    with another_api(stack, MAX_FILE_SIZE="1000000") as url:
+        yield url
+
+
+@pytest.mark.parametrize("length", [f"Content-Length: {OFFERED}", "Transfer-Encoding: chunked"])
+def test_an_upload_that_is_too_large_is_stopped_early(stack: RunningStack, small: str, length: str):
+    before = sources(stack)
+    sent, answer = send_until_answered(small, length)
+    assert answer.startswith("HTTP/1.1 413 ")
+    assert json.loads(answer.partition("\r\n\r\n")[2])["code"] == "file_too_large"
+    assert sent < OFFERED / 2
+    wait_until(lambda: left_over(stack) == [])
+    assert sources(stack) == before
+
+
+def sources(stack: RunningStack) -> list[Path]:
+    return sorted((stack.data_dir / "objects").rglob("source"))
+
+
+def send_until_answered(url: str, length: str) -> tuple[int, str]:
+    """Offer a large file; gives the bytes that were sent before there was an answer, and that."""
+    address = httpx2.URL(url)
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    head = (
+        f"POST {BASE}/transcribe HTTP/1.1\r\nHost: {address.host}\r\n{length}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    sent = 0
+    with socket.create_connection((address.host, address.port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        for block in chain([form], repeat(b"x" * 65_536)):
+            if sent >= OFFERED or select.select([connection], [], [], 0)[0]:
+                break
+            framed = b"%x\r\n%s\r\n" % (len(block), block) if "chunked" in length else block
+            connection.sendall(framed)
+            sent += len(block)
+        answer = b""
+        while b"}" not in answer:
+            answer += connection.recv(65_536)
+    return sent, answer.decode()
 
 
 def test_silence_is_a_transcript_without_segments(client: Client, tmp_path: Path):

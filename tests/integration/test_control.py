@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.integration.conftest import SAMPLE, RunningStack, wait_until
+from chunking import decode
+from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
 
 BASE = "/api/transcribe/jobs"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def listening(client: Client) -> str:
@@ -45,6 +52,45 @@ def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningSt
     assert (nothing_left.status_code, nothing_left.json()["job_status"]) == (409, "completed")
 
 
+def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path):
+    """A chunk of ten minutes, which would be heard for minutes more than a test waits."""
+    with started(tmp_path / "data", CHUNK_DURATION="600") as stack, Client(stack.url) as client:
+        job_id = client.submit(_said_again_and_again(tmp_path / "long.wav", times=12))["job_id"]
+        next(one for one in client.events(job_id) if one.data.get("stage") == "listen")
+        worker = asking(stack)
+        wait_until(lambda: "transcribe_chunk" in worker())
+        before = {child.pid for main in stack.workers("asr.sphinx") for child in main.children()}
+        httpx2.post(f"{stack.url}{BASE}/{job_id}/cancel")
+        wait_until(lambda: "transcribe_chunk" not in worker())
+        after = {child.pid for main in stack.workers("asr.sphinx") for child in main.children()}
+        assert before - after, "the process that heard it was ended"
+
+        job_id = client.submit(SAMPLE)["job_id"]
+        *_, last = client.events(job_id)
+        assert last.data["status"] == "completed", "and another took its place"
+
+
+def asking(stack: RunningStack) -> Callable[[], str]:
+    """What the stack's workers have in hand, as ``celery inspect`` tells."""
+    command = (sys.executable, "-m", "celery", "-A", "tasks", "inspect", "active", "--json")
+    return lambda: (
+        subprocess.run(
+            command, env=stack.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout
+    )
+
+
+def _said_again_and_again(path: Path, *, times: int) -> Path:
+    with decode.stream(SAMPLE) as sound:
+        once = b"".join(sound)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(decode.SAMPLE_RATE)
+        file.writeframes(once * times)
+    return path
+
+
 def test_a_job_that_waits_for_an_engine_can_be_cancelled(stack: RunningStack, client):
     job_id = client.submit(SAMPLE, engine="whisperx", diarizer="none")["job_id"]
     assert httpx2.post(f"{stack.url}{BASE}/{job_id}/cancel").status_code == 200
@@ -65,7 +111,7 @@ def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client)
         assert httpx2.get(f"{stack.url}{BASE}/{path}/{job_id}").status_code == 404
     assert httpx2.delete(f"{stack.url}{BASE}/{job_id}").status_code == 404
 
-    # The chunks in hand are heard to their end; what they write then is removed again.
+    # What was in hand was ended; what it may have written meanwhile is removed again.
     follower = client.submit(SAMPLE, priority="low")["job_id"]
     *_, last = client.events(follower)
     assert last.data["status"] == "completed"

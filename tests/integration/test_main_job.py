@@ -109,7 +109,11 @@ def test_the_status_tells_what_came_out(job, client: Client):
 def test_the_recording_can_be_fetched_by_its_link(job, client: Client):
     job_id, _ = job
     link = client.result(job_id)["audio_url"]
-    assert httpx2.get(link).content == SAMPLE.read_bytes()
+    whole = httpx2.get(link)
+    assert whole.content == SAMPLE.read_bytes()
+    assert whole.headers["Content-Type"] == "audio/flac"
+    part = httpx2.get(link, headers={"Range": "bytes=1000-1999"})
+    assert (part.status_code, part.content) == (206, SAMPLE.read_bytes()[1000:2000])
     assert httpx2.get(link + "x").status_code == 404
 
 

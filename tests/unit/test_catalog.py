@@ -49,7 +49,7 @@ def test_engine_has_a_queue_of_its_own(name: str) -> None:
     assert catalog.recognizer(name).queue == f"asr.{name}"
 
 
-@pytest.mark.parametrize("name", ["classic", "pyannote"])
+@pytest.mark.parametrize("name", ["classic", "pyannote", "riva"])
 def test_diarizer_has_a_queue_of_its_own(name: str) -> None:
     assert catalog.diarizer(name).queue == f"diarize.{name}"
 
@@ -127,7 +127,7 @@ def test_built_in_engines_are_found_without_being_installed() -> None:
         "import importlib.metadata as m; m.entry_points = lambda **_: ();"
         "from engines import catalog; print(*catalog.recognizers(), *catalog.diarizers())"
     )
-    assert out.split() == ["sphinx", "asr", "whisperx", "classic", "pyannote"]
+    assert out.split() == ["sphinx", "asr", "whisperx", "classic", "pyannote", "riva"]
 
 
 def test_somebody_elses_engine_is_found(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
 from chunking.decode import Limits
 from chunking.plan import PlanSettings, Window
+from chunking.tracks import Piece, Pieces
 from chunking.vad import VadSettings
 from core.errors import MediaError
 from tests.unit.media import babble, encode, noise, pcm, silence, write_wav
@@ -130,7 +131,8 @@ def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
 def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
     windows = (Window(0.0, 30.12345, 5.0), Window(25.12345, 50.0))
     cutting = Cutting(tmp_path / "x.pcm", 50.0, (), windows, (), ())
-    metadata = json.loads(json.dumps(cutting.metadata("talk.mp4")))
+    pieces = Pieces(50.0, tuple(Piece(cutting, window) for window in windows), (), ())
+    metadata = json.loads(json.dumps(pieces.metadata("talk.mp4")))
     assert metadata == {
         "file_path": "talk.mp4",
         "total_duration": 50.0,

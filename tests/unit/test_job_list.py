@@ -7,7 +7,7 @@ import uuid
 import pytest
 from flask.testing import FlaskClient
 
-from core import jobs
+from core import job_list, jobs
 from core.db import reading, transaction
 from core.errors import EngineError, JobGone
 from core.specs import JobSpec
@@ -92,7 +92,7 @@ def test_an_owner_sees_only_what_is_theirs(browser: FlaskClient):
             session, job_id, spec, filename="a", audio_bytes=1, audio_sha256="0" * 64, owner=owner
         )
     with reading() as session:
-        page = jobs.newest(session, 10, None, of=owner)
+        page = job_list.newest(session, 10, None, of=owner)
         assert [row.job.job_id for row in page.rows] == [job_id]
         assert jobs.get(session, job_id, of=owner).job_id == job_id
         with pytest.raises(JobGone):

@@ -8,17 +8,18 @@ from datetime import timedelta
 
 import pytest
 
-from core import clock, jobs, layout, parts
+from core import canary, clock, jobs, layout, parts
 from core.db import reading, transaction
 from core.errors import Conflict, EngineError, Unavailable
 from core.models import JobPart
 from core.parts import PartId
 from core.recovery import Need
 from core.settings import settings
-from core.states import PartKind, Stage
+from core.states import Channels, PartKind, Stage
 from core.storage import storage
 from tasks import housekeeping, pipeline
 from tasks.celery import app
+from tests.unit.media import babble, write_wav
 from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
 from transcripts.stored import voices_to_json, words_to_json
 from transcripts.types import Turn, Voices, Word
@@ -277,7 +278,7 @@ class TestHousekeeping:
     """What beat asks for."""
 
     def test_it_sends_what_lost_its_worker(self, sent, monkeypatch):
-        monkeypatch.setattr(housekeeping, "_broker_lost_its_memory", lambda: False)
+        monkeypatch.setattr(canary, "is_gone", lambda: False)
         never_sent, merging = accept(), listening(chunks=1, shards=0)
         store_chunk(merging, 0, "a")
         begin_merge(merging)
@@ -287,7 +288,7 @@ class TestHousekeeping:
         assert sorted(sent) == sorted([("start", never_sent), ("merge", merging)])
 
     def test_it_leaves_alone_what_may_be_waiting_in_a_queue(self, sent, monkeypatch):
-        monkeypatch.setattr(housekeeping, "_broker_lost_its_memory", lambda: False)
+        monkeypatch.setattr(canary, "is_gone", lambda: False)
         monkeypatch.setattr(housekeeping, "_length", lambda _queue: 7)
         accept()
         listening()
@@ -295,7 +296,7 @@ class TestHousekeeping:
         assert sent == []
 
     def test_it_sends_everything_when_the_broker_lost_its_memory(self, sent, monkeypatch):
-        monkeypatch.setattr(housekeeping, "_broker_lost_its_memory", lambda: True)
+        monkeypatch.setattr(canary, "is_gone", lambda: True)
         monkeypatch.setattr(housekeeping, "_length", lambda _queue: 7)
         waiting, hearing = accept(), listening()
         run("housekeeping")
@@ -329,3 +330,25 @@ class TestHousekeeping:
         with reading() as session:
             assert jobs.get(session, job_id).transcript.audio_key is None
             assert session.get(JobPart, (job_id, "chunk", 0)) is not None
+
+
+def test_a_job_whose_channels_are_speakers_is_told_apart_by_channel(tmp_path):
+    """From the recording to the transcript; only what an engine would hear is made up."""
+    job_id = accept(channels=Channels.SEPARATE, diarizer=None)
+    call = write_wav(tmp_path / "call.wav", babble(4), babble(4, seed=2))
+    storage().put_file(layout.source(job_id), call)
+    run("prepare", job_id)
+    with reading() as session:
+        rows = [(part.kind, part.channel) for part in jobs.parts(session, job_id)]
+    assert rows == [("chunk", 0), ("chunk", 1)]
+    store_chunk(job_id, 0, "hello there")
+    store_chunk(job_id, 1, "good morning")
+    run("merge", job_id)
+    with reading() as session:
+        segments = jobs.get(session, job_id).transcript.segments
+        assert [(one.speaker_tag, one.text) for one in segments] == [
+            (0, "hello there"),
+            (1, "good morning"),
+        ]
+    turns = json.loads(storage().get_bytes(layout.artefact(job_id, "diarization_results.json")))
+    assert turns["speakers"] == ["SPEAKER_00", "SPEAKER_01"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import NotFound, Unavailable
+from core.settings import settings
 from core.storage.directory import DirectoryStorage
 
 
@@ -21,6 +22,32 @@ def test_what_is_put_can_be_read_in_every_way(store: DirectoryStorage, tmp_path:
         assert path.read_bytes() == source.read_bytes()
     assert b"".join(store.stream("jobs/1/source")) == source.read_bytes()
     assert store.get_bytes("jobs/1/source") == source.read_bytes()
+
+
+def test_a_copy_is_the_same_and_stands_alone(store: DirectoryStorage):
+    store.put_bytes("incoming/a", b"x" * 3_000_000)
+    store.copy("incoming/a", "jobs/1/source")
+    assert store.size("jobs/1/source") == store.size("incoming/a") == 3_000_000
+    store.delete("incoming/a")
+    assert store.get_bytes("jobs/1/source") == b"x" * 3_000_000
+
+
+@pytest.mark.parametrize("key", ["incoming/none", "incoming", "../outside", ""])
+def test_what_is_not_there_has_no_size_and_no_copy(store: DirectoryStorage, tmp_path: Path, key):
+    (tmp_path / "outside").write_bytes(b"not yours")
+    store.put_bytes("incoming/a", b"x")
+    with pytest.raises(NotFound):
+        store.size(key)
+    with pytest.raises(NotFound):
+        store.copy(key, "jobs/1/source")
+    assert store.keys("") == ["incoming/a"]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (7, 7), (1_000_000, 2_500_000), (4, None)])
+def test_a_part_can_be_read(store: DirectoryStorage, start: int, stop: int | None):
+    content = bytes(range(250)) * 12_000
+    store.put_bytes("jobs/1/source", content)
+    assert b"".join(store.stream("jobs/1/source", start, stop)) == content[start:stop]
 
 
 def test_the_last_writer_wins(store: DirectoryStorage):
@@ -65,3 +92,16 @@ def test_a_write_that_fails_leaves_nothing_and_says_so(store: DirectoryStorage, 
         store.put_file("a/b", tmp_path / "missing")
     assert store.keys("") == []
     assert not any((tmp_path / "objects").rglob("*[0-9a-f]" * 4))
+
+
+def test_a_server_that_is_down_is_unavailable_and_not_named(monkeypatch: pytest.MonkeyPatch):
+    """The same storage on a real server is in `tests/services`."""
+    from core.storage.s3 import S3Storage
+
+    monkeypatch.setenv("MINIO_ENDPOINT", "127.0.0.1:9")
+    monkeypatch.setenv("MINIO_ACCESS_KEY", "who")
+    monkeypatch.setenv("MINIO_SECRET_KEY", "never-to-be-seen")
+    settings.cache_clear()
+    with pytest.raises(Unavailable) as caught:
+        S3Storage.from_settings(settings()).get_bytes("a")
+    assert "127.0.0.1" not in str(caught.value)

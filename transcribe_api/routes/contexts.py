@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import Any
 
 from flask import Blueprint, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import AfterValidator, Field
 
 from core import named
 from core.db import transaction
-from core.errors import InvalidInput
 from core.models import ContextRow
 from transcribe_api import access, bodies, pages, parse, render
-from transcribe_api.bodies import Body, Line
 from transcribe_api.database import db
+from transcribe_api.documented import Answer, documented
+from transcribe_api.schemas.common import PageQuery
+from transcribe_api.schemas.named import Context, ContextChange, ContextPage, ContextWhole
 
 bp = Blueprint("contexts", __name__, url_prefix="/api/transcribe/contexts")
 
-#: More terms than this help no engine.
-MOST_TERMS = 1000
-#: How much likelier a phrase may be made, or less likely below 0.
-STRONGEST_BOOST = 100
-
-
-class _Term(Body):
-    phrase: Line
-    boost: float = Field(ge=-STRONGEST_BOOST, le=STRONGEST_BOOST)
-
-
-def _each_once(terms: list[_Term]) -> list[_Term]:
-    first: dict[str, int] = {}
-    for at, term in enumerate(terms):
-        before = first.setdefault(term.phrase, at)
-        if before != at:
-            # Not a ValueError, which pydantic would lay to the whole list.
-            field = f"terms.{at}.phrase"
-            raise InvalidInput(f"{field}: the same phrase as terms.{before}.phrase", field=field)
-    return terms
-
-
-_Terms = Annotated[list[_Term], Field(max_length=MOST_TERMS), AfterValidator(_each_once)]
-
-
-class _Whole(Body):
-    name: Line
-    terms: _Terms = Field(default_factory=list)
-
-
-class _Change(_Whole):
-    # What is not sent stays as it is; null would be neither.
-    name: Line = ""
-
 
 @bp.post("")
+@documented(Answer(201, Context, headers=("Location",)), body=ContextWhole)
 def create() -> ResponseReturnValue:
     """A new context."""
-    given = bodies.read(_Whole).model_dump()
+    given = bodies.read(ContextWhole).model_dump()
     with transaction() as session:
         made = named.create(session, ContextRow, owner_id=access.caller().owner, **given)
     location = url_for("contexts.show", context_id=made.id)
@@ -65,6 +32,7 @@ def create() -> ResponseReturnValue:
 
 
 @bp.get("")
+@documented(Answer(200, ContextPage), query=PageQuery)
 def list_all() -> ResponseReturnValue:
     """A page of contexts, newest first."""
     limit, after = pages.limit(request.args), pages.after(request.args)
@@ -74,6 +42,7 @@ def list_all() -> ResponseReturnValue:
 
 
 @bp.get("/<context_id>")
+@documented(Answer(200, Context))
 def show(context_id: str) -> ResponseReturnValue:
     """One context."""
     found = named.get(
@@ -83,17 +52,19 @@ def show(context_id: str) -> ResponseReturnValue:
 
 
 @bp.put("/<context_id>")
+@documented(Answer(200, Context), body=ContextWhole)
 def replace(context_id: str) -> ResponseReturnValue:
     """Say anew all that a caller can say of a context."""
     row_id = parse.row_id(context_id, "context_id")
-    return _changed(row_id, bodies.read(_Whole).model_dump())
+    return _changed(row_id, bodies.read(ContextWhole).model_dump())
 
 
 @bp.patch("/<context_id>")
+@documented(Answer(200, Context), body=ContextChange)
 def change(context_id: str) -> ResponseReturnValue:
     """Change what is sent, and nothing else."""
     row_id = parse.row_id(context_id, "context_id")
-    return _changed(row_id, bodies.read(_Change).model_dump(exclude_unset=True))
+    return _changed(row_id, bodies.read(ContextChange).model_dump(exclude_unset=True))
 
 
 def _changed(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnValue:
@@ -103,6 +74,7 @@ def _changed(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnValue:
 
 
 @bp.delete("/<context_id>")
+@documented(Answer(204))
 def delete(context_id: str) -> ResponseReturnValue:
     """Forget the context; transcripts that were made with it stay."""
     row_id = parse.row_id(context_id, "context_id")

@@ -9,11 +9,14 @@ from core import serving
 from core.settings import settings
 from engines import catalog
 from transcribe_api import render
+from transcribe_api.documented import Answer, documented
+from transcribe_api.schemas.system import Engines
 
 bp = Blueprint("engines", __name__, url_prefix="/api/transcribe/jobs")
 
 
 @bp.get("/engines")
+@documented(Answer(200, Engines))
 def show() -> ResponseReturnValue:
     """Every engine, with what it can do. Available means: someone is there to do it."""
     told = {

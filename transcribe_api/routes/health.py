@@ -14,17 +14,21 @@ from core import progress
 from core.errors import TranscribeError
 from core.storage import storage
 from transcribe_api.database import db
+from transcribe_api.documented import Answer, documented
+from transcribe_api.schemas.system import Alive, Readiness
 
 bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
+@documented(Answer(200, Alive), public=True)
 def alive() -> ResponseReturnValue:
     """The process answers."""
     return jsonify({"status": "ok"})
 
 
 @bp.get("/readyz")
+@documented(Answer(200, Readiness), Answer(503, Readiness), public=True)
 def ready() -> ResponseReturnValue:
     """Database, Redis and storage answer; 503 names the ones that do not."""
     checks = {name: _check(ping) for name, ping in _PINGS.items()}

@@ -11,25 +11,19 @@ from core import named
 from core.db import transaction
 from core.models import SessionRow
 from transcribe_api import access, bodies, pages, parse, render
-from transcribe_api.bodies import Body, Line
 from transcribe_api.database import db
+from transcribe_api.documented import Answer, documented
+from transcribe_api.schemas.common import PageQuery
+from transcribe_api.schemas.named import Session, SessionChange, SessionPage, SessionWhole
 
 bp = Blueprint("sessions", __name__, url_prefix="/api/transcribe/sessions")
 
 
-class _Whole(Body):
-    name: Line
-
-
-class _Change(Body):
-    # What is not sent stays as it is; null would be neither.
-    name: Line = ""
-
-
 @bp.post("")
+@documented(Answer(201, Session, headers=("Location",)), body=SessionWhole)
 def create() -> ResponseReturnValue:
     """A new session."""
-    given = bodies.read(_Whole)
+    given = bodies.read(SessionWhole)
     with transaction() as session:
         made = named.create(session, SessionRow, owner_id=access.caller().owner, name=given.name)
     location = url_for("sessions.show", session_id=made.id)
@@ -37,6 +31,7 @@ def create() -> ResponseReturnValue:
 
 
 @bp.get("")
+@documented(Answer(200, SessionPage), query=PageQuery)
 def list_all() -> ResponseReturnValue:
     """A page of sessions, newest first."""
     limit, after = pages.limit(request.args), pages.after(request.args)
@@ -46,6 +41,7 @@ def list_all() -> ResponseReturnValue:
 
 
 @bp.get("/<session_id>")
+@documented(Answer(200, Session))
 def show(session_id: str) -> ResponseReturnValue:
     """One session."""
     found = named.get(
@@ -55,17 +51,19 @@ def show(session_id: str) -> ResponseReturnValue:
 
 
 @bp.put("/<session_id>")
+@documented(Answer(200, Session), body=SessionWhole)
 def replace(session_id: str) -> ResponseReturnValue:
     """Say anew all that a caller can say of a session."""
     row_id = parse.row_id(session_id, "session_id")
-    return _changed(row_id, bodies.read(_Whole).model_dump())
+    return _changed(row_id, bodies.read(SessionWhole).model_dump())
 
 
 @bp.patch("/<session_id>")
+@documented(Answer(200, Session), body=SessionChange)
 def change(session_id: str) -> ResponseReturnValue:
     """Change what is sent, and nothing else."""
     row_id = parse.row_id(session_id, "session_id")
-    return _changed(row_id, bodies.read(_Change).model_dump(exclude_unset=True))
+    return _changed(row_id, bodies.read(SessionChange).model_dump(exclude_unset=True))
 
 
 def _changed(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
@@ -75,6 +73,7 @@ def _changed(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
 
 
 @bp.delete("/<session_id>")
+@documented(Answer(204))
 def delete(session_id: str) -> ResponseReturnValue:
     """Forget the session; its transcripts stay, with its id."""
     row_id = parse.row_id(session_id, "session_id")

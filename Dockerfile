@@ -1,0 +1,81 @@
+# syntax=docker/dockerfile:1
+# One file, a target a kind of process: docker build --target worker -t transcribe-worker .
+# 3.11 or 3.13: for 3.12 the speech engine of the base installation has no wheel.
+ARG PYTHON=3.13
+
+# Everything that is compiled or downloaded; no final image is made from here.
+FROM python:${PYTHON}-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /src
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+COPY . .
+RUN pip wheel --no-deps --wheel-dir /dist . && pip install --no-deps /dist/*.whl
+
+FROM build AS build-riva
+RUN pip install -c requirements.txt "$(echo /dist/*.whl)[riva]"
+
+FROM build AS build-whisperx
+RUN pip install -c requirements.txt "$(echo /dist/*.whl)[whisperx]"
+
+FROM build AS build-pyannote
+RUN pip install -c requirements.txt "$(echo /dist/*.whl)[pyannote]"
+
+# What all processes run on, with nothing to build with and without rights.
+FROM python:${PYTHON}-slim AS runtime
+LABEL org.opencontainers.image.title="transcribe" \
+      org.opencontainers.image.description="Self-hosted, speaker-labelled transcription of recordings of any length" \
+      org.opencontainers.image.licenses="MIT"
+RUN groupadd --gid 10001 transcribe \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data transcribe \
+ && install -d -o transcribe -g transcribe /data /app
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    OMP_NUM_THREADS=1 \
+    TRANSCRIBE_DATA_DIR=/data \
+    HF_HOME=/data/models
+WORKDIR /app
+COPY alembic.ini flowerconfig.py gunicorn.conf.py ./
+USER 10001:10001
+# Uploads and decoded sound while they are worked on, and models that were fetched.
+VOLUME /data
+STOPSIGNAL SIGTERM
+
+FROM runtime AS base
+COPY --from=build /opt/venv /opt/venv
+HEALTHCHECK NONE
+
+FROM base AS api
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
+# Streams and uploads wait and do not compute: one process, many threads.
+CMD ["gunicorn", "--bind", "0.0.0.0:8000", "--worker-class", "transcribe_api.gunicorn_worker.Worker", \
+     "--threads", "1064", "--worker-connections", "2128", "--timeout", "0", "--graceful-timeout", "20", \
+     "--no-control-socket", "--logger-class", "transcribe_api.gunicorn_log.Logger", "wsgi:app"]
+
+FROM base AS worker
+HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \
+  CMD ["celery", "-A", "tasks", "inspect", "ping", "--timeout", "5"]
+CMD ["celery", "-q", "-A", "tasks", "worker", "--loglevel", "INFO"]
+
+FROM runtime AS worker-riva
+COPY --from=build-riva /opt/venv /opt/venv
+HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \
+  CMD ["celery", "-A", "tasks", "inspect", "ping", "--timeout", "5"]
+CMD ["celery", "-q", "-A", "tasks", "worker", "--loglevel", "INFO", "-Q", "asr.asr"]
+
+FROM runtime AS worker-whisperx
+COPY --from=build-whisperx /opt/venv /opt/venv
+HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 \
+  CMD ["celery", "-A", "tasks", "inspect", "ping", "--timeout", "5"]
+CMD ["celery", "-q", "-A", "tasks", "worker", "--loglevel", "INFO", "-Q", "asr.whisperx", "-c", "1"]
+
+FROM runtime AS worker-pyannote
+COPY --from=build-pyannote /opt/venv /opt/venv
+HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 \
+  CMD ["celery", "-A", "tasks", "inspect", "ping", "--timeout", "5"]
+CMD ["celery", "-q", "-A", "tasks", "worker", "--loglevel", "INFO", "-Q", "diarize.pyannote", "-c", "1"]

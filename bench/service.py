@@ -1,0 +1,71 @@
+"""A service to measure: the embedded stack, in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from core.settings import settings
+
+TRANSCRIBE = Path(sys.executable).with_name("transcribe")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service, with its one process that answers requests."""
+
+    url: str
+    process: psutil.Process
+
+    @property
+    def memory_mb(self) -> float:
+        """Memory that it holds now."""
+        return float(self.process.memory_info().rss) / 1024**2
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory that it ever held, or since `forget_peak`."""
+        return self._status("VmHWM") / 1024
+
+    def forget_peak(self) -> None:
+        (self._files / "clear_refs").write_text("5")
+
+    @property
+    def _files(self) -> Path:
+        return Path("/proc") / str(self.process.pid)
+
+    def _status(self, name: str) -> float:
+        lines = (self._files / "status").read_text().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+@contextmanager
+def running(**environment: str) -> Iterator[Service]:
+    """Start it with some settings, which this process then has too; nothing is left of it."""
+    with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder:
+        os.environ.update(environment, TRANSCRIBE_DATA_DIR=folder)
+        settings.cache_clear()
+        words = [TRANSCRIBE, "up", "--port", "0", "--data-dir", folder]
+        with psutil.Popen(words, stdout=subprocess.PIPE, text=True) as stack:
+            try:
+                url = re.search(r"http://[^\s;]+", stack.stdout.readline())
+                assert url, "the stack did not start"
+                yield Service(url.group(), _process(stack))
+            finally:
+                stack.terminate()
+                stack.communicate()
+
+
+def _process(stack: psutil.Process) -> psutil.Process:
+    [main] = [one for one in stack.children() if "gunicorn" in one.cmdline()]
+    [worker] = main.children()
+    return worker

@@ -1,0 +1,119 @@
+"""A recording taken apart as the mix of its channels, or each channel for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chunking import decode
+from chunking.cut import AudioChunker, Cutting, describe
+from chunking.plan import Window
+from core.errors import MediaError
+from transcripts.types import Stretch
+
+#: A call has two, a round table with a microphone each some more. Each is decoded for itself.
+MOST_CHANNELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk or a shard, and what it is cut out of."""
+
+    cutting: Cutting
+    window: Window
+    #: Counted from 0; None: the mix of all.
+    channel: int | None = None
+
+    @property
+    def stretch(self) -> Stretch:
+        """Its place in the recording."""
+        return Stretch(self.window.start, self.window.end, self.channel)
+
+    def write_wav(self, path: Path) -> None:
+        """Write it as a 16 kHz mono 16-bit WAV file."""
+        self.cutting.write_wav(self.window, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """All that a recording was cut into."""
+
+    #: Seconds of the longest track.
+    duration: float
+    #: By start, and then by channel.
+    chunks: tuple[Piece, ...]
+    #: Empty where each channel is a speaker.
+    shards: tuple[Piece, ...]
+    #: Sentences for the user.
+    warnings: tuple[str, ...]
+
+    def metadata(self, file_path: str) -> dict[str, Any]:
+        """Return what ``chunks_metadata.json`` says of the recording called *file_path*."""
+        return {
+            "file_path": file_path,
+            "total_duration": round(self.duration, 3),
+            "sample_rate": decode.SAMPLE_RATE,
+            "chunks": [_described(index, piece) for index, piece in enumerate(self.chunks)],
+        }
+
+
+def mix(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
+    """Take the mix of all channels apart. Raises as `AudioChunker.take_apart` does."""
+    cutting = chunker.take_apart(source, folder)
+    return Pieces(
+        duration=cutting.duration,
+        chunks=tuple(Piece(cutting, window) for window in cutting.windows),
+        shards=tuple(Piece(cutting, window) for window in cutting.shards),
+        warnings=cutting.warnings,
+    )
+
+
+def separate(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
+    """Take each channel apart for itself.
+
+    Raises as `AudioChunker.take_apart` does, and `MediaError` when there are more than
+    `MOST_CHANNELS`.
+    """
+    count = _count_channels(source, chunker.limits)
+    tracks = [_take_channel(chunker, source, folder, channel) for channel in range(count)]
+    chunks = [
+        Piece(cutting, window, channel)
+        for channel, cutting in enumerate(tracks)
+        for window in cutting.windows
+    ]
+    one = ("The recording has one channel, so all of it is given to one speaker.",)
+    return Pieces(
+        duration=max(cutting.duration for cutting in tracks),
+        chunks=tuple(sorted(chunks, key=lambda piece: (piece.window.start, piece.channel))),
+        shards=(),
+        warnings=(*_once(tracks), *(one if count == 1 else ())),
+    )
+
+
+def _count_channels(source: Path, limits: decode.Limits) -> int:
+    count = decode.probe(source, limits).channels
+    if count > MOST_CHANNELS:
+        raise MediaError(
+            f"channels=separate takes recordings of at most {MOST_CHANNELS} channels; "
+            f"this one has {count}",
+            code="too_many_channels",
+        )
+    return count
+
+
+def _take_channel(chunker: AudioChunker, source: Path, folder: Path, channel: int) -> Cutting:
+    own = folder / f"channel-{channel}"
+    own.mkdir()
+    return chunker.take_apart(source, own, channel=channel)
+
+
+def _once(tracks: Sequence[Cutting]) -> tuple[str, ...]:
+    """What is wrong with the file is found in every channel, and told once."""
+    return tuple(dict.fromkeys(warning for track in tracks for warning in track.warnings))
+
+
+def _described(index: int, piece: Piece) -> dict[str, Any]:
+    told = describe(index, piece.window)
+    return told if piece.channel is None else {**told, "channel": piece.channel}

@@ -1,0 +1,186 @@
+"""What is measured, each defined once; `docs/operations.md` tells an operator what to make of it.
+
+A worker's processes count in files that add up to one worker: a process that is replaced takes
+nothing with it. What can be read at any moment is not counted but a `Level`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Histogram, values
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.models import TranscriptJob
+
+#: Where the counts of this process and of those that it forks lie, if in files.
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+_registry = CollectorRegistry()
+
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_STEP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+_JOB_BUCKETS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+_FACTOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
+
+REQUESTS = Counter(
+    "transcribe_http_requests",
+    "Requests answered.",
+    ("method", "rule", "status"),
+    registry=_registry,
+)
+REQUEST_SECONDS = Histogram(
+    "transcribe_http_request_seconds",
+    "Seconds until an answer began.",
+    ("method", "rule"),
+    registry=_registry,
+    buckets=_REQUEST_BUCKETS,
+)
+UPLOAD_BYTES = Counter(
+    "transcribe_upload_bytes", "Bytes of recordings received.", registry=_registry
+)
+ACCEPTED = Counter("transcribe_jobs_accepted", "Jobs accepted.", ("engine",), registry=_registry)
+ENDED = Counter("transcribe_jobs_ended", "Jobs that are over.", ("status",), registry=_registry)
+JOB_SECONDS = Histogram(
+    "transcribe_job_seconds",
+    "Seconds from the acceptance of a job to its end.",
+    ("status",),
+    registry=_registry,
+    buckets=_JOB_BUCKETS,
+)
+STEP_SECONDS = Histogram(
+    "transcribe_step_seconds",
+    "Seconds that a step took, however it ended.",
+    ("step", "queue"),
+    registry=_registry,
+    buckets=_STEP_BUCKETS,
+)
+RETRIES = Counter(
+    "transcribe_step_retries",
+    "Steps that are tried again.",
+    ("step", "code"),
+    registry=_registry,
+)
+FAILURES = Counter(
+    "transcribe_step_failures", "Steps given up.", ("step", "code"), registry=_registry
+)
+AUDIO_SECONDS = Counter(
+    "transcribe_audio_seconds",
+    "Seconds of sound that engines and diarizers heard.",
+    ("engine",),
+    registry=_registry,
+)
+REAL_TIME_FACTOR = Histogram(
+    "transcribe_real_time_factor",
+    "Seconds that a part took, for each second of its sound.",
+    ("engine",),
+    registry=_registry,
+    buckets=_FACTOR_BUCKETS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A number that is read when it is asked for."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+    kind: str = "gauge"
+
+    def at(self, found: Iterable[tuple[Sequence[str], float]]) -> Metric:
+        """The metric, from pairs of the labels' values and a number."""
+        metric = Metric(self.name, self.text, self.kind)
+        sample = self.name + ("_total" if self.kind == "counter" else "")
+        for label_values, number in found:
+            metric.add_sample(sample, dict(zip(self.labels, label_values, strict=True)), number)
+        return metric
+
+
+STREAMS = Level("transcribe_streams_open", "Listeners that follow a job now.")
+MEMORY = Level("transcribe_memory_bytes", "Resident memory.", ("part",))
+PROCESSES = Level("transcribe_pool_processes", "Processes of a worker's pool.")
+REPLACED = Level(
+    "transcribe_pool_processes_replaced",
+    "Pool processes that ended and were replaced.",
+    kind="counter",
+)
+QUEUE_MESSAGES = Level("transcribe_queue_messages", "Messages that wait in a queue.", ("queue",))
+QUEUE_WORKERS = Level("transcribe_queue_workers", "Living workers of a queue.", ("queue",))
+JOBS = Level("transcribe_jobs", "Jobs that are not over.", ("stage",))
+UP = Level("transcribe_up", "Whether a part of the service answers.", ("part",))
+
+LEVELS = (STREAMS, MEMORY, PROCESSES, REPLACED, QUEUE_MESSAGES, QUEUE_WORKERS, JOBS, UP)
+
+
+def known() -> dict[str, Metric]:
+    """Every metric of this version, by its name, without any number."""
+    counted = {metric.name: metric for metric in _registry.collect()}
+    for metric in counted.values():
+        metric.samples = []
+    return {**counted, **{level.name: level.at(()) for level in LEVELS}}
+
+
+def count_in(folder: Path) -> None:
+    """Have this process, and those that it forks from now on, count in files of this folder.
+
+    Call it before anything is counted.
+    """
+    os.environ[_FOLDER] = str(folder)
+    # The library decides when it is imported, but Celery's command line imports it with Flower's.
+    values.ValueClass = values.MultiProcessValue()
+
+
+def counted() -> list[Metric]:
+    """All that this process, or this worker, has counted."""
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
+        return list(_registry.collect())
+    _fold(Path(folder))
+    return list(MultiProcessCollector(None, folder).collect())
+
+
+def _fold(folder: Path) -> None:
+    """Add up what ended processes counted, so that their files do not pile up."""
+    for path in folder.glob("*.db"):
+        kind, _, pid = path.stem.partition("_")
+        if not pid.isdigit() or psutil.pid_exists(int(pid)):
+            continue
+        total = MmapedDict(str(folder / f"{kind}_ended.db"))
+        for key, number, _, _ in MmapedDict.read_all_values_from_file(str(path)):
+            total.write_value(key, total.read_value(key)[0] + number, 0.0)
+        total.close()
+        path.unlink()
+
+
+@contextmanager
+def heard(engine: str, seconds: float) -> Iterator[None]:
+    """Count sound that is heard in the block, and how long that takes."""
+    began = time.perf_counter()
+    yield
+    AUDIO_SECONDS.labels(engine).inc(seconds)
+    if seconds > 0:
+        REAL_TIME_FACTOR.labels(engine).observe((time.perf_counter() - began) / seconds)
+
+
+def job_ended(session: Session, job: TranscriptJob) -> None:
+    """Count the end of a job, once the transaction is committed."""
+    status = job.run.status
+    seconds = (clock.utc_now() - clock.utc(job.created_at)).total_seconds()
+
+    def count(_session: Session) -> None:
+        ENDED.labels(status).inc()
+        JOB_SECONDS.labels(status).observe(seconds)
+
+    event.listen(session, "after_commit", count, once=True)

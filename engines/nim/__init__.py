@@ -1,0 +1,1 @@
+"""Talks to NVIDIA's speech servers, for `engines.riva`."""

@@ -1,0 +1,87 @@
+"""What models lie on this machine, without loading one: for the command line and for doctors."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.settings import settings
+
+#: Files of a Whisper model; without the last, one would be fetched from elsewhere.
+WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
+PIPELINE_FILES = ("config.yaml",)
+
+
+@dataclass(frozen=True, slots=True)
+class OnShelf:
+    """A model that a job may ask for."""
+
+    engine: str
+    name: str
+    #: None when it is not here.
+    folder: Path | None
+    #: What is wrong with the folder; empty for a whole model.
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        return self.folder is not None and not self.lacks
+
+    @property
+    def size_mb(self) -> float:
+        """Of all its files, those of Hugging Face's cache included."""
+        files = self.folder.rglob("*") if self.folder else ()
+        return sum(path.stat().st_size for path in files if path.is_file()) / 1e6
+
+
+def whisper() -> list[OnShelf]:
+    """The models that ``WHISPERX_AVAILABLE_MODELS`` names."""
+    names = dict.fromkeys(
+        [*settings().whisperx_available_models, settings().whisperx_default_model]
+    )
+    return [_on_shelf("whisperx", name, _whisper_folder(name), WHISPER_FILES) for name in names]
+
+
+def pipeline() -> OnShelf:
+    """The pipeline that ``PYANNOTE_MODEL`` names."""
+    name = settings().pyannote_model
+    folder = Path(name) if Path(name).is_dir() else _cached(_cache(), name.replace("/", "--"))
+    return _on_shelf("pyannote", name, folder, PIPELINE_FILES)
+
+
+def lacking(folder: Path, files: tuple[str, ...]) -> tuple[str, ...]:
+    """The files that are not there, or empty, or JSON that cannot be read."""
+    return tuple(name for name in files if not _is_whole(folder / name))
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+        return path.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
+
+
+def _on_shelf(engine: str, name: str, folder: Path | None, files: tuple[str, ...]) -> OnShelf:
+    return OnShelf(engine, name, folder, lacking(folder, files) if folder else ())
+
+
+def _whisper_folder(name: str) -> Path | None:
+    ours = settings().whisperx_model_dir
+    if ours is not None and (ours / name).is_dir():
+        return ours / name
+    short = name.rpartition("/")[2].removeprefix("faster-whisper-")
+    return _cached(ours or _cache(), f"*faster-whisper-{short}")
+
+
+def _cached(cache: Path, name: str) -> Path | None:
+    """The snapshot of a repository in a cache of Hugging Face's making."""
+    return next(iter(sorted(cache.glob(f"models--{name}/snapshots/*/"))), None)
+
+
+def _cache() -> Path:
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")

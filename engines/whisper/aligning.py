@@ -1,0 +1,144 @@
+"""Times words by the sound of their letters: WhisperX's alignment, one model a language."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import torch
+
+from core.errors import EngineError
+from core.settings import settings
+from engines import devices
+from engines.sound import Sound
+from engines.whisper.models import Said
+from transcripts.types import Span, Word
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of libraries, about each other
+    import torchaudio
+    from whisperx import alignment
+
+
+class _OneSentence:
+    """Stands in for NLTK's splitter, which is downloaded: only words are wanted, not sentences."""
+
+    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+        return [(0, len(text))]
+
+
+alignment.nltk_load = lambda _: _OneSentence()
+
+
+class NoAligner(Exception):
+    """There is no model to time words of the language with; the message says why."""
+
+
+class Aligner:
+    """Knows the sounds of one language. Building it raises `NoAligner` where there is no model."""
+
+    def __init__(self, language: str, device: torch.device) -> None:
+        self._device = device
+        with _quietly():
+            self._model, self._about = _load(language, device)
+
+    def time(self, said: Sequence[Said], sound: Sound) -> list[Word]:
+        """The words of all windows, each with its times and how well it fits the sound."""
+        return [word for one in said for word in self._timed(one, sound)]
+
+    def _timed(self, said: Said, sound: Sound) -> list[Word]:
+        window = {"start": said.window.start, "end": said.window.end, "text": said.text}
+        try:
+            with _quietly():
+                aligned = alignment.align(
+                    [window], self._model, self._about, sound, str(self._device)
+                )
+        except (RuntimeError, MemoryError) as error:
+            if not devices.ran_out_of_memory(error):
+                raise
+            raise EngineError(
+                f"There is not enough memory to time words on {self._device}. Run fewer processes."
+            ) from error
+        found = [_word(word) for word in aligned["word_segments"]]
+        return fill(found, said.window) or spread(said.text.split(), said.window)
+
+
+def _load(language: str, device: torch.device) -> tuple[Any, dict[str, Any]]:
+    ours = settings().whisperx_model_dir
+    if ours is not None and (ours / f"align-{language}").is_dir():
+        return _loaded(language, device, model_name=str(ours / f"align-{language}"))
+    if language not in {*alignment.DEFAULT_ALIGN_MODELS_TORCH, *alignment.DEFAULT_ALIGN_MODELS_HF}:
+        raise NoAligner(f"there is no alignment model for the language {language!r}")
+    offline = bool(huggingface_hub.constants.HF_HUB_OFFLINE)
+    if offline and not _is_cached(language, ours):
+        raise NoAligner(f"the alignment model for the language {language!r} is not here")
+    return _loaded(
+        language, device, model_dir=str(ours) if ours else None, model_cache_only=offline
+    )
+
+
+def _loaded(language: str, device: torch.device, **where: Any) -> tuple[Any, dict[str, Any]]:
+    try:
+        model, about = alignment.load_align_model(language, str(device), **where)
+    except (OSError, ValueError) as error:
+        raise NoAligner(
+            f"the alignment model for the language {language!r} cannot be fetched or read: {error}"
+        ) from error
+    return model, about
+
+
+def _is_cached(language: str, ours: Path | None) -> bool:
+    """Whether PyTorch's own models, which know nothing of working offline, need no download."""
+    name = alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language)
+    if name is None:
+        return True
+    folder = ours or Path(torch.hub.get_dir()) / "checkpoints"
+    return (folder / getattr(torchaudio.pipelines, name)._path).is_file()
+
+
+def _word(found: dict[str, Any]) -> Word:
+    start, end, score = (found.get(name) for name in ("start", "end", "score"))
+    return Word(
+        text=found["word"],
+        start=float("nan") if start is None else float(start),
+        end=float("nan") if end is None else float(end),
+        confidence=None if score is None else min(1.0, max(0.0, float(score))),
+    )
+
+
+def fill(words: Sequence[Word], window: Span) -> list[Word]:
+    """Give times to words that have none, between those of their neighbours."""
+    filled: list[Word] = []
+    for is_timed, run in itertools.groupby(words, key=lambda word: word.start <= word.end):
+        some = list(run)
+        if is_timed:
+            filled += some
+            continue
+        start = filled[-1].end if filled else window.start
+        later = words[len(filled) + len(some) :]
+        end = max(start, later[0].start if later else window.end)
+        filled += spread([word.text for word in some], Span(start, end))
+    return filled
+
+
+def spread(texts: Sequence[str], span: Span) -> list[Word]:
+    """Share a stretch of time out among words, by their length."""
+    lengths = [0, *itertools.accumulate(len(text) for text in texts)]
+    places = [span.start + span.duration * length / max(1, lengths[-1]) for length in lengths]
+    return [
+        Word(text, start, end)
+        for text, (start, end) in zip(texts, itertools.pairwise(places), strict=True)
+    ]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What libraries say about each other is of no use to who runs this."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

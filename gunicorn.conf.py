@@ -1,0 +1,33 @@
+"""Read by gunicorn where it starts: a service that others can reach does not start without keys.
+
+Requests are looked at all the same, so whoever starts it elsewhere or otherwise is no less safe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: JSON lines, as from all other processes.
+logger_class = "transcribe_api.gunicorn_log.Logger"
+
+
+def when_ready(server: Any) -> None:
+    """Before the first worker is started. Gunicorn prints a RuntimeError and ends."""
+    from core import db
+    from core.errors import TranscribeError
+    from transcribe_api import exposure
+
+    # With reuse_port the workers open the sockets, and only the settings tell which.
+    listening = [one.sock.getsockname() for one in server.LISTENERS] or server.cfg.address
+    try:
+        exposure.refuse_unguarded(listening)
+        db.engine().dispose()
+    except TranscribeError as error:
+        raise RuntimeError(str(error)) from None
+
+
+def post_worker_init(worker: Any) -> None:
+    """In each worker: however few threads it was given, streams leave some of them free."""
+    from transcribe_api.hub import hub
+
+    hub.leave_threads_free(worker.cfg.threads)

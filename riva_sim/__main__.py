@@ -1,0 +1,83 @@
+"""``python -m riva_sim``: run the stand-in until it is ended."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from riva_sim.script import Script
+from riva_sim.server import Limits, Tls, serve
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("riva-sim")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=50051, show_default=True, help="Port; 0: a free one.")
+@click.option("--mode", type=click.Choice(["all", "offline", "streaming"]), default="all",
+              show_default=True, help="Which kinds of models it has.")  # fmt: skip
+@click.option("--tls", nargs=2, type=_FILE, metavar="KEY CERT", help="Speak TLS; PEM files.")
+@click.option("--client-ca", type=_FILE, help="With --tls: ask clients for a certificate of this.")
+@click.option("--key", help="Ask for 'authorization: Bearer KEY'.")
+@click.option("--function-id", help="Ask for this function-id.")
+@click.option("--max-message", default=64 << 20, help="Bytes of the largest message it takes.")
+@click.option("--at-once", type=int, help="Calls at a time; more are RESOURCE_EXHAUSTED.")
+@click.option("--next", "first", multiple=True, metavar="EVENT",
+              help="As if it were typed; may be given again.")  # fmt: skip
+def main(
+    host: str,
+    port: int,
+    mode: str,
+    tls: tuple[Path, Path] | None,
+    client_ca: Path | None,
+    key: str | None,
+    function_id: str | None,
+    max_message: int,
+    at_once: int | None,
+    first: tuple[str, ...],
+) -> None:
+    """Speak the protocol of NVIDIA Riva's speech recognition, without a GPU.
+
+    English only, by PocketSphinx. Every call is told on standard output, as a line of JSON. What
+    the next recognition meets can be typed, a line each:
+
+    \b
+    UNAVAILABLE:some text   the call ends with this status (or any other of gRPC's)
+    slow:2.5                it takes this many seconds longer
+    large:70                the answer has this many MiB
+    die                     the process ends in the middle of the call
+    ok                      nothing special
+    """
+    script = Script()
+    for line in first:
+        _add(script, line)
+    secure = None
+    if tls:
+        ca = client_ca.read_bytes() if client_ca else None
+        secure = Tls(tls[0].read_bytes(), tls[1].read_bytes(), ca)
+    limits = Limits(max_message, at_once, mode, key, function_id)
+    server, bound = serve(f"{host}:{port}", script, limits, secure)
+    click.echo(f"listening on {host}:{bound}")
+    threading.Thread(target=_listen, args=(script,), daemon=True).start()
+    server.wait_for_termination()
+
+
+def _listen(script: Script) -> None:
+    for line in sys.stdin:
+        _add(script, line)
+
+
+def _add(script: Script, line: str) -> None:
+    try:
+        script.add(line)
+    except ValueError as error:
+        click.echo(str(error), err=True)
+        return
+    click.echo(f"next: {line.strip()}")
+
+
+if __name__ == "__main__":
+    main(prog_name="riva-sim")

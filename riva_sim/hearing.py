@@ -1,0 +1,126 @@
+"""PocketSphinx hears one request: pauses, words with their probabilities, and phrases to expect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pocketsphinx import Decoder, Endpointer, Segment
+from riva.client.proto.riva_asr_pb2 import RecognitionConfig
+
+from riva_sim.sound import RATE
+
+FRAMES_PER_SECOND = 100
+#: Seconds of quiet that end an utterance, unless the request says otherwise.
+PAUSE = 0.8
+#: What a boost of 1 does to the probability of a word, as a power of ten. With it a boost of 4
+#: changes little and one of 20 much, as with Riva.
+_STRENGTH = 0.3
+_STRONGEST = 1e30
+
+_NOT_A_WORD = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Times in seconds from the start of the request."""
+
+    text: str
+    start: float
+    end: float
+    #: 0..1, never 0.
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What was said between two pauses."""
+
+    words: tuple[Word, ...]
+    #: 16-bit samples, and the second they begin at.
+    pcm: bytes
+    start: float
+    #: Seconds of the request that were heard so far.
+    processed: float
+
+
+class Ear:
+    """Hears one request. A new one each time, so that no request changes how another is heard."""
+
+    def __init__(self, config: RecognitionConfig) -> None:
+        self._decoder = Decoder(samprate=RATE, frate=FRAMES_PER_SECOND, loglevel="FATAL")
+        #: Name in the dictionary -> its words, each with the number of its sounds.
+        self._phrases: dict[str, list[tuple[str, int]]] = {}
+        for context in config.speech_contexts:
+            for phrase in context.phrases:
+                self._expect(phrase, context.boost)
+        pause = (config.endpointing_config.stop_history / 1000) or PAUSE
+        self._endpointer = Endpointer(window=max(0.3, pause), ratio=0.9)
+
+    def utterances(self, sound: Iterable[bytes]) -> Iterator[Utterance]:
+        """Hear 16 kHz samples as they come."""
+        waiting, pcm, heard = b"", bytearray(), 0
+        for block in sound:
+            waiting += block
+            while len(waiting) >= self._endpointer.frame_bytes:
+                frame = waiting[: self._endpointer.frame_bytes]
+                waiting = waiting[len(frame) :]
+                heard += len(frame)
+                pcm += self._endpointer.process(frame) or b""
+                if pcm and not self._endpointer.in_speech:
+                    yield self._hear(bytes(pcm), heard)
+                    pcm.clear()
+        # An empty last frame is an error to it, one of silence is not.
+        pcm += self._endpointer.end_stream(waiting or b"\0\0") or b""
+        if pcm:
+            yield self._hear(bytes(pcm), heard + len(waiting))
+
+    def _hear(self, pcm: bytes, heard: int) -> Utterance:
+        self._decoder.start_utt()
+        self._decoder.process_raw(pcm, full_utt=True)
+        self._decoder.end_utt()
+        start = self._endpointer.speech_start
+        found = () if self._decoder.hyp() is None else self._decoder.seg() or ()
+        words = tuple(word for one in found for word in self._words(one, start))
+        return Utterance(words, pcm, start, heard / 2 / RATE)
+
+    def _words(self, found: Segment, since: float) -> Iterator[Word]:
+        """A phrase that was expected is heard as one; its words share its time by their sounds."""
+        if _NOT_A_WORD.fullmatch(found.word):
+            return
+        text = _VARIANT.sub("", found.word)
+        parts = self._phrases.get(text, [(text, 1)])
+        start, end = found.start_frame, found.end_frame + 1
+        step = (end - start) / sum(sounds for _, sounds in parts) / FRAMES_PER_SECOND
+        at = since + start / FRAMES_PER_SECOND
+        for part, sounds in parts:
+            yield Word(part, at, at + step * sounds, min(1.0, max(1e-4, found.prob)))
+            at += step * sounds
+
+    def _expect(self, phrase: str, boost: float) -> None:
+        """Make the phrase, and each of its words, likelier."""
+        if boost <= 0:
+            return
+        for said in dict.fromkeys((phrase, *phrase.split())):
+            parts = [(word, self._sounds(word.lower())) for word in said.split()]
+            known = [(word, sounds) for word, sounds in parts if sounds]
+            if not known or len(known) < len(parts):
+                continue
+            name = f"expected{len(self._phrases)}"
+            self._phrases[name] = [(word, len(sounds.split())) for word, sounds in known]
+            weight = min(_STRONGEST, 10 ** (_STRENGTH * boost * len(known)))
+            self._decoder.get_lm().add_word(name, weight)
+            self._decoder.add_word(name, " ".join(sounds for _, sounds in known), True)
+
+    def _sounds(self, word: str) -> str | None:
+        """How it is spoken; an unknown word is put together from two known ones, if it can be."""
+        if known := self._decoder.lookup_word(word):
+            return str(known)
+        middle = len(word) / 2
+        for cut in sorted(range(1, len(word)), key=lambda cut: abs(cut - middle)):
+            halves = [self._decoder.lookup_word(half) for half in (word[:cut], word[cut:])]
+            if all(halves):
+                return " ".join(halves)
+        return None

@@ -1,0 +1,109 @@
+"""Asks engines that live on a server of their own what they have, for as long as a worker serves
+them: such an engine is only there when its server is.
+
+``python -m tasks.checkup ENGINE WORKER`` asks one of them. It is a process of its own because the
+worker's main process forks, which gRPC does not survive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict
+from subprocess import DEVNULL, Popen, TimeoutExpired
+from typing import Any
+
+import redis
+import structlog
+
+from core import log as logs
+from core import serving
+from core.errors import TranscribeError
+from engines import catalog
+from engines.catalog import EngineSpec
+
+log = structlog.get_logger(__name__)
+
+#: Between two questions.
+SECONDS = 5.0
+
+
+class Checkups:
+    """The processes that ask on behalf of one worker."""
+
+    def __init__(self, worker: str, queues: Iterable[str]) -> None:
+        served = set(queues)
+        self._worker = worker
+        self._specs = [
+            spec for spec in catalog.recognizers().values() if spec.offer and spec.queue in served
+        ]
+        self._running: dict[str, Popen[bytes]] = {}
+
+    @property
+    def queues(self) -> set[str]:
+        """Queues that are announced by these processes, and by nobody else."""
+        return {spec.queue for spec in self._specs}
+
+    def keep(self) -> None:
+        """Start what does not run."""
+        for spec in self._specs:
+            child = self._running.get(spec.name)
+            if child is None or child.poll() is not None:
+                self._running[spec.name] = _start(spec, self._worker)
+
+    def stop(self) -> None:
+        """End them; when this returns, they announce nothing more."""
+        for child in self._running.values():
+            child.terminate()
+        for child in self._running.values():
+            with suppress(TimeoutExpired):
+                child.wait(timeout=2)
+                continue
+            child.kill()
+            child.wait()
+        self._running.clear()
+
+
+def _start(spec: EngineSpec, worker: str) -> Popen[bytes]:
+    return Popen(
+        [sys.executable, "-m", "tasks.checkup", spec.name, worker],
+        stdin=DEVNULL,
+        # Ctrl-C is for the worker, which then ends us.
+        start_new_session=True,
+    )
+
+
+def watch(spec: EngineSpec, worker: str) -> None:
+    """Ask again and again, until the worker is gone."""
+    parent = os.getppid()
+    before: str | None = ""
+    while os.getppid() == parent:
+        reason = _look(spec, worker)
+        if reason != before:
+            log.info("engine checked", engine=spec.name, reason=reason)
+            before = reason
+        time.sleep(SECONDS)
+
+
+def _look(spec: EngineSpec, worker: str) -> str | None:
+    """Announce the engine's queue if the engine can work now; returns why it cannot."""
+    told: dict[str, Any] = {}
+    try:
+        told, reason = asdict(catalog.offer(spec)), None
+    except TranscribeError as error:
+        reason = str(error)
+    except Exception as error:
+        log.exception("engine not checked", engine=spec.name)
+        reason = f"an unexpected {type(error).__name__}"
+    with suppress(redis.RedisError):
+        serving.describe(spec.name, {**told, "reason": reason})
+        (serving.withdraw if reason else serving.announce)(worker, [spec.queue])
+    return reason
+
+
+if __name__ == "__main__":
+    logs.configure()
+    watch(catalog.recognizer(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,54 @@
+"""Writes the files of a job into a folder of this machine, for callers who asked for that."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from core import layout
+from core.errors import InvalidInput
+from core.media_roots import inside
+from core.storage import storage
+
+log = structlog.get_logger(__name__)
+
+
+def export(job_id: str, output_dir: str) -> str | None:
+    """Write the artefacts of a job; a warning if that cannot be done. Safe to run twice."""
+    root = layout.root(job_id)
+    try:
+        for key in storage().keys(root):
+            name = key.removeprefix(root)
+            if layout.is_artefact(name):
+                _write(key, output_dir, name)
+    except (InvalidInput, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        log.warning("files not written", folder=output_dir, reason=why)
+        return f"the files could not be written to {output_dir}: {why}"
+    return None
+
+
+def _write(key: str, output_dir: str, name: str) -> None:
+    # Looked at each time: since the job was accepted, links may have been laid there.
+    target = inside(str(Path(output_dir, name).parent), "output_dir") / Path(name).name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, unfinished = tempfile.mkstemp(prefix=".transcribe-", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for block in storage().stream(key):
+                file.write(block)
+        Path(unfinished).chmod(0o666 & ~_umask())
+        Path(unfinished).replace(target)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    # The library makes its files for their owner alone; these are for whoever shares the folder.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

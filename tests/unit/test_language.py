@@ -1,0 +1,146 @@
+"""The language of a recording is found once, whoever asks first, and holds for every chunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from core import jobs, languages, layout
+from core.db import reading, transaction
+from core.models import JobPart
+from core.states import PartKind
+from core.storage import storage
+from engines.base import Hints
+from tasks import loading, pipeline
+from tasks.celery import app
+from tests.unit.test_jobs import accept, begin_prepare, prepared
+from transcripts.types import Heard, Note, Word
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+class Polyglot:
+    """An engine that finds languages, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[bytes]] = []
+        self.heard_in: list[str | None] = []
+
+    def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
+        self.asked.append([path.read_bytes() for path in audio])
+        return "pt"
+
+    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+        self.heard_in.append(hints.language)
+        note = Note(1.0, 2.0, "words are doubtful")
+        return Heard((Word("olá", 0.5, 1.0, 0.9),), hints.language or "de", (note,))
+
+
+class Deaf:
+    """An engine that cannot tell languages apart."""
+
+    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+        return Heard((), hints.language)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Polyglot:
+    ours = Polyglot()
+    use(monkeypatch, ours)
+    return ours
+
+
+def use(monkeypatch: pytest.MonkeyPatch, engine: object) -> None:
+    app.loader.import_default_modules()
+    monkeypatch.setattr(loading, "recognizer", lambda _name: engine)
+    for name in ("fan_out", "merge", "deliver"):
+        monkeypatch.setattr(pipeline, name, lambda *_: None)
+
+
+def listening(chunks: int, language: str | None = None) -> str:
+    job_id = accept(engine="whisperx", diarizer=None, language=language)
+    begin_prepare(job_id)
+    prepared(job_id, chunks=chunks, shards=0)
+    for position in range(chunks):
+        storage().put_bytes(layout.chunk_audio(job_id, position), b"chunk %d" % position)
+    return job_id
+
+
+def run(step: str, *args: object) -> None:
+    app.tasks[step].apply(args=args, throw=True)
+
+
+def language_of(job_id: str) -> str | None:
+    with reading() as session:
+        return jobs.get(session, job_id).transcript.language
+
+
+def test_it_is_found_by_the_first_chunk_that_is_heard_and_holds_for_all(engine: Polyglot):
+    job_id = listening(chunks=3)
+    for position in (2, 0, 1):
+        run("transcribe_chunk", job_id, position)
+    assert engine.asked == [[b"chunk 0", b"chunk 1", b"chunk 2"]]
+    assert engine.heard_in == ["pt", "pt", "pt"]
+    assert language_of(job_id) == "pt"
+
+
+def test_places_lie_all_over_the_recording(engine: Polyglot):
+    job_id = listening(chunks=50)
+    run("transcribe_chunk", job_id, 49)
+    assert engine.asked == [[b"chunk 0", b"chunk 10", b"chunk 20", b"chunk 30", b"chunk 40"]]
+
+
+def test_a_language_that_was_asked_for_is_not_looked_for(engine: Polyglot):
+    run("transcribe_chunk", job_id := listening(chunks=2, language="fr"), 0)
+    assert (engine.asked, engine.heard_in, language_of(job_id)) == ([], ["fr"], "fr")
+
+
+def test_who_comes_second_takes_what_was_settled(engine: Polyglot):
+    """Two chunks that began at the same time find two languages: both use the first."""
+    job_id = listening(chunks=2)
+    with transaction() as session:
+        job = jobs.get(session, job_id)
+        assert languages.settle(session, job, "gl") == "gl"
+    with transaction() as session:
+        assert languages.settle(session, job, "pt") == "gl"
+    run("transcribe_chunk", job_id, 1)
+    assert (engine.asked, engine.heard_in) == ([], ["gl"])
+
+
+def test_an_engine_that_cannot_tell_is_left_to_itself(monkeypatch: pytest.MonkeyPatch):
+    use(monkeypatch, Deaf())
+    run("transcribe_chunk", job_id := listening(chunks=1), 0)
+    assert language_of(job_id) is None
+
+
+@pytest.mark.parametrize(
+    ("lengths", "chosen"),
+    [
+        ([], []),
+        ([30], [0]),
+        ([3, 30, 2], [0, 1, 2]),
+        ([5, 30, 9, 30, 30, 2, 1, 30, 4, 4], [1, 3, 4, 7, 8]),
+    ],
+)
+def test_the_longest_chunk_of_each_part_is_chosen(lengths: list[float], chosen: list[int]):
+    chunks = [
+        JobPart(kind=PartKind.CHUNK, position=at, start=100.0 * at, end=100.0 * at + length)
+        for at, length in enumerate(lengths)
+    ]
+    assert languages.places(chunks) == chosen
+
+
+def test_notes_are_stored_in_times_of_the_recording_and_become_warnings(engine: Polyglot):
+    job_id = listening(chunks=2)
+    for position in range(2):
+        run("transcribe_chunk", job_id, position)
+    written = json.loads(storage().get_bytes(layout.chunk_words(job_id, 1)))
+    assert written["notes"] == [{"start": 31.0, "end": 32.0, "text": "words are doubtful"}]
+    run("merge", job_id)
+    with reading() as session:
+        assert jobs.get(session, job_id).transcript.warnings == [
+            "1.0 s to 2.0 s: words are doubtful", "31.0 s to 32.0 s: words are doubtful",
+        ]  # fmt: skip

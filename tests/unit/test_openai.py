@@ -1,0 +1,73 @@
+"""Names of models, and transcripts in the shapes of OpenAI's audio API."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from core.models import SegmentRow, Transcript
+from transcribe_api import openai_answers, openai_models
+
+WORDS = [{"word": "hello", "start": 0.5, "end": 1.0, "confidence": 0.9, "speaker_tag": 0}]
+
+
+def transcript(**options) -> Transcript:
+    segments = [
+        SegmentRow(position=0, start=0.5, end=1.0, text="hello", speaker_tag=0,
+                   confidence=0.9, words=WORDS),
+        SegmentRow(position=1, start=1.5, end=2.0, text="hello", speaker_tag=1,
+                   confidence=None, words=WORDS),
+        SegmentRow(position=2, start=2.5, end=3.0, text="hm", speaker_tag=None,
+                   confidence=0.0, words=[]),
+    ]  # fmt: skip
+    return Transcript(
+        **{
+            "segments": segments,
+            "duration": 3.5,
+            "language": "en-US",
+            "speaker_names": {"1": "Ana"},
+            **options,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("sphinx", ("sphinx", None)),
+        ("whisperx/large-v3", ("whisperx", "large-v3")),
+        ("large-v3", ("whisperx", "large-v3")),
+        ("whisper-1", ("sphinx", None)),
+        ("gpt-4o-mini-transcribe-2025-12-15", ("sphinx", None)),
+    ],
+)
+def test_a_model_is_an_engine_or_one_of_its_models(name: str, meant: tuple):
+    assert openai_models.meant(name) == meant
+
+
+@pytest.mark.parametrize("name", ["parrot", "sphinx/large-v3", "whisperx/parrot", "/", ""])
+def test_an_unknown_model_is_refused_and_the_known_ones_are_named(name: str):
+    with pytest.raises(openai_models.UnknownModel, match="whisperx/large-v3"):
+        openai_models.meant(name)
+
+
+def test_speakers_are_letters_or_have_their_names():
+    told = openai_answers.answer(transcript(), "diarized_json", ())
+    assert [one["speaker"] for one in told["segments"]] == ["A", "Ana", "unknown"]
+    assert told["text"] == "hello hello hm"
+
+
+def test_a_confidence_is_a_log_probability_and_none_is_no_doubt():
+    told = openai_answers.answer(transcript(), "verbose_json", ("segment",))
+    logs = [one["avg_logprob"] for one in told["segments"]]
+    assert logs == [math.log(0.9), 0.0, math.log(1e-6)]
+    assert told["language"] == "en"
+    assert "words" not in told
+
+
+def test_silence_is_an_empty_transcript_in_every_form():
+    silence = transcript(segments=[], language=None, duration=None)
+    for form in openai_answers.MEDIA:
+        told = openai_answers.answer(silence, form, openai_answers.GRANULARITIES)
+        assert told.strip() in ("", "WEBVTT") if isinstance(told, str) else told["text"] == ""

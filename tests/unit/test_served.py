@@ -1,0 +1,137 @@
+"""What is told to an engine, and what an engine on a server of its own tells of itself."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from core import jobs, layout, named, serving
+from core.db import transaction
+from core.errors import InvalidInput, Unavailable
+from core.models import ContextRow
+from core.storage import storage
+from engines import catalog
+from engines.base import Hints, Offer
+from tasks import checkup, loading
+from tasks.celery import app
+from tasks.checkup import Checkups
+from tests.unit.test_steps import listening, run
+from transcribe_api import parse
+from transcripts.types import Heard
+
+TERMS = [{"phrase": "metformin", "boost": 20.0}, {"phrase": "Addison's", "boost": 5.5}]
+TOLD = {"models": ["big", "small"], "languages": ["de-DE", "en-US"], "reason": None}
+
+
+class Engine:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.hints: list[Hints] = []
+
+    def transcribe(self, audio, hints: Hints) -> Heard:
+        self.hints.append(hints)
+        return Heard(())
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    app.loader.import_default_modules()
+    ours = Engine()
+    monkeypatch.setattr(loading, "recognizer", lambda _name: ours)
+    monkeypatch.setattr(layout, "chunk_audio", lambda *_: "audio")
+    storage().put_bytes("audio", b"")
+    return ours
+
+
+def with_context(owner: uuid.UUID | None, theirs: uuid.UUID | None) -> str:
+    """A job of *owner* whose context belongs to somebody."""
+    job_id = listening(chunks=1, shards=0)
+    with transaction() as session:
+        context = named.create(session, ContextRow, name="x", owner_id=theirs, terms=TERMS)
+        transcript = jobs.get(session, job_id).transcript
+        transcript.owner_id, transcript.context_id = owner, context.id
+    return job_id
+
+
+@pytest.mark.usefixtures("database")
+class TestContext:
+    """The terms of a job's context."""
+
+    @pytest.mark.parametrize("owner", [None, uuid.uuid4()])
+    def test_an_engine_is_told_the_terms(self, engine: Engine, owner):
+        run("transcribe_chunk", with_context(owner, owner), 0)
+        assert [hints.phrases for hints in engine.hints] == [{"metformin": 20.0, "Addison's": 5.5}]
+
+    @pytest.mark.parametrize(
+        ("owner", "theirs"),
+        [(uuid.uuid4(), uuid.uuid4()), (None, uuid.uuid4()), (uuid.uuid4(), None)],
+    )
+    def test_the_terms_of_others_stay_theirs(self, engine: Engine, owner, theirs):
+        run("transcribe_chunk", with_context(owner, theirs), 0)
+        assert [hints.phrases for hints in engine.hints] == [{}]
+
+    def test_a_context_that_is_gone_says_nothing(self, engine: Engine):
+        job_id = listening(chunks=1, shards=0)
+        with transaction() as session:
+            jobs.get(session, job_id).transcript.context_id = uuid.uuid4()
+        run("transcribe_chunk", job_id, 0)
+        assert [hints.phrases for hints in engine.hints] == [{}]
+
+
+class TestOffer:
+    """Models and languages, as the worker of an engine told them."""
+
+    @pytest.fixture
+    def told(self, monkeypatch: pytest.MonkeyPatch) -> dict:
+        said = dict(TOLD)
+        monkeypatch.setattr(serving, "described", lambda engine: said if engine == "asr" else {})
+        monkeypatch.setattr(serving, "workers", lambda _queue: 1)
+        return said
+
+    def test_a_job_may_ask_for_what_there_is(self, told):
+        spec = parse.job({"language": "de", "model": "small"}, "asr")
+        assert (spec.language, spec.model) == ("de", "small")
+
+    def test_a_job_that_asks_for_nothing_gets_the_usual_language(self, told):
+        assert parse.job({}, "asr").language == "de-DE"
+
+    @pytest.mark.parametrize(
+        ("form", "allowed"), [({"language": "fr"}, "de-DE, en-US"), ({"model": "x"}, "big, small")]
+    )
+    def test_a_job_that_asks_for_more_is_refused(self, told, form, allowed):
+        with pytest.raises(InvalidInput, match=allowed):
+            parse.job(form, "asr")
+
+    def test_an_engine_that_finds_out_the_language_is_asked_for_any(self, told):
+        told["languages"] = None
+        assert parse.job({"language": "fr"}, "asr").language == "fr"
+
+    def test_while_nothing_is_known_the_worker_will_say(self, told):
+        told.clear()
+        assert parse.job({"language": "fr"}, "asr").language == "fr"
+
+    def test_only_engines_on_servers_are_asked(self):
+        assert Checkups("w", ["asr.sphinx", "asr.asr", "merge"]).queues == {"asr.asr"}
+        assert Checkups("w", ["asr.sphinx"]).queues == set()
+
+    def test_a_queue_is_announced_only_while_the_engine_has_something(self, monkeypatch):
+        said: list[tuple] = []
+        for name in ("announce", "withdraw", "describe"):
+            monkeypatch.setattr(serving, name, lambda *it, name=name: said.append((name, *it)))
+
+        def gone(_spec):
+            raise Unavailable("it is loading")
+
+        monkeypatch.setattr(catalog, "offer", gone)
+        assert checkup._look(catalog.RIVA, "w") == "it is loading"
+        assert said == [
+            ("describe", "asr", {"reason": "it is loading"}),
+            ("withdraw", "w", ["asr.asr"]),
+        ]
+        said.clear()
+        monkeypatch.setattr(catalog, "offer", lambda _spec: Offer(("big",), ("de-DE",)))
+        assert checkup._look(catalog.RIVA, "w") is None
+        told = {"models": ("big",), "languages": ("de-DE",), "reason": None}
+        assert said == [("describe", "asr", told), ("announce", "w", ["asr.asr"])]

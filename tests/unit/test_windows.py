@@ -1,0 +1,83 @@
+"""Windows of half a minute: they cover a chunk, meet in pauses, and leave silence out."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.sound import Sound
+from engines.wav import RATE
+from engines.whisper.windows import LEAD, LONGEST, cut, samples
+
+
+def noise(seconds: float, level: float = 0.1, seed: int = 0) -> Sound:
+    random = np.random.default_rng(seed)
+    return (random.standard_normal(round(seconds * RATE)) * level).astype(np.float32)
+
+
+def talk(*stretches: tuple[float, float]) -> Sound:
+    """Loud and quiet stretches in turn, in seconds."""
+    parts = [part for loud, quiet in stretches for part in (noise(loud), noise(quiet, 1e-5))]
+    return np.concatenate(parts)
+
+
+def test_what_fits_is_one_window():
+    (window,) = cut(noise(29.9))
+    assert (window.start, round(window.end, 2)) == (0, 29.9)
+    assert window.loud == pytest.approx(29.9, abs=0.1)
+
+
+def test_windows_meet_in_pauses():
+    windows = cut(talk((13.7, 0.6), (4.2, 0.9), (19.0, 0.5)))
+    assert len(windows) == 2
+    assert 18.5 < windows[0].end < 19.4
+    assert windows[1].start >= windows[0].end
+
+
+def test_a_window_begins_shortly_before_its_first_sound():
+    sound = np.concatenate([noise(3.0, 1e-5), noise(5.0)])
+    (window,) = cut(sound)
+    assert window.start == pytest.approx(3.0 - LEAD, abs=0.03)
+
+
+def test_a_quiet_voice_after_a_loud_one_is_not_left_out():
+    sound = np.concatenate([noise(4, 1e-5), noise(3, 0.003), noise(5, 0.3), noise(3, 0.003)])
+    (window,) = cut(sound)
+    assert window.start < 4
+    assert window.end == pytest.approx(15, abs=0.03)
+
+
+@pytest.mark.parametrize("sound", [noise(0), noise(50, 0), noise(50, 1e-5), noise(0.01, 0)])
+def test_silence_has_no_windows(sound: Sound):
+    assert cut(sound) == ()
+
+
+def test_half_a_minute_of_silence_in_the_middle_is_heard_by_nobody():
+    windows = cut(talk((25, 60), (25, 1)))
+    assert sum(window.loud for window in windows) == pytest.approx(50, abs=0.5)
+    assert not any(30 < window.start < 80 for window in windows)
+
+
+def test_less_than_a_frame_of_sound_is_a_window():
+    (window,) = cut(noise(0.01))
+    assert len(samples(noise(0.01), window)) == 160
+
+
+@settings(deadline=None)
+@given(
+    stretches=st.lists(st.tuples(st.floats(0.05, 40), st.floats(0.05, 8)), min_size=1, max_size=8)
+)
+def test_windows_are_short_in_order_and_miss_nothing_that_is_loud(stretches):
+    sound = talk(*stretches)
+    windows = cut(sound)
+    assert windows == cut(sound)
+    assert all(0 < window.duration <= LONGEST for window in windows)
+    assert all(one.end <= other.start for one, other in itertools.pairwise(windows))
+    heard = np.zeros(len(sound), bool)
+    for window in windows:
+        heard[round(window.start * RATE) : round(window.end * RATE)] = True
+    assert not np.abs(sound[~heard]).max(initial=0) > 0.01

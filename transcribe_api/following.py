@@ -1,0 +1,51 @@
+"""Waits for a job on behalf of a caller who keeps the connection open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from core import parts, progress, status
+from core.db import reading
+from core.states import JobStatus
+from transcribe_api.hub import hub
+
+#: Seconds without news after which the records are looked into all the same.
+QUIET_SECONDS = 5.0
+
+
+def until_over(job_id: str) -> dict[str, Any]:
+    """Wait until the job is over, and give its last state. Raises as `heard_in_order` does."""
+    for _ in heard_in_order(job_id):
+        pass
+    with reading() as session:
+        return status.snapshot(session, job_id)
+
+
+def heard_in_order(job_id: str) -> Iterator[str]:
+    """What was heard, as JSON, chunk by chunk in the order of the recording, until the job is over.
+
+    A chunk that is heard early waits for those before it; what comes after a gap is not told.
+    Raises `JobGone` or `TooManyStreams`.
+    """
+    told = 0
+    with hub.listening(job_id) as listener:
+        # First listen, then look, so that nothing is missed in between.
+        while True:
+            with reading() as session:
+                now = status.snapshot(session, job_id)
+                stored = set(parts.stored_chunks(session, job_id))
+            ready = _following(told, stored)
+            yield from progress.heard(job_id, ready, keep=True).values()
+            told += len(ready)
+            if JobStatus(now["status"]).is_over:
+                return
+            listener.hear(QUIET_SECONDS)
+
+
+def _following(first: int, stored: set[int]) -> list[int]:
+    """The numbers from *first* on, up to the first that is not stored."""
+    last = first
+    while last in stored:
+        last += 1
+    return list(range(first, last))

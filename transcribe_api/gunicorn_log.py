@@ -1,0 +1,19 @@
+"""Gunicorn's own lines, in the form of all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.glogging import Logger as GunicornLogger
+
+from core import log
+
+
+class Logger(GunicornLogger):
+    """For ``--logger-class``. The service writes a line for every request itself."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        log.configure()
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True

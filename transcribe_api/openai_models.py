@@ -1,0 +1,66 @@
+"""Which engine is meant by a model's name, of ours or of OpenAI's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from core import serving
+from core.errors import NotFound
+from core.settings import settings
+from engines import catalog
+
+#: What programs written for OpenAI ask for unless they are told otherwise.
+_THEIRS = re.compile(r"whisper-1|gpt-.*transcribe.*")
+
+
+class UnknownModel(NotFound):
+    """No engine of ours goes by this name."""
+
+    code = "model_not_found"
+
+
+def meant(name: str) -> tuple[str, str | None]:
+    """The engine and its model. Raises `UnknownModel`.
+
+    Names are those of `known`, a model's alone, or one of OpenAI's, which stands for the default
+    engine.
+    """
+    engine, _, model = name.partition("/")
+    if model in ("", *_models(engine)) and engine in catalog.recognizers():
+        return engine, model or None
+    if _THEIRS.fullmatch(name):
+        return settings().default_transcription_engine, None
+    for engine in catalog.recognizers():
+        if name in _models(engine):
+            return engine, name
+    raise UnknownModel(f"there is no model {name!r}; allowed: {', '.join(known())}")
+
+
+def known() -> list[str]:
+    """Every engine, and every model of one that has several: ``whisperx/large-v3``."""
+    return [
+        name
+        for engine in catalog.recognizers()
+        for name in (engine, *(f"{engine}/{model}" for model in _models(engine)))
+    ]
+
+
+def served() -> list[dict[str, Any]]:
+    """Those of them that a living worker serves, as OpenAI tells of models."""
+    return [
+        told(name)
+        for name in known()
+        if serving.workers(catalog.recognizer(name.partition("/")[0]).queue)
+    ]
+
+
+def told(name: str) -> dict[str, Any]:
+    """A model, as OpenAI tells of one. We know of no day on which it was made."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "transcribe"}
+
+
+def _models(engine: str) -> tuple[str, ...]:
+    if engine == "whisperx":
+        return settings().whisperx_available_models
+    return catalog.recognizers()[engine].models if engine in catalog.recognizers() else ()

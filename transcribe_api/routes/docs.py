@@ -1,0 +1,37 @@
+"""The interface, described: as OpenAPI for programs, as a page for people."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, jsonify
+from flask.typing import ResponseReturnValue
+
+from transcribe_api import openapi
+
+bp = Blueprint("docs", __name__)
+
+_KEPT = "openapi document"
+
+#: The page runs its own scripts and asks this service, and nothing else. Swagger UI sets styles on
+#: its elements and has icons inside its style sheet.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+@bp.get("/openapi.json")
+def document() -> ResponseReturnValue:
+    """Every route with what it takes and answers, as OpenAPI 3.1."""
+    kept = current_app.extensions
+    if _KEPT not in kept:
+        kept[_KEPT] = openapi.describe(current_app)
+    return jsonify(kept[_KEPT])
+
+
+@bp.get("/docs")
+def page() -> Response:
+    """The same for people, with a form to try each request. Asks no other machine for anything."""
+    response = current_app.send_static_file("docs.html")
+    response.headers["Content-Security-Policy"] = POLICY
+    return response

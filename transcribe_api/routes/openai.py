@@ -1,0 +1,234 @@
+"""The audio API of OpenAI: their clients work when their ``base_url`` is set to ours and ``/v1``.
+
+The caller waits for the whole recording, however long it is, as those clients do; the job behind it
+is one like all others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+
+from core import jobs
+from core.db import reading
+from core.errors import InvalidInput, TranscribeError
+from core.specs import JobSpec
+from core.states import JobStatus
+from transcribe_api import (
+    errors,
+    following,
+    openai_answers,
+    openai_models,
+    parse,
+    sources,
+    streams,
+    submissions,
+)
+from transcribe_api.documented import Answer, documented
+from transcribe_api.schemas.openai import (
+    Model,
+    Models,
+    TheirProblem,
+    Transcription,
+    TranscriptionEvent,
+    TranscriptionForm,
+)
+from transcribe_api.uploads import StreamingRequest
+
+bp = Blueprint("openai", __name__, url_prefix="/v1")
+
+#: What became of a recording that could not be transcribed; see `core.errors`.
+_OURS_TO_ANSWER_FOR = {"internal_error", "engine_failed", "worker_lost", "unavailable"}
+
+
+class JobFailed(TranscribeError):
+    """The job that a caller waits for was not completed."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for."""
+
+    spec: JobSpec
+    form: str
+    granularities: tuple[str, ...]
+    stream: bool
+
+
+#: Every refusal of these routes, in the shape that their clients read.
+_REFUSALS = tuple(Answer(status, TheirProblem) for status in (400, 401, 403, 404, 413, 429, 503))
+_TRANSCRIPTION = Answer(
+    200,
+    Transcription,
+    media=("text/plain", "text/vtt", "application/x-subrip"),
+    events=TranscriptionEvent,
+)
+
+
+@bp.post("/audio/transcriptions")
+@documented(_TRANSCRIPTION, *_REFUSALS, Answer(500, TheirProblem), form=TranscriptionForm)
+def transcribe() -> ResponseReturnValue:
+    """Transcribe a recording, and answer when that is done, or while it is with ``stream=true``."""
+    source = sources.received(cast(StreamingRequest, request))
+    asked = _asked(request.form)
+    told, _ = submissions.submitted(asked.spec, source)
+    if asked.stream:
+        events = streams.begun(_events(told["job_id"], asked))
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return Response(events, mimetype="text/event-stream", headers=headers)
+    _wait(told["job_id"])
+    return _answer(told["job_id"], asked)
+
+
+@bp.get("/models")
+@documented(Answer(200, Models), *_REFUSALS)
+def show_models() -> ResponseReturnValue:
+    """The models that can be asked for now."""
+    return jsonify({"object": "list", "data": openai_models.served()})
+
+
+@bp.get("/models/<path:model>")
+@documented(Answer(200, Model), *_REFUSALS)
+def show_model(model: str) -> ResponseReturnValue:
+    """One model, be it served now or not."""
+    openai_models.meant(model)
+    return jsonify(openai_models.told(model))
+
+
+def _asked(form: MultiDict[str, str]) -> Asked:
+    shape = form.get("response_format") or "json"
+    if shape not in openai_answers.MEDIA:
+        allowed = ", ".join(openai_answers.MEDIA)
+        raise InvalidInput(
+            f"response_format: {shape!r} is not known; allowed: {allowed}", field="response_format"
+        )
+    return Asked(
+        spec=_spec(form, wants_speakers=shape == openai_answers.DIARIZED),
+        form=shape,
+        granularities=_granularities(form),
+        stream=parse.flag(form, "stream", default=False),
+    )
+
+
+def _spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
+    if not form.get("model"):
+        known = ", ".join(openai_models.known())
+        raise InvalidInput(f"model: say which one; allowed: {known}", field="model")
+    engine, model = openai_models.meant(form["model"])
+    fields = {
+        "language": form.get("language", ""),
+        "model": model or "",
+        "diarizer": "" if wants_speakers else parse.NO_DIARIZER,
+    }
+    return parse.job(fields, engine)
+
+
+def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
+    field = "timestamp_granularities[]"
+    asked = tuple(form.getlist(field)) or ("segment",)
+    for one in asked:
+        if one not in openai_answers.GRANULARITIES:
+            allowed = ", ".join(openai_answers.GRANULARITIES)
+            raise InvalidInput(f"{field}: {one!r} is not known; allowed: {allowed}", field=field)
+    return asked
+
+
+def _wait(job_id: str) -> None:
+    _refuse_failed(following.until_over(job_id))
+
+
+def _refuse_failed(state: dict[str, Any]) -> None:
+    if state["status"] != JobStatus.COMPLETED:
+        code = (state["error"] or {}).get("code", state["status"])
+        raise JobFailed(state["message"], code)
+
+
+def _answer(job_id: str, asked: Asked) -> Response:
+    with reading() as session:
+        transcript = jobs.get(session, job_id).transcript
+        told = openai_answers.answer(transcript, asked.form, asked.granularities)
+    body = told if isinstance(told, str) else json.dumps(told)
+    return Response(body, content_type=openai_answers.MEDIA[asked.form])
+
+
+def _events(job_id: str, asked: Asked) -> Iterator[str]:
+    try:
+        yield from _deltas(job_id)
+        _wait(job_id)
+        yield from _ending(job_id, asked)
+    except TranscribeError as error:
+        problem = errors.answer(error).get_json()
+        yield _event({"error": _shape(problem, _status(error))})
+
+
+def _deltas(job_id: str) -> Iterator[str]:
+    between = ""
+    for heard in following.heard_in_order(job_id):
+        said = json.loads(heard)["text"]
+        if said:
+            yield _event({"type": "transcript.text.delta", "delta": between + said})
+            between = " "
+
+
+def _ending(job_id: str, asked: Asked) -> Iterator[str]:
+    """The whole text as it came to be: where two chunks overlap, the pieces told it twice."""
+    with reading() as session:
+        transcript = jobs.get(session, job_id).transcript
+        if asked.form == openai_answers.DIARIZED:
+            yield from map(_event, openai_answers.speaker_segments(transcript))
+        yield _event({"type": "transcript.text.done", "text": openai_answers.text(transcript)})
+    yield "data: [DONE]\n\n"
+
+
+def _event(told: dict[str, Any]) -> str:
+    return f"data: {json.dumps(told)}\n\n"
+
+
+@bp.errorhandler(TranscribeError)
+def _refused(error: TranscribeError) -> Response:
+    return _theirs(errors.answer(error), _status(error))
+
+
+@bp.errorhandler(HTTPException)
+def _refused_by_http(error: HTTPException) -> Response:
+    return _theirs(errors.of_http(error), error.code or 500)
+
+
+def _status(error: TranscribeError) -> int:
+    """Their clients know 400 where we say 422."""
+    if isinstance(error, JobFailed):
+        return 500 if error.code in _OURS_TO_ANSWER_FOR else 400
+    status = errors.answer(error).status_code
+    return 400 if status == 422 else status
+
+
+def _theirs(response: Response, status: int) -> Response:
+    """The same refusal in OpenAI's shape."""
+    told = {"error": _shape(response.get_json(), status)}
+    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    return Response(json.dumps(told), status, headers=kept, mimetype="application/json")
+
+
+_KEPT = ("Retry-After", "WWW-Authenticate")
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def _shape(problem: dict[str, Any], status: int) -> dict[str, Any]:
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return {
+        "message": problem["detail"],
+        "type": _KINDS.get(status, kind),
+        "param": problem.get("field"),
+        "code": problem["code"],
+    }

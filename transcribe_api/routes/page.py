@@ -1,0 +1,45 @@
+"""The page for people: send recordings, watch the words come, read and listen."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, current_app
+
+from core.settings import settings
+
+bp = Blueprint("page", __name__)
+
+#: What the page may do and load: its own files and the recordings in the storage, and no text that
+#: it shows can become a script.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; media-src {media}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+_HEADERS = {
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@bp.get("/")
+def show() -> Response:
+    """The page itself; it asks this service for the rest."""
+    response = current_app.send_static_file("page/index.html")
+    media = " ".join(("'self'", "blob:", *_storages()))
+    response.headers["Content-Security-Policy"] = _POLICY.format(media=media)
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _storages() -> list[str]:
+    """The origin that links to recordings lead to, where that is not this service."""
+    now = settings()
+    if not now.minio_endpoint or now.minio_public_url == "none":
+        return []
+    scheme = "https" if now.minio_use_ssl else "http"
+    address = urlsplit(now.minio_public_url or f"{scheme}://{now.minio_endpoint}")
+    return [f"{address.scheme}://{address.netloc}"]

@@ -1,0 +1,90 @@
+"""What many requests and answers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from core.states import JobStatus
+from transcribe_api import pages, render
+
+EXAMPLE_ID = "4f6c1f0e-7d0b-4f4e-9d0a-2a4c8c6f3b11"
+
+#: Beside another type: what need not be sent, or is not always told, and is never null.
+Absent = SkipJsonSchema[None]
+
+#: A moment in UTC.
+Moment = Annotated[datetime, Field(examples=["2026-01-02T03:04:05.678900Z"])]
+
+Seconds = Annotated[float, Field(ge=0, examples=[3.5])]
+
+Confidence = Annotated[float, Field(ge=0, le=1, examples=[0.95])]
+
+NextCursor = Annotated[
+    str | None,
+    Field(description="Send it as `cursor` for the page after this one; null on the last page."),
+]
+
+
+class PageQuery(BaseModel):
+    """Which page of a list."""
+
+    limit: int = Field(
+        default=pages.STANDARD, ge=1, le=pages.MOST, description="Entries on the page, at most."
+    )
+    cursor: Annotated[str, Field(pattern=pages.CURSOR)] | Absent = Field(
+        default=None,
+        description="`next_cursor` of the page before; without it, the first page.",
+    )
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(description="The status in words.", examples=["Unprocessable Entity"])
+    status: int = Field(ge=400, le=599, examples=[422])
+    code: str = Field(description="Stable name for programs.", examples=["invalid_input"])
+    detail: str = Field(
+        description="What is wrong and what is allowed, for people.",
+        examples=["max_speakers: 'many' is no whole number from 1 to 50"],
+    )
+    field: str | Absent = Field(
+        default=None,
+        description="The field that is wrong, where one is; dots lead into a JSON body.",
+        examples=["max_speakers"],
+    )
+    job_status: JobStatus | Absent = Field(
+        default=None, description="With 409: the present state of the job."
+    )
+
+
+def one_of(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:
+    """For `json_schema_extra`: the values that *names* gives when it is asked."""
+    return lambda schema: schema.update(enum=list(names()))
+
+
+class Paths(BaseModel):
+    """Every name that stands in a path, as the routes call it."""
+
+    job_id: UUID = Field(description="From the answer to a submission.", examples=[EXAMPLE_ID])
+    transcript_id: UUID = Field(description="From the answer to a submission or a list of jobs.")
+    session_id: UUID = Field(description="From the answer to `POST /api/transcribe/sessions`.")
+    context_id: UUID = Field(description="From the answer to `POST /api/transcribe/contexts`.")
+    delivery_id: UUID = Field(description="The `id` of an entry in the list of deliveries.")
+    format: str = Field(
+        json_schema_extra=one_of(lambda: render.FORMATS),
+        examples=["srt"],
+        description="Also the ending of the file that comes.",
+    )
+    name: str = Field(
+        description="A file that the list of artefacts names; it may hold a slash.",
+        examples=["final_transcription.json"],
+    )
+    model: str = Field(description="An `id` of the list of models.", examples=["sphinx"])
+    token: str = Field(description="The last part of the `audio_url` of a result.")

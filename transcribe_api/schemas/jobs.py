@@ -1,0 +1,291 @@
+"""Jobs, as they are submitted, listed and followed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, Json
+
+from core import outgoing
+from core.settings import settings
+from core.states import Channels, JobStatus, Priority, Stage
+from engines import catalog
+from transcribe_api import parse, sources
+from transcribe_api.bodies import Body
+from transcribe_api.schemas.common import (
+    EXAMPLE_ID,
+    Absent,
+    Moment,
+    NextCursor,
+    PageQuery,
+    Seconds,
+    one_of,
+)
+from transcribe_api.schemas.results import HeardWord
+
+_Language = Annotated[str, Field(pattern=rf"^{parse.LANGUAGE.pattern}$")]
+_Speakers = Annotated[int, Field(ge=1, le=parse.MOST_SPEAKERS)]
+_Key = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+
+
+def _models_of_whisperx() -> tuple[str, ...]:
+    return settings().whisperx_available_models
+
+
+def _models() -> list[str]:
+    others = [spec for name, spec in catalog.recognizers().items() if name != "whisperx"]
+    known = [model for spec in others for model in spec.models]
+    return list(dict.fromkeys([*_models_of_whisperx(), *known]))
+
+
+def _file(schema: dict[str, Any]) -> None:
+    schema |= {"format": "binary", "contentMediaType": "application/octet-stream"}
+
+
+def _one_recording(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = [{"required": [field]} for field in sources.FIELDS]
+
+
+class EngineForm(BaseModel):
+    """A recording and what is wanted. A field that is empty counts as not sent."""
+
+    model_config = ConfigDict(json_schema_extra=_one_recording)
+
+    file: bytes | Absent = Field(
+        default=None,
+        description="Any audio or video that FFmpeg reads; at most `MAX_FILE_SIZE` bytes.",
+        json_schema_extra=_file,
+    )
+    source_url: str | Absent = Field(
+        default=None,
+        max_length=sources.LONGEST_URL,
+        description="Where a worker fetches the recording instead; a public address.",
+        examples=["https://example.org/call.mp3"],
+    )
+    source_key: str | Absent = Field(
+        default=None,
+        description="Key of an object in the service's storage, under `SOURCE_PREFIX`.",
+        examples=["incoming/call.mp3"],
+    )
+    language: _Language | Absent = Field(
+        default=None,
+        description="A tag; which ones are known depends on the engine.",
+        examples=["en-US"],
+    )
+    diarizer: str | Absent = Field(
+        default=None,
+        description="What tells the speakers apart; default: what suits the engine.",
+        json_schema_extra=one_of(lambda: [*catalog.diarizers(), parse.NO_DIARIZER]),
+    )
+    enable_diarization: bool | Absent = Field(
+        default=None, description="`false` is the same as the diarizer `none`."
+    )
+    min_speakers: _Speakers | Absent = Field(
+        default=None, description="Fewest speakers that there can be."
+    )
+    max_speakers: _Speakers | Absent = Field(
+        default=None, description="Most speakers that there can be."
+    )
+    channels: Channels | Absent = Field(
+        default=None,
+        description="`separate`: each channel is a speaker; no diarizer is asked. Default: `mix`.",
+    )
+    priority: Priority | Absent = Field(default=None, description="Default: `normal`.")
+    session_id: UUID | Absent = Field(
+        default=None, description="What to put the transcript under; need not be known here."
+    )
+    context_id: UUID | Absent = Field(
+        default=None, description="Terms to expect, for engines that can be told."
+    )
+    callback_url: str | Absent = Field(
+        default=None,
+        max_length=outgoing.LONGEST_URL,
+        description="Where to POST a signed webhook when the job ends; a public address.",
+        examples=["https://example.org/hook"],
+    )
+
+
+class WhisperxForm(EngineForm):
+    """A recording and what is wanted. A field that is empty counts as not sent."""
+
+    model: str | Absent = Field(
+        default=None,
+        description="Default: `WHISPERX_DEFAULT_MODEL`.",
+        json_schema_extra=one_of(_models_of_whisperx),
+    )
+
+
+class JobForm(EngineForm):
+    """A recording, the engine and what is wanted. A field that is empty counts as not sent."""
+
+    model: str | Absent = Field(
+        default=None,
+        description="For engines that have several.",
+        json_schema_extra=one_of(_models),
+    )
+    engine: str | Absent = Field(
+        default=None,
+        description="Default: `DEFAULT_TRANSCRIPTION_ENGINE`.",
+        json_schema_extra=one_of(catalog.recognizers),
+    )
+
+
+class SubmissionHeaders(BaseModel):
+    """What may be said beside the form."""
+
+    idempotency_key: _Key | Absent = Field(
+        default=None,
+        alias="Idempotency-Key",
+        description="A name of yours for the request: sent twice, it makes one job.",
+    )
+
+
+class StreamQuery(BaseModel):
+    """What stands in the address of a stream, since `EventSource` sends no headers of ours."""
+
+    access_token: str | Absent = Field(default=None, description="In place of a key.")
+
+
+class StreamHeaders(BaseModel):
+    """What a browser sends by itself when it comes again."""
+
+    last_event_id: str | Absent = Field(
+        default=None,
+        alias="Last-Event-ID",
+        description="Id of the last event that was received; what came after it is told.",
+    )
+
+
+class JobsQuery(PageQuery):
+    """Which jobs, and which page of them."""
+
+    status: JobStatus | Absent = Field(default=None, description="Only jobs in this state.")
+    engine: str | Absent = Field(
+        default=None,
+        description="Only jobs of this engine.",
+        json_schema_extra=one_of(catalog.recognizers),
+    )
+    session_id: UUID | Absent = Field(default=None, description="Only jobs of this session.")
+
+
+class Process(Body):
+    """A file of the machine that the service runs on; both paths lie in folders of MEDIA_ROOTS."""
+
+    file_path: str = Field(max_length=4096, examples=["/srv/media/video.mp4"])
+    output_dir: str = Field(
+        max_length=4096,
+        description="Made if it is not there; files of the same names are replaced.",
+        examples=["/srv/media/out"],
+    )
+
+
+class JobNamed(BaseModel):
+    """The job that was made."""
+
+    job_id: UUID
+
+
+class JobAccepted(BaseModel):
+    """A job that was written down, and is not lost from now on."""
+
+    job_id: UUID = Field(examples=[EXAMPLE_ID])
+    transcript_id: UUID
+    engine: str = Field(examples=["sphinx"])
+    status: JobStatus
+    message: str = Field(examples=["PocketSphinx transcription job enqueued successfully"])
+    warnings: list[str] | Absent = Field(
+        default=None, description="Only there when something is not as it should be."
+    )
+
+
+class Failure(BaseModel):
+    """Why a job has failed."""
+
+    code: str = Field(description="Stable name for programs.", examples=["media_unreadable"])
+    message: str = Field(description="For people.")
+
+
+class Outcome(BaseModel):
+    """What a completed job came to."""
+
+    segments_count: int = Field(ge=0, examples=[42])
+    duration: Seconds | None = Field(description="Seconds of the recording.")
+
+
+class JobState(BaseModel):
+    """How a job goes."""
+
+    job_id: UUID = Field(examples=[EXAMPLE_ID])
+    status: JobStatus
+    progress: int = Field(
+        ge=0,
+        le=100,
+        description="Percent; never goes down, and is 100 only when the result can be fetched.",
+    )
+    transcript_id: UUID
+    worker_id: str | None = Field(description="Who prepared or merged the job last.")
+    message: str = Field(description="For people.", examples=["Transcribing with PocketSphinx"])
+    engine: str = Field(examples=["sphinx"])
+    filename: str = Field(examples=["meeting.mp3"])
+    stage: Stage
+    chunks_done: int = Field(ge=0)
+    chunks_total: int = Field(ge=0, description="0 until the recording is cut.")
+    shards_done: int = Field(ge=0, description="Pieces in which the speakers are found.")
+    shards_total: int = Field(ge=0)
+    audio_seconds_done: Seconds = Field(description="Seconds of the recording, transcribed.")
+    audio_seconds_total: Seconds = Field(description="Seconds of the recording to transcribe.")
+    seconds_left: float | None = Field(
+        description="Estimated seconds until the end; null while there is nothing to go by."
+    )
+    warnings: list[str] = Field(description="Sentences about what is not as it should be.")
+    error: Failure | None
+    created_at: Moment
+    completed_at: Moment | None
+    result: Outcome | Absent = Field(default=None, description="Only there when completed.")
+
+
+class HeardChunk(BaseModel):
+    """What was heard in one chunk, as soon as it was; the transcript may put it differently."""
+
+    chunk: int = Field(ge=0, description="Chunks are counted from 0.")
+    start: Seconds = Field(description="Seconds from the start of the recording.")
+    end: Seconds
+    language: str | None = Field(examples=["en-US"])
+    text: str = Field(examples=["Hello."])
+    words: list[HeardWord]
+
+
+class StreamEvent(BaseModel):
+    """Without a name: the state of the job. Named `segment`: what was heard in a chunk."""
+
+    event: Literal["message", "segment"] = "message"
+    id: str | Absent = Field(default=None, description="What `Last-Event-ID` takes.")
+    retry: int | Absent = Field(
+        default=None, description="Milliseconds after which to come again, should the stream end."
+    )
+    data: Json[JobState | HeardChunk]
+
+
+class ListedJob(BaseModel):
+    """A job in a list."""
+
+    job_id: UUID = Field(examples=[EXAMPLE_ID])
+    transcript_id: UUID
+    status: JobStatus
+    engine: str = Field(examples=["sphinx"])
+    filename: str = Field(examples=["meeting.mp3"])
+    language: str | None = Field(examples=["en-US"])
+    duration: Seconds | None = Field(description="Seconds of the recording, once they are known.")
+    priority: Priority
+    session_id: UUID | None
+    error: Failure | None
+    created_at: Moment
+    completed_at: Moment | None
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[ListedJob]
+    next_cursor: NextCursor

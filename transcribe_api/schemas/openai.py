@@ -1,0 +1,148 @@
+"""The audio API of OpenAI, as far as it is spoken here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from transcribe_api import openai_answers, openai_models
+from transcribe_api.schemas.common import Absent, Seconds, one_of
+
+
+def _file(schema: dict[str, Any]) -> None:
+    schema |= {"format": "binary", "contentMediaType": "application/octet-stream"}
+
+
+class TranscriptionForm(BaseModel):
+    """What their clients send. Fields of theirs that are not told here are passed over."""
+
+    file: bytes = Field(
+        description="Any audio or video that FFmpeg reads; at most `MAX_FILE_SIZE` bytes.",
+        json_schema_extra=_file,
+    )
+    model: str = Field(
+        description="One of `GET /v1/models`; a name of OpenAI's stands for the default engine.",
+        examples=["whisper-1", *openai_models.known()[:1]],
+    )
+    language: str | Absent = Field(default=None, examples=["en"])
+    response_format: str | Absent = Field(
+        default=None, json_schema_extra=one_of(lambda: openai_answers.MEDIA)
+    )
+    timestamp_granularities: list[str] | Absent = Field(
+        default=None,
+        alias="timestamp_granularities[]",
+        description="For `verbose_json`: `segment`, `word`, or both.",
+    )
+    stream: bool | Absent = Field(default=None, description="Send the text as it comes to be.")
+
+
+class Usage(BaseModel):
+    """What was worked on."""
+
+    type: Literal["duration"]
+    seconds: Seconds
+
+
+class PlainTranscription(BaseModel):
+    """`json`."""
+
+    text: str
+    usage: Usage
+
+
+class VerboseSegment(BaseModel):
+    """A segment in Whisper's form; what an engine does not tell is as if there were no doubt."""
+
+    id: int
+    seek: int
+    start: Seconds
+    end: Seconds
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class VerboseWord(BaseModel):
+    """A word with its times."""
+
+    word: str
+    start: Seconds
+    end: Seconds
+
+
+class VerboseTranscription(BaseModel):
+    """`verbose_json`."""
+
+    task: Literal["transcribe"]
+    language: str = Field(description="Two or three letters.")
+    duration: Seconds
+    text: str
+    usage: Usage
+    segments: list[VerboseSegment] | Absent = None
+    words: list[VerboseWord] | Absent = None
+
+
+class SpeakerSegment(BaseModel):
+    """What one speaker says."""
+
+    type: Literal["transcript.text.segment"]
+    id: str
+    start: Seconds
+    end: Seconds
+    text: str
+    speaker: str = Field(description="A capital letter, or the name that was given.")
+
+
+class DiarizedTranscription(BaseModel):
+    """`diarized_json`."""
+
+    task: Literal["transcribe"]
+    duration: Seconds
+    text: str
+    segments: list[SpeakerSegment]
+    usage: Usage
+
+
+class Transcription(RootModel[PlainTranscription | VerboseTranscription | DiarizedTranscription]):
+    """The transcript, in the form that was asked for."""
+
+
+class TranscriptionEvent(BaseModel):
+    """A line of the stream: `transcript.text.delta`, `.segment` and at last `.done`."""
+
+    data: str = Field(description="JSON with `type`, and `delta`, a segment, or the whole `text`.")
+
+
+class Model(BaseModel):
+    """An engine, or one of its models."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class Models(BaseModel):
+    """What can be asked for now."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class TheirError(BaseModel):
+    """What is wrong, and what is allowed."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class TheirProblem(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: TheirError

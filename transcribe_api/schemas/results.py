@@ -1,0 +1,88 @@
+"""Results: transcripts, their layout as subtitles, and the files behind them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from core.states import JobStatus
+from transcribe_api.schemas.common import EXAMPLE_ID, Absent, Confidence, Moment, Seconds
+
+_SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
+
+
+class HeardWord(BaseModel):
+    """A word, with the punctuation that the engine sets."""
+
+    word: str = Field(examples=["Hello."])
+    start: Seconds = Field(description="Seconds from the start of the recording.")
+    end: Seconds
+    confidence: Confidence | None = Field(description="Null when the engine gives none.")
+
+
+class SpokenWord(HeardWord):
+    """A word, and who says it."""
+
+    speaker_tag: int | None = _SPEAKER
+
+
+class SpokenSegment(BaseModel):
+    """What one speaker says in a row, a sentence or so."""
+
+    start: Seconds = Field(description="Seconds from the start of the recording.")
+    end: Seconds
+    text: str = Field(examples=["Hello."])
+    speaker_tag: int | None = _SPEAKER
+    confidence: Confidence | None = Field(description="Of its words, on average.")
+    words: list[SpokenWord]
+
+
+class RangeHeaders(BaseModel):
+    """What a player sends that jumps to somewhere."""
+
+    range_: str | Absent = Field(
+        default=None, alias="Range", description="A part of the file: `bytes=0-99`."
+    )
+    if_range: str | Absent = Field(
+        default=None, alias="If-Range", description="An `ETag`; the whole file, if it is another."
+    )
+
+
+class Result(BaseModel):
+    """A whole transcript."""
+
+    job_id: UUID = Field(examples=[EXAMPLE_ID])
+    transcript_id: UUID
+    status: JobStatus
+    filename: str = Field(examples=["meeting.mp3"])
+    audio_url: str | None = Field(
+        description="The recording; works for an hour. Null when it was removed."
+    )
+    language: str | None = Field(examples=["en-US"])
+    duration: Seconds | None = Field(description="Seconds of the recording.", examples=[125.5])
+    segments: list[SpokenSegment]
+    speaker_roles: dict[str, str] = Field(
+        description="By number of the speaker.", examples=[{"0": "provider", "1": "patient"}]
+    )
+    speaker_names: dict[str, str] = Field(
+        description="By number of the speaker.", examples=[{"0": "Dr. Smith"}]
+    )
+    warnings: list[str] = Field(description="Sentences about what is not as it should be.")
+    created_at: Moment
+    completed_at: Moment | None
+
+
+class LayoutQuery(BaseModel):
+    """How subtitles are broken into lines; other formats pass over it."""
+
+    max_line_length: int = Field(default=42, ge=10, le=200, description="Characters.")
+    max_lines: int = Field(default=2, ge=1, le=5, description="Lines shown at a time.")
+    max_cps: float = Field(default=20, ge=5, le=100, description="Characters a second, to read.")
+    speaker_labels: bool = Field(default=True, description="Whether to say who speaks.")
+
+
+class Artefacts(BaseModel):
+    """The files that a job has left in storage."""
+
+    artefacts: list[str] = Field(examples=[["chunks/chunk_0000.wav", "transcription.srt"]])

@@ -1,0 +1,134 @@
+"""The service itself: its engines and its health."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from core.states import JobStatus
+from transcribe_api.schemas.common import Absent, Moment
+
+
+class EngineHealth(BaseModel):
+    """Whether an engine can be used now."""
+
+    status: Literal["ok", "unavailable"]
+
+
+class Engine(BaseModel):
+    """What is known of an engine; the keys after the second depend on the engine."""
+
+    engine: str = Field(examples=["sphinx"])
+    available: bool = Field(description="Whether a living worker serves the engine's queue.")
+    uri: str | Absent = Field(default=None, description="`asr`: the server, as `host:port`.")
+    model: str | Absent = Field(default=None, description="`asr`: the model on that server.")
+    language: str | Absent = Field(default=None, description="`asr`: what the model knows.")
+    url: str | None = Field(default=None, description="`whisperx`: the remote service, if any.")
+    available_models: list[str] | Absent = Field(default=None, description="`whisperx`")
+    health: EngineHealth | Absent = Field(default=None, description="`whisperx`")
+    models: list[str] | Absent = Field(default=None, description="Other engines: to choose from.")
+    languages: list[str] | Absent = Field(
+        default=None, description="Other engines: tags; none stands for any language."
+    )
+
+
+class Engines(BaseModel):
+    """Every engine by its name."""
+
+    engines: dict[str, Engine]
+    default_engine: str = Field(description="Of a job that names none.", examples=["sphinx"])
+
+
+class AccessToken(BaseModel):
+    """Stands for a key, to read with and for an hour."""
+
+    access_token: str
+    expires_in: int = Field(description="Seconds.", examples=[3600])
+
+
+class Queue(BaseModel):
+    """A queue, and who takes from it."""
+
+    waiting: int | None = Field(description="Messages; null when the broker does not answer.")
+    workers: int = Field(description="Living workers that take from it.")
+
+
+class Memory(BaseModel):
+    """Memory of the machine that answers."""
+
+    total_gb: float
+    used_gb: float
+    available_gb: float
+    percent: float
+
+
+class Cpu(BaseModel):
+    """Processors of the machine that answers."""
+
+    percent: float = Field(description="In use, since this was last asked.")
+    cores: int
+
+
+class Resources(BaseModel):
+    """The machine that answers."""
+
+    memory: Memory
+    cpu: Cpu
+
+
+class Worker(BaseModel):
+    """A living worker, as it told last."""
+
+    name: str = Field(examples=["asr.sphinx@host"])
+    queues: list[str]
+    processes: int = Field(description="Of its pool; 0 where it works with threads.")
+    memory_gb: float = Field(description="Resident memory of all its processes.")
+    peak_memory_gb: float = Field(description="The most that it had.")
+    cpu_percent: float = Field(description="100 is one core.")
+    started_at: Moment
+    version: str
+
+
+class OrchestratorStats(BaseModel):
+    """All jobs of any time."""
+
+    average_processing_time: float = Field(
+        description="Seconds of work on a job; of the last thousand that were completed."
+    )
+    peak_memory_usage: float = Field(
+        description="GB; the sum of the peaks of all processes that live now."
+    )
+    successful_jobs: int
+    failed_jobs: int
+    total_jobs_processed: int = Field(description="Those that are over, however they ended.")
+
+
+class SystemStatus(BaseModel):
+    """The service as a whole."""
+
+    active_jobs: int = Field(description="Queued or processing.")
+    completed_jobs: int
+    jobs: dict[JobStatus, int]
+    queues: dict[str, Queue]
+    resource_manager: Resources
+    workers: list[Worker]
+    orchestrator_stats: OrchestratorStats
+    versions: dict[str, str] = Field(examples=[{"transcribe": "0.1.0", "python": "3.13.1"}])
+    started_at: Moment = Field(description="When the process that answers began.")
+    uptime: float = Field(description="Seconds since then.")
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """What the service needs, and whether it answers."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, Literal["ok", "unavailable"]] = Field(
+        examples=[{"database": "ok", "redis": "ok", "storage": "ok"}]
+    )

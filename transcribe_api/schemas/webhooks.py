@@ -1,0 +1,37 @@
+"""Webhooks, as callers look at them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from core.states import DeliveryState
+from transcribe_api.schemas.common import Moment
+
+
+class Delivery(BaseModel):
+    """A webhook that was written down when a job ended."""
+
+    id: UUID = Field(description="The `webhook-id` of every try.")
+    event: str = Field(examples=["job.completed"])
+    url: str
+    state: DeliveryState
+    attempts: int = Field(ge=0)
+    last_status: int | None = Field(description="HTTP status that the last try was answered with.")
+    last_error: str | None = Field(description="Why the last try failed.")
+    created_at: Moment
+    delivered_at: Moment | None
+    next_try_at: Moment | None = Field(description="Only while there is to be one.")
+
+
+class Deliveries(BaseModel):
+    """The webhooks of a job, in the order of their making."""
+
+    deliveries: list[Delivery]
+
+
+class WebhookSecret(BaseModel):
+    """What the caller's webhooks are signed with."""
+
+    secret: str = Field(pattern="^whsec_", examples=["whsec_c2VjcmV0"])

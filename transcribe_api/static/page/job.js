@@ -1,0 +1,102 @@
+// One job: how it goes, and what came out of it.
+
+import { buttons, said } from "./actions.js";
+import { ask } from "./api.js";
+import { $, announce, h, show } from "./dom.js";
+import * as done from "./done.js";
+import { title } from "./form.js";
+import { badge } from "./jobs.js";
+import * as running from "./running.js";
+import { follow, isOver } from "./stream.js";
+import { say, t, when } from "./words.js";
+
+let stop = () => {};
+let shown = null;
+let whenChanged = () => {};
+
+/** `changed` is called when the job that is open has come to another state, or was deleted. */
+export function set(changed) {
+  whenChanged = changed;
+  running.set();
+  done.set();
+}
+
+export function close() {
+  stop();
+  done.clear();
+  shown = null;
+}
+
+/** Shows a job and follows it to its end, and then shows what came out. */
+export function open(jobId, { focus = true } = {}) {
+  close();
+  const mine = (shown = { job_id: jobId });
+  const isMine = () => shown === mine;
+  $("job-title").textContent = "…";
+  for (const id of ["job-error", "job-warnings", "running", "done"]) show($(id), false);
+  $("job-badge").textContent = "";
+  $("job-facts").replaceChildren();
+  $("job-buttons").replaceChildren();
+  running.clear();
+  if (focus) $("job-title").focus();
+  stop = follow(jobId, {
+    state: (state) => isMine() && told(mine, state),
+    segment: (heard) => isMine() && running.heard(heard),
+    connected: (is) => isMine() && running.connected(is),
+    refused: (error) => isMine() && fail(said(error)),
+  });
+}
+
+function told(mine, state) {
+  const before = mine.status;
+  Object.assign(mine, state);
+  if (before !== state.status) changed(before, state);
+  running.show(state);
+  show($("running"), !isOver(state) || running.hasHeard());
+  if (state.status === "completed") result(mine);
+}
+
+function changed(before, state) {
+  $("job-title").textContent = state.filename;
+  document.title = `${state.filename} · transcribe`;
+  badge($("job-badge"), state.status);
+  $("job-facts").replaceChildren(`${title(state.engine)} · `, when(state.created_at));
+  $("job-buttons").replaceChildren(...buttons(state, acted));
+  warn(state.warnings);
+  if (state.error) fail(state.error.message);
+  if (before !== undefined) {
+    announce(`${state.filename}: ${t(`status.${state.status}`)}`);
+    whenChanged("state", state);
+  }
+}
+
+async function result(mine) {
+  try {
+    const found = await ask(`jobs/result/${mine.job_id}`);
+    if (shown !== mine) return;
+    warn(found.warnings);
+    $("job-buttons").replaceChildren(...buttons({ ...mine, warnings: found.warnings }, acted));
+    show($("running"), false);
+    show($("done"));
+    done.show(found);
+  } catch (error) {
+    if (shown === mine) fail(said(error));
+  }
+}
+
+function acted(name, job) {
+  if (name !== "delete") open(job.job_id, { focus: false });
+  whenChanged(name, job);
+}
+
+function fail(sentence) {
+  if ($("job-title").textContent === "…") say($("job-title"), "job.none");
+  $("job-error").textContent = sentence;
+  show($("job-error"));
+  announce(sentence);
+}
+
+function warn(warnings) {
+  $("job-warnings").replaceChildren(...warnings.map((one) => h("li", {}, one)));
+  show($("job-warnings"), warnings.length > 0);
+}

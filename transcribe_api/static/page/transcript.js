@@ -1,0 +1,113 @@
+// The words of a transcript: each knows its time, and is lit while it is spoken.
+
+import { $, h } from "./dom.js";
+import * as speakers from "./speakers.js";
+import { clock, label, say } from "./words.js";
+
+const list = $("transcript");
+/** All words of all segments in their order: `start`, `end` and the `span` that shows them. */
+let words = [];
+let segments = [];
+let lit = null;
+
+export function set(seek) {
+  list.addEventListener("click", (event) => {
+    const at = event.target.closest("[data-at]");
+    // Whoever marks words to copy them wants to hear nothing.
+    if (at && getSelection().isCollapsed) seek(Number(at.dataset.at), { play: true });
+  });
+}
+
+export function clear() {
+  [words, segments, lit] = [[], [], null];
+  list.replaceChildren();
+}
+
+export function show(result) {
+  clear();
+  const whole = document.createDocumentFragment();
+  let before;
+  for (const segment of result.segments) {
+    whole.append(line(segment, segment.speaker_tag !== before));
+    before = segment.speaker_tag;
+  }
+  if (!segments.length) whole.append(say(h("li", { "data-speaker": "none" }), "done.empty"));
+  list.append(whole);
+}
+
+export function nameSpeakers() {
+  for (const who of list.querySelectorAll(".who")) who.textContent = speakers.name(Number(who.dataset.tag));
+}
+
+function line(segment, isNew) {
+  const at = h("button", { type: "button", className: "at quiet" }, clock(segment.start));
+  at.dataset.at = segment.start;
+  label(at, "done.play_from", { time: clock(segment.start) });
+  const made = h("li", { "data-speaker": speakers.colourOf(segment.speaker_tag) }, at);
+  if (isNew && segment.speaker_tag !== null) {
+    made.classList.add("new-speaker");
+    made.append(h("strong", { className: "who", "data-tag": segment.speaker_tag }));
+  }
+  const text = h("p");
+  spans(segment, text);
+  made.append(text);
+  segments.push({ start: segment.start, line: made, from: words.length - segment.words.length, to: words.length });
+  return made;
+}
+
+/** Each word in a span; what stands between them is as in the segment's text, if it is that text. */
+function spans({ text, words: given, start }, into) {
+  let done = 0;
+  for (const [number, word] of given.entries()) {
+    const found = text.indexOf(word.word, done);
+    const between = found < 0 ? (number ? " " : "") : text.slice(done, found);
+    if (found >= 0) done = found + word.word.length;
+    const span = h("span", { "data-at": word.start }, word.word);
+    into.append(between, span);
+    words.push({ start: word.start, end: word.end, span, text: word.word });
+  }
+  if (!given.length) into.append(h("span", { "data-at": start }, text));
+}
+
+export const all = () => ({ words, segments });
+
+/** The last entry that has begun at a time; -1 before the first. */
+function last(entries, time) {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entries[middle].start <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** Lights the word that is spoken at a time. */
+export function at(time) {
+  const word = words[last(words, time + 0.01)];
+  const spoken = word && time < word.end + 0.3 ? word.span : null;
+  if (spoken === lit) return;
+  lit?.classList.remove("lit");
+  const before = lit?.closest("li");
+  lit = spoken;
+  lit?.classList.add("lit");
+  const now = lit?.closest("li");
+  if (now && now !== before) {
+    list.querySelector(".spoken")?.classList.remove("spoken");
+    now.classList.add("spoken");
+    if ($("along").checked && !$("media").paused) reveal(now);
+  }
+}
+
+export function reveal(element) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+}
+
+/** When the segment begins that is so many after the one of a time. */
+export function beside(time, step) {
+  const here = Math.max(0, last(segments, time + 0.01));
+  // Well inside a segment, one step back is its own beginning.
+  const own = step < 0 && time - (segments[here]?.start ?? 0) > 2;
+  return segments[Math.min(Math.max(0, here + (own ? 0 : step)), segments.length - 1)]?.start;
+}
