@@ -70,6 +70,10 @@ SELECT md5('j' || n)::uuid::text, 'chunk', p, p * 30, p * 30 + 30,
             WHEN p = 0 THEN 'stored' WHEN p = 1 THEN 'running' ELSE 'waiting' END,
        1, extract(epoch FROM now()) + 600, 0
 FROM generate_series(1, :jobs) n, generate_series(0, 2) p WHERE n <= :jobs - :active / 2;
+INSERT INTO webhook_deliveries (id, job_id, event, url, payload, state, attempts, next_try_at)
+SELECT md5('d' || n)::uuid, md5('j' || n)::uuid::text, 'job.completed', 'https://example.org', '{}',
+       'delivered', 1, 0
+FROM generate_series(1, :jobs - :active, 10) n;
 ANALYZE;
 """
 
@@ -152,7 +156,6 @@ QUERIES: dict[str, Callable[[Session], object]] = {
     "housekeeping: recordings to remove": retention.jobs_with_old_audio,
     "housekeeping: who goes on with a job that is over": recovery.stragglers,
     "housekeeping: webhooks to send": lambda session: webhooks.due(session, 100),
-    "metrics: jobs by stage": system.by_stage,
 }
 
 

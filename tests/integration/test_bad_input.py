@@ -177,7 +177,10 @@ def send_until_answered(url: str, length: str) -> tuple[int, str]:
             if sent >= OFFERED or select.select([connection], [], [], 0)[0]:
                 break
             framed = b"%x\r\n%s\r\n" % (len(block), block) if "chunked" in length else block
-            connection.sendall(framed)
+            try:
+                connection.sendall(framed)
+            except (BrokenPipeError, ConnectionResetError):
+                break
             sent += len(block)
         answer = b""
         while b"}" not in answer:

@@ -11,7 +11,7 @@ export function show({ job_id, filename }) {
   $("downloads").replaceChildren(...FORMATS.map((format) => {
     const made = h("button", { type: "button", className: "quiet", onclick: () => save(made, job_id, filename, format) },
       format.toUpperCase());
-    return label(made, "downloads.one", { format: format.toUpperCase() });
+    return label(made, "downloads.as", { format: format.toUpperCase() });
   }));
 }
 

@@ -1,7 +1,7 @@
 // One job: how it goes, and what came out of it.
 
 import { buttons, said } from "./actions.js";
-import { ask } from "./api.js";
+import { Refused, ask } from "./api.js";
 import { $, announce, h, show } from "./dom.js";
 import * as done from "./done.js";
 import { title } from "./form.js";
@@ -9,6 +9,9 @@ import { badge } from "./jobs.js";
 import * as running from "./running.js";
 import { follow, isOver } from "./stream.js";
 import { say, t, when } from "./words.js";
+
+/** Milliseconds after which a result that could not be fetched is asked for again. */
+const AGAIN = 3000;
 
 let stop = () => {};
 let shown = null;
@@ -80,8 +83,19 @@ async function result(mine) {
     show($("done"));
     done.show(found);
   } catch (error) {
-    if (shown === mine) fail(said(error));
+    if (shown === mine) later(mine, error);
   }
+}
+
+/** What is wrong for now is tried again; what the service refuses is told. */
+function later(mine, error) {
+  if (error instanceof Refused && ![429, 503].includes(error.status)) {
+    fail(said(error));
+    return;
+  }
+  show($("running"));
+  running.connected(false);
+  setTimeout(() => shown === mine && result(mine), AGAIN);
 }
 
 function acted(name, job) {

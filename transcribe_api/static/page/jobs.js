@@ -51,14 +51,14 @@ export async function load() {
     jobs = [...page.jobs, ...older];
     if (!older.length) cursor = page.next_cursor;
     draw();
+    plan(jobs.some((job) => !isOver(job)));
   } catch (error) {
     if (error.status && error.status !== 401) complain(said(error));
+    plan(error.status === undefined);
   }
-  plan();
 }
 
-function plan() {
-  const goesOn = jobs.some((job) => !isOver(job));
+function plan(goesOn) {
   if (goesOn && !document.hidden) timer = setTimeout(load, EVERY);
 }
 

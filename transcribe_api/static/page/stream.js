@@ -3,6 +3,8 @@
 import { Refused, ask, streamAddress } from "./api.js";
 
 const LONGEST_PAUSE = 30_000;
+/** Silence after which we connect anew: a network that went away unnoticed leaves a stream that is dead. */
+const QUIET = 60_000;
 const OVER = ["completed", "failed", "cancelled"];
 
 export function isOver(state) {
@@ -19,14 +21,22 @@ export function isOver(state) {
 export function follow(jobId, on) {
   let source = null;
   let timer = 0;
+  let watch = 0;
   let pause = 1000;
   let stopped = false;
 
   function stop() {
     stopped = true;
     clearTimeout(timer);
-    removeEventListener("online", again);
+    clearTimeout(watch);
+    removeEventListener("online", connect);
+    removeEventListener("offline", cutOff);
     source?.close();
+  }
+
+  function alive() {
+    clearTimeout(watch);
+    if (!stopped) watch = setTimeout(connect, QUIET);
   }
 
   function told(state) {
@@ -35,7 +45,9 @@ export function follow(jobId, on) {
   }
 
   async function connect() {
+    clearTimeout(timer);
     source?.close();
+    alive();
     try {
       const url = await streamAddress(jobId);
       if (!stopped) listen(url);
@@ -50,8 +62,14 @@ export function follow(jobId, on) {
       pause = 1000;
       on.connected(true);
     };
-    source.onmessage = (event) => told(JSON.parse(event.data));
-    source.addEventListener("segment", (event) => on.segment(JSON.parse(event.data)));
+    source.onmessage = (event) => {
+      alive();
+      told(JSON.parse(event.data));
+    };
+    source.addEventListener("segment", (event) => {
+      alive();
+      on.segment(JSON.parse(event.data));
+    });
     source.onerror = () => {
       on.connected(false);
       if (source.readyState === EventSource.CLOSED) look();
@@ -82,12 +100,12 @@ export function follow(jobId, on) {
     pause = Math.min(pause * 2, LONGEST_PAUSE);
   }
 
-  function again() {
-    clearTimeout(timer);
-    if (!stopped && source?.readyState !== EventSource.OPEN) connect();
+  function cutOff() {
+    on.connected(false);
   }
 
-  addEventListener("online", again);
+  addEventListener("online", connect);
+  addEventListener("offline", cutOff);
   connect();
   return stop;
 }
