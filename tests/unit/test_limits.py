@@ -143,7 +143,7 @@ def test_submissions_have_a_limit_of_their_own(monkeypatch):
 def test_every_route_that_starts_a_job_is_known(monkeypatch):
     routes = {rule.rule for rule in service(monkeypatch).application.url_map.iter_rules()}
     assert {rule for rule in routes if "jobs/transcribe" in rule} <= limits.SUBMISSIONS
-    assert limits.SUBMISSIONS <= routes, "each is there"
+    assert routes >= limits.SUBMISSIONS, "each is there"
 
 
 def test_wrong_keys_are_refused_sooner_or_later_and_right_ones_go_on_working(server, monkeypatch):
