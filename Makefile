@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-api test-services test-engines check format bench lock clean
+.PHONY: help setup demo up env test test-api test-services test-engines test-browser check format bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ EXTRAS ?= riva
 test-engines: setup ## Install EXTRAS (riva, whisperx, pyannote; with commas) and test the engines they bring
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pytest tests/engines
+
+test-browser: setup ## Use the page at / as people do, in Chromium; root may install that by apt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[browser]'
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	  { test "$$(id -u)" = 0 && apt-get install -yqq --no-install-recommends chromium; } || true
+	$(BIN)/python -m pytest tests/browser
 
 test-neural: $(NEURAL)/.ready ## Install WhisperX and pyannote without a GPU into .venv-neural (2.3 GB) and test them
 	OMP_NUM_THREADS=1 $(NEURAL)/bin/python -m pytest tests/engines

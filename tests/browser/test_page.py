@@ -30,6 +30,7 @@ NOW = """() => ({
   state: document.getElementById("job-badge").dataset.t,
 })"""
 WIDER_THAN_THE_SCREEN = "() => document.documentElement.scrollWidth > innerWidth"
+DARK, LIGHT = "rgb(17, 20, 28)", "rgb(245, 246, 249)"
 PLAYED = "() => document.getElementById('media').currentTime"
 
 Opened = Callable[..., Any]
@@ -197,12 +198,12 @@ def test_on_a_phone_one_thing_is_seen_at_a_time(opened: Opened, done: str):
 
 def test_dark_is_as_the_system_has_it_or_as_it_was_chosen(opened: Opened):
     page = opened(color_scheme="dark")
-    ground = "() => getComputedStyle(document.body).backgroundColor"
-    dark = page.evaluate(ground)
+    body = page.locator("body")
+    expect(body).to_have_css("background-color", DARK)
     page.select_option("#theme", "light")
-    light = page.evaluate(ground)
+    expect(body).to_have_css("background-color", LIGHT)
     page.reload()
-    assert page.evaluate(ground) == light != dark
+    expect(body).to_have_css("background-color", LIGHT)
 
 
 def test_in_portuguese(opened: Opened):

@@ -105,7 +105,8 @@ def another_api(stack: RunningStack, **settings: str) -> Iterator[str]:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket"),
-                *("--worker-class", "gthread", "--threads", "8", "transcribe_api.app:create_app()"),
+                *("--worker-class", "transcribe_api.gunicorn_worker.Worker", "--threads", "8"),
+                "transcribe_api.app:create_app()",
             ],
             env=stack.environment | settings, cwd=SAMPLE.parents[1], stdout=output, stderr=output,
         )  # fmt: skip

@@ -84,6 +84,7 @@ def test_nothing_is_open_without_a_key_but_what_is_meant_to_be(browser: FlaskCli
             assert told["code"] == "unauthorized"
             assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert open_ == [
+        "/",
         f"{API}/jobs/audio/<token>",
         "/docs",
         "/healthz",

@@ -14,11 +14,9 @@ import { current, preferred, say, speak } from "./words.js";
 /** Workers come and go, and engines with them. */
 const ENGINES_EVERY = 30_000;
 
-await speak(preferred());
 theme.set();
 shortcuts.set();
 closeable($("sure"));
-$("language").value = current();
 $("language").addEventListener("change", (event) => speak(event.target.value, { keep: true }));
 $("skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -33,6 +31,8 @@ form.set({
 });
 addEventListener("hashchange", () => go());
 setInterval(() => document.hidden || loadEngines().catch(() => {}), ENGINES_EVERY);
+await speak(preferred());
+$("language").value = current();
 await begin();
 
 /** Asks for everything; again when there is a key. */

@@ -41,7 +41,7 @@ export function show(state) {
   }
   const goesOn = !isOver(state);
   for (const id of ["stages", "progress"]) visible($(id), goesOn);
-  for (const figure of [$("percent"), $("message"), $("chunks"), $("left")]) visible(figure, goesOn);
+  for (const figure of [$("percent"), $("chunks"), $("left")]) visible(figure, goesOn);
   if (goesOn) figures(state);
   $("heard").classList.toggle("goes-on", state.stage === "listen");
 }
@@ -49,7 +49,6 @@ export function show(state) {
 function figures(state) {
   $("progress").value = state.progress;
   $("percent").textContent = `${state.progress} %`;
-  $("message").textContent = state.message;
   visible($("chunks"), state.chunks_total > 0);
   say($("chunks"), "running.chunks", { done: state.chunks_done, n: state.chunks_total });
   visible($("left"), state.seconds_left !== null);

@@ -7,7 +7,8 @@ export const LANGUAGES = ["en", "pt"];
 const KEPT = "transcribe.language";
 
 let language = "en";
-let known = {};
+/** Nothing until the words have come: then all that is already there is said. */
+let known = null;
 
 export function current() {
   return language;
@@ -31,6 +32,7 @@ export async function speak(wanted, { keep = false } = {}) {
 
 /** The text of a key, with values in its braces; `n` chooses between one and several. */
 export function t(key, values = {}) {
+  if (!known) return "";
   const rule = "n" in values ? new Intl.PluralRules(language).select(values.n) : "";
   const text = known[`${key}.${rule}`] ?? known[key] ?? known[`${key}.other`] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
