@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -266,7 +265,8 @@ class Settings(BaseSettings):
         if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
             return socket
         name = hashlib.sha256(os.fsencode(self.transcribe_data_dir)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"transcribe-{name}" / "redis.sock"
+        # Not the system's own choice of a folder: a worker in another shell may have another one.
+        return Path("/tmp") / f"redis-of-{name}" / "redis.sock"  # noqa: S108
 
     @property
     def broker(self) -> str:

@@ -155,6 +155,7 @@ class Stack:
             if self._lock is not None:  # without it, what runs there is another stack's
                 end_leftovers(self._dir)
                 (self._dir / "stack.json").unlink(missing_ok=True)
+                self._remove_socket()
                 self._lock.close()
                 self._lock = None
 
@@ -218,6 +219,8 @@ class Stack:
     def _start_redis(self) -> None:
         path = settings().redis_socket
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent.stat().st_uid != os.getuid():
+            raise StackError(f"{path.parent} belongs to somebody else; choose a shorter --data-dir")
         folder = self._dir / "redis"
         folder.mkdir(parents=True, exist_ok=True)
         command = (
@@ -228,6 +231,14 @@ class Stack:
         )
         self._start_part(Part("redis", command))
         self._wait(lambda: redis.Redis.from_url(settings().redis).ping(), "redis", ["redis"])
+
+    def _remove_socket(self) -> None:
+        """It lies elsewhere when the path of the data directory is too long for a socket."""
+        path = settings().redis_socket
+        path.unlink(missing_ok=True)
+        if path.parent != self._dir:
+            with suppress(OSError):
+                path.parent.rmdir()
 
     def _start_part(self, part: Part) -> None:
         with (self.logs / f"{part.name}.log").open("ab") as log:
