@@ -18,7 +18,7 @@ def sweep() -> int:
     folders = (settings().scratch_dir, settings().objects_dir / ".unfinished")
     old = [one for folder in folders for one in folder.glob("*") if _changed_at(one) < limit]
     for one in old:
-        shutil.rmtree(one) if one.is_dir() else one.unlink(missing_ok=True)
+        shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)
     return len(old)
 
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from core.errors import EngineError, InvalidInput
+from core.settings import settings
 
 if TYPE_CHECKING:
     from engines.base import Diarizer, Offer, Recognizer
@@ -196,6 +197,11 @@ def recognizer(name: str) -> EngineSpec:
 def diarizer(name: str) -> DiarizerSpec:
     """Give the diarizer of that name; `InvalidInput` for field ``diarizer`` when there is none."""
     return _named(name, _diarizers(), "diarizer")
+
+
+def models(engine: EngineSpec) -> tuple[str, ...]:
+    """The models that may be asked for: those of WhisperX are the operator's choice."""
+    return settings().whisperx_available_models if engine is WHISPERX else engine.models
 
 
 def default_diarizer(engine: EngineSpec) -> str:

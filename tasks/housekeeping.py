@@ -78,7 +78,7 @@ def _send_webhooks() -> None:
     # What is due and was sent already waits there: then the queue is not empty.
     with reading() as session:
         due = webhooks.due(session, MOST_AT_ONCE)
-    if due and not _length(DELIVER):
+    if due and not _is_anything_in({DELIVER}):
         for job_id in due:
             pipeline.deliver(job_id)
 
@@ -92,9 +92,8 @@ def _end_stragglers() -> None:
 
 def _is_queued(job: Abandoned) -> bool:
     """Whether the messages of the job are perhaps only waiting for their turn."""
-    return job.may_be_queued and any(_length(queue) for queue in pipeline.queues(job.job_id))
+    return job.may_be_queued and _is_anything_in(pipeline.queues(job.job_id))
 
 
-def _length(queue: str) -> int:
-    """Messages that wait in a queue, of any priority."""
-    return waiting.messages([queue])[queue]
+def _is_anything_in(queues: set[str]) -> bool:
+    return any(waiting.messages(queues).values())

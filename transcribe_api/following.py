@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,29 +16,37 @@ QUIET_SECONDS = 5.0
 
 
 def until_over(job_id: str) -> dict[str, Any]:
-    """Wait until the job is over, and give its last state. Raises as `heard_in_order` does."""
-    for _ in heard_in_order(job_id):
-        pass
-    with reading() as session:
-        return status.snapshot(session, job_id)
+    """Wait until the job is over, and give its last state. Raises as `states` does."""
+    [last] = deque(states(job_id), maxlen=1)
+    return last
 
 
 def heard_in_order(job_id: str) -> Iterator[str]:
     """What was heard, as JSON, chunk by chunk in the order of the recording, until the job is over.
 
     A chunk that is heard early waits for those before it; what comes after a gap is not told.
-    Raises `JobGone` or `TooManyStreams`.
+    Raises as `states` does.
     """
     told = 0
+    for _ in states(job_id):
+        with reading() as session:
+            stored = set(parts.stored_chunks(session, job_id))
+        ready = _following(told, stored)
+        yield from progress.heard(job_id, ready, keep=True).values()
+        told += len(ready)
+
+
+def states(job_id: str) -> Iterator[dict[str, Any]]:
+    """The state of the job, now and after all that is told of it, until it is over.
+
+    Raises `JobGone` or `TooManyStreams`.
+    """
     with hub.listening(job_id) as listener:
         # First listen, then look, so that nothing is missed in between.
         while True:
             with reading() as session:
                 now = status.snapshot(session, job_id)
-                stored = set(parts.stored_chunks(session, job_id))
-            ready = _following(told, stored)
-            yield from progress.heard(job_id, ready, keep=True).values()
-            told += len(ready)
+            yield now
             if JobStatus(now["status"]).is_over:
                 return
             listener.hear(QUIET_SECONDS)

@@ -61,6 +61,5 @@ def told(name: str) -> dict[str, Any]:
 
 
 def _models(engine: str) -> tuple[str, ...]:
-    if engine == "whisperx":
-        return settings().whisperx_available_models
-    return catalog.recognizers()[engine].models if engine in catalog.recognizers() else ()
+    spec = catalog.recognizers().get(engine)
+    return catalog.models(spec) if spec else ()

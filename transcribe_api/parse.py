@@ -117,7 +117,7 @@ def _language(form: Mapping[str, str], engine: EngineSpec) -> str | None:
 
 def _model(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     model = _text(form, "model")
-    known = settings().whisperx_available_models if engine.name == "whisperx" else engine.models
+    known = catalog.models(engine)
     if model is not None and model not in known:
         allowed = ", ".join(known) or "none: the engine has one model"
         raise InvalidInput(f"model: {model!r} is not known; allowed: {allowed}", field="model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -77,6 +78,11 @@ def received(request: StreamingRequest) -> Source:
     return _InForm(uploads.received(request))
 
 
+def look_into(path: Path) -> None:
+    """Raise `MediaError` for a file that can be seen to be no recording we transcribe."""
+    decode.probe(path, decode.Limits(max_seconds=settings().max_recording_seconds))
+
+
 @dataclass(frozen=True, slots=True)
 class _InForm:
     """It came with the request."""
@@ -95,8 +101,7 @@ class _InForm:
         return self.upload.size
 
     def check(self) -> None:
-        limits = decode.Limits(max_seconds=settings().max_recording_seconds)
-        decode.probe(self.upload.path, limits)
+        look_into(self.upload.path)
 
     def keep(self, job_id: str) -> None:
         storage().put_file(layout.source(job_id), self.upload.path)

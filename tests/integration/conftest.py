@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import httpx2
 import psutil
 import pytest
 
+from chunking import decode
 from core.settings import Settings
 from transcribe_api.client import Client
 
@@ -95,6 +97,17 @@ def started(data_dir: Path, *options: str, **settings: str) -> Iterator[RunningS
             process.communicate(timeout=60)
             for left in marked(data_dir):
                 left.kill()
+
+
+def write_sample(path: Path, *, seconds: int | None = None, times: int = 1) -> Path:
+    """The beginning of the sample, or all of it, said so many times."""
+    with decode.stream(SAMPLE) as sound, wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(decode.SAMPLE_RATE)
+        samples = b"".join(sound)
+        file.writeframes(samples[: seconds and seconds * decode.BYTES_PER_SECOND] * times)
+    return path
 
 
 @contextmanager

@@ -5,15 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from chunking import decode
-from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
+from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until, write_sample
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
@@ -55,7 +53,7 @@ def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningSt
 def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path):
     """A chunk of ten minutes, which would be heard for minutes more than a test waits."""
     with started(tmp_path / "data", CHUNK_DURATION="600") as stack, Client(stack.url) as client:
-        job_id = client.submit(_said_again_and_again(tmp_path / "long.wav", times=12))["job_id"]
+        job_id = client.submit(write_sample(tmp_path / "long.wav", times=12))["job_id"]
         next(one for one in client.events(job_id) if one.data.get("stage") == "listen")
         worker = asking(stack)
         wait_until(lambda: "transcribe_chunk" in worker())
@@ -78,17 +76,6 @@ def asking(stack: RunningStack) -> Callable[[], str]:
             command, env=stack.environment, cwd=ROOT, capture_output=True, text=True, check=False
         ).stdout
     )
-
-
-def _said_again_and_again(path: Path, *, times: int) -> Path:
-    with decode.stream(SAMPLE) as sound:
-        once = b"".join(sound)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(decode.SAMPLE_RATE)
-        file.writeframes(once * times)
-    return path
 
 
 def test_a_job_that_waits_for_an_engine_can_be_cancelled(stack: RunningStack, client):

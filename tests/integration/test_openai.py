@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import openai
 import pysubs2
 import pytest
 
-from chunking import decode
-from tests.integration.conftest import SAMPLE, RunningStack
+from tests.integration.conftest import SAMPLE, RunningStack, write_sample
 
 pytestmark = pytest.mark.processes
 
@@ -28,13 +26,7 @@ def theirs(stack: RunningStack) -> Iterator[openai.OpenAI]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first seconds of the conversation, in which both have their say."""
-    path = tmp_path_factory.mktemp("clip") / "clip.wav"
-    with decode.stream(SAMPLE) as sound, wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(decode.SAMPLE_RATE)
-        file.writeframes(b"".join(sound)[: 2 * decode.SAMPLE_RATE * CLIP_SECONDS])
-    return path
+    return write_sample(tmp_path_factory.mktemp("clip") / "clip.wav", seconds=CLIP_SECONDS)
 
 
 def transcribe(theirs: openai.OpenAI, recording: Path, **options):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import wave
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -12,8 +11,7 @@ import httpx2
 import pytest
 import redis
 
-from chunking import decode
-from tests.integration.conftest import SAMPLE, RunningStack, another_api, started
+from tests.integration.conftest import RunningStack, another_api, started, write_sample
 from transcribe_api.client import Client, is_over
 
 pytestmark = pytest.mark.processes
@@ -30,13 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first minute of the sample."""
-    path = tmp_path_factory.mktemp("recording") / "minute.wav"
-    with decode.stream(SAMPLE) as stream, wave.open(str(path), "wb") as target:
-        target.setnchannels(1)
-        target.setsampwidth(2)
-        target.setframerate(decode.SAMPLE_RATE)
-        target.writeframes(b"".join(stream)[: 60 * 2 * decode.SAMPLE_RATE])
-    return path
+    return write_sample(tmp_path_factory.mktemp("recording") / "minute.wav", seconds=60)
 
 
 def heard_in_pieces(job_id: str, *urls: str, pieces: int = 1000) -> tuple[list[int], str, dict]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator, FormatChecker
@@ -101,14 +104,29 @@ def _closed_document(app: Flask, endpoints: frozenset[str]) -> dict:
 @pytest.fixture
 def redis_server(data_dir: Path) -> Iterator[None]:
     """A Redis where the settings look for one."""
+    with running_redis():
+        yield
+
+
+@contextmanager
+def running_redis() -> Iterator[subprocess.Popen]:
+    """The same for as long as the block lasts, to be killed by who needs that."""
     path = settings().redis_socket
     path.parent.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [get_binary_path(), "--port", "0", "--unixsocket", path, "--save", ""],
-        stdout=subprocess.DEVNULL,
-    )
-    while not path.exists():
-        assert process.poll() is None
-    yield
-    process.terminate()
-    process.wait()
+    command = [get_binary_path(), "--port", "0", "--unixsocket", path, "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=path.parent) as process:
+        try:
+            with redis.Redis.from_url(settings().redis) as client:
+                while not answers(client):
+                    assert process.poll() is None
+                    time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import redis
 from flask.testing import FlaskClient
 
 from core.keys import Scope
 from core.settings import settings
+from tests.unit.conftest import running_redis
 from tests.unit.test_auth import key
 from tests.unit.test_rest import recording
 from transcribe_api import limits
 from transcribe_api.app import create_app
-from transcribe_api.stack import _redis_server
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -32,28 +29,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen | None]:
         return
     with running_redis() as process:
         yield process
-
-
-@contextmanager
-def running_redis() -> Iterator[subprocess.Popen]:
-    path = settings().redis_socket
-    path.parent.mkdir(parents=True, exist_ok=True)
-    command = [_redis_server(), "--port", "0", "--unixsocket", path, "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=path.parent) as process:
-        try:
-            with redis.Redis.from_url(settings().redis) as client:
-                while process.poll() is None and not answers(client):
-                    time.sleep(0.01)
-            yield process
-        finally:
-            process.kill()
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
 
 
 def service(monkeypatch: pytest.MonkeyPatch, auth: str = "on", **limits: int) -> FlaskClient:

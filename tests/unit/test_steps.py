@@ -17,7 +17,7 @@ from core.recovery import Need
 from core.settings import settings
 from core.states import Channels, PartKind, Stage
 from core.storage import storage
-from tasks import housekeeping, pipeline
+from tasks import housekeeping, pipeline, waiting
 from tasks.celery import app
 from tests.unit.media import babble, write_wav
 from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
@@ -36,7 +36,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         monkeypatch.setattr(
             pipeline, name, lambda job_id, *_, name=name: seen.append((name, job_id))
         )
-    monkeypatch.setattr(housekeeping, "_length", lambda _queue: 0)
+    monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 0))
     return seen
 
 
@@ -289,7 +289,7 @@ class TestHousekeeping:
 
     def test_it_leaves_alone_what_may_be_waiting_in_a_queue(self, sent, monkeypatch):
         monkeypatch.setattr(canary, "is_gone", lambda: False)
-        monkeypatch.setattr(housekeeping, "_length", lambda _queue: 7)
+        monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 7))
         accept()
         listening()
         run("housekeeping")
@@ -297,10 +297,10 @@ class TestHousekeeping:
 
     def test_it_sends_everything_when_the_broker_lost_its_memory(self, sent, monkeypatch):
         monkeypatch.setattr(canary, "is_gone", lambda: True)
-        monkeypatch.setattr(housekeeping, "_length", lambda _queue: 7)
-        waiting, hearing = accept(), listening()
+        monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 7))
+        queued, hearing = accept(), listening()
         run("housekeeping")
-        assert sorted(sent) == sorted([("start", waiting), ("fan_out", hearing)])
+        assert sorted(sent) == sorted([("start", queued), ("fan_out", hearing)])
 
     def test_every_need_has_somebody_to_send_it(self):
         assert set(housekeeping._SEND) == set(Need)

@@ -20,7 +20,7 @@ from core.settings import settings
 from core.specs import JobSpec
 from core.webhooks import LEASE_SECONDS, WAITS
 from tasks import deliver as step
-from tasks import housekeeping, pipeline
+from tasks import housekeeping, pipeline, waiting
 from tasks.celery import app as celery_app
 from tests.receiver import Receiver, listening, reply
 from tests.unit.test_auth import key
@@ -338,16 +338,16 @@ def test_slow_receivers_leave_threads_for_other_work(receiver: Receiver):
 def test_housekeeping_sends_what_is_due_unless_it_waits_already(monkeypatch, time: TimeMachine):
     sent: list[str] = []
     monkeypatch.setattr(pipeline, "deliver", sent.append)
-    waiting = 0
-    monkeypatch.setattr(housekeeping, "_length", lambda _queue: waiting)
+    in_queue = 0
+    monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, in_queue))
     job_id = ended("http://127.0.0.1:9/")
     ended(None)
     housekeeping.housekeeping()
     assert sent == [job_id]
-    waiting = 1
+    in_queue = 1
     housekeeping.housekeeping()
     assert sent == [job_id]
-    waiting = 0
+    in_queue = 0
     with transaction() as session:
         webhooks.take(session, job_id)
     housekeeping.housekeeping()

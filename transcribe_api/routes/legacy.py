@@ -8,13 +8,12 @@ from pathlib import Path
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from chunking import decode
 from core import layout
 from core.errors import InvalidInput
 from core.media_roots import inside
 from core.settings import settings
 from core.storage import storage
-from transcribe_api import bodies, parse, submissions
+from transcribe_api import bodies, parse, sources, submissions
 from transcribe_api.documented import Answer, documented
 from transcribe_api.routes import jobs
 from transcribe_api.schemas.jobs import JobNamed, JobState, Process
@@ -42,7 +41,7 @@ class _OnDisk:
             raise InvalidInput("file_path: there is no such file", field="file_path")
         if self.path.stat().st_size > settings().max_file_size:
             raise too_large("file_path")
-        decode.probe(self.path, decode.Limits(max_seconds=settings().max_recording_seconds))
+        sources.look_into(self.path)
 
     def keep(self, job_id: str) -> None:
         storage().put_file(layout.source(job_id), self.path)

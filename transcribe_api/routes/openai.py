@@ -168,8 +168,7 @@ def _events(job_id: str, asked: Asked) -> Iterator[str]:
         _wait(job_id)
         yield from _ending(job_id, asked)
     except TranscribeError as error:
-        problem = errors.answer(error).get_json()
-        yield _event({"error": _shape(problem, _status(error))})
+        yield _event(_refused(error).get_json())
 
 
 def _deltas(job_id: str) -> Iterator[str]:
@@ -183,11 +182,13 @@ def _deltas(job_id: str) -> Iterator[str]:
 
 def _ending(job_id: str, asked: Asked) -> Iterator[str]:
     """The whole text as it came to be: where two chunks overlap, the pieces told it twice."""
-    with reading() as session:
+    with reading() as session:  # and closed before a listener, who may be slow, is sent anything
         transcript = jobs.get(session, job_id).transcript
-        if asked.form == openai_answers.DIARIZED:
-            yield from map(_event, openai_answers.speaker_segments(transcript))
-        yield _event({"type": "transcript.text.done", "text": openai_answers.text(transcript)})
+        wanted = asked.form == openai_answers.DIARIZED
+        segments = openai_answers.speaker_segments(transcript) if wanted else []
+        text = openai_answers.text(transcript)
+    yield from map(_event, segments)
+    yield _event({"type": "transcript.text.done", "text": text})
     yield "data: [DONE]\n\n"
 
 
@@ -197,7 +198,8 @@ def _event(told: dict[str, Any]) -> str:
 
 @bp.errorhandler(TranscribeError)
 def _refused(error: TranscribeError) -> Response:
-    return _theirs(errors.answer(error), _status(error))
+    response = errors.answer(error)
+    return _theirs(response, _status(error, response.status_code))
 
 
 @bp.errorhandler(HTTPException)
@@ -205,12 +207,11 @@ def _refused_by_http(error: HTTPException) -> Response:
     return _theirs(errors.of_http(error), error.code or 500)
 
 
-def _status(error: TranscribeError) -> int:
+def _status(error: TranscribeError, ours: int) -> int:
     """Their clients know 400 where we say 422."""
     if isinstance(error, JobFailed):
         return 500 if error.code in _OURS_TO_ANSWER_FOR else 400
-    status = errors.answer(error).status_code
-    return 400 if status == 422 else status
+    return 400 if ours == 422 else ours
 
 
 def _theirs(response: Response, status: int) -> Response:

@@ -15,7 +15,7 @@ from core.errors import Conflict, InvalidInput, NotFound
 from core.models import TranscriptJob
 from core.states import JobStatus
 from core.storage import storage
-from transcribe_api import access, bodies, files, render
+from transcribe_api import access, bodies, files, parse, render
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
 from transcribe_api.schemas.results import Artefacts, LayoutQuery, RangeHeaders, Result
@@ -112,7 +112,7 @@ def _layout(query: Any) -> Layout:
 
 
 def _completed(job_id: str) -> TranscriptJob:
-    job = jobs.get(db.session(), access.job(job_id))
+    job = jobs.get(db.session(), parse.job_id(job_id), of=access.caller().sees)
     now = JobStatus(job.run.status)
     if now is not JobStatus.COMPLETED:
         raise Conflict(f"there is no result: the job is {now}", job_status=str(now))

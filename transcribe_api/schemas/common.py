@@ -21,6 +21,15 @@ Absent = SkipJsonSchema[None]
 #: A moment in UTC.
 Moment = Annotated[datetime, Field(examples=["2026-01-02T03:04:05.678900Z"])]
 
+#: What is sent in a form as a file.
+Recording = Annotated[
+    bytes,
+    Field(
+        description="Any audio or video that FFmpeg reads; at most `MAX_FILE_SIZE` bytes.",
+        json_schema_extra={"format": "binary", "contentMediaType": "application/octet-stream"},
+    ),
+]
+
 Seconds = Annotated[float, Field(ge=0, examples=[3.5])]
 
 Confidence = Annotated[float, Field(ge=0, le=1, examples=[0.95])]

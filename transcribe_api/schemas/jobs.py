@@ -8,7 +8,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, Json
 
 from core import outgoing
-from core.settings import settings
 from core.states import Channels, JobStatus, Priority, Stage
 from engines import catalog
 from transcribe_api import parse, sources
@@ -19,6 +18,7 @@ from transcribe_api.schemas.common import (
     Moment,
     NextCursor,
     PageQuery,
+    Recording,
     Seconds,
     one_of,
 )
@@ -30,17 +30,12 @@ _Key = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 
 
 def _models_of_whisperx() -> tuple[str, ...]:
-    return settings().whisperx_available_models
+    return catalog.models(catalog.WHISPERX)
 
 
 def _models() -> list[str]:
-    others = [spec for name, spec in catalog.recognizers().items() if name != "whisperx"]
-    known = [model for spec in others for model in spec.models]
-    return list(dict.fromkeys([*_models_of_whisperx(), *known]))
-
-
-def _file(schema: dict[str, Any]) -> None:
-    schema |= {"format": "binary", "contentMediaType": "application/octet-stream"}
+    known = [model for spec in catalog.recognizers().values() for model in catalog.models(spec)]
+    return list(dict.fromkeys(known))
 
 
 def _one_recording(schema: dict[str, Any]) -> None:
@@ -52,11 +47,7 @@ class EngineForm(BaseModel):
 
     model_config = ConfigDict(json_schema_extra=_one_recording)
 
-    file: bytes | Absent = Field(
-        default=None,
-        description="Any audio or video that FFmpeg reads; at most `MAX_FILE_SIZE` bytes.",
-        json_schema_extra=_file,
-    )
+    file: Recording | Absent = None
     source_url: str | Absent = Field(
         default=None,
         max_length=sources.LONGEST_URL,

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, RootModel
 
 from transcribe_api import openai_answers, openai_models
-from transcribe_api.schemas.common import Absent, Seconds, one_of
-
-
-def _file(schema: dict[str, Any]) -> None:
-    schema |= {"format": "binary", "contentMediaType": "application/octet-stream"}
+from transcribe_api.schemas.common import Absent, Recording, Seconds, one_of
 
 
 class TranscriptionForm(BaseModel):
     """What their clients send. Fields of theirs that are not told here are passed over."""
 
-    file: bytes = Field(
-        description="Any audio or video that FFmpeg reads; at most `MAX_FILE_SIZE` bytes.",
-        json_schema_extra=_file,
-    )
+    file: Recording
     model: str = Field(
         description="One of `GET /v1/models`; a name of OpenAI's stands for the default engine.",
         examples=["whisper-1", *openai_models.known()[:1]],
