@@ -7,7 +7,9 @@ import time
 
 from bench.table import show
 from transcripts import formats
+from transcripts.coverage import measure
 from transcripts.formats import Layout
+from transcripts.renaming import carried
 from transcripts.segments import segment
 from transcripts.speakers import assign
 from transcripts.stitch import HeardChunk, stitch
@@ -30,7 +32,10 @@ def main() -> None:
 def measured(count: int) -> float:
     chunks, turns = made(count)
     before = time.process_time()
-    segments = segment(assign(stitch(chunks), turns))
+    words = stitch(chunks)
+    segments = segment(assign(words, turns))
+    measure(words, [Span(turn.start, turn.end) for turn in turns])
+    carried({0: "Ana", 1: "Ben"}, turns, turns)
     formats.srt(segments, Layout())
     formats.vtt(segments, Layout())
     formats.segments_json(segments)

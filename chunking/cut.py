@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import wave
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,6 +77,15 @@ class Cutting:
     shards: tuple[Window, ...]
     #: Sentences for the user.
     warnings: tuple[str, ...]
+
+    def speech_in(self, window: Window) -> list[Span]:
+        """Where somebody seems to speak in *window*, in times of the recording."""
+        first = bisect_right(self.speech, window.start, key=attrgetter("end"))
+        last = bisect_left(self.speech, window.end, key=attrgetter("start"))
+        return [
+            Span(max(span.start, window.start), min(span.end, window.end))
+            for span in self.speech[first:last]
+        ]
 
     def write_wav(self, window: Window, path: Path) -> None:
         """Write *window* as a 16 kHz mono 16-bit WAV file, block by block."""

@@ -11,6 +11,7 @@ from chunking import decode
 from chunking.cut import AudioChunker, Cutting, describe
 from chunking.plan import Window
 from core.errors import MediaError
+from transcripts.stored import spans_to_json
 from transcripts.types import Stretch
 
 #: A call has two, a round table with a microphone each some more. Each is decoded for itself.
@@ -115,5 +116,6 @@ def _once(tracks: Sequence[Cutting]) -> tuple[str, ...]:
 
 
 def _described(index: int, piece: Piece) -> dict[str, Any]:
-    told = describe(index, piece.window)
+    speech = piece.cutting.speech_in(piece.window)
+    told = {**describe(index, piece.window), "speech": spans_to_json(speech)}
     return told if piece.channel is None else {**told, "channel": piece.channel}

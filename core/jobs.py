@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core import clock, layout, metrics, webhooks
+from core import clock, layout, metrics, speaker_names, webhooks
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
@@ -179,14 +179,20 @@ def complete(
     language: str | None,
     warnings: Sequence[str],
 ) -> bool:
-    """End the job well, with its segments, at most once. False when another owner did."""
+    """End the job well, with its segments, at most once. False when another owner did.
+
+    Segments of an earlier end stay until then: by them the names of the speakers find their
+    bearers.
+    """
     mine = and_(_owned_by(owner), _at(Stage.MERGE))
     if not _end(session, job_id, JobStatus.COMPLETED, mine, segments_count=len(segments)):
         return False
     job = get(session, job_id)
     transcript = job.transcript
     transcript.language = language
-    transcript.warnings = [*job.run.warnings, *warnings]
+    nameless = speaker_names.keep(session, transcript, segments)
+    transcript.warnings = [*job.run.warnings, *warnings, *nameless]
+    session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == transcript.id))
     rows = [
         {"transcript_id": transcript.id, "position": position, **segment}
         for position, segment in enumerate(segments)
@@ -241,11 +247,10 @@ def retry(session: Session, job_id: str) -> None:
         _refuse(job, "its recording was removed")
     for part in todo:
         part.state, part.attempts, part.error, part.lease_until = PartState.WAITING, 0, None, 0.0
-    _begin_again(session, job)
+    _begin_again(job)
 
 
-def _begin_again(session: Session, job: TranscriptJob) -> None:
-    session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == job.transcript_id))
+def _begin_again(job: TranscriptJob) -> None:
     was_prepared = job.run.listening_since is not None
     job.run.stage = Stage.LISTEN if was_prepared else Stage.QUEUED
     job.run.status = JobStatus.PROCESSING if was_prepared else JobStatus.QUEUED
@@ -254,7 +259,6 @@ def _begin_again(session: Session, job: TranscriptJob) -> None:
     job.completed_at = job.error_details = None
     job.transcript.status = JobStatus.PROCESSING
     job.transcript.warnings = job.run.warnings
-    job.transcript.speaker_names = {}  # the numbers may come to mean other people
 
 
 def remove(session: Session, job_id: str) -> None:

@@ -64,6 +64,8 @@ class EngineSpec:
     punctuates: bool = False
     #: Tells speakers apart by itself, within one request.
     tells_speakers: bool = False
+    #: Passes over speech now and then that it hears when it is given that stretch by itself.
+    reheard: bool = False
     #: The diarizer that suits it when the caller names none.
     diarizer: str = "classic"
     #: ``module:function`` that gives the `Offer` of the engine's server, or raises why it has none.
@@ -147,6 +149,7 @@ WHISPERX = EngineSpec(
     phrases=True,
     detects_language=True,
     punctuates=True,
+    reheard=True,
     diarizer="pyannote",
 )
 CLASSIC = DiarizerSpec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from core.specs import JobSpec
 from core.states import Channels, PartKind, PartState
 from core.storage import storage
 from engines import catalog
-from tasks import pipeline
+from tasks import holes, pipeline
 from tasks.export import export
 from tasks.steps import JobStep, step
 from transcripts import channels, formats
+from transcripts.coverage import Coverage, measure, to_json, told, unexplained
 from transcripts.formats import Layout
 from transcripts.linking import Shard, link
 from transcripts.notes import sentences
@@ -51,6 +52,8 @@ class Merged:
     segments: tuple[Segment, ...]
     turns: tuple[Turn, ...]
     language: str | None
+    #: Of each chunk that was heard, by its position.
+    coverage: Mapping[int, Coverage]
     warnings: tuple[str, ...]
 
 
@@ -120,11 +123,18 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored]) -> Merged:
     else:
         turns = _turns(spec, shards)
         segments = segment(assign(stitch(_heard(chunks)), turns))
+    speech = holes.speech(job.job_id)
+    notes = _notes(chunks)
     return Merged(
         segments=segments,
         turns=turns,
         language=_language(job, chunks),
-        warnings=(*_gap_warnings(gaps), *_speaker_warnings(shards), *sentences(_notes(chunks))),
+        coverage=_coverage(chunks, speech),
+        warnings=(
+            *_gap_warnings(gaps),
+            *_speaker_warnings(shards),
+            *sentences([*notes, *_hole_notes(chunks, segments, speech, notes)]),
+        ),
     )
 
 
@@ -182,6 +192,43 @@ def _notes(chunks: Sequence[Stored]) -> list[Note]:
     return [note for notes in found for note in notes]
 
 
+def _coverage(
+    chunks: Sequence[Stored], speech: Mapping[int, Sequence[Span]]
+) -> dict[int, Coverage]:
+    """How much of the speech in each chunk has words."""
+    return {
+        one.part.position: measure(
+            words_from_json(one.result["words"]), speech.get(one.part.position, ())
+        )
+        for one in chunks
+        if one.result
+    }
+
+
+def _hole_notes(
+    chunks: Sequence[Stored],
+    segments: Sequence[Segment],
+    speech: Mapping[int, Sequence[Span]],
+    notes: Sequence[Note],
+) -> list[Note]:
+    """Where speech has no words in the whole: what one chunk passed over the next may have heard.
+
+    Each channel that is a speaker is looked at for itself.
+    """
+    found: list[Note] = []
+    for channel in sorted({one.part.channel for one in chunks}, key=str):
+        heard = [one for one in chunks if one.result and one.part.channel == channel]
+        spans = [span for one in heard for span in speech.get(one.part.position, ())]
+        words = [
+            word
+            for segment in segments
+            if channel is None or segment.speaker == channel
+            for word in segment.words
+        ]
+        found += told(unexplained(measure(words, spans), notes))
+    return found
+
+
 def _language(job: TranscriptJob, chunks: Sequence[Stored]) -> str | None:
     """As asked for, or what most chunks were found to be in."""
     found = Counter(one.result["language"] for one in chunks if one.result)
@@ -192,7 +239,7 @@ def _language(job: TranscriptJob, chunks: Sequence[Stored]) -> str | None:
 def _write_artefacts(job: TranscriptJob, found: Sequence[Stored], merged: Merged) -> None:
     layout_ = Layout()
     texts = {
-        "whisper_results.json": _json(_what_was_heard(job, found)),
+        "whisper_results.json": _json(_what_was_heard(job, found, merged)),
         "diarization_results.json": _json(_who_spoke(job, merged)),
         "final_transcription.json": _json(
             formats.final_transcription(
@@ -207,16 +254,22 @@ def _write_artefacts(job: TranscriptJob, found: Sequence[Stored], merged: Merged
         storage().put_bytes(layout.artefact(job.job_id, name), text.encode())
 
 
-def _what_was_heard(job: TranscriptJob, found: Sequence[Stored]) -> dict[str, Any]:
-    """What the engine said, chunk by chunk."""
+def _what_was_heard(job: TranscriptJob, found: Sequence[Stored], merged: Merged) -> dict[str, Any]:
+    """What the engine said, chunk by chunk, and how much of the speech that covers."""
     return {
         "engine": job.engine,
         "chunks": [
-            {"index": one.part.position, **(one.result or {"error": one.part.error})}
+            {"index": one.part.position, **_told(one, merged)}
             for one in found
             if one.part.kind == PartKind.CHUNK
         ],
     }
+
+
+def _told(chunk: Stored, merged: Merged) -> dict[str, Any]:
+    if chunk.result is None:
+        return {"error": chunk.part.error}
+    return {**chunk.result, "coverage": to_json(merged.coverage[chunk.part.position])}
 
 
 def _who_spoke(job: TranscriptJob, merged: Merged) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from core import jobs, layout, metrics, named, parts, progress
@@ -13,12 +14,13 @@ from core.parts import PartId
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
+from engines import catalog
 from engines.base import Hints
-from tasks import language, loading
+from tasks import holes, language, loading
 from tasks.steps import ChunkStep, step
 from transcripts.stitch import shift
 from transcripts.stored import notes_to_json, words_to_json
-from transcripts.types import Heard, Note, Stretch
+from transcripts.types import Heard, Stretch
 
 _SECONDS = settings().chunk_time_limit
 
@@ -46,7 +48,11 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
         storage().local(layout.chunk_audio(job_id, position)) as audio,
         metrics.heard(spec.engine, place.end - place.start),
     ):
-        heard = engine.transcribe(audio, hints)
+        heard = _in_recording(engine.transcribe(audio, hints), place.start)
+        if catalog.recognizer(spec.engine).reheard:
+            heard = holes.heard_again(
+                part, place, heard, audio, partial(engine.transcribe, hints=hints)
+            )
     written = _write_down(heard, place)
     data = json.dumps(written).encode()
     storage().put_bytes(layout.chunk_words(job_id, position), data)
@@ -57,19 +63,24 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     progress.tell(job_id)
 
 
+def _in_recording(heard: Heard, start: float) -> Heard:
+    """The same in times of the recording."""
+    return replace(
+        heard,
+        words=shift(heard.words, start),
+        notes=tuple(
+            replace(note, start=note.start + start, end=note.end + start) for note in heard.notes
+        ),
+    )
+
+
 def _write_down(heard: Heard, place: Stretch) -> dict[str, Any]:
-    """What the engine heard, in times of the recording."""
-    words = shift(heard.words, place.start)
     return {
         "channel": place.channel,
         "start": round(place.start, 3),
         "end": round(place.end, 3),
         "language": heard.language,
-        "text": " ".join(word.text for word in words),
-        "words": words_to_json(words),
-        "notes": notes_to_json(_shifted(note, place.start) for note in heard.notes),
+        "text": " ".join(word.text for word in heard.words),
+        "words": words_to_json(heard.words),
+        "notes": notes_to_json(heard.notes),
     }
-
-
-def _shifted(note: Note, start: float) -> Note:
-    return replace(note, start=note.start + start, end=note.end + start)

@@ -24,6 +24,7 @@ from transcribe_api.bars import Bars
 from transcribe_api.cli_keys import keys
 from transcribe_api.cli_models import doctor, models
 from transcribe_api.cli_riva_sim import riva_sim
+from transcribe_api.cli_subtitles import subtitles
 from transcribe_api.cli_webhooks import webhooks
 from transcribe_api.client import Client, Unreachable
 from transcribe_api.transcribing import Outcome, transcribe
@@ -128,6 +129,7 @@ main.add_command(webhooks)
 main.add_command(riva_sim)
 main.add_command(models)
 main.add_command(doctor)
+main.add_command(subtitles)
 
 
 def _targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:

@@ -108,11 +108,12 @@ def _at_pauses(words: Sequence[Word], speakers: list[int | None]) -> list[int | 
     changes = [at for at in range(1, len(words)) if speakers[at] != speakers[at - 1]]
     edges = [0, *changes, len(words)] if words else []
     settled: list[int | None] = []
-    for index in range(1, len(edges)):
-        at, speaker = edges[index], speakers[edges[index] - 1]
+    for since, at, until in zip(edges, edges[1:], [*edges[2:], len(words)], strict=False):
+        change, speaker = at, speakers[at - 1]
         if at < len(words) and speaker is not None and speakers[at] is not None:
-            edges[index] = _likely_change(words, edges[index - 1], at, edges[index + 1])
-        settled += [speaker] * (edges[index] - edges[index - 1])
+            # What an answer has won at its beginning is nothing that it could lose at its end.
+            change = _likely_change(words, max(since, len(settled)), at, until)
+        settled += [speaker] * (change - len(settled))
     return settled
 
 

@@ -2,7 +2,9 @@
 
 Where a cut had to fall into speech, both windows hear a few seconds. The two hearings are
 aligned, and the transcript goes over from one to the other in the middle of what they agree on:
-the words nearest to a window's edge were cut in half and are the least to be trusted.
+the words nearest to a window's edge were cut in half and are the least to be trusted. Where they
+differ amid what they agree on, the one that is clearly surer is believed, as in NIST's ROVER
+(Fiscus 1997) with two systems.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ ALONE = 0.3
 LONGEST_WORD = 3.0
 #: Long overlaps are aligned only this far on both sides of their middle, where the cut will be.
 REACH = 10.0
+#: Of two hearings that differ, one is believed if its confidence is higher by so much. Less says
+#: little: with PocketSphinx 0.1 errs as often as it helps, 0.4 helped in 3 words of 800.
+SURER = 0.4
 #: So many agreeing neighbours on each side make a word as good a place to cut as any.
 ENOUGH_SUPPORT = 2
 
@@ -112,6 +117,8 @@ def _crossing(told: list[Word], coming: list[Word], zone: Span) -> list[Word]:
     del told[doubled:]
 
     pairs = _agreement(before, after, zone)
+    if _take_the_surer(before, after, pairs):
+        pairs = _agreement(before, after, zone)
     left, right = _cut_in_agreement(pairs, before, zone) or _cut_in_pause(before, after, zone)
     known_left, known_right = {i for i, _ in pairs}, {j for _, j in pairs}
     only_before = _alone(before, range(left, len(before)), known_left, after)
@@ -140,6 +147,39 @@ def _agreement(before: Sequence[Word], after: Sequence[Word], zone: Span) -> lis
         chain.append(pairs[at])
         at = previous[at]
     return chain[::-1]
+
+
+def _take_the_surer(before: list[Word], after: list[Word], pairs: Sequence[_Pair]) -> bool:
+    """Where they differ between two words that they share, give both the words of the surer one.
+
+    Returns whether any were given. Words beyond the shared ones stay: there the cut decides, since
+    a word that was cut in half may be heard wrongly without a doubt.
+    """
+    given = False
+    shared = zip(pairs[-2::-1], pairs[:0:-1], strict=True)  # from the end: indices ahead stay
+    for (first, first_after), (last, last_after) in shared:
+        here, there = slice(first + 1, last), slice(first_after + 1, last_after)
+        lead = _sureness(before[here]) - _sureness(after[there])
+        if lead >= SURER:
+            after[there] = _between(before[here], after[first_after], after[last_after])
+        elif lead <= -SURER:
+            before[here] = _between(after[there], before[first], before[last])
+        given = given or abs(lead) >= SURER
+    return given
+
+
+def _sureness(words: Sequence[Word]) -> float:
+    """Mean confidence; NaN, which leads nothing, if there are no words or one has none."""
+    known = [math.nan if word.confidence is None else word.confidence for word in words]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _between(words: Sequence[Word], first: Word, last: Word) -> list[Word]:
+    """The words with times that keep them in this order."""
+    starts = [min(max(word.start, first.start), last.start) for word in words]
+    return [
+        _timed(word, start, max(word.end, start)) for word, start in zip(words, starts, strict=True)
+    ]
 
 
 def _same_words(

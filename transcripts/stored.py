@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from transcripts.types import Note, Turn, Voices, Word
+from transcripts.types import Note, Span, Turn, Voices, Word
 
 
 def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
@@ -45,6 +45,16 @@ def notes_to_json(notes: Iterable[Note]) -> list[dict[str, Any]]:
 def notes_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Note, ...]:
     """Read what `notes_to_json` wrote."""
     return tuple(Note(**note) for note in stored)
+
+
+def spans_to_json(spans: Iterable[Span]) -> list[list[float]]:
+    """Start and end of each; there are thousands, so they have no names."""
+    return [[round(span.start, 3), round(span.end, 3)] for span in spans]
+
+
+def spans_from_json(stored: Iterable[Sequence[float]]) -> tuple[Span, ...]:
+    """Read what `spans_to_json` wrote."""
+    return tuple(Span(start, end) for start, end in stored)
 
 
 def voices_to_json(voices: Voices) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from chunking.tracks import Piece, Pieces
 from chunking.vad import VadSettings
 from core.errors import MediaError
 from tests.unit.media import babble, encode, noise, pcm, silence, write_wav
+from transcripts.types import Span
 
 
 @pytest.fixture
@@ -130,7 +131,8 @@ def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
 
 def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
     windows = (Window(0.0, 30.12345, 5.0), Window(25.12345, 50.0))
-    cutting = Cutting(tmp_path / "x.pcm", 50.0, (), windows, (), ())
+    speech = (Span(0.5, 12.0), Span(20.0, 28.0), Span(40.0, 49.50049))
+    cutting = Cutting(tmp_path / "x.pcm", 50.0, speech, windows, (), ())
     pieces = Pieces(50.0, tuple(Piece(cutting, window) for window in windows), (), ())
     metadata = json.loads(json.dumps(pieces.metadata("talk.mp4")))
     assert metadata == {
@@ -145,6 +147,7 @@ def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
                 "end_time": 30.123,
                 "duration": 30.123,
                 "overlap": 5.0,
+                "speech": [[0.5, 12.0], [20.0, 28.0]],
             },
             {
                 "index": 1,
@@ -153,6 +156,7 @@ def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
                 "end_time": 50.0,
                 "duration": 24.877,
                 "overlap": 0.0,
+                "speech": [[25.123, 28.0], [40.0, 49.5]],
             },
         ],
     }

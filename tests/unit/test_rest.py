@@ -114,9 +114,19 @@ def test_an_unexpected_error_is_a_problem_without_details(monkeypatch):
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("max_lines=0", "max_lines"), ("max_cps=fast", "max_cps"), ("max_line_length=5", "length")],
+    [
+        ("max_lines=0", "max_lines"),
+        ("max_cps=fast", "max_cps"),
+        ("max_line_length=5", "max_line_length"),
+        ("min_duration=2.1", "min_duration"),
+        ("max_duration=1.9", "max_duration"),
+        ("max_duration=31", "max_duration"),
+        ("gap=-0.1", "gap"),
+        ("gap=nan", "gap"),
+        ("speaker_labels=perhaps", "speaker_labels"),
+    ],
 )
 def test_a_wrong_layout_is_named(browser: FlaskClient, query: str, field: str):
     answer = browser.get(f"/api/transcribe/jobs/result/{'0' * 32}/srt?{query}")
     assert answer.status_code == 422
-    assert field in answer.json["field"]
+    assert answer.json["field"] == field

@@ -198,3 +198,34 @@ def test_without_changes_to_move_the_greatest_overlap_decides(
         if most > 0.03:
             assert word.speaker is not None
             assert heard[word.speaker] >= most - 0.03
+
+
+@st.composite
+def dialogues(draw: st.DrawFn) -> tuple[list[list[Word]], list[Turn]]:
+    """What two people say in turn, and their turns as a diarizer sees them, a little off."""
+    said, turns, now, begin = [], [], 0.0, 0.0
+    for number, length in enumerate(draw(st.lists(st.integers(1, 6), min_size=1, max_size=8))):
+        line = []
+        for _ in range(length):
+            text = draw(st.sampled_from(["yes", "no.", "well,", "then"]))
+            now += draw(st.sampled_from([0.0, 0.0, 0.1, 0.5]))
+            end = now + draw(st.sampled_from([0.3, 0.6]))
+            line.append(Word(text, now, end))
+            now = end
+        change = now + draw(st.floats(-0.07, 0.07))
+        turns.append(Turn(begin, change, number % 2))
+        said, begin = [*said, line], change
+    return said, turns
+
+
+@settings(max_examples=200, deadline=None)
+@given(dialogues())
+def test_a_short_answer_between_two_turns_keeps_its_speaker(
+    dialogue: tuple[list[list[Word]], list[Turn]],
+) -> None:
+    said, turns = dialogue
+    words = iter(assign([word for line in said for word in line], turns))
+    for number, line in enumerate(said):
+        speakers = [next(words).speaker for _ in line]
+        if len(line) <= 2:
+            assert speakers == [number % 2] * len(line)

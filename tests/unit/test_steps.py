@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from core import canary, clock, jobs, layout, parts
+from core import canary, clock, jobs, layout, parts, speaker_names
 from core.db import reading, transaction
 from core.errors import Conflict, EngineError, Unavailable
-from core.models import JobPart
+from core.models import JobPart, SegmentRow
 from core.parts import PartId
 from core.recovery import Need
 from core.settings import settings
 from core.states import Channels, PartKind, Stage
 from core.storage import storage
-from tasks import housekeeping, pipeline, waiting
+from engines import catalog, wav
+from tasks import housekeeping, loading, pipeline, waiting
 from tasks.celery import app
 from tests.unit.media import babble, write_wav
 from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
 from transcripts.stored import voices_to_json, words_to_json
-from transcripts.types import Turn, Voices, Word
+from transcripts.types import Heard, Turn, Voices, Word
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -173,6 +175,101 @@ def test_a_gap_can_be_filled_by_trying_again():
     run("merge", job_id)
     assert [text for text, _ in result(job_id)] == ["here", "and there"]
     assert told(job_id)["warnings"] == []
+
+
+def test_names_stay_with_their_speakers_when_a_job_is_done_again():
+    job_id = listening()
+    store_chunk(job_id, 1, "hello there")
+    store_shard(job_id, Turn(0, 10, 0), Turn(30, 40, 1))
+    fail_part(job_id, PartKind.CHUNK, 0, "no such sound")
+    run("merge", job_id)
+    with transaction() as session:
+        transcript_id = jobs.get(session, job_id).transcript_id
+        speaker_names.give(session, transcript_id, {"1": "Ana"})
+        jobs.retry(session, job_id)
+    store_chunk(job_id, 0, "good morning")
+    run("merge", job_id)
+    assert result(job_id) == [("good morning", 0), ("hello there", 1)]
+    with reading() as session:
+        assert jobs.get(session, job_id).transcript.speaker_names == {"1": "Ana"}
+
+
+def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
+    job_id = listening()
+    with transaction() as session:
+        transcript = jobs.get(session, job_id).transcript
+        transcript.speaker_names = {"1": "Ana", "0": "Ben"}
+        for at, speaker in enumerate((1, 0)):
+            times = {"start": 30.0 * at, "end": 30.0 * at + 2}
+            session.add(
+                SegmentRow(
+                    transcript_id=transcript.id, position=at, text="", speaker_tag=speaker, **times
+                )
+            )
+    store_chunk(job_id, 0, "now first")
+    fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
+    store_shard(job_id, Turn(0, 10, 7))
+    run("merge", job_id)
+    with reading() as session:
+        transcript = jobs.get(session, job_id).transcript
+        assert transcript.speaker_names == {"0": "Ana"}
+        assert [one.text for one in transcript.segments] == ["now first"]
+        assert transcript.warnings[-1] == (
+            "the name 'Ben' was taken away: its speaker was not found again"
+        )
+
+
+@pytest.mark.parametrize("reheard", [True, False])
+def test_an_engine_that_passes_over_speech_hears_that_stretch_again(
+    tmp_path, monkeypatch, reheard: bool
+):
+    """From the recording to the words; only what an engine would hear is made up."""
+    job_id = accept(diarizer=None, language="en-US")
+    recording = write_wav(tmp_path / "talk.wav", babble(12))
+    storage().put_file(layout.source(job_id), recording)
+    run("prepare", job_id)
+
+    class Hasty:
+        """Hears a word at the beginning of what it is given, and one at the end."""
+
+        def transcribe(self, audio, hints):
+            seconds = wav.seconds(audio)
+            begin = Word(f"{seconds:.0f} s", 0.6, 1.0, 0.9)
+            return Heard((begin, Word("end", seconds - 3, seconds, 0.9)))
+
+    monkeypatch.setattr(loading, "recognizer", lambda _name: Hasty())
+    spec = replace(catalog.SPHINX, reheard=reheard)
+    monkeypatch.setattr(catalog, "recognizer", lambda _name: spec)
+    run("transcribe_chunk", job_id, 0)
+    stored = json.loads(storage().get_bytes(layout.chunk_words(job_id, 0)))
+    assert stored["text"] == ("12 s 9 s end" if reheard else "12 s end")
+
+
+def test_speech_without_words_is_a_warning_and_in_the_report():
+    job_id = listening(chunks=3, shards=0)
+    store_chunk(job_id, 0, "here are some words")
+    store_chunk(job_id, 1, "and here")
+    fail_part(job_id, PartKind.CHUNK, 2, "no such sound")
+    speech = [[[0.0, 4.0], [5.0, 11.25]], [[30.0, 32.0]], [[60.0, 90.0]]]
+    chunks = [{"index": at, "speech": spans} for at, spans in enumerate(speech)]
+    storage().put_bytes(
+        layout.artefact(job_id, layout.CHUNKS_METADATA), json.dumps({"chunks": chunks}).encode()
+    )
+    run("merge", job_id)
+    assert told(job_id)["warnings"] == [
+        "60.0 s to 90.0 s could not be transcribed: no such sound",
+        "3.5 s to 11.2 s: somebody seems to speak, but no words were heard",
+    ]
+    report = json.loads(storage().get_bytes(layout.artefact(job_id, "whisper_results.json")))
+    assert [chunk.get("coverage") for chunk in report["chunks"]] == [
+        {
+            "speech_seconds": 10.25,
+            "speech_seconds_without_words": 6.75,
+            "holes": [{"start": 3.5, "end": 11.25}],
+        },
+        {"speech_seconds": 2.0, "speech_seconds_without_words": 0.0, "holes": []},
+        None,
+    ]
 
 
 @pytest.mark.parametrize("state", ["queued", "prepared", "completed", "removed"])

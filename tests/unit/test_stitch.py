@@ -124,6 +124,39 @@ def test_what_only_one_window_heard_is_kept_beside_what_both_heard() -> None:
     assert texts(stitch([first, second])) == "both heard this late part goodbye"
 
 
+def sure(text: str, start: float, pace: float = 0.5) -> tuple[Word, ...]:
+    """As `said`, with confidence 0.9, or 0.3 for each word with a question mark, which goes."""
+    return tuple(
+        Word(word.text.rstrip("?"), word.start, word.end, 0.3 if "?" in word.text else 0.9)
+        for word in said(text, start, pace)
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        ("one two free? four five six", "two three four five six", "one two three four five six"),
+        ("one two three four five six", "two three four hive? six", "one two three four five six"),
+        ("one two three four five six", "two free? four five six", "one two three four five six"),
+        ("one two for? thee? five six", "two three four five six", "one two three four five six"),
+        ("one two three? four five six", "two free? four five six", "one two three four five six"),
+        ("one two three four five sick", "two three four five six?", "one two three four five six"),
+    ],
+    ids=["first half", "second half", "was right", "two words", "both doubt", "at the edge"],
+)
+def test_between_words_that_both_heard_the_surer_one_is_believed(
+    first: str, second: str, whole: str
+) -> None:
+    chunks = [chunk(0, 3, sure(first, 0)), chunk(0.5, 3.5, sure(second, 0.5))]
+    assert texts(stitch(chunks)) == whole
+
+
+def test_an_engine_without_confidences_is_not_believed_more_or_less() -> None:
+    first = chunk(0, 3, said("one two free four five six", 0))
+    second = chunk(0.5, 3.5, sure("two three four five six", 0.5))
+    assert texts(stitch([first, second])) == "one two free four five six"
+
+
 def test_a_missing_chunk_leaves_a_gap() -> None:
     words = said("before", 8), said("after", 31)
     chunks = [chunk(0, 10, words[0]), chunk(30, 40, words[1])]
@@ -219,6 +252,23 @@ def test_a_text_heard_in_overlapping_windows_comes_back_word_for_word(
     assert all(abs(a.start - b.start) < 0.5 for a, b in zip(told, words, strict=True))
     assert [word.start for word in told] == sorted(word.start for word in told)
     assert told == stitch(chunks)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**9), st.floats(5.0, 6.0))
+def test_what_one_window_was_unsure_of_is_taken_from_the_other(seed: int, overlap: float) -> None:
+    rng = random.Random(seed)
+    words = [Word(f"{at} {VOCABULARY[at % 7]}", at * 0.5, at * 0.5 + 0.45, 0.9) for at in range(60)]
+    split = Span(15 - overlap / 2, 15 + overlap / 2)
+    first = [word for word in words if word.end <= split.end]
+    second = [word for word in words if word.start >= split.start]
+    # No two doubts are neighbours, and both hear the outermost doubled words well.
+    doubts = [word for word in first if split.start + 1 <= word.start and word.end < split.end - 1]
+    for word in doubts[:: rng.choice([2, 3])]:
+        unsure = rng.choice([first, second])
+        unsure[unsure.index(word)] = Word("(rubbish)", word.start, word.end, 0.2)
+    told = stitch([chunk(0, split.end, tuple(first)), chunk(split.start, 30, tuple(second))])
+    assert told == tuple(words)
 
 
 @st.composite

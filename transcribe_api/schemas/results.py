@@ -79,6 +79,12 @@ class LayoutQuery(BaseModel):
     max_line_length: int = Field(default=42, ge=10, le=200, description="Characters.")
     max_lines: int = Field(default=2, ge=1, le=5, description="Lines shown at a time.")
     max_cps: float = Field(default=20, ge=5, le=100, description="Characters a second, to read.")
+    # What the one may be at most is the least of the other, so that any two fit together.
+    min_duration: float = Field(
+        default=1, ge=0, le=2, description="Seconds; less where the next cue follows sooner."
+    )
+    max_duration: float = Field(default=7, ge=2, le=30, description="Seconds.")
+    gap: float = Field(default=0, ge=0, le=0.5, description="Seconds at least between two cues.")
     speaker_labels: bool = Field(default=True, description="Whether to say who speaks.")
 
 

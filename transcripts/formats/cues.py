@@ -6,6 +6,7 @@ stays long enough to be read where the next speaker leaves time for that.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,12 +39,16 @@ class Layout:
     min_duration: float = 1.0
     #: Seconds.
     max_duration: float = 7.0
+    #: Seconds at least between two cues; some players flicker where there are none.
+    gap: float = 0.0
     speaker_labels: bool = True
 
     def __post_init__(self) -> None:
         sizes = (self.max_line_length, self.max_lines, self.max_cps, self.max_duration)
-        if min(sizes) <= 0 or self.min_duration < 0:
+        if min(sizes) <= 0 or min(self.min_duration, self.gap) < 0:
             raise ValueError("a subtitle layout needs sizes above 0")
+        if self.min_duration > self.max_duration:
+            raise ValueError("a subtitle layout needs a min_duration up to max_duration")
 
 
 STANDARD = Layout()
@@ -97,7 +102,7 @@ def lay_out(
     """
     leads = leads and layout.speaker_labels
     drafts = _mended(_drafts(segments, layout, names if leads else None, leads=leads), layout)
-    starts = _starts(drafts)
+    starts = _starts(drafts, layout)
     return [
         _cue(draft, start, following, layout)
         for draft, start, following in zip(drafts, starts, [*starts[1:], None], strict=False)
@@ -193,10 +198,10 @@ def _is_mendable(one: _Draft, other: _Draft, layout: Layout) -> bool:
     ) == len(words)
 
 
-def _starts(drafts: Iterable[_Draft]) -> list[int]:
+def _starts(drafts: Iterable[_Draft], layout: Layout) -> list[int]:
     starts: list[int] = []
     for draft in drafts:
-        earliest = starts[-1] + FRAME if starts else 0
+        earliest = starts[-1] + FRAME + milliseconds(layout.gap) if starts else 0
         starts.append(max(earliest, milliseconds(draft.start)))
     return starts
 
@@ -204,10 +209,10 @@ def _starts(drafts: Iterable[_Draft]) -> list[int]:
 def _cue(draft: _Draft, start: int, following: int | None, layout: Layout) -> Cue:
     lines = _wrapped(draft.tokens, layout)
     to_read = max(layout.min_duration, sum(map(len, lines)) / layout.max_cps)
-    end = max(milliseconds(draft.end), start + milliseconds(to_read))
+    end = max(milliseconds(draft.end), start + math.ceil(to_read * 1000))
     end = min(end, start + milliseconds(layout.max_duration))
     if following is not None:
-        end = min(end, following)
+        end = min(end, following - milliseconds(layout.gap))
     return Cue(start, max(end, start + FRAME), lines, draft.speaker)
 
 

@@ -1,0 +1,126 @@
+"""Reads subtitle files, SubRip and WebVTT, and says what in them is not as the format has it.
+
+Libraries that read subtitles pass over what they do not understand, as players do. Whoever checks
+a file wants to hear of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import unescape
+
+from transcripts.formats.cues import Cue
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong in a subtitle file."""
+
+    #: The cue it is in, or comes after, counted from 1; 0 before the first one.
+    cue: int
+    #: ``form``, ``number``, ``times``, ``overlap``, ``empty``, or the name of a `Layout`'s field.
+    rule: str
+    text: str
+    #: False where the cue would have to be shown longer and cannot be.
+    mendable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the blocks of a format look."""
+
+    times: re.Pattern[str]
+    #: What a reader of the screen does not see.
+    hidden: re.Pattern[str]
+    numbered: bool
+    unescape: Callable[[str], str]
+
+
+_SUBRIP = _Form(
+    times=re.compile(
+        r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d),(\d{3})"
+    ),
+    hidden=re.compile(r"</?(?:b|i|u|font)\b[^>]*>|\{\\[^}]*\}", re.IGNORECASE),
+    numbered=True,
+    unescape=str,
+)
+_WEBVTT = _Form(
+    times=re.compile(
+        r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})[ \t]+-->"
+        r"[ \t]+(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})(?:[ \t].*)?"
+    ),
+    hidden=re.compile(r"<[^>]*>"),
+    numbered=False,
+    unescape=unescape,
+)
+_HEADER = re.compile(r"WEBVTT(?:[ \t][^\n]*)?(?:\n|$)")
+_NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t]|$)")
+
+
+def read(text: str) -> tuple[list[Cue], list[Fault]]:
+    """The cues in the order of the file, their lines as they are seen, and what cannot be read.
+
+    A file that begins with ``WEBVTT`` is WebVTT, every other is SubRip.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    is_vtt = text.startswith("WEBVTT")
+    form = _WEBVTT if is_vtt else _SUBRIP
+    faults = []
+    if is_vtt and not _HEADER.match(text):
+        faults.append(Fault(0, "form", "the first line says more than WEBVTT without a blank"))
+    cues: list[Cue] = []
+    last = 0
+    for block in _blocks(text, is_vtt):
+        cue = _cue(block, form)
+        if cue is None:
+            faults.append(_unreadable(block, len(cues)))
+            continue
+        cues.append(cue)
+        if form.numbered:
+            number = _number(block)
+            if number != last + 1:
+                faults.append(Fault(len(cues), "number", f"its number is not {last + 1}"))
+            last = number or last + 1
+    return cues, faults
+
+
+def _blocks(text: str, is_vtt: bool) -> Iterator[list[str]]:
+    """The lines between empty lines; of WebVTT, without its head and what is no cue."""
+    blocks = [block.split("\n") for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n"))]
+    for block in blocks[1:] if is_vtt else blocks:
+        if any(line.strip() for line in block) and not (is_vtt and _NO_CUE.match(block[0])):
+            yield block
+
+
+def _cue(block: Sequence[str], form: _Form) -> Cue | None:
+    at = _times_at(block)
+    found = None if at is None else form.times.fullmatch(block[at].strip())
+    if at is None or found is None:
+        return None
+    numbers = [int(group or 0) for group in found.groups()]
+    seen = (form.unescape(form.hidden.sub("", line)).strip() for line in block[at + 1 :])
+    lines = tuple(line for line in seen if line)
+    return Cue(_milliseconds(numbers[:4]), _milliseconds(numbers[4:]), lines, None)
+
+
+def _times_at(block: Sequence[str]) -> int | None:
+    """Number of the line with the times: the first one, or the one after a number or a name."""
+    return next((at for at, line in enumerate(block[:2]) if "-->" in line), None)
+
+
+def _milliseconds(numbers: Sequence[int]) -> int:
+    hours, minutes, seconds, thousandths = numbers
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + thousandths
+
+
+def _number(block: Sequence[str]) -> int | None:
+    number = block[0].strip()
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+def _unreadable(block: Sequence[str], before: int) -> Fault:
+    at = _times_at(block)
+    told = "text without times" if at is None else "times that cannot be read"
+    return Fault(before, "form", f"{told}: {block[at or 0][:60]!r}")
