@@ -110,7 +110,7 @@ class Transient(TranscribeError):
 
     def __init__(self, message: str, *, retry_in: float = 2.0) -> None:
         super().__init__(message)
-        #: Seconds to wait before the next try.
+        #: Seconds to wait at least before the next try.
         self.retry_in = retry_in
 
 

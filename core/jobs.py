@@ -7,8 +7,9 @@ changes the job once. Functions take the session of the caller's transaction.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
 from core.specs import JobSpec
 from core.states import JobStatus, PartKind, PartState, Stage
+from transcripts.roles import Role
 from transcripts.types import Stretch
 
 _ALWAYS: ColumnElement[bool] = true()
@@ -178,6 +180,7 @@ def complete(
     segments: Sequence[dict[str, Any]],
     language: str | None,
     warnings: Sequence[str],
+    roles: Mapping[int, Role] = MappingProxyType({}),
 ) -> bool:
     """End the job well, with its segments, at most once. False when another owner did.
 
@@ -192,6 +195,10 @@ def complete(
     transcript.language = language
     nameless = speaker_names.keep(session, transcript, segments)
     transcript.warnings = [*job.run.warnings, *warnings, *nameless]
+    transcript.speaker_roles = {str(speaker): role.name for speaker, role in roles.items()}
+    transcript.speaker_role_scores = {
+        str(speaker): round(role.score, 3) for speaker, role in roles.items()
+    }
     session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == transcript.id))
     rows = [
         {"transcript_id": transcript.id, "position": position, **segment}
@@ -259,6 +266,8 @@ def _begin_again(job: TranscriptJob) -> None:
     job.completed_at = job.error_details = None
     job.transcript.status = JobStatus.PROCESSING
     job.transcript.warnings = job.run.warnings
+    # The numbers may come to mean other people.
+    job.transcript.speaker_roles, job.transcript.speaker_role_scores = {}, {}
 
 
 def remove(session: Session, job_id: str) -> None:

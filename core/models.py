@@ -113,7 +113,12 @@ class Transcript(Base):
     status: Mapped[str] = mapped_column(String(16), default=JobStatus.PROCESSING)
     #: Names by speaker number, where they are not SPEAKER_00 and so on.
     speaker_names: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
-    speaker_roles: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    #: Roles by speaker number, None for what is not known; empty when nobody asked for roles.
+    speaker_roles: Mapped[dict[str, str | None]] = mapped_column(Json, default=dict)
+    #: Of the likeliest role, 0..1, by speaker number.
+    speaker_role_scores: Mapped[dict[str, float]] = mapped_column(
+        Json, default=dict, server_default=text("'{}'")
+    )
     #: Sentences about what is not as it should be.
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
@@ -267,7 +272,7 @@ class SessionRow(Named, Base):
 
 
 class ContextRow(Named, Base):
-    """Terms that an engine should expect to hear."""
+    """Terms that an engine should expect to hear, and what the roles of speakers are told by."""
 
     __tablename__ = "contexts"
     called = "context"
@@ -278,6 +283,10 @@ class ContextRow(Named, Base):
 
     #: Each with ``phrase`` and ``boost``.
     terms: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    #: Cues by role, or the name of a lexicon of ours; empty for no roles.
+    roles: Mapped[dict[str, list[str]] | str] = mapped_column(
+        Json, default=dict, server_default=text("'{}'")
+    )
 
 
 class ApiKeyRow(Base):

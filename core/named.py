@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound
 from core.models import ContextRow, Named, Transcript
 from core.pages import Page, Place, newest_first
+from transcripts.lexicons import LEXICONS
+from transcripts.roles import Lexicon
 
 Row = TypeVar("Row", bound=Named)
 
@@ -63,12 +65,23 @@ def phrases(session: Session, transcript: Transcript) -> dict[str, float]:
 
     Nothing when there is no such context, or when it is somebody else's.
     """
+    context = _context(session, transcript)
+    return {term["phrase"]: term["boost"] for term in context.terms} if context else {}
+
+
+def lexicon(session: Session, transcript: Transcript) -> Lexicon:
+    """What the transcript's context says to tell the roles of speakers by; see `phrases`."""
+    context = _context(session, transcript)
+    roles = context.roles if context else {}
+    # A name that an older version knew is as good as none.
+    return LEXICONS.get(roles, {}) if isinstance(roles, str) else roles
+
+
+def _context(session: Session, transcript: Transcript) -> ContextRow | None:
     if transcript.context_id is None:
-        return {}
+        return None
     context = session.get(ContextRow, transcript.context_id)
-    if context is None or context.owner_id != transcript.owner_id:
-        return {}
-    return {term["phrase"]: term["boost"] for term in context.terms}
+    return context if context and context.owner_id == transcript.owner_id else None
 
 
 def _found(

@@ -108,10 +108,12 @@ class Settings(BaseSettings):
         "large-v3",
     )
     whisperx_default_model: str = "base"
-    #: Seconds a chunk at a remote service.
+    #: Seconds that a remote service may take for a chunk.
     whisperx_timeout: int = Field(default=300, ge=1)
-    #: A remote WhisperX service; none is spoken to yet.
+    #: A service with the audio API of OpenAI that the engine `whisperx` sends chunks to.
     whisperx_service_url: str | None = None
+    #: Sent to that service as `Authorization: Bearer ...`.
+    whisperx_service_key: str | None = Field(default=None, repr=False)
     #: Folder of models: `NAME` for Whisper, `align-LANGUAGE` for times. What it lacks is fetched.
     whisperx_model_dir: Path | None = None
     #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
@@ -226,6 +228,21 @@ class Settings(BaseSettings):
             raise ValueError("allowed is http://host:port or https://host:port, or none")
         return value
 
+    @field_validator("whisperx_service_url")
+    @classmethod
+    def _service_address(cls, value: str | None) -> str | None:
+        # Callers are shown it, so a password in it is refused as well.
+        if value is not None and not re.fullmatch(r"https?://[^/\s?#@]+[^\s?#@]*", value):
+            raise ValueError("allowed is http(s)://host:port; a key goes to WHISPERX_SERVICE_KEY")
+        return value
+
+    @field_validator("whisperx_service_key")
+    @classmethod
+    def _fits_into_a_header(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value):
+            raise ValueError("allowed is a key of printable ASCII without spaces")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _database_scheme(cls, value: str | None) -> str | None:
@@ -320,7 +337,15 @@ def settings() -> Settings:
 
 
 #: Settings whose names hold one of these are never shown; addresses may hold passwords.
-_IN_NAMES_OF_SECRETS = ("KEY", "TOKEN", "BASIC_AUTH", "REDIS_URL", "BROKER_URL", "DATABASE_URL")
+_IN_NAMES_OF_SECRETS = (
+    "KEY",
+    "TOKEN",
+    "BASIC_AUTH",
+    "REDIS_URL",
+    "BROKER_URL",
+    "DATABASE_URL",
+    "SERVICE_URL",
+)
 
 
 def _sentence(error: ValidationError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -152,6 +152,14 @@ WHISPERX = EngineSpec(
     reheard=True,
     diarizer="pyannote",
 )
+#: What WhisperX is where ``WHISPERX_SERVICE_URL`` is set.
+REMOTE_WHISPERX = replace(
+    WHISPERX,
+    factory="engines.remote:RemoteWhisperX",
+    requires=Requirement("httpx2"),
+    memory_mb=200,
+    offer="engines.remote:offer",
+)
 CLASSIC = DiarizerSpec(
     name="classic",
     title="Classic",
@@ -184,7 +192,10 @@ _DIARIZERS = (CLASSIC, PYANNOTE, RIVA_SPEAKERS)
 
 def recognizers() -> dict[str, EngineSpec]:
     """All known speech engines by name, ours first; also those that no worker here serves."""
-    return dict(_recognizers())
+    known = dict(_recognizers())
+    if settings().whisperx_service_url:
+        known[WHISPERX.name] = REMOTE_WHISPERX
+    return known
 
 
 def diarizers() -> dict[str, DiarizerSpec]:
@@ -194,7 +205,7 @@ def diarizers() -> dict[str, DiarizerSpec]:
 
 def recognizer(name: str) -> EngineSpec:
     """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none."""
-    return _named(name, _recognizers(), "engine")
+    return _named(name, recognizers(), "engine")
 
 
 def diarizer(name: str) -> DiarizerSpec:
@@ -203,8 +214,12 @@ def diarizer(name: str) -> DiarizerSpec:
 
 
 def models(engine: EngineSpec) -> tuple[str, ...]:
-    """The models that may be asked for: those of WhisperX are the operator's choice."""
-    return settings().whisperx_available_models if engine is WHISPERX else engine.models
+    """The models that may be asked for: those of WhisperX are the operator's choice.
+
+    Those of a remote WhisperX are, too, for as long as its service lists none.
+    """
+    is_ours = engine in (WHISPERX, REMOTE_WHISPERX)
+    return settings().whisperx_available_models if is_ours else engine.models
 
 
 def default_diarizer(engine: EngineSpec) -> str:

@@ -21,6 +21,7 @@ from core.errors import EngineError, Transient
 from core.settings import settings
 from engines import devices, wav
 from engines.base import SpeakerHints
+from engines.shelf import pipeline_folder
 from engines.sound import Sound, read
 from transcripts.types import Turn, Voices
 
@@ -108,6 +109,8 @@ def _voices(found: Any) -> Voices:
 def _load(name: str) -> Pipeline:
     if Path(name).is_absolute() or Path(name).exists():
         return _read(Path(name))
+    if folder := pipeline_folder(name):
+        return _read(folder)
     try:
         return Pipeline.from_pretrained(name, token=settings().hf_token)
     except LocalEntryNotFoundError as error:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.settings import settings
+from engines import manifest
+from engines.manifest import Manifest
 
 #: Files of a Whisper model; without the last, one would be fetched from elsewhere.
 WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -24,6 +26,11 @@ class OnShelf:
     folder: Path | None
     #: What is wrong with the folder; empty for a whole model.
     lacks: tuple[str, ...] = ()
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What it was when it was pulled; None for one that came here by other ways."""
+        return manifest.read(self.folder) if self.folder else None
 
     @property
     def is_whole(self) -> bool:
@@ -47,8 +54,33 @@ def whisper() -> list[OnShelf]:
 def pipeline() -> OnShelf:
     """The pipeline that ``PYANNOTE_MODEL`` names."""
     name = settings().pyannote_model
-    folder = Path(name) if Path(name).is_dir() else _cached(_cache(), name.replace("/", "--"))
+    folder = pipeline_folder(name) or _cached(_cache(), name.replace("/", "--"))
     return _on_shelf("pyannote", name, folder, PIPELINE_FILES)
+
+
+def pipeline_folder(name: str) -> Path | None:
+    """The folder of a pipeline that was put there by hand, or pulled."""
+    ours = settings().whisperx_model_dir
+    places = [Path(name), *([ours / name] if ours else [])]
+    return next((place for place in places if place.is_dir()), None)
+
+
+def others() -> list[OnShelf]:
+    """What was pulled and is named by no setting; jobs may not ask for it."""
+    ours = settings().whisperx_model_dir
+    found = sorted(path.parent for path in ours.rglob(manifest.NAME)) if ours else []
+    known = {one.folder for one in (*whisper(), pipeline())}
+    return [
+        OnShelf("-", folder.relative_to(ours).as_posix(), folder)
+        for folder in found
+        if ours and folder not in known and not folder.relative_to(ours).parts[0].startswith(".")
+    ]
+
+
+def damaged(model: OnShelf) -> list[str]:
+    """The files of a pulled model that are no longer what they were. Reads every byte."""
+    pulled = model.manifest
+    return manifest.differing(model.folder, pulled) if pulled and model.folder else []
 
 
 def lacking(folder: Path, files: tuple[str, ...]) -> tuple[str, ...]:

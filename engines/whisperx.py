@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -14,6 +14,7 @@ from engines.hallucination import Guess, Verdict, judge
 from engines.sound import Sound, read
 from engines.whisper.aligning import Aligner, NoAligner
 from engines.whisper.models import Said, Whisper
+from engines.whisper.telling import hotwords, note
 from engines.whisper.windows import Window, cut, samples
 from transcripts.types import Heard, Note
 
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 
 #: How a doubtful window is heard a second time: without hints, and no four words twice.
 AGAIN = {"no_repeat_ngram_size": 4, "repetition_penalty": 1.1}
-#: Characters of a text that was left out, in the note that says so.
-SHOWN = 60
 
 _Value = TypeVar("_Value")
 
@@ -68,7 +67,7 @@ class WhisperX:
         aligner = self._aligners[code]
         has_times = isinstance(aligner, NoAligner)
         said = model.hear(
-            sound, places, code, hotwords=_hotwords(hints.phrases), word_timestamps=has_times
+            sound, places, code, hotwords=hotwords(hints.phrases), word_timestamps=has_times
         )
         doubtful = [one.window for one in said if _verdict(one).signs]
         if doubtful:
@@ -110,11 +109,6 @@ def _loudness(window: Window) -> float:
     return window.loud
 
 
-def _hotwords(phrases: Mapping[str, float]) -> str | None:
-    wanted = sorted((-boost, phrase) for phrase, boost in phrases.items() if boost > 0)
-    return ", ".join(phrase for _, phrase in wanted) or None
-
-
 def _verdict(said: Said) -> Verdict:
     return judge(Guess(said.text, said.window.loud, said.logprob, said.no_speech))
 
@@ -130,12 +124,5 @@ def _doubts(said: Said) -> int:
 
 
 def _notes(said: Iterable[Said]) -> Iterator[Note]:
-    for one in said:
-        verdict = _verdict(one)
-        if not verdict.signs:
-            continue
-        text = f"words are doubtful: {verdict.reason}"
-        if verdict.is_invented:
-            shown = one.text if len(one.text) <= SHOWN else one.text[:SHOWN] + "…"
-            text = f"words were left out, because {verdict.reason}: {shown}"
-        yield Note(one.window.start, one.window.end, text)
+    notes = (note(one.window, one.text, _verdict(one)) for one in said)
+    return (one for one in notes if one is not None)

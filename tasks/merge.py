@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import jobs, layout, progress
+from core import jobs, layout, named, progress
 from core.db import transaction
 from core.errors import EngineError, NotFound
 from core.models import JobPart, TranscriptJob
@@ -21,11 +21,12 @@ from engines import catalog
 from tasks import holes, pipeline
 from tasks.export import export
 from tasks.steps import JobStep, step
-from transcripts import channels, formats
+from transcripts import channels, formats, roles
 from transcripts.coverage import Coverage, measure, to_json, told, unexplained
 from transcripts.formats import Layout
 from transcripts.linking import Shard, link
 from transcripts.notes import sentences
+from transcripts.roles import Lexicon, Role
 from transcripts.segments import segment
 from transcripts.speakers import assign, label
 from transcripts.stitch import HeardChunk, stitch
@@ -55,6 +56,8 @@ class Merged:
     #: Of each chunk that was heard, by its position.
     coverage: Mapping[int, Coverage]
     warnings: tuple[str, ...]
+    #: By speaker; empty when the context says nothing of roles.
+    roles: Mapping[int, Role]
 
 
 @step("merge", JobStep)
@@ -65,6 +68,7 @@ def merge(self: JobStep, job_id: str) -> None:
             return
         job = jobs.get(session, job_id)
         parts = jobs.parts(session, job_id)
+        lexicon = named.lexicon(session, job.transcript)
     progress.tell(job_id)
 
     found = [_read(part) for part in parts]
@@ -72,7 +76,7 @@ def merge(self: JobStep, job_id: str) -> None:
     if lost:
         _listen_again(job_id, self.owner, lost)
         return
-    merged = _put_together(job, found)
+    merged = _put_together(job, found, lexicon)
     _write_artefacts(job, found, merged)
     # Before the end: whoever hears of it finds the files.
     output_dir = jobs.spec_of(job).output_dir
@@ -86,6 +90,7 @@ def merge(self: JobStep, job_id: str) -> None:
             segments=formats.segments_json(merged.segments),
             language=merged.language,
             warnings=[*merged.warnings, *([unwritten] if unwritten else [])],
+            roles=merged.roles,
         )
     progress.tell(job_id)
     pipeline.deliver(job_id)
@@ -110,7 +115,7 @@ def _listen_again(job_id: str, owner: str, lost: Sequence[JobPart]) -> None:
     pipeline.fan_out(job_id)
 
 
-def _put_together(job: TranscriptJob, found: Sequence[Stored]) -> Merged:
+def _put_together(job: TranscriptJob, found: Sequence[Stored], lexicon: Lexicon) -> Merged:
     chunks = [one for one in found if one.part.kind == PartKind.CHUNK]
     shards = [one for one in found if one.part.kind == PartKind.SHARD]
     gaps = [one for one in chunks if one.result is None]
@@ -135,7 +140,13 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored]) -> Merged:
             *_speaker_warnings(shards),
             *sentences([*notes, *_hole_notes(chunks, segments, speech, notes)]),
         ),
+        roles=_roles(segments, lexicon),
     )
+
+
+def _roles(segments: Sequence[Segment], lexicon: Lexicon) -> dict[int, Role]:
+    """Nobody is given a role that the context does not speak of."""
+    return roles.find(((one.speaker, one.text) for one in segments), lexicon) if lexicon else {}
 
 
 def _by_track(chunks: Sequence[Stored]) -> dict[int, list[HeardChunk]]:
@@ -274,6 +285,7 @@ def _told(chunk: Stored, merged: Merged) -> dict[str, Any]:
 
 def _who_spoke(job: TranscriptJob, merged: Merged) -> dict[str, Any]:
     """The turns of the speakers, who are the same in the whole recording."""
+    by_role = {label(speaker): role.name for speaker, role in merged.roles.items()}
     return {
         "diarizer": jobs.spec_of(job).diarizer,
         "speakers": sorted({label(turn.speaker) for turn in merged.turns}),
@@ -285,6 +297,7 @@ def _who_spoke(job: TranscriptJob, merged: Merged) -> dict[str, Any]:
             }
             for turn in merged.turns
         ],
+        **({"speaker_roles": by_role} if by_role else {}),
     }
 
 

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 #: Seconds before the first new try; each further one waits twice as long.
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 60.0
+#: Seconds that a failed service is given if it asks for as many.
+LONGEST_ASKED_WAIT = 300.0
 #: Tries while database or storage is down, which is nobody's fault: about ten minutes.
 OUTAGE_RETRIES = 14
 
@@ -103,7 +105,7 @@ class Step(Task):
         if self.request.retries >= (OUTAGE_RETRIES if is_outage else settings().chunk_max_retries):
             self._end(reason, job_id, *args)
             return
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self.request.retries) * random.uniform(0.8, 1.2)  # noqa: S311
+        wait = _wait(reason, self.request.retries)
         with suppress(Unavailable):  # then the lease runs out by itself
             self.let_go(reason, wait, job_id, *args)
         log.info("step is tried again", reason=str(reason), seconds=round(wait, 1))
@@ -173,6 +175,13 @@ def step(name: str, base: type[Step], **options: Any) -> Callable[[Callable[...,
 def worker_id() -> str:
     """The name of this process among all workers."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _wait(reason: TranscribeError, tries: int) -> float:
+    """Seconds, not all steps the same, and no less than whoever failed asks for, within reason."""
+    wait = min(LONGEST_WAIT, FIRST_WAIT * 2**tries) * random.uniform(0.8, 1.2)  # noqa: S311
+    asked = reason.retry_in if isinstance(reason, Transient) else 0.0
+    return max(wait, min(asked, LONGEST_ASKED_WAIT))
 
 
 def _unexpected(error: Exception) -> TranscribeError:

@@ -7,7 +7,8 @@ import sys
 import click
 
 from core.errors import TranscribeError
-from engines import shelf
+from engines import hub, manifest, shelf
+from engines.manifest import Manifest
 from engines.shelf import OnShelf
 from transcribe_api.doctor import State, examine
 
@@ -36,26 +37,52 @@ def models() -> None:
     """Models of the engines that have a choice."""
 
 
+@models.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--revision", default="main", show_default=True, help="A branch, a tag or a commit.")
+@click.option("--as", "place", help="The folder's name, such as align-pt; one model only.")
+@click.option("--again", is_flag=True, help="Also what is there already.")
+def pull(names: tuple[str, ...], revision: str, place: str | None, again: bool) -> None:
+    """Fetch models into WHISPERX_MODEL_DIR: by size, or by repository on Hugging Face's hub.
+
+    What arrives is checked, and written down with its commit and its hashes for `verify`.
+    """
+    if place and len(names) > 1:
+        raise click.UsageError("--as is for one model")
+    try:
+        for name in names:
+            folder = hub.pull(name, revision=revision, place=place, again=again)
+            click.echo(f"{name}: {_origin(manifest.read(folder))} in {folder}")
+    except TranscribeError as error:
+        click.echo(f"transcribe: {error}", err=True)
+        sys.exit(1)
+
+
 @models.command("list")
 def list_models() -> None:
-    """Show the models that a job may ask for, and where they lie."""
+    """Show the models that a job may ask for, where they lie and where they are from."""
     for model in _all():
-        click.echo(f"{model.engine:<9} {model.name:<42} {_place(model)}")
+        click.echo(f"{model.engine:<9} {model.name:<42} {_place(model)}{_from(model)}")
 
 
 @models.command()
 def verify() -> None:
-    """Look whether every model that is here is whole. Exit code 1 if not."""
-    broken = [model for model in _all() if model.lacks]
-    for model in broken:
-        click.echo(f"{model.name}: {_place(model)}", err=True)
-    here = sum(model.is_whole for model in _all())
-    click.echo(f"{here} whole, {len(broken)} broken")
+    """Look whether every model that is here is whole. Exit code 1 if not.
+
+    Of models that were pulled every byte is compared with what came.
+    """
+    found = [(model, shelf.damaged(model)) for model in _all() if model.folder]
+    broken = [(model, differing) for model, differing in found if model.lacks or differing]
+    for model, differing in broken:
+        told = [_place(model)] if model.lacks else []
+        told += [f"{model.folder}/{name} is not what was pulled" for name in differing]
+        click.echo("\n".join(f"{model.name}: {one}" for one in told), err=True)
+    click.echo(f"{len(found) - len(broken)} whole, {len(broken)} broken")
     sys.exit(bool(broken))
 
 
 def _all() -> list[OnShelf]:
-    return [*shelf.whisper(), shelf.pipeline()]
+    return [*shelf.whisper(), shelf.pipeline(), *shelf.others()]
 
 
 def _place(model: OnShelf) -> str:
@@ -64,3 +91,11 @@ def _place(model: OnShelf) -> str:
     if model.lacks:
         return f"{model.folder} lacks {', '.join(model.lacks)}"
     return f"{model.size_mb:.0f} MB in {model.folder}"
+
+
+def _from(model: OnShelf) -> str:
+    return f", {_origin(model.manifest)}" if model.manifest else ""
+
+
+def _origin(pulled: Manifest | None) -> str:
+    return f"{pulled.repository} at {pulled.commit[:12]}" if pulled else ""

@@ -61,7 +61,7 @@ def _engines() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    if catalog.WHISPERX.installed():
+    if catalog.recognizer("whisperx") is catalog.WHISPERX and catalog.WHISPERX.installed():
         for model in shelf.whisper():
             yield _model(model, "it is fetched when it is first used")
     if catalog.PYANNOTE.installed():

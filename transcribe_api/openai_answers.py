@@ -10,6 +10,7 @@ from typing import Any
 from core.models import SegmentRow, Transcript
 from transcribe_api import render
 from transcripts.formats import Layout
+from transcripts.spacing import join
 
 #: Format -> media type.
 MEDIA = {
@@ -44,7 +45,7 @@ def answer(transcript: Transcript, form: str, granularities: Collection[str]) ->
 
 def text(transcript: Transcript) -> str:
     """All that was said, on one line."""
-    return " ".join(row.text for row in transcript.segments)
+    return join(row.text for row in transcript.segments)
 
 
 def usage(transcript: Transcript) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from core import outgoing, serving
+from core import languages, outgoing, serving
 from core.errors import InvalidInput
 from core.settings import settings
 from core.specs import JobSpec
@@ -102,7 +102,7 @@ def _language(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     language = _text(form, "language")
     if language is None:
         return engine.languages[0] if engine.languages else None
-    if not LANGUAGE.fullmatch(language):
+    if not LANGUAGE.fullmatch(language) or not languages.is_language(language):
         raise InvalidInput(
             f"language: {language!r} is no language tag such as en-US or pt", field="language"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core import clock
+from core import clock, serving
 from core.models import ContextRow, DeliveryRow, Named, SessionRow, Transcript, TranscriptJob
 from core.settings import settings
 from core.states import DeliveryState
@@ -84,6 +84,7 @@ def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
             for row in transcript.segments
         ],
         "speaker_roles": transcript.speaker_roles,
+        "speaker_role_scores": transcript.speaker_role_scores,
         "speaker_names": transcript.speaker_names,
         "warnings": transcript.warnings,
         "created_at": clock.iso(job.created_at),
@@ -115,7 +116,8 @@ def session(row: SessionRow) -> dict[str, Any]:
 
 def context(row: ContextRow) -> dict[str, Any]:
     """A context, as it is told of alone and in lists."""
-    return {"context_id": str(row.id), "name": row.name, "terms": row.terms, **_times(row)}
+    said = {"name": row.name, "terms": row.terms, "roles": row.roles}
+    return {"context_id": str(row.id), **said, **_times(row)}
 
 
 def delivery(row: DeliveryRow) -> dict[str, Any]:
@@ -142,9 +144,10 @@ def engine(name: str, *, available: bool) -> dict[str, Any]:
         now = settings()
         told |= {"uri": now.riva_uri, "model": now.riva_model, "language": now.riva_language}
     elif name == "whisperx":
+        offered = serving.described(name).get("models") if settings().whisperx_service_url else None
         told |= {
             "url": settings().whisperx_service_url,
-            "available_models": list(settings().whisperx_available_models),
+            "available_models": list(offered or settings().whisperx_available_models),
             "health": {"status": "ok" if available else "unavailable"},
         }
     else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from transcripts.spacing import join
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -94,7 +96,7 @@ class Segment:
 
     @property
     def text(self) -> str:
-        return " ".join(word.text for word in self.words)
+        return join(word.text for word in self.words)
 
     @property
     def confidence(self) -> float | None:

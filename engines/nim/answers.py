@@ -11,6 +11,7 @@ from typing import TypeAlias
 from riva.client.proto import riva_asr_pb2 as pb
 
 from engines.nim.models import ANY
+from engines.spread import evenly
 from transcripts.types import Heard, Turn, Word
 
 Result: TypeAlias = pb.SpeechRecognitionResult | pb.StreamingRecognitionResult
@@ -72,11 +73,9 @@ def _words(
 ) -> Iterator[Said]:
     texts = best.transcript.split()
     if not best.words:
-        # Models without times of words: they share the time of the result.
-        step = (until - since) / len(texts) if texts else 0.0
-        for index, text in enumerate(texts):
-            start = since + index * step
-            yield Said(text, start, start + step, best.confidence)
+        # Models without times of words.
+        for text, start, end in evenly(texts, since, until):
+            yield Said(text, start, end, best.confidence)
         return
     if len(texts) != len(best.words):
         texts = [word.word for word in best.words]

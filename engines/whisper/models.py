@@ -25,11 +25,9 @@ from engines import devices
 from engines.shelf import WHISPER_FILES, lacking
 from engines.sound import Sound
 from engines.wav import RATE
+from engines.whisper import telling
 from engines.whisper.windows import LONGEST, Window, samples
 from transcripts.types import Word
-
-#: Tags of languages whose code in Whisper is another.
-_CODES = {"nb": "no", "iw": "he", "in": "id", "fil": "tl", "jv": "jw", "cmn": "zh"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,7 @@ class Whisper:
 
     def code(self, language: str) -> str:
         """Whisper's code of a language. Raises `EngineError` when the model does not know it."""
-        first = language.lower().replace("_", "-").partition("-")[0]
-        code = _CODES.get(first, first)
+        code = telling.code(language)
         known = self._model.supported_languages
         if code not in known:
             raise EngineError(

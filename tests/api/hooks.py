@@ -63,6 +63,8 @@ def _make_good(case: Case, body: dict[str, Any]) -> None:
     body.update({field: THERE[field] for field in ("file_path", "output_dir") if field in body})
     for at, term in enumerate(body.get("terms", ())):
         term["phrase"] = str(at)
+    if isinstance(body.get("roles"), dict):
+        body["roles"] = {f"role {at}": [f"cue {at}"] for at in range(len(body["roles"]))}
     if body.get("names"):
         body["names"] = {"0": next(iter(body["names"].values()))}
 

@@ -188,11 +188,11 @@ def test_regional_tags_become_codes_of_the_model():
 
 def test_phrases_reach_the_model_strongest_first(recording: Path):
     """The model of digits was trained without hints: they shift what it hears, which shows them."""
-    from engines.whisperx import _hotwords
+    from engines.whisper.telling import hotwords
 
     phrases = {"seven": 20.0, "not this": -5.0, "nine": 50.0, "nor this": 0.0}
-    assert _hotwords(phrases) == "nine, seven"
-    assert _hotwords({}) is None
+    assert hotwords(phrases) == "nine, seven"
+    assert hotwords({}) is None
     assert texts(hear(recording, phrases=phrases)) != texts(hear(recording))
 
 

@@ -54,6 +54,7 @@ def left_over(stack: RunningStack) -> list[Path]:
         ("engine", "parrot", "sphinx"),
         ("engine", "asr;DROP TABLE", "sphinx"),
         ("language", "!!", "en-US"),
+        ("language", "xx", "no language"),
         ("language", "pt-BR", "en"),
         ("model", "huge", "allowed"),
         ("diarizer", "parrot", "classic"),

@@ -81,7 +81,9 @@ RESULT = {
     "job_id": UUID, "transcript_id": UUID, "status": TEXT, "filename": TEXT, "audio_url": TEXT,
     "language": TEXT, "duration": NUMBER, "segments": [SEGMENT], "speaker_roles": {},
 }  # fmt: skip
-MORE_OF_RESULT = {"speaker_names", "warnings", "created_at", "completed_at"}
+MORE_OF_RESULT = {
+    "speaker_role_scores", "speaker_names", "warnings", "created_at", "completed_at",
+}  # fmt: skip
 
 ENGINES = {
     "asr": {"engine": TEXT, "available": True, "uri": TEXT, "model": TEXT, "language": TEXT},

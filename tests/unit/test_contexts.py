@@ -12,6 +12,7 @@ from transcribe_api.app import create_app
 pytestmark = pytest.mark.usefixtures("database")
 
 URL = "/api/transcribe/contexts"
+ROLES = {"agent": ["how may I help", "¿Algo más?"], "caller": ["my order"]}
 TERMS = [{"phrase": "metformin", "boost": 20.0}, {"phrase": "مت‌فورمین", "boost": -3.5}]
 
 
@@ -48,6 +49,20 @@ def test_terms_may_be_none_or_a_thousand(browser: FlaskClient):
     longest = "\U0001f600" * 196
     largest = [term(phrase=f"{number:04}{longest}") for number in range(1000)]
     assert len(browser.get(create(browser, terms=largest)).json["terms"]) == 1000
+
+
+@pytest.mark.parametrize("roles", [{}, ROLES, "consultation"])
+def test_roles_are_spelled_out_or_named(browser: FlaskClient, roles: object):
+    made = browser.post(URL, json={"name": "Calls", "roles": roles})
+    assert (made.status_code, made.json["roles"]) == (201, roles)
+    where = made.headers["Location"]
+    assert browser.patch(where, json={"name": "Our calls"}).json["roles"] == roles
+    assert browser.get(where).json["roles"] == roles
+    assert browser.put(where, json={"name": "Calls"}).json["roles"] == {}
+
+
+def test_a_context_that_says_nothing_of_roles_has_none(browser: FlaskClient):
+    assert browser.get(create(browser)).json["roles"] == {}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +110,21 @@ def test_a_put_says_everything_anew(browser: FlaskClient):
         ({"terms": [term(phrase="a\tb")]}, "terms.0.phrase"),
         ({"terms": [term(weight=1)]}, "terms.0.weight"),
         ({"terms": [term(), term(1), term(phrase=" term 0 ")]}, "terms.2.phrase"),
+        ({"roles": None}, "roles"),
+        ({"roles": []}, "roles"),
+        ({"roles": "courtroom"}, "roles"),
+        ({"roles": {f"role {number}": ["a"] for number in range(11)}}, "roles"),
+        ({"roles": {"agent": "help"}}, "roles.agent"),
+        ({"roles": {"agent": []}}, "roles.agent"),
+        ({"roles": {"agent": [f"cue {number}" for number in range(301)]}}, "roles.agent"),
+        ({"roles": {"": ["help"]}}, "roles."),
+        ({"roles": {" agent": ["help"]}}, "roles. agent"),
+        ({"roles": {"x" * 51: ["help"]}}, f"roles.{'x' * 50}"),
+        ({"roles": {"agent": ["help", 5]}}, "roles.agent.1"),
+        ({"roles": {"agent": ["help", " "]}}, "roles.agent.1"),
+        ({"roles": {"agent": ["..."]}}, "roles.agent.0"),
+        ({"roles": {"agent": ["x" * 201]}}, "roles.agent.0"),
+        ({"roles": {"agent": ["Olá"], "caller": ["b", "ola!"]}}, "roles.caller.1"),
         ({"words": []}, "words"),
     ],
 )

@@ -10,16 +10,41 @@ import pytest
 
 from core import jobs, languages, layout
 from core.db import reading, transaction
+from core.errors import InvalidInput
 from core.models import JobPart
 from core.states import PartKind
 from core.storage import storage
 from engines.base import Hints
+from engines.whisper import names
 from tasks import loading, pipeline
 from tasks.celery import app
 from tests.unit.test_jobs import accept, begin_prepare, prepared
+from transcribe_api import parse
 from transcripts.types import Heard, Note, Word
 
+WHISPER = sorted({*names._CODES.values()})
+
 pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.mark.parametrize(
+    "tag", ["en", "pt-BR", "EN_us", "zh", "nb", "iw", "jw", "haw", "yue", "cmn-Hans-CN", *WHISPER]
+)
+def test_what_people_speak_is_a_language(tag: str):
+    assert languages.is_language(tag)
+    assert parse.job({"language": tag.replace("_", "-")}, "whisperx").language
+
+
+@pytest.mark.parametrize("tag", ["xx", "xx-US", "zz", "und", "mul", "zxx", "qaa", "qtz", "e", ""])
+def test_what_nobody_speaks_is_none(tag: str):
+    assert not languages.is_language(tag)
+
+
+@pytest.mark.parametrize("engine", ["whisperx", "sphinx"])
+def test_a_job_in_no_language_is_refused_when_it_is_sent(engine: str):
+    with pytest.raises(InvalidInput, match="'xx' is no language tag such as en-US") as caught:
+        parse.job({"language": "xx"}, engine)
+    assert caught.value.field == "language"
 
 
 class Polyglot:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from core import canary, clock, jobs, layout, parts, speaker_names
+from core import canary, clock, jobs, layout, named, parts, speaker_names
 from core.db import reading, transaction
-from core.errors import Conflict, EngineError, Unavailable
-from core.models import JobPart, SegmentRow
+from core.errors import Conflict, EngineError, Transient, Unavailable
+from core.models import ContextRow, JobPart, SegmentRow
 from core.parts import PartId
 from core.recovery import Need
 from core.settings import settings
 from core.states import Channels, PartKind, Stage
 from core.storage import storage
 from engines import catalog, wav
-from tasks import housekeeping, loading, pipeline, waiting
+from tasks import housekeeping, loading, pipeline, steps, waiting
 from tasks.celery import app
 from tests.unit.media import babble, write_wav
 from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
@@ -88,6 +89,12 @@ def fail_part(job_id: str, kind: PartKind, position: int, reason: str) -> None:
         parts.fail(session, part, "me", EngineError(reason))
 
 
+def give_context(job_id: str, **values: object) -> None:
+    with transaction() as session:
+        context = named.create(session, ContextRow, name="Monday", **values)
+        jobs.get(session, job_id).transcript.context_id = context.id
+
+
 def result(job_id: str) -> list[tuple[str, int | None]]:
     with reading() as session:
         rows = jobs.get(session, job_id).transcript.segments
@@ -130,6 +137,81 @@ def test_a_merge_that_comes_too_early_leaves_the_job_alone():
     store_chunk(job_id, 0, "early")
     run("merge", job_id)
     assert told(job_id)["stage"] == Stage.LISTEN
+
+
+class TestRoles:
+    """What a merge tells of the roles of speakers."""
+
+    HERS = (
+        "good morning Mister Jones I'm doctor Smith what brings you in today "
+        "and how long have you had that bad cough"
+    )
+    HIS = (
+        "well doctor I've been having it for two days it hurts at night "
+        "I feel tired and I take those pills"
+    )
+
+    @pytest.fixture
+    def heard(self) -> str:
+        job_id = listening()
+        store_chunk(job_id, 0, self.HERS)
+        store_chunk(job_id, 1, self.HIS)
+        store_shard(job_id, Turn(0, 30, 0), Turn(30, 60, 1))
+        return job_id
+
+    def roles(self, job_id: str) -> tuple[dict, dict]:
+        run("merge", job_id)
+        with reading() as session:
+            transcript = jobs.get(session, job_id).transcript
+            return transcript.speaker_roles, transcript.speaker_role_scores
+
+    def test_a_context_tells_them(self, heard: str):
+        give_context(heard, roles="consultation")
+        roles, scores = self.roles(heard)
+        assert roles == {"0": "provider", "1": "patient"}
+        assert all(0.8 < scores[speaker] < 1 for speaker in ("0", "1"))
+        told = json.loads(storage().get_bytes(layout.artefact(heard, "diarization_results.json")))
+        assert told["speaker_roles"] == {"SPEAKER_00": "provider", "SPEAKER_01": "patient"}
+
+    def test_cues_of_the_caller_tell_them_and_null_is_who_says_none(self, heard: str):
+        give_context(heard, roles={"sick": ["well doctor", "pills"], "judge": ["the court"]})
+        roles, scores = self.roles(heard)
+        assert (roles, scores["0"]) == ({"0": None, "1": "sick"}, 0.0)
+
+    @pytest.mark.parametrize("given", [None, {}, "a name of an older version"])
+    def test_without_a_lexicon_there_are_none(self, heard: str, given: object):
+        if given is not None:
+            give_context(heard, roles=given)
+        assert self.roles(heard) == ({}, {})
+        told = json.loads(storage().get_bytes(layout.artefact(heard, "diarization_results.json")))
+        assert "speaker_roles" not in told
+
+    def test_the_context_of_somebody_else_tells_nothing(self, heard: str):
+        give_context(heard, roles="consultation", owner_id=uuid.uuid4())
+        assert self.roles(heard) == ({}, {})
+
+    def test_they_are_found_anew_when_a_gap_is_filled(self):
+        job_id = listening()
+        give_context(job_id, roles="consultation")
+        store_chunk(job_id, 0, self.HIS)
+        store_shard(job_id, Turn(0, 30, 0), Turn(30, 60, 1))
+        fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
+        assert self.roles(job_id)[0] == {"0": "patient"}
+        with transaction() as session:
+            jobs.retry(session, job_id)
+            transcript = jobs.get(session, job_id).transcript
+            assert (transcript.speaker_roles, transcript.speaker_role_scores) == ({}, {})
+        store_chunk(job_id, 1, self.HERS)
+        assert self.roles(job_id)[0] == {"0": "patient", "1": "provider"}
+
+    def test_speakers_keep_them_under_other_names(self, heard: str):
+        give_context(heard, roles="consultation")
+        self.roles(heard)
+        with transaction() as session:
+            transcript = jobs.get(session, heard).transcript
+            shown = speaker_names.give(session, transcript.id, {"0": "Dr. Smith"})
+            assert shown == {"0": "Dr. Smith", "1": "SPEAKER_01"}
+            assert transcript.speaker_roles == {"0": "provider", "1": "patient"}
 
 
 @pytest.mark.parametrize("damage", ["removed", "changed"])
@@ -369,6 +451,22 @@ def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
     monkeypatch.setattr(type(storage()), "put_bytes", put_bytes)
     app.tasks["merge"].apply(args=(job_id,))
     assert told(job_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("reason", "tries", "least", "most"),
+    [
+        (Transient("a hiccup"), 0, 1.6, 2.4),
+        (Transient("a hiccup"), 3, 12.8, 19.2),
+        (Transient("a hiccup"), 9, 48, 72),
+        (Unavailable("busy", retry_in=40), 0, 40, 40),
+        (Unavailable("busy", retry_in=40), 9, 48, 72),
+        (Unavailable("busy for a day", retry_in=86400), 0, 300, 300),
+        (steps.Unexpected("who knows"), 0, 1.6, 2.4),
+    ],
+)
+def test_the_next_try_comes_when_it_is_asked_for_and_within_reason(reason, tries, least, most):
+    assert least <= steps._wait(reason, tries) <= most
 
 
 class TestHousekeeping:

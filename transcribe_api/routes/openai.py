@@ -41,6 +41,7 @@ from transcribe_api.schemas.openai import (
     TranscriptionForm,
 )
 from transcribe_api.uploads import StreamingRequest
+from transcripts.spacing import gap
 
 bp = Blueprint("openai", __name__, url_prefix="/v1")
 
@@ -172,12 +173,13 @@ def _events(job_id: str, asked: Asked) -> Iterator[str]:
 
 
 def _deltas(job_id: str) -> Iterator[str]:
-    between = ""
+    before = ""
     for heard in following.heard_in_order(job_id):
         said = json.loads(heard)["text"]
         if said:
+            between = gap(before, said) if before else ""
             yield _event({"type": "transcript.text.delta", "delta": between + said})
-            between = " "
+            before = said
 
 
 def _ending(job_id: str, asked: Asked) -> Iterator[str]:

@@ -62,8 +62,14 @@ class Result(BaseModel):
     language: str | None = Field(examples=["en-US"])
     duration: Seconds | None = Field(description="Seconds of the recording.", examples=[125.5])
     segments: list[SpokenSegment]
-    speaker_roles: dict[str, str] = Field(
-        description="By number of the speaker.", examples=[{"0": "provider", "1": "patient"}]
+    speaker_roles: dict[str, str | None] = Field(
+        description="By number of the speaker, null for one that is not known. Empty unless the "
+        "job's context tells of roles.",
+        examples=[{"0": "provider", "1": "patient"}],
+    )
+    speaker_role_scores: dict[str, Confidence] = Field(
+        description="How sure the likeliest role of each speaker is, be it told or not.",
+        examples=[{"0": 0.983, "1": 0.965}],
     )
     speaker_names: dict[str, str] = Field(
         description="By number of the speaker.", examples=[{"0": "Dr. Smith"}]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from transcripts.borders import cut, pause_after
 from transcripts.formats.clock import milliseconds
+from transcripts.spacing import gap
 from transcripts.speakers import label
 from transcripts.types import Segment, Word
 
@@ -165,7 +166,10 @@ def _room(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
     lines, filled = 1, len(lead)
     latest = words[first].start + layout.max_duration
     for at in range(first, len(words)):
-        longer = filled + len(words[at].text) + (1 if filled else 0)
+        space = (
+            len(gap(words[at - 1].text if at > first else lead, words[at].text)) if filled else 0
+        )
+        longer = filled + space + len(words[at].text)
         if longer > layout.max_line_length and filled:
             lines, longer = lines + 1, len(words[at].text)
         if at > first and (lines > layout.max_lines or words[at].end > latest):
@@ -231,8 +235,9 @@ def _filled(tokens: Sequence[str], width: int) -> list[str]:
     """Lines that each take as many tokens as fit; a longer token has a line of its own."""
     lines = [tokens[0]]
     for token in tokens[1:]:
-        if len(lines[-1]) + 1 + len(token) <= width:
-            lines[-1] += f" {token}"
+        longer = lines[-1] + gap(lines[-1], token) + token
+        if len(longer) <= width:
+            lines[-1] = longer
         else:
             lines.append(token)
     return lines

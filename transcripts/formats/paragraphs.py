@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from transcripts.spacing import join
 from transcripts.types import Segment
 
 #: A new paragraph begins after so much silence, also when the same speaker goes on (seconds).
@@ -38,5 +39,5 @@ def _is_new(last: Segment, segment: Segment) -> bool:
 
 
 def _paragraph(run: list[Segment]) -> Paragraph:
-    words = [word for segment in run for word in segment.text.split()]
-    return Paragraph(run[0].start, run[0].speaker, " ".join(words))
+    text = join(" ".join(segment.text.split()) for segment in run)
+    return Paragraph(run[0].start, run[0].speaker, text)

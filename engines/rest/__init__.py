@@ -1,0 +1,1 @@
+"""Talks to speech services over the audio API of OpenAI, for `engines.remote`."""

@@ -1,0 +1,38 @@
+"""Joins words as their language is written: with spaces, or in some scripts without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# Thai, Lao, Burmese, Khmer, Chinese and Japanese, each with its punctuation. Korean has spaces.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\u1780-\u17ff"
+    r"\u2e80-\u2fdf\u3000-\u312f\u3190-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U000323af]"
+)
+#: Below this are the scripts that most words are in; looking no further saves time.
+_FIRST = "\u0e00"
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether it belongs to a script that sets no spaces between words."""
+    return character >= _FIRST and _UNSPACED.match(character) is not None
+
+
+def gap(text: str, following: str) -> str:
+    """What stands between two words: nothing where both are of a script without spaces.
+
+    Between such a word and one of another script there is a space, as many people write it.
+    """
+    return "" if is_unspaced(text[-1:]) and is_unspaced(following[:1]) else " "
+
+
+def join(words: Iterable[str]) -> str:
+    """The words in a row, empty ones left out."""
+    parts: list[str] = []
+    for word in filter(None, words):
+        if parts:
+            parts.append(gap(parts[-1], word))
+        parts.append(word)
+    return "".join(parts)
