@@ -19,6 +19,7 @@ imports = (
     "tasks.merge",
     "tasks.deliver",
     "tasks.housekeeping",
+    "tasks.purge",
 )
 
 #: What a worker without -Q serves: all that this machine can. Other queues are made on demand.

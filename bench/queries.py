@@ -55,19 +55,21 @@ SELECT md5('j' || n)::uuid, md5('t' || n)::uuid, md5('j' || n)::uuid::text,
        now() - (:jobs - n) * interval '20 seconds',
        CASE WHEN n <= :jobs - :active THEN now() - (:jobs - n - 5) * interval '20 seconds' END
 FROM generate_series(1, :jobs) n;
-INSERT INTO job_runs (job_id, status, stage, priority, lease_until, attempts, epoch, warnings)
+INSERT INTO job_runs (job_id, status, stage, priority, dispatched_at, lease_until, attempts, epoch,
+                      warnings)
 SELECT md5('j' || n)::uuid::text,
        CASE WHEN n > :jobs - :active / 2 THEN 'queued' WHEN n > :jobs - :active THEN 'processing'
             WHEN n % 100 = 0 THEN 'failed' ELSE 'completed' END,
        CASE WHEN n > :jobs - :active / 2 THEN 'queued' WHEN n > :jobs - :active THEN 'listen'
             ELSE 'over' END,
-       'normal', 0, 0, 0, '[]'
+       'normal', extract(epoch FROM now()) - n, 0, 0, 0, '[]'
 FROM generate_series(1, :jobs) n;
 INSERT INTO job_parts (job_id, kind, position, start, "end", state, attempts, lease_until,
                        changed_at)
 SELECT md5('j' || n)::uuid::text, 'chunk', p, p * 30, p * 30 + 30,
        CASE WHEN n <= :jobs - :active THEN 'stored'
-            WHEN p = 0 THEN 'stored' WHEN p = 1 THEN 'running' ELSE 'waiting' END,
+            WHEN n % 4 = 0 THEN 'waiting' WHEN p = 0 THEN 'stored'
+            WHEN p = 1 THEN 'running' ELSE 'waiting' END,
        1, extract(epoch FROM now()) + 600, 0
 FROM generate_series(1, :jobs) n, generate_series(0, 2) p WHERE n <= :jobs - :active / 2;
 INSERT INTO webhook_deliveries (id, job_id, event, url, payload, state, attempts, next_try_at)
@@ -124,9 +126,17 @@ def _a_page_in_the_middle(session: Session) -> None:
     job_list.newest(session, 50, place, of=OWNER)
 
 
-def _status(session: Session) -> None:
-    page = job_list.newest(session, 1, None, status=JobStatus.PROCESSING)
-    status.snapshot(session, page.rows[0].job.job_id)
+def _status(of: JobStatus, place: int = 0) -> Callable[[Session], object]:
+    """The state of one of the newest jobs; of those at work, one in four waits for its turn."""
+    found: list[str] = []
+
+    def show_status(session: Session) -> None:
+        if not found:  # by the first call, which is not measured
+            rows = job_list.newest(session, 4, None, status=of).rows
+            found.append(rows[place].job.job_id)
+        status.snapshot(session, found[0])
+
+    return show_status
 
 
 QUERIES: dict[str, Callable[[Session], object]] = {
@@ -148,7 +158,9 @@ QUERIES: dict[str, Callable[[Session], object]] = {
     "list: cancelled (none)": lambda session: job_list.newest(
         session, 50, None, of=OWNER, status=JobStatus.CANCELLED
     ),
-    "status of a job": _status,
+    "status of a job that waits to be prepared": _status(JobStatus.QUEUED),
+    "status of a job that waits for its first chunk": _status(JobStatus.PROCESSING, 0),
+    "status of a job that is being heard": _status(JobStatus.PROCESSING, 1),
     "system: jobs by stage": system.by_stage,
     COUNTS: system.totals,
     "housekeeping: abandoned jobs": recovery.abandoned,

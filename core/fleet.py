@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import redis
 from prometheus_client.metrics_core import Metric
 
 from core import clock, metrics
@@ -88,6 +90,32 @@ def living() -> list[Told]:
     texts: Any = client().mget([_key(name) for name in names]) if names else ()
     told = (Told(name, **json.loads(text)) for name, text in zip(names, texts, strict=True) if text)
     return sorted(told, key=lambda one: one.name)
+
+
+def pace(engine: str) -> float | None:
+    """Seconds that all living workers take together for a second of sound, as far as they know.
+
+    None when none of them has heard anything with the engine, or Redis does not answer.
+    """
+    with suppress(redis.RedisError):
+        heard = [_heard(one, engine) for one in living()]
+        chunks = sum(count for count, _, _ in heard)
+        factors = sum(total for _, total, _ in heard)
+        processes = sum(hands for _, _, hands in heard)
+        return factors / chunks / processes if chunks else None
+    return None
+
+
+def _heard(one: Told, engine: str) -> tuple[float, float, int]:
+    """How many chunks a worker heard, the sum of their real time factors, and its processes."""
+    found = {
+        name.rpartition("_")[2]: value
+        for name, labels, value in one.samples.get(metrics.REAL_TIME_FACTOR._name, ())
+        if labels.get("engine") == engine and "le" not in labels
+    }
+    if not found.get("count"):
+        return 0.0, 0.0, 0
+    return found["count"], found["sum"], max(1, int(one.facts.get("processes", 1)))
 
 
 def families(told: Iterable[Told]) -> list[Metric]:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -222,7 +222,8 @@ def cancel(session: Session, job_id: str) -> InHand:
     """
     in_hand = _in_hand(session, job_id)
     if not _end(session, job_id, JobStatus.CANCELLED, JobRun.stage != Stage.OVER):
-        _refuse(get(session, job_id), "it cannot be cancelled")
+        status = get(session, job_id).run.status
+        raise Conflict(f"the job is {status}: it cannot be cancelled", job_status=str(status))
     return in_hand
 
 
@@ -238,46 +239,10 @@ def _in_hand(session: Session, job_id: str) -> InHand:
     )
 
 
-def retry(session: Session, job_id: str) -> None:
-    """Have a job that is over done again as far as it is not done: the parts that failed.
-
-    Raises `Conflict` when it is not over, when nothing is left to do, or when its recording was
-    removed.
-    """
-    job = get(session, job_id)
-    todo = [part for part in parts(session, job_id) if part.state != PartState.STORED]
-    if job.run.stage != Stage.OVER:
-        _refuse(job, "it is not over")
-    if job.run.status == JobStatus.COMPLETED and not todo:
-        _refuse(job, "nothing of it failed")
-    if job.transcript.audio_key is None:
-        _refuse(job, "its recording was removed")
-    for part in todo:
-        part.state, part.attempts, part.error, part.lease_until = PartState.WAITING, 0, None, 0.0
-    _begin_again(job)
-
-
-def _begin_again(job: TranscriptJob) -> None:
-    was_prepared = job.run.listening_since is not None
-    job.run.stage = Stage.LISTEN if was_prepared else Stage.QUEUED
-    job.run.status = JobStatus.PROCESSING if was_prepared else JobStatus.QUEUED
-    job.run.attempts, job.run.dispatched_at = 0, None
-    job.run.listening_since = clock.now() if was_prepared else None
-    job.completed_at = job.error_details = None
-    job.transcript.status = JobStatus.PROCESSING
-    job.transcript.warnings = job.run.warnings
-    # The numbers may come to mean other people.
-    job.transcript.speaker_roles, job.transcript.speaker_role_scores = {}, {}
-
-
 def remove(session: Session, job_id: str) -> None:
     """Remove the records of a job and of its transcript. Raises `JobGone`."""
     job = get(session, job_id)
     session.execute(delete(Transcript).where(Transcript.id == job.transcript_id))
-
-
-def _refuse(job: TranscriptJob, why: str) -> NoReturn:
-    raise Conflict(f"the job is {job.run.status}: {why}", job_status=str(job.run.status))
 
 
 def release(session: Session, job_id: str, owner: str, *, wait: float, counts: bool = True) -> None:

@@ -97,14 +97,19 @@ def fail(session: Session, part: PartId, owner: str, reason: TranscribeError) ->
     _set(session, part, state=PartState.FAILED, error=details, lease_until=0.0, only_owner=owner)
 
 
-def missing(session: Session, job_id: str) -> list[PartId]:
-    """The parts that are neither stored, nor failed, nor in the hands of a living worker."""
+def missing(session: Session, job_id: str) -> dict[PartId, float]:
+    """The parts that are neither stored, nor failed, nor in the hands of a living worker.
+
+    Each with its length in seconds, in the order of the recording.
+    """
     rows = session.scalars(
         select(JobPart)
         .where(JobPart.job_id == job_id, _needs_work())
         .order_by(JobPart.kind, JobPart.position)
     )
-    return [PartId(row.job_id, PartKind(row.kind), row.position) for row in rows]
+    return {
+        PartId(row.job_id, PartKind(row.kind), row.position): row.end - row.start for row in rows
+    }
 
 
 def stored_chunks(session: Session, job_id: str) -> Sequence[int]:

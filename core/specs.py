@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from core.states import Channels, Priority
@@ -44,3 +44,22 @@ class JobSpec:
             if name in values:
                 values[name] = kind(values[name])
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerWishes:
+    """What is asked for anew when the speakers of a job are looked for again; None: as before."""
+
+    diarizer: str | None = None
+    #: A longer recording is cut into shards for that diarizer.
+    shard_seconds: float | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+
+    def applied_to(self, spec: JobSpec) -> JobSpec:
+        """Who names either number of speakers replaces both."""
+        if self.diarizer:
+            spec = replace(spec, diarizer=self.diarizer)
+        if self.min_speakers or self.max_speakers:
+            spec = replace(spec, min_speakers=self.min_speakers, max_speakers=self.max_speakers)
+        return spec

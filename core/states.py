@@ -32,6 +32,14 @@ class Stage(StrEnum):
     OVER = "over"
 
 
+class Redo(StrEnum):
+    """What of a job that is over can be done again by itself."""
+
+    TRANSCRIBE = "transcribe"
+    DIARIZE = "diarize"
+    MERGE = "merge"
+
+
 class PartKind(StrEnum):
     """A chunk is transcribed, a shard is diarized."""
 

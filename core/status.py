@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import clock, jobs
+from core import clock, jobs, precedence
 from core.models import JobPart, JobRun, SegmentRow, TranscriptJob
+from core.precedence import Ahead
 from core.states import JobStatus, PartKind, PartState, Stage
 
 #: Percent at which listening begins and ends. The rest is preparing and merging.
@@ -28,15 +30,24 @@ class Tally:
 
     done: int = 0
     total: int = 0
+    #: How many a worker ever began with.
+    begun: int = 0
     seconds_done: float = 0.0
     seconds_total: float = 0.0
 
 
-def snapshot(session: Session, job_id: str) -> dict[str, Any]:
-    """The present state of a job. Raises `NotFound`."""
+def snapshot(
+    session: Session, job_id: str, pace: Callable[[str], float | None] = lambda _: None
+) -> dict[str, Any]:
+    """The present state of a job. Raises `NotFound`.
+
+    *pace*: seconds that the fleet takes for a second of sound with an engine, or None if nothing is
+    known. With it, jobs that wait are told when they will be done.
+    """
     job = jobs.get(session, job_id)
     chunks, shards = (_tally(session, job_id, kind) for kind in (PartKind.CHUNK, PartKind.SHARD))
     status = JobStatus(job.run.status)
+    ahead = precedence.ahead(session, job) if _waits(job.run, chunks) else None
     told = {
         "job_id": job_id,
         "status": str(status),
@@ -53,7 +64,9 @@ def snapshot(session: Session, job_id: str) -> dict[str, Any]:
         "shards_total": shards.total,
         "audio_seconds_done": round(chunks.seconds_done, 3),
         "audio_seconds_total": round(chunks.seconds_total, 3),
-        "seconds_left": _seconds_left(job.run, chunks, shards),
+        "queue_position": ahead and ahead.jobs,
+        "seconds_left": _seconds_left(job.run, chunks, shards)
+        or _seconds_to_wait(ahead, chunks, pace(job.engine) if ahead else None),
         "warnings": job.transcript.warnings,
         "error": job.error_details,
         "created_at": clock.iso(job.created_at),
@@ -65,6 +78,11 @@ def snapshot(session: Session, job_id: str) -> dict[str, Any]:
             "duration": job.transcript.duration,
         }
     return told
+
+
+def may_wait(told: Mapping[str, Any]) -> bool:
+    """Whether what was told of a job may have changed with other jobs alone."""
+    return told["stage"] == Stage.QUEUED or told.get("queue_position") is not None
 
 
 def progress(status: JobStatus, stage: Stage, chunks: Tally, shards: Tally) -> int:
@@ -99,6 +117,19 @@ def _seconds_left(run: JobRun, chunks: Tally, shards: Tally) -> float | None:
     return round(max(left), 1)
 
 
+def _waits(run: JobRun, chunks: Tally) -> bool:
+    if run.stage == Stage.LISTEN:
+        return bool(chunks.total) and not chunks.begun
+    return run.stage == Stage.QUEUED
+
+
+def _seconds_to_wait(ahead: Ahead | None, chunks: Tally, pace: float | None) -> float | None:
+    """Until the end of a job of which no chunk is begun, by how fast others were heard."""
+    if ahead is None or ahead.seconds is None or pace is None:
+        return None
+    return round(pace * (ahead.seconds + chunks.seconds_total), 1)
+
+
 def _tally(session: Session, job_id: str, kind: PartKind) -> Tally:
     seconds = func.sum(JobPart.end - JobPart.start)
     rows = session.execute(
@@ -110,6 +141,7 @@ def _tally(session: Session, job_id: str, kind: PartKind) -> Tally:
     return Tally(
         done=sum(row[1] for row in over),
         total=sum(row[1] for row in rows),
+        begun=sum(row[1] for row in rows if row[0] != PartState.WAITING),
         seconds_done=sum(row[2] for row in over),
         seconds_total=sum(row[2] for row in rows),
     )

@@ -11,22 +11,27 @@ does no harm and `fan_out` is start and resume alike. A job that fails or is can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import Signature, chord
 from kombu.exceptions import OperationalError
+from sqlalchemy.orm import Session
 
 from core import jobs, parts, webhooks
 from core.db import reading, transaction
+from core.errors import JobGone
 from core.jobs import InHand
+from core.precedence import message_priority
 from core.specs import JobSpec
 from core.states import PartKind, Stage
 from engines import catalog
 from tasks import lines
 from tasks.celery import app
-from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT, message_priority
+from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +44,10 @@ def start(job_id: str) -> None:
     with transaction() as session:
         if not jobs.dispatched(session, job_id):
             return
-        spec = jobs.spec_of(jobs.get(session, job_id))
-    _send("prepare", job_id, queue=PREPARE, priority=message_priority(spec.priority)).apply_async()
+        job = jobs.get(session, job_id)
+        spec, epoch = jobs.spec_of(job), job.run.epoch
+    priority = message_priority(spec.priority)
+    _send("prepare", job_id, queue=PREPARE, priority=priority, epoch=epoch).apply_async()
 
 
 def resume(job_id: str) -> None:
@@ -62,15 +69,30 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
     with transaction() as session:
         if not jobs.dispatched(session, job_id, epoch):
             return
-        spec = jobs.spec_of(jobs.get(session, job_id))
+        job = jobs.get(session, job_id)
+        spec, epoch = jobs.spec_of(job), job.run.epoch
         todo = parts.missing(session, job_id)
-        begins = {(part.kind, part.position): part.start for part in jobs.parts(session, job_id)}
-    header = [_part(spec, part, begins[part.kind, part.position]) for part in todo]
     body = _send("merge", job_id, queue=MERGE, priority=URGENT)
-    if header:
-        chord(header)(body)
+    if todo:
+        header = _header(spec, todo, epoch)
+        # The one id is the header's, by which a cancel finds its counters; the other the merge's.
+        parts_then_merge = chord(header, body, task_id=chord_id(job_id, epoch))
+        parts_then_merge.apply_async(task_id=str(uuid.uuid4()))
+        if _is_over(job_id):  # it was cancelled while this was being sent
+            _withdraw(job_id, {_worker_of(spec, part.kind)[1] for part in todo}, epoch)
     else:
         body.apply_async()
+
+
+def _is_over(job_id: str) -> bool:
+    with suppress(JobGone), reading() as session:
+        return jobs.get(session, job_id).run.stage == Stage.OVER
+    return True
+
+
+def chord_id(job_id: str, epoch: int) -> str:
+    """Under which the parts are counted that are sent at once."""
+    return f"{job_id}.{epoch}"
 
 
 def merge(job_id: str) -> None:
@@ -90,6 +112,28 @@ def deliver(job_id: str) -> None:
         _send("deliver", job_id, queue=DELIVER, priority=PATIENT).apply_async()
     except OperationalError:
         log.warning("webhook waits for the broker", job_id=job_id)
+
+
+def cancel(job_id: str) -> None:
+    """End a job at its caller's wish, and free the workers and the queues of it.
+
+    Raises `Conflict` when it is over.
+    """
+    with transaction() as session:
+        in_hand = jobs.cancel(session, job_id)
+        waiting, epoch = _queues(session, job_id), jobs.get(session, job_id).run.epoch
+    stop(in_hand)
+    _withdraw(job_id, waiting, epoch)
+
+
+def _withdraw(job_id: str, queues: Collection[str], epoch: int) -> None:
+    # A worker looks through the queues, which may be long; the service must answer.
+    purge = _send("purge", job_id, queue=CONTROL, priority=URGENT)
+    purge.kwargs = {"queues": sorted(queues), "epoch": epoch}
+    try:
+        purge.apply_async()
+    except OperationalError:
+        log.warning("messages stay until their turn comes", job_id=job_id)
 
 
 def stop(in_hand: InHand) -> None:
@@ -116,15 +160,28 @@ def _end(messages: Sequence[str], signal: str) -> None:
 def queues(job_id: str) -> set[str]:
     """Where the messages of a job may be waiting."""
     with reading() as session:
-        spec = jobs.spec_of(jobs.get(session, job_id))
-        kinds = {PartKind(part.kind) for part in jobs.parts(session, job_id)}
+        return _queues(session, job_id)
+
+
+def _queues(session: Session, job_id: str) -> set[str]:
+    spec = jobs.spec_of(jobs.get(session, job_id))
+    kinds = {PartKind(part.kind) for part in jobs.parts(session, job_id)}
     return {PREPARE, *(_worker_of(spec, kind)[1] for kind in kinds)}
 
 
-def _part(spec: JobSpec, part: parts.PartId, begins: float) -> Signature:
+def _header(spec: JobSpec, seconds: dict[parts.PartId, float], epoch: int) -> Sequence[Signature]:
+    """What is to be sent for parts, of which the seconds of sound are given."""
+    left = {
+        kind: sum(length for part, length in seconds.items() if part.kind == kind)
+        for kind in PartKind
+    }
+    return [_part(spec, part, epoch, left[part.kind]) for part in seconds]
+
+
+def _part(spec: JobSpec, part: parts.PartId, epoch: int, left: float) -> Signature:
     name, queue = _worker_of(spec, part.kind)
-    priority = message_priority(spec.priority, begins)
-    return _send(name, part.job_id, part.position, queue=queue, priority=priority)
+    priority = message_priority(spec.priority, left)
+    return _send(name, part.job_id, part.position, queue=queue, priority=priority, epoch=epoch)
 
 
 def _worker_of(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
@@ -135,8 +192,15 @@ def _worker_of(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
     return "diarize", catalog.diarizer(spec.diarizer).queue
 
 
-def _send(name: str, job_id: str, *args: int, queue: str, priority: int) -> Signature:
+def _send(
+    name: str, job_id: str, *args: int, queue: str, priority: int, epoch: int | None = None
+) -> Signature:
     # Nobody asks Celery for a result, so the sender need not listen for one either.
     options: dict[str, Any] = {"queue": queue, "priority": priority, "ignore_result": True}
-    options["headers"] = lines.headers()
+    options["headers"] = lines.headers() | ({} if epoch is None else sent(job_id, epoch))
     return app.signature(name, args=(job_id, *args), options=options, immutable=True)
+
+
+def sent(job_id: str, epoch: int) -> dict[str, str | int]:
+    """Headers by which a message can be told to be of no use any more, without opening it."""
+    return {"job_id": job_id, "epoch": epoch}

@@ -104,6 +104,15 @@ class Client:
                 if event.name == "status" and is_over(data):
                     return
 
+    def retry(self, job_id: str, stage: str | None = None, **wishes: str | int) -> dict[str, Any]:
+        """Have what failed done again, or all of a *stage*; returns the state of the job.
+
+        *stage*: ``transcribe``, ``diarize`` or ``merge``. *wishes*: for ``diarize``, what is asked
+        for anew: ``diarizer``, ``min_speakers``, ``max_speakers``.
+        """
+        query = wishes if stage is None else {"stage": stage, **wishes}
+        return self._json("POST", f"{_BASE}/{job_id}/retry", params=query)
+
     def result(self, job_id: str) -> dict[str, Any]:
         """The transcript of a completed job."""
         return self._json("GET", f"{_BASE}/result/{job_id}")

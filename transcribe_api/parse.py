@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from core import languages, outgoing, serving
 from core.errors import InvalidInput
 from core.settings import settings
-from core.specs import JobSpec
-from core.states import Channels, JobStatus, Priority
+from core.specs import JobSpec, SpeakerWishes
+from core.states import Channels, JobStatus, Priority, Redo
 from engines import catalog
 from engines.catalog import EngineSpec
 
@@ -47,6 +47,28 @@ def job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
         callback_url=_callback(form),
         source_url=_text(form, "source_url"),
     )
+
+
+def redo(query: Mapping[str, str]) -> tuple[Redo | None, SpeakerWishes]:
+    """Which stage is to be done again; None: what failed. Raises `InvalidInput`."""
+    stage = _one_of(query, "stage", Redo)
+    if stage is not Redo.DIARIZE:
+        _refuse_wishes(query)
+    named = _text(query, "diarizer")
+    diarizer = catalog.diarizer(named) if named else None
+    least, most = _speakers(query)
+    return stage, SpeakerWishes(
+        diarizer=diarizer.name if diarizer else None,
+        shard_seconds=diarizer.shard_seconds if diarizer else None,
+        min_speakers=least,
+        max_speakers=most,
+    )
+
+
+def _refuse_wishes(query: Mapping[str, str]) -> None:
+    for field in ("diarizer", "min_speakers", "max_speakers"):
+        if _text(query, field):
+            raise InvalidInput(f"{field}: only for stage={Redo.DIARIZE}", field=field)
 
 
 def job_id(text: str) -> str:

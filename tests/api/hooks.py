@@ -33,6 +33,7 @@ def map_case(_context: HookContext, case: Case) -> Case:
         case.path_parameters["job_id"] = THERE["waiting_job_id"]
     if _is_good(case, ParameterLocation.QUERY):
         case.query.update(_known(case.query))
+        _make_wishes_good(case.query)
     if case.headers.get("Idempotency-Key") and _is_good(case, ParameterLocation.HEADER):
         case.headers["Idempotency-Key"] = uuid.uuid4().hex  # used once
     if isinstance(case.body, dict) and _is_good(case, ParameterLocation.BODY):
@@ -78,8 +79,19 @@ def _make_form_good(form: dict[str, Any]) -> None:
     if form.get("channels") == "separate":
         for field in ("diarizer", "enable_diarization", "min_speakers", "max_speakers"):
             form.pop(field, None)
-    if "min_speakers" in form and "max_speakers" in form:
-        form["max_speakers"] = max(form["min_speakers"], form["max_speakers"])
+    _put_in_order(form)
+
+
+def _make_wishes_good(query: dict[str, Any]) -> None:
+    """Speakers are only asked for again by the stage that finds them."""
+    if {"diarizer", "min_speakers", "max_speakers"} & query.keys():
+        query["stage"] = "diarize"
+    _put_in_order(query)
+
+
+def _put_in_order(fields: dict[str, Any]) -> None:
+    if "min_speakers" in fields and "max_speakers" in fields:
+        fields["max_speakers"] = max(fields["min_speakers"], fields["max_speakers"])
 
 
 def _has_empty_field(case: Case) -> bool:

@@ -55,7 +55,7 @@ def test_every_step_that_is_sent_exists():
 
     app.loader.import_default_modules()
     sent = re.findall(r'"(\w+)"', (ROOT / "tasks" / "pipeline.py").read_text())
-    steps = {"prepare", "transcribe_chunk", "diarize", "merge", "fan_out", "deliver"}
+    steps = {"prepare", "transcribe_chunk", "diarize", "merge", "fan_out", "deliver", "purge"}
     assert steps <= set(sent)
     assert steps <= set(app.tasks)
     assert {"housekeeping", "clean_up"} <= set(app.tasks)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until, write_sample
-from transcribe_api.client import Client
+from transcribe_api.client import Client, ServiceError
 
 pytestmark = pytest.mark.processes
 
@@ -48,6 +48,32 @@ def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningSt
 
     nothing_left = httpx2.post(f"{stack.url}{BASE}/{job_id}/retry")
     assert (nothing_left.status_code, nothing_left.json()["job_status"]) == (409, "completed")
+
+
+def test_speakers_are_looked_for_again_and_no_word_is_heard_again(stack: RunningStack, client):
+    job_id = client.submit(SAMPLE)["job_id"]
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    words = " ".join(one["text"] for one in client.result(job_id)["segments"])
+    folder = stack.data_dir / "objects" / "jobs" / job_id / "parts"
+    heard = {path: path.stat().st_mtime_ns for path in folder.glob("chunk*")}
+
+    told = client.retry(job_id, "diarize", max_speakers=1)
+    assert (told["stage"], told["chunks_done"], told["shards_done"]) == ("listen", len(heard), 0)
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    assert heard == {path: path.stat().st_mtime_ns for path in folder.glob("chunk*")}
+    again = client.result(job_id)["segments"]
+    assert {one["speaker_tag"] for one in again} == {0}
+    assert " ".join(one["text"] for one in again) == words
+
+    client.retry(job_id, "merge")
+    *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    assert client.result(job_id)["segments"] == again
+    with pytest.raises(ServiceError, match="allowed: transcribe, diarize, merge") as refused:
+        client.retry(job_id, "listen")
+    assert refused.value.status == 422
 
 
 def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path):

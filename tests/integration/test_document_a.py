@@ -70,8 +70,8 @@ COMPLETED = {**STATUS, "result": {"segments_count": NUMBER, "duration": NUMBER}}
 #: Of every status, beside what the document prints.
 MORE_OF_STATUS = {
     "engine", "filename", "stage", "chunks_done", "chunks_total", "shards_done", "shards_total",
-    "audio_seconds_done", "audio_seconds_total", "seconds_left", "warnings", "error",
-    "created_at", "completed_at",
+    "audio_seconds_done", "audio_seconds_total", "queue_position", "seconds_left", "warnings",
+    "error", "created_at", "completed_at",
 }  # fmt: skip
 
 SEGMENT = {

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from core import canary, clock, jobs, layout, named, parts, speaker_names
+from core import again, canary, clock, jobs, layout, named, parts, speaker_names
 from core.db import reading, transaction
 from core.errors import Conflict, EngineError, Transient, Unavailable
 from core.models import ContextRow, JobPart, SegmentRow
@@ -198,7 +198,7 @@ class TestRoles:
         fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
         assert self.roles(job_id)[0] == {"0": "patient"}
         with transaction() as session:
-            jobs.retry(session, job_id)
+            again.retry(session, job_id)
             transcript = jobs.get(session, job_id).transcript
             assert (transcript.speaker_roles, transcript.speaker_role_scores) == ({}, {})
         store_chunk(job_id, 1, self.HERS)
@@ -250,7 +250,7 @@ def test_a_gap_can_be_filled_by_trying_again():
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
     run("merge", job_id)
     with transaction() as session:
-        jobs.retry(session, job_id)
+        again.retry(session, job_id)
     now = told(job_id)
     assert (now["status"], now["warnings"], now["chunks_done"]) == ("processing", [], 1)
     store_chunk(job_id, 1, "and there")
@@ -268,7 +268,7 @@ def test_names_stay_with_their_speakers_when_a_job_is_done_again():
     with transaction() as session:
         transcript_id = jobs.get(session, job_id).transcript_id
         speaker_names.give(session, transcript_id, {"1": "Ana"})
-        jobs.retry(session, job_id)
+        again.retry(session, job_id)
     store_chunk(job_id, 0, "good morning")
     run("merge", job_id)
     assert result(job_id) == [("good morning", 0), ("hello there", 1)]
@@ -368,7 +368,7 @@ def test_only_what_is_over_and_not_done_is_tried_again(state: str):
         with transaction() as session:
             jobs.get(session, job_id).transcript.audio_key = None
     with transaction() as session, pytest.raises(Conflict):
-        jobs.retry(session, job_id)
+        again.retry(session, job_id)
 
 
 def test_a_job_that_failed_before_it_was_cut_begins_again():
@@ -376,7 +376,7 @@ def test_a_job_that_failed_before_it_was_cut_begins_again():
     begin_prepare(job_id)
     with transaction() as session:
         jobs.fail(session, job_id, EngineError("hiccup"))
-        jobs.retry(session, job_id)
+        again.retry(session, job_id)
     assert told(job_id)["status"] == "queued"
     assert begin_prepare(job_id)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import cast
 
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from core import job_list, jobs, layout, progress, status
+from core import again, fleet, job_list, jobs, layout, progress, status
 from core.db import transaction
-from core.states import JobStatus
+from core.errors import Conflict
 from core.storage import storage
 from tasks import pipeline
 from transcribe_api import access, pages, parse, render, sources, sse, streams, submissions
@@ -22,6 +23,7 @@ from transcribe_api.schemas.jobs import (
     JobPage,
     JobsQuery,
     JobState,
+    RetryQuery,
     StreamEvent,
     StreamHeaders,
     StreamQuery,
@@ -76,9 +78,12 @@ def show_all() -> ResponseReturnValue:
 @bp.get("/status/<job_id>")
 @documented(Answer(200, JobState))
 def show(job_id: str) -> ResponseReturnValue:
-    """The state of a job: from Redis, or from the database when Redis knows nothing."""
+    """The state of a job: from Redis, or from the database when it waits or Redis knows nothing."""
     job_id = access.job(job_id)
-    return jsonify(progress.known(job_id) or status.snapshot(db.session(), job_id))
+    known = progress.known(job_id)
+    if known is None or status.may_wait(known):
+        known = status.snapshot(db.session(), job_id, fleet.pace)
+    return jsonify(known)
 
 
 @bp.get("/stream/<job_id>")
@@ -97,21 +102,23 @@ def follow(job_id: str) -> ResponseReturnValue:
 def cancel(job_id: str) -> ResponseReturnValue:
     """End the job. What is stored of it stays for a retry, until its time is over."""
     job_id = access.job(job_id)
-    with transaction() as session:
-        in_hand = jobs.cancel(session, job_id)
-    pipeline.stop(in_hand)
+    pipeline.cancel(job_id)
     progress.tell(job_id)
     pipeline.deliver(job_id)
     return jsonify(status.snapshot(db.session(), job_id))
 
 
 @bp.post("/<job_id>/retry")
-@documented(Answer(202, JobState), refusals=(409,))
+@documented(Answer(202, JobState), query=RetryQuery, refusals=(409,))
 def retry(job_id: str) -> ResponseReturnValue:
-    """Have a job that is over done again as far as it is not done."""
+    """Have a job that is over done again as far as it is not done, or one stage of it."""
     job_id = access.job(job_id)
+    stage, wishes = parse.redo(request.args)
     with transaction() as session:
-        jobs.retry(session, job_id)
+        if stage is None:
+            again.retry(session, job_id)
+        else:
+            again.redo(session, job_id, stage, wishes)
     progress.forget(job_id)
     progress.tell(job_id)
     submissions.send(pipeline.resume, job_id)
@@ -123,11 +130,8 @@ def retry(job_id: str) -> ResponseReturnValue:
 def delete(job_id: str) -> ResponseReturnValue:
     """Remove a job with everything of it, be it running or over."""
     job_id = access.job(job_id)
-    in_hand = jobs.InHand()
-    with transaction() as session:
-        if not JobStatus(jobs.get(session, job_id).run.status).is_over:
-            in_hand = jobs.cancel(session, job_id)
-    pipeline.stop(in_hand)
+    with suppress(Conflict):  # it is over
+        pipeline.cancel(job_id)
     progress.tell(job_id)  # whoever listens hears the end
     storage().delete(layout.root(job_id))
     with transaction() as session:

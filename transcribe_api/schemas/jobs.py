@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, Json
 
 from core import outgoing
-from core.states import Channels, JobStatus, Priority, Stage
+from core.states import Channels, JobStatus, Priority, Redo, Stage
 from engines import catalog
 from transcribe_api import parse, sources
 from transcribe_api.bodies import Body
@@ -160,6 +160,28 @@ class JobsQuery(PageQuery):
     session_id: UUID | Absent = Field(default=None, description="Only jobs of this session.")
 
 
+class RetryQuery(BaseModel):
+    """What is done again; and of the speakers, what is asked for anew."""
+
+    stage: Redo | Absent = Field(
+        default=None,
+        description="This alone, then the transcript is put together; default: what failed.",
+    )
+    diarizer: str | Absent = Field(
+        default=None,
+        description="Another one than before; only with `stage=diarize`.",
+        json_schema_extra=one_of(catalog.diarizers),
+    )
+    min_speakers: _Speakers | Absent = Field(
+        default=None,
+        description="Only with `stage=diarize`; replaces both numbers that were asked for.",
+    )
+    max_speakers: _Speakers | Absent = Field(
+        default=None,
+        description="Only with `stage=diarize`; replaces both numbers that were asked for.",
+    )
+
+
 class Process(Body):
     """A file of the machine that the service runs on; both paths lie in folders of MEDIA_ROOTS."""
 
@@ -226,6 +248,9 @@ class JobState(BaseModel):
     shards_total: int = Field(ge=0)
     audio_seconds_done: Seconds = Field(description="Seconds of the recording, transcribed.")
     audio_seconds_total: Seconds = Field(description="Seconds of the recording to transcribe.")
+    queue_position: int | None = Field(
+        ge=0, description="Jobs that go before it; null unless it waits for its turn."
+    )
     seconds_left: float | None = Field(
         description="Estimated seconds until the end; null while there is nothing to go by."
     )

@@ -1,0 +1,92 @@
+"""A stack with an engine that a test can hold up, to see in which order chunks are begun."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from tests.integration import gated_engine
+from tests.integration.conftest import RunningStack, started, wait_until
+
+#: Chunks that are in hand at once.
+PROCESSES = 2
+QUEUE = gated_engine.SPEC.queue
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What holds the engine up, and what it has told."""
+
+    folder: Path
+
+    def close(self, after: int = 0) -> None:
+        """To all chunks of a job but so many first ones."""
+        written = self.folder / "closing"
+        written.write_text(str(after))
+        written.rename(self.folder / "closed")
+
+    def open(self) -> None:
+        (self.folder / "closed").unlink()
+
+    def begun(self) -> list[str]:
+        """The job of each chunk, in the order in which workers began with them."""
+        told = self.folder / "begun"
+        return [line.split()[0] for line in told.read_text().splitlines()] if told.exists() else []
+
+    def wait_until_in_hand(self, job_id: str, after: int = 0) -> None:
+        """Until every process holds a chunk of a job of which so many were let through."""
+        wait_until(lambda: self.begun().count(job_id) == after + PROCESSES)
+
+
+@dataclass(frozen=True)
+class GatedStack:
+    """A stack, its gate and what lies in its queues."""
+
+    stack: RunningStack
+    gate: Gate
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis.from_url(f"unix://{self.stack.data_dir / 'redis.sock'}")
+
+    def waiting(self, priority: int) -> int:
+        """Chunks that wait with a priority of the broker's."""
+        with self.redis() as server:
+            return int(server.llen(f"{QUEUE}:{priority}" if priority else QUEUE))
+
+    def attempts(self, job_id: str) -> list[int]:
+        """How often a worker began with each chunk."""
+        with closing(sqlite3.connect(self.stack.data_dir / "transcribe.db")) as records:
+            query = "SELECT attempts FROM job_parts WHERE job_id = ?"
+            return [attempts for (attempts,) in records.execute(query, (job_id,))]
+
+
+@contextmanager
+def gated_stack(folder: Path) -> Iterator[GatedStack]:
+    """Chunks are short, so that a recording has many; the gate is open."""
+    gate, packages = Gate(folder / "gate"), folder / "packages"
+    gate.folder.mkdir()
+    _install(packages)
+    with started(
+        folder / "data",
+        *("--workers", str(PROCESSES)),
+        CHUNK_DURATION="5",
+        MIN_SILENCE_DURATION="0.1",
+        GATE=str(gate.folder),
+        PYTHONPATH=os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "")]),
+    ) as stack:
+        yield GatedStack(stack, gate)
+
+
+def _install(folder: Path) -> None:
+    info = folder / "gated_engine-1.0.dist-info"
+    info.mkdir(parents=True)
+    shutil.copy(str(gated_engine.__file__), folder)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gated_engine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[transcribe.engines]\ngated = gated_engine:SPEC\n")
