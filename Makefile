@@ -46,11 +46,15 @@ test-api: setup ## Ask a running service for all that /openapi.json allows, and 
 test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way; root may install them by apt
 	$(BIN)/python -m pytest tests/services
 
-EXTRAS ?= riva
-
-test-engines: setup ## Install EXTRAS (riva, whisperx, pyannote; with commas) and test the engines they bring
+ifdef EXTRAS
+test-engines: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pytest tests/engines
+else
+test-engines: $(NEURAL)/.ready ## Test all engines, in .venv-neural without a GPU (2.4 GB); with EXTRAS=riva that one in .venv
+	@began=$$(date +%s); OMP_NUM_THREADS=1 $(NEURAL)/bin/python -m pytest tests/engines && \
+	  echo "$$(cat $<); tested in $$(( $$(date +%s) - began )) s"
+endif
 
 test-browser: setup ## Use the page at / as people do, in Chromium; root may install that by apt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[browser]'
@@ -58,17 +62,20 @@ test-browser: setup ## Use the page at / as people do, in Chromium; root may ins
 	  { test "$$(id -u)" = 0 && apt-get install -yqq --no-install-recommends chromium; } || true
 	$(BIN)/python -m pytest tests/browser
 
-test-neural: $(NEURAL)/.ready ## Install WhisperX and pyannote without a GPU into .venv-neural (2.3 GB) and test them
-	OMP_NUM_THREADS=1 $(NEURAL)/bin/python -m pytest tests/engines
-
 $(NEURAL)/.ready: requirements-dev.txt requirements-neural.txt pyproject.toml
 	test -x $(NEURAL)/bin/python || $(PYTHON) -m venv $(NEURAL)
+	@date +%s > $(NEURAL)/.began
 	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	# Where the usual index has PyTorch for CUDA only, the one of its makers has it for processors.
+	torch=$$(grep ^torch== requirements-neural.txt); \
+	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$torch" || \
+	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$torch" \
+	  --index-url https://download.pytorch.org/whl/cpu
 	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  -r requirements-neural.txt -e .
 	# Built for CUDA, these cannot be loaded; without them torchaudio does the same in Python.
 	rm -f $(NEURAL)/lib/python3*/site-packages/torchaudio/lib/*.so
-	@touch $@
+	@echo "$(NEURAL): $$(du -sh $(NEURAL) | cut -f1), installed in $$(( $$(date +%s) - $$(cat $(NEURAL)/.began) )) s" | tee $@
 
 check: setup ## Check form, types and which package imports which
 	$(BIN)/ruff format --check .

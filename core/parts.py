@@ -29,9 +29,9 @@ class PartId:
 def lease(session: Session, part: PartId, owner: str) -> Stretch | None:
     """Take a part to work on, and get its place in the recording.
 
-    None when there is nothing to do: it is stored, a living worker has it, or the job is past
-    listening. A part that was begun too often is set aside here, so that a chunk that kills its
-    worker cannot go round for ever.
+    None when there is nothing to do: it is stored, a living worker has it, another message is
+    about to try it again, or the job is past listening. A part that was begun too often is set
+    aside here, so that a chunk that kills its worker cannot go round for ever.
     """
     row = session.get(JobPart, (part.job_id, part.kind, part.position), populate_existing=True)
     if row is None or not _is_free(row, owner) or not _is_listening(session, part.job_id):
@@ -141,10 +141,10 @@ def _needs_work() -> Any:
 
 
 def _is_free(row: JobPart, owner: str) -> bool:
-    if row.state == PartState.RUNNING:
-        # A message that comes a second time says that whoever had it first is gone.
-        return row.owner == owner or row.lease_until < clock.now()
-    return row.state == PartState.WAITING
+    # A message that comes a second time says that whoever had it first is gone. One that is to be
+    # tried again is under way until then: another one ends here, so that they do not become many.
+    is_open = row.state in (PartState.RUNNING, PartState.WAITING)
+    return is_open and (row.owner == owner or row.lease_until < clock.now())
 
 
 def _is_listening(session: Session, job_id: str) -> bool:

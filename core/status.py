@@ -54,7 +54,7 @@ def snapshot(
         "progress": progress(status, Stage(job.run.stage), chunks, shards),
         "transcript_id": str(job.transcript_id),
         "worker_id": job.worker_id,
-        "message": _message(job),
+        "message": _message(job, _held_up(session, job_id)),
         "engine": job.engine,
         "filename": job.transcript.filename,
         "stage": str(job.run.stage),
@@ -152,7 +152,18 @@ def _count_segments(session: Session, job: TranscriptJob) -> int:
     return session.scalar(query) or 0
 
 
-def _message(job: TranscriptJob) -> str:
+def _held_up(session: Session, job_id: str) -> str | None:
+    """Why a part waits to be tried again, if one does."""
+    waits = select(JobPart.error).where(
+        JobPart.job_id == job_id,
+        JobPart.state == PartState.WAITING,
+        JobPart.lease_until > clock.now(),
+    )
+    error = session.scalars(waits.order_by(JobPart.kind, JobPart.position).limit(1)).first()
+    return error["message"] if error else None
+
+
+def _message(job: TranscriptJob, held_up: str | None) -> str:
     if job.run.status == JobStatus.FAILED and job.error_details:
         return str(job.error_details["message"])
     if job.run.stage == Stage.PREPARE and job.engine_params.get("source_url"):
@@ -164,6 +175,7 @@ def _message(job: TranscriptJob) -> str:
         JobStatus.CANCELLED: "Cancelled",
     }.get(JobStatus(job.run.status)) or {
         Stage.PREPARE: "Reading the recording and finding speech",
-        Stage.LISTEN: f"Transcribing with {title}",
+        Stage.LISTEN: f"Transcribing with {title}"
+        + (f"; a part waits to be tried again: {held_up}" if held_up else ""),
         Stage.MERGE: "Putting the transcript together",
     }.get(Stage(job.run.stage), "Working")

@@ -49,6 +49,8 @@ class EngineSpec:
     requires: Requirement
     #: Memory of a worker process with the model in it.
     memory_mb: int
+    #: One process of it uses all cores, or the whole GPU: more would only load the model again.
+    fills_machine: bool = False
     #: Length of chunk that it works best with.
     chunk_seconds: float = 30.0
     #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
@@ -143,6 +145,7 @@ WHISPERX = EngineSpec(
     factory="engines.whisperx:WhisperX",
     requires=Requirement("whisperx", "whisperx"),
     memory_mb=6000,
+    fills_machine=True,
     # Whisper batches windows of 30 s, so that one chunk should fill a batch.
     chunk_seconds=240.0,
     models=("tiny", "base", "small", "medium", "large-v2", "large-v3"),
@@ -158,6 +161,7 @@ REMOTE_WHISPERX = replace(
     factory="engines.remote:RemoteWhisperX",
     requires=Requirement("httpx2"),
     memory_mb=200,
+    fills_machine=False,
     offer="engines.remote:offer",
 )
 CLASSIC = DiarizerSpec(

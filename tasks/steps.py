@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -31,8 +31,11 @@ FIRST_WAIT = 2.0
 LONGEST_WAIT = 60.0
 #: Seconds that a failed service is given if it asks for as many.
 LONGEST_ASKED_WAIT = 300.0
-#: Tries while database or storage is down, which is nobody's fault: about ten minutes.
-OUTAGE_RETRIES = 14
+#: Tries while database, storage or an engine's server is down: about a day. That is nobody's fault,
+#: no process waits with them, and a server with large models takes half an hour to start.
+OUTAGE_RETRIES = 24 * 60
+#: A header of the message: how many of its tries met an outage.
+OUTAGES = "outages"
 
 
 class Unexpected(TranscribeError):
@@ -101,8 +104,7 @@ class Step(Task):
         metrics.FAILURES.labels(self.name, reason.code).inc()
 
     def _later(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
-        is_outage = isinstance(reason, Unavailable)
-        if self.request.retries >= (OUTAGE_RETRIES if is_outage else settings().chunk_max_retries):
+        if not self._may_try_again(reason):
             self._end(reason, job_id, *args)
             return
         wait = _wait(reason, self.request.retries)
@@ -110,7 +112,22 @@ class Step(Task):
             self.let_go(reason, wait, job_id, *args)
         log.info("step is tried again", reason=str(reason), seconds=round(wait, 1))
         metrics.RETRIES.labels(self.name, reason.code).inc()
-        raise self.retry(exc=reason, countdown=wait)
+        headers = {**self._headers, OUTAGES: self._outages + isinstance(reason, Unavailable)}
+        raise self.retry(exc=reason, countdown=wait, headers=headers)
+
+    def _may_try_again(self, reason: TranscribeError) -> bool:
+        """Outages are counted apart: they take no try from what comes after them."""
+        if isinstance(reason, Unavailable):
+            return self._outages < OUTAGE_RETRIES
+        return bool(self.request.retries - self._outages < settings().chunk_max_retries)
+
+    @property
+    def _outages(self) -> int:
+        return int(self._headers.get(OUTAGES, 0))
+
+    @property
+    def _headers(self) -> Mapping[str, Any]:
+        return self.request.headers or {}
 
 
 class JobStep(Step):
@@ -145,6 +162,7 @@ class PartStep(Step):
         part, counts = self._part(job_id, *args), not isinstance(reason, Unavailable)
         with transaction() as session:
             parts.release(session, part, self.owner, reason, wait=wait, counts=counts)
+        progress.tell(job_id)
 
     def _part(self, job_id: str, *args: Any) -> PartId:
         return PartId(job_id, self.kind, args[0])
@@ -179,7 +197,7 @@ def worker_id() -> str:
 
 def _wait(reason: TranscribeError, tries: int) -> float:
     """Seconds, not all steps the same, and no less than whoever failed asks for, within reason."""
-    wait = min(LONGEST_WAIT, FIRST_WAIT * 2**tries) * random.uniform(0.8, 1.2)  # noqa: S311
+    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(8, tries)) * random.uniform(0.8, 1.2)  # noqa: S311
     asked = reason.retry_in if isinstance(reason, Transient) else 0.0
     return max(wait, min(asked, LONGEST_ASKED_WAIT))
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT
 from typing import IO
@@ -27,6 +27,7 @@ from core.db import reading
 from core.errors import TranscribeError
 from core.settings import settings
 from engines import catalog
+from engines.catalog import EngineSpec
 from tasks.celery import app as celery_app
 from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
 from transcribe_api import exposure, watching
@@ -190,7 +191,7 @@ class Stack:
             _worker("control", [CONTROL, MERGE, DELIVER], 4, pool="threads"),
             _worker("prepare", [PREPARE], 1),
             *(
-                _worker(spec.queue, [spec.queue], self._hears)
+                _listener(spec, self._hears)
                 for spec in catalog.recognizers().values()
                 if spec.installed()
             ),
@@ -295,6 +296,16 @@ class Stack:
 
 def _threads() -> int:
     return settings().max_streams + REQUESTS
+
+
+def _listener(spec: EngineSpec, processes: int) -> Part:
+    """A worker for an engine: so many processes, or one that has as many threads."""
+    if not spec.fills_machine:
+        return _worker(spec.queue, [spec.queue], processes)
+    threads = os.environ.get("OMP_NUM_THREADS", str(processes))
+    # Passive: threads that wait for each other sleep, for others use these cores too.
+    environment = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
+    return replace(_worker(spec.queue, [spec.queue], 1), environment=environment)
 
 
 def _worker(name: str, queues: Sequence[str], processes: int, pool: str = "prefork") -> Part:

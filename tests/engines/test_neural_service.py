@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.engines import tiny
 from tests.engines.tiny import Digit, digits
+from tests.engines.workers import worker
 from tests.integration.conftest import RunningStack, started
 from transcribe_api.client import Client
 
@@ -54,33 +51,10 @@ def workers(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> It
         "OMP_NUM_THREADS": "1",
     }
     with (
-        worker(stack, "asr.whisperx", settings, processes=2),
-        worker(stack, "diarize.pyannote", settings, processes=1),
+        worker(stack, "asr.whisperx", processes=2, **settings),
+        worker(stack, "diarize.pyannote", **settings),
     ):
         yield
-
-
-@contextmanager
-def worker(
-    stack: RunningStack, queue: str, settings: dict[str, str], processes: int
-) -> Iterator[None]:
-    """A worker as an operator starts one, until the block ends."""
-    with (stack.data_dir / f"{queue}-by-hand.log").open("wb") as log:
-        process = psutil.Popen(
-            [
-                *(sys.executable, "-m", "celery", "-A", "tasks", "worker", "-Q", queue),
-                *("-n", f"{queue}-by-hand@%h", "-c", str(processes)),
-            ],
-            env={**stack.environment, **settings},
-            cwd=tiny.HERE.parents[1],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from operator import eq
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import shards
+from chunking.cut import DEFAULT_CONFIG, AudioChunker
 from core.errors import EngineError
 from core.settings import settings
+from engines import catalog
 from engines.base import SpeakerHints
+from tests import talks
 from tests.engines import tiny
 from tests.engines.tiny import digits, digits_wav
 from transcripts.linking import Shard, link
@@ -92,6 +97,18 @@ def test_two_shards_have_one_pair_of_speakers(pieces):
     turns = link([Shard(Span(0.5, 14.8), first), Shard(Span(14.8, 37.8), second)], threshold=0.5)
     assert {turn.speaker for turn in turns} == {0, 1}
     assert right(turns, 0.0, 37.8) >= 0.9
+
+
+def test_who_speaks_keeps_one_identity_over_shards(tmp_path: Path):
+    from engines.pyannote import Pyannote
+
+    said = talks.write(tmp_path / "talk.wav", acts=3, seconds=120)
+    chunker = AudioChunker(replace(DEFAULT_CONFIG, shard_duration=120))
+    cutting = chunker.take_apart(tmp_path / "talk.wav", tmp_path)
+    assert len(cutting.shards) == 3
+    found = shards.turns(catalog.PYANNOTE, Pyannote(), cutting, cutting.shards, tmp_path, most=2)
+    assert {turn.speaker for turn in found} == {0, 1}
+    assert talks.rightly_told(said, found) >= 0.95
 
 
 def test_no_more_speakers_are_found_than_there_may_be(pieces):

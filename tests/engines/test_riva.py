@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -160,6 +161,34 @@ class TestWords:
         ours = engine.transcribe(piece, Hints()).words
         assert [
             (one.text, round(one.start * 1000), round(one.end * 1000)) for one in ours
+        ] == theirs
+        assert theirs
+
+    def test_the_vendors_streaming_client_is_told_the_same(self, server, monkeypatch, piece):
+        """Its script prints a table of words, as here."""
+        service = riva.client.ASRService(riva.client.Auth(uri=server.uri))
+        config = riva.client.StreamingRecognitionConfig(
+            config=riva.client.RecognitionConfig(
+                language_code="en-US",
+                enable_word_time_offsets=True,
+                enable_automatic_punctuation=True,
+                verbatim_transcripts=True,
+            ),
+            interim_results=True,
+        )
+        printed = io.StringIO()
+        with riva.client.AudioChunkFileIterator(piece, 1600) as sound:
+            answers = service.streaming_response_generator(sound, config)
+            riva.client.print_streaming(
+                answers, output_file=printed, additional_info="time", word_time_offsets=True
+            )
+        lines = [line.split() for line in printed.getvalue().splitlines()]
+        theirs = [tuple(line[:3]) for line in lines if len(line) == 4 and line[1].isdecimal()]
+        engine = made(monkeypatch, RIVA_URI=server.uri, RIVA_MODEL=STREAMING.name)
+        ours = engine.transcribe(piece, Hints()).words
+        assert server.calls[-1]["call"] == "StreamingRecognize"
+        assert [
+            (one.text, str(round(one.start * 1000)), str(round(one.end * 1000))) for one in ours
         ] == theirs
         assert theirs
 

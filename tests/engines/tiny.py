@@ -30,7 +30,7 @@ def needs(module: str, extra: str) -> pytest.MarkDecorator:
     top = module.partition(".")[0]
     missing = find_spec(top) is None or find_spec(module) is None
     return pytest.mark.skipif(
-        missing, reason=f"{module} is not installed: make test-neural, or the extra {extra}"
+        missing, reason=f"{module} is not installed: make test-engines, or the extra {extra}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import wave
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,11 +14,14 @@ import numpy as np
 import pytest
 from simpleder import DER
 
+from bench import shards
+from chunking.cut import DEFAULT_CONFIG, AudioChunker
 from engines import catalog
 from engines.base import Diarizer, SpeakerHints
 from engines.voices.cepstra import SIZE, cepstra
 from engines.voices.following import best_path
 from engines.voices.grouping import differences
+from tests import talks
 from transcripts.types import Voices
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -134,6 +138,16 @@ def test_voiceprints_join_the_speakers_of_two_shards(
     for one in ("anna", "robert"):
         for other in ("anna", "robert"):
             assert (_distance(ours[one], theirs[other]) < near) is (one == other)
+
+
+def test_who_speaks_keeps_one_identity_over_shards(classic: Diarizer, tmp_path: Path) -> None:
+    said = talks.write(tmp_path / "talk.wav", acts=3, seconds=120)
+    chunker = AudioChunker(replace(DEFAULT_CONFIG, shard_duration=120))
+    cutting = chunker.take_apart(tmp_path / "talk.wav", tmp_path)
+    assert len(cutting.shards) == 3
+    found = shards.turns(catalog.CLASSIC, classic, cutting, cutting.shards, tmp_path)
+    assert {turn.speaker for turn in found} == {0, 1}
+    assert talks.rightly_told(said, found) == 1
 
 
 def _named(voices: Voices, offset: float) -> dict[str, tuple[float, ...]]:

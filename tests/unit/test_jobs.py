@@ -222,19 +222,35 @@ def test_a_stored_part_is_left_alone():
     assert lease(job_id, 0) is None
 
 
-def test_a_released_part_may_be_tried_again_at_once_and_a_failed_one_never():
+def test_a_failed_part_is_never_tried_again():
     job_id = listening()
     part = PartId(job_id, PartKind.CHUNK, 0)
     lease(job_id, 0, "first")
     with transaction() as session:
-        parts.release(session, part, "first", EngineError("hiccup"), wait=5.0)
-    assert lease(job_id, 0, "second")
-    with transaction() as session:
-        parts.fail(session, part, "second", EngineError("no such sound"))
-    assert lease(job_id, 0, "third") is None
+        parts.fail(session, part, "first", EngineError("no such sound"))
+    assert lease(job_id, 0, "second") is None
     with reading() as session:
         row = jobs.parts(session, job_id, PartKind.CHUNK)[0]
     assert row.error == {"code": "engine_failed", "message": "no such sound"}
+
+
+def test_of_two_messages_for_a_part_that_waits_one_is_left(time: TimeMachine):
+    """Housekeeping may send a part again that is only waiting: through a long outage, for hours."""
+    job_id = listening()
+    part, down = PartId(job_id, PartKind.CHUNK, 0), Unavailable("Riva does not answer")
+    assert lease(job_id, 0, "first")
+    with transaction() as session:
+        parts.release(session, part, "first", down, wait=60.0, counts=False)
+    assert told(job_id)["message"].endswith("waits to be tried again: Riva does not answer")
+    assert lease(job_id, 0, "second") is None, "the first is under way"
+
+    time.forward(61)
+    assert told(job_id)["message"] == "Transcribing with PocketSphinx"
+    assert lease(job_id, 0, "third"), "the first is late or lost"
+    with transaction() as session:
+        parts.release(session, part, "third", down, wait=60.0, counts=False)
+    assert lease(job_id, 0, "first") is None
+    assert lease(job_id, 0, "third")
 
 
 def test_an_outage_is_not_counted_against_a_part_or_a_job(time: TimeMachine):

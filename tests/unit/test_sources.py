@@ -313,7 +313,7 @@ def retries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
     step = celery_app.tasks["prepare"]
 
-    def retry(*, exc: Exception, countdown: float) -> Exception:
+    def retry(*, exc: Exception, countdown: float, headers: object) -> Exception:
         waits.append(countdown)
         return exc
 

@@ -459,6 +459,7 @@ def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
         (Transient("a hiccup"), 0, 1.6, 2.4),
         (Transient("a hiccup"), 3, 12.8, 19.2),
         (Transient("a hiccup"), 9, 48, 72),
+        (Unavailable("down for hours"), 2000, 48, 72),
         (Unavailable("busy", retry_in=40), 0, 40, 40),
         (Unavailable("busy", retry_in=40), 9, 48, 72),
         (Unavailable("busy for a day", retry_in=86400), 0, 300, 300),
@@ -467,6 +468,37 @@ def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
 )
 def test_the_next_try_comes_when_it_is_asked_for_and_within_reason(reason, tries, least, most):
     assert least <= steps._wait(reason, tries) <= most
+
+
+def test_hours_of_outage_take_no_try_from_what_comes_after(monkeypatch):
+    job_id = listening()
+    tries = [Unavailable("down"), *[Transient("a hiccup")] * settings().chunk_max_retries]
+    now = after_outages(steps.OUTAGE_RETRIES - 1, job_id, tries, monkeypatch)
+    assert now["status"] == "completed"
+    assert tries == []
+
+
+def test_an_outage_without_end_is_given_up(monkeypatch):
+    job_id = listening()
+    now = after_outages(steps.OUTAGE_RETRIES, job_id, [Unavailable("down for a day")], monkeypatch)
+    assert (now["status"], now["message"]) == ("failed", "down for a day")
+
+
+def after_outages(met: int, job_id: str, tries: list[Exception], monkeypatch) -> dict:
+    """The job after a merge that met as many outages, and then meets each of *tries*."""
+    store_chunk(job_id, 0, "a")
+    store_chunk(job_id, 1, "b")
+    store_shard(job_id)
+    whole = type(storage()).put_bytes
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        if tries:
+            raise tries.pop(0)
+        whole(self, key, data)
+
+    monkeypatch.setattr(type(storage()), "put_bytes", put_bytes)
+    app.tasks["merge"].apply(args=(job_id,), retries=met, headers={steps.OUTAGES: met})
+    return told(job_id)
 
 
 class TestHousekeeping:
