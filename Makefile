@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-api test-services test-engines test-browser check format bench lock clean
+.PHONY: help setup demo up env test test-api test-services test-faults test-engines test-browser check format bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ test-api: setup ## Ask a running service for all that /openapi.json allows, and 
 
 test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way; root may install them by apt
 	$(BIN)/python -m pytest tests/services
+
+SEEDS ?= 25
+
+test-faults: setup ## Let faults strike jobs for SEEDS seeds, or for one (SEED=17); see out/faults
+	SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults $(if $(SEED),-k disturbed)
 
 ifdef EXTRAS
 test-engines: setup

@@ -3,6 +3,7 @@
 from kombu import Exchange, Queue
 
 from core.settings import settings
+from tasks.every import Every
 from tasks.queues import CONTROL, servable
 
 _settings = settings()
@@ -86,12 +87,12 @@ CLEAN_UP_EVERY = 600.0
 beat_schedule = {
     "send-abandoned-work-again": {
         "task": "housekeeping",
-        "schedule": HOUSEKEEPING_EVERY,
+        "schedule": Every(HOUSEKEEPING_EVERY),
         "options": {"queue": CONTROL, "priority": 0, "expires": 2 * HOUSEKEEPING_EVERY},
     },
     "remove-what-is-no-longer-needed": {
         "task": "clean_up",
-        "schedule": CLEAN_UP_EVERY,
+        "schedule": Every(CLEAN_UP_EVERY),
         "options": {"queue": CONTROL, "priority": 5, "expires": CLEAN_UP_EVERY},
     },
 }

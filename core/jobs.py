@@ -59,7 +59,8 @@ def accept(
 ) -> TranscriptJob:
     """Write a new job down. Once this is committed the job is never lost.
 
-    *audio_bytes*, *audio_sha256*: None for what is not known yet.
+    *audio_bytes*, *audio_sha256*: None for what is not known yet. *warnings*: what the job waits
+    for, which is forgotten when it is completed.
     """
     now = clock.utc_now()
     transcript = Transcript(
@@ -84,7 +85,7 @@ def accept(
         engine_params=spec.as_dict(),
         max_retries=settings().chunk_max_retries,
         transcript=transcript,
-        run=JobRun(priority=spec.priority, warnings=list(warnings)),
+        run=JobRun(priority=spec.priority),
     )
     session.add(job)
     session.flush()
@@ -140,7 +141,8 @@ def prepared(
     if not _move(session, job_id, owner, Stage.PREPARE, Stage.LISTEN):
         return False
     job.transcript.duration = duration
-    job.run.warnings = job.transcript.warnings = [*job.run.warnings, *warnings]
+    job.run.warnings = [*job.run.warnings, *warnings]
+    job.transcript.warnings = [*job.transcript.warnings, *warnings]
     rows = [
         {"job_id": job_id, "kind": kind, "position": position, **asdict(stretch)}
         for kind, stretches in ((PartKind.CHUNK, chunks), (PartKind.SHARD, shards))

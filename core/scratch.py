@@ -1,29 +1,121 @@
-"""Files that were being written when their process was killed, and that nobody will miss."""
+"""Folders that are used for a while, and what killed processes have left of them.
+
+Whoever uses one holds a lock on it, which the kernel takes back when the process ends, however it
+ends. So what a killed process left can be told at once from what is in use, also by a process in
+another container.
+"""
 
 from __future__ import annotations
 
+import atexit
+import fcntl
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core import clock
 from core.settings import settings
 
-#: Hours after which whoever wrote a file is gone: no upload and no step takes as long.
+#: Hours after which whoever wrote a file is gone, where nothing is locked.
 OLD_HOURS = 24.0
+
+#: The end of the names of folders that are locked by whoever uses them.
+_LOCKED = ".locked"
+
+
+class Folder:
+    """An empty folder of this process alone. Raises `OSError` when there is no room for one."""
+
+    def __init__(self, parent: Path, prefix: str) -> None:
+        parent.mkdir(parents=True, exist_ok=True)
+        self.path, self._lock = _locked_folder(parent, prefix)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it. Safe to run twice."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+@contextmanager
+def folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A folder for as long as the block lasts, in *parent* or among all scratch files."""
+    made = Folder(parent or settings().scratch_dir, prefix)
+    try:
+        yield made.path
+    finally:
+        made.remove()
+
+
+def keep_temporary_files() -> None:
+    """Have the temporary files of this process and its libraries go with it, however it ends.
+
+    Python's own place for them is never cleared on many machines.
+    """
+    made = Folder(_temporary(), f"{os.getpid()}-")
+    tempfile.tempdir = str(made.path)
+    atexit.register(made.remove)
 
 
 def sweep() -> int:
     """Remove what killed processes left on this machine; returns how much. Safe to run twice."""
-    limit = clock.now() - OLD_HOURS * 3600
-    folders = (settings().scratch_dir, settings().objects_dir / ".unfinished")
-    old = [one for folder in folders for one in folder.glob("*") if _changed_at(one) < limit]
-    for one in old:
-        shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)
-    return len(old)
+    parents = (settings().scratch_dir, settings().objects_dir / ".unfinished", _temporary())
+    return sum(map(_swept, [one for parent in parents for one in parent.glob("*")]))
 
 
-def _changed_at(path: Path) -> float:
+def _temporary() -> Path:
+    return settings().transcribe_data_dir / "tmp"
+
+
+def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCKED, dir=parent))
+        try:
+            lock = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # a sweep took it for what a killed process has left
+            continue
+        with suppress(OSError):  # some file systems know no locks: there, age tells
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return path, lock
+        os.close(lock)
+
+
+def _swept(path: Path) -> bool:
     try:
-        return path.lstat().st_mtime
+        lock = os.open(path, os.O_RDONLY)
+        try:
+            # It is removed while it is locked, so whoever has just made it sees that it is gone.
+            if not (_is_abandoned(path, lock) or _is_old(lock)):
+                return False
+            _remove(path)
+            return True
+        finally:
+            os.close(lock)
     except FileNotFoundError:  # its owner was faster
-        return clock.now()
+        return False
+
+
+def _is_abandoned(path: Path, lock: int) -> bool:
+    if path.suffix != _LOCKED:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_old(file: int) -> bool:
+    return os.fstat(file).st_mtime < clock.now() - OLD_HOURS * 3600
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

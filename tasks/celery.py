@@ -38,3 +38,5 @@ def _send_last_spans(**_: Any) -> None:
 @celeryd_init.connect
 def _clear_away(**_: Any) -> None:
     scratch.sweep()
+    # The pool keeps some, and so do engines.
+    scratch.keep_temporary_files()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from core import layout
+from core import layout, scratch
 from core.errors import EngineError, NotFound
 from core.parts import PartId
-from core.settings import settings
 from core.storage import storage
 from transcripts import coverage
 from transcripts.stitch import shift
@@ -73,9 +71,8 @@ def _heard_in(
 @contextmanager
 def _cut(audio: Path, start: float, end: float) -> Iterator[Path]:
     """A file with this part of a WAV file, which may end sooner (seconds)."""
-    settings().scratch_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="hole-", dir=settings().scratch_dir) as folder:
-        piece = Path(folder) / "hole.wav"
+    with scratch.folder("hole-") as folder:
+        piece = folder / "hole.wav"
         with wave.open(str(audio)) as source, wave.open(str(piece), "wb") as target:
             rate = source.getframerate()
             source.setpos(round(start * rate))

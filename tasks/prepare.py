@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import jobs, layout, progress
+from core import jobs, layout, progress, scratch
 from core.db import transaction
 from core.errors import Unavailable
 from core.models import TranscriptJob
@@ -74,9 +73,8 @@ def _fetched(job_id: str, owner: str, url: str, folder: Path) -> bool:
 def _scratch() -> Iterator[Path]:
     """A folder for decoded sound, which may fill the disk."""
     try:
-        settings().scratch_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="prepare-", dir=settings().scratch_dir) as folder:
-            yield Path(folder)
+        with scratch.folder("prepare-") as folder:
+            yield folder
     except OSError as error:
         raise Unavailable(f"the recording cannot be unpacked: {error.strerror}") from error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from contextlib import suppress
 from functools import lru_cache
@@ -22,8 +20,6 @@ from core.fleet import EVERY, Teller
 
 log = structlog.get_logger(__name__)
 
-_PREFIX = "transcribe-metrics-"
-
 
 @worker_init.connect
 def _count_together(**_: Any) -> None:
@@ -33,12 +29,8 @@ def _count_together(**_: Any) -> None:
 
 @lru_cache(maxsize=1)
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Removed when this process ends; and what a killed one has left, when the next begins."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
+    """Removed when this process ends; and what a killed one has left, with all that it has left."""
+    return tempfile.TemporaryDirectory(prefix="metrics-")
 
 
 class Vitals(bootsteps.StartStopStep):

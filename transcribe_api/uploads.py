@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from flask import Request
 
+from core import scratch
 from core.errors import InvalidInput, TooLarge, Unavailable
 from core.settings import settings
 
@@ -42,14 +42,12 @@ class _Sink:
     def __init__(self) -> None:
         self.size = 0
         self.hash = hashlib.sha256()
-        folder = settings().scratch_dir
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix="upload-", dir=folder)
+            self._folder = scratch.Folder(settings().scratch_dir, "upload-")
+            self.path = self._folder.path / "file"
+            self._file: IO[bytes] = self.path.open("wb")
         except OSError as error:
             raise Unavailable(f"uploads cannot be received now: {error.strerror}") from error
-        self.path = Path(name)
-        self._file: IO[bytes] = os.fdopen(descriptor, "wb")
 
     def write(self, block: bytes) -> int:
         self.size += len(block)
@@ -70,8 +68,9 @@ class _Sink:
         self._file.close()
 
     def discard(self) -> None:
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be written is not wanted any more
+            self._file.close()
+        self._folder.remove()
 
 
 class StreamingRequest(Request):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from core import scratch
 from core.errors import NotFound, Unavailable
 
 BLOCK = 1024 * 1024
@@ -86,17 +86,13 @@ class DirectoryStorage:
     @contextmanager
     def _written(self, key: str) -> Iterator[Path]:
         target = self._path(key)
-        unfinished = self._unfinished / uuid.uuid4().hex
         try:
-            self._unfinished.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield unfinished
-            unfinished.replace(target)
+            with scratch.folder("object-", self._unfinished) as folder:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                yield folder / "object"
+                (folder / "object").replace(target)
         except OSError as error:
             raise Unavailable(f"the object store cannot be written: {error.strerror}") from error
-        finally:
-            with suppress(OSError):
-                unfinished.unlink()
 
     def _path(self, key: str) -> Path:
         path = self._root / key

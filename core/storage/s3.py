@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core import layout
+from core import layout, scratch
 from core.errors import NotFound, Unavailable
 from core.settings import Settings
 
@@ -27,6 +27,10 @@ PART = 8 * 1024 * 1024
 _TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=2)
 #: The server copies by itself, but none copies more than 5 GiB at once.
 _COPY = TransferConfig(multipart_threshold=1024**3, multipart_chunksize=256 * 1024**2)
+
+#: Under which an object says what it was when it was written. Not every server knows checksums of
+#: its own, and a wrong byte in the sound would be a wrong word that nobody notices.
+_SHA256 = "sha256"
 
 _NO_BUCKET = "NoSuchBucket"
 _MISSING = {"NoSuchKey", "404", "NotFound", _NO_BUCKET}
@@ -63,12 +67,22 @@ class S3Storage:
         return cls(client, settings.minio_bucket_name, settings.scratch_dir, links)
 
     def put_file(self, key: str, path: Path) -> None:
+        extra = {"Metadata": {_SHA256: _sha256(path)}}
         self._write(
-            lambda: self._client.upload_file(str(path), self._bucket, key, Config=_TRANSFER), key
+            lambda: self._client.upload_file(
+                str(path), self._bucket, key, ExtraArgs=extra, Config=_TRANSFER
+            ),
+            key,
         )
 
     def put_bytes(self, key: str, data: bytes) -> None:
-        self._write(lambda: self._client.put_object(Bucket=self._bucket, Key=key, Body=data), key)
+        metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
+        self._write(
+            lambda: self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=data, Metadata=metadata
+            ),
+            key,
+        )
 
     def _write(self, put: Callable[[], object], key: str) -> None:
         with _translated(key):
@@ -91,17 +105,26 @@ class S3Storage:
 
     def get_bytes(self, key: str) -> bytes:
         with _translated(key):
-            body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-            return body
+            told = self._client.get_object(Bucket=self._bucket, Key=key)
+            body: bytes = told["Body"].read()
+        _refuse_other_bytes(told, hashlib.sha256(body).hexdigest())
+        return body
 
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            path = Path(folder) / "object"
-            with _translated(key):
-                self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
-            yield path
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(scratch.folder("object-", self._scratch))
+                self._download(key, folder / "object")
+            except OSError as error:
+                raise Unavailable(f"an object has no room here: {error.strerror}") from error
+            yield folder / "object"
+
+    def _download(self, key: str, path: Path) -> None:
+        with _translated(key):
+            told = self._client.head_object(Bucket=self._bucket, Key=key)
+            self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
+        _refuse_other_bytes(told, _sha256(path))
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         part = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
@@ -224,6 +247,17 @@ def _translated(what: str) -> Iterator[None]:
         else:
             reason = f"the object store refused: {_code(cause)}"
         raise Unavailable(reason) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_other_bytes(told: dict[str, Any], sha256: str) -> None:
+    """What others have put there has no such mark, and is taken as it is."""
+    if told["Metadata"].get(_SHA256, sha256) != sha256:
+        raise Unavailable("the object store gave other bytes than it was given")
 
 
 def _cause(error: BaseException) -> BaseException:

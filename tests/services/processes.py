@@ -67,7 +67,7 @@ class Process:
                 group=self._user,
                 extra_groups=[] if self._user else None,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self._child.poll() is None:
@@ -100,6 +100,6 @@ def free_port() -> int:
         return port
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     if os.uname().sysname == "Linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

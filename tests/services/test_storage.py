@@ -20,6 +20,8 @@ from core import layout
 from core.errors import NotFound, Unavailable
 from core.settings import settings
 from core.storage.s3 import PART, S3Storage
+from tests.faults import disk, proxy
+from tests.faults.proxy import Mood, Proxy
 from tests.services.radosgw import RadosGateway
 from tests.services.servers import Server
 
@@ -66,6 +68,53 @@ def test_an_upload_of_100_mb_comes_out_as_it_went_in(store: S3Storage, tmp_path:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest.hexdigest()
     assert not path.exists()
     assert half_written(store) == []
+
+
+@pytest.fixture
+def broken(store: S3Storage, use: Callable[..., None]) -> Iterator[tuple[S3Storage, Proxy]]:
+    """The same storage, behind something that spoils its answers."""
+    with proxy.before(store._client.meta.endpoint_url.removeprefix("http://")) as made:
+        use(MINIO_ENDPOINT=made.address)
+        yield S3Storage.from_settings(settings()), made
+
+
+@pytest.mark.parametrize("mood", [Mood.CORRUPT, Mood.SHORT, Mood.ERRORS, Mood.GONE])
+def test_a_wrong_answer_is_refused_and_the_next_one_taken(
+    broken: tuple[S3Storage, Proxy], tmp_path: Path, mood: Mood
+):
+    ours, server = broken
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3 * MEGABYTE))
+    ours.put_file(KEY, source)
+    ours.put_bytes("jobs/1/a", b"said")
+    with server.feeling(mood):
+        with pytest.raises(Unavailable):
+            ours.get_bytes("jobs/1/a")
+        with pytest.raises(Unavailable), ours.local(KEY):
+            pass
+    assert ours.get_bytes("jobs/1/a") == b"said"
+    with ours.local(KEY) as path:
+        assert path.read_bytes() == source.read_bytes()
+    assert list(settings().scratch_dir.iterdir()) == []
+
+
+def test_what_others_have_put_there_can_be_read(store: S3Storage):
+    store.ping()
+    store._client.put_object(Bucket=store._bucket, Key="incoming/a", Body=b"theirs")
+    store.copy("incoming/a", KEY)
+    assert store.get_bytes(KEY) == b"theirs"
+
+
+def test_a_disk_without_room_for_an_object_is_an_outage(store: S3Storage, tmp_path: Path):
+    store.put_bytes(KEY, b"x" * MEGABYTE)
+    with disk.small(tmp_path / "disk", megabytes=2) as room:
+        if not room.can_be_filled:
+            pytest.skip("only root may mount a disk")
+        ours = S3Storage(store._client, store._bucket, room.folder, None)
+        with room.full(), pytest.raises(Unavailable), ours.local(KEY):
+            pass
+        with ours.local(KEY) as path:
+            assert path.stat().st_size == MEGABYTE
 
 
 def test_keys_are_found_and_deleted_by_prefix(store: S3Storage):

@@ -26,6 +26,10 @@ SEGMENT = {
 }  # fmt: skip
 
 
+#: What is told of a job while it waits.
+WAITS = ["no worker is there; the job waits for one"]
+
+
 class TimeMachine:
     """Moves the clock that leases are kept by."""
 
@@ -46,7 +50,10 @@ def accept(**options) -> str:
     job_id = str(uuid.uuid4())
     spec = JobSpec(**{"engine": "sphinx", "diarizer": "classic", **options})
     with transaction() as session:
-        jobs.accept(session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64)
+        jobs.accept(
+            session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64,
+            warnings=WAITS,
+        )  # fmt: skip
     return job_id
 
 
@@ -100,6 +107,20 @@ def complete(job_id: str, owner: str = "me") -> bool:
         return jobs.complete(
             session, job_id, owner, segments=[SEGMENT], language="en", warnings=["a gap"]
         )
+
+
+def warnings(job_id: str) -> list[str]:
+    with reading() as session:
+        return jobs.get(session, job_id).transcript.warnings
+
+
+def test_what_a_job_waited_for_is_forgotten_when_it_is_completed():
+    job_id = listening()
+    assert warnings(job_id) == WAITS
+    store_all(job_id)
+    begin_merge(job_id)
+    complete(job_id)
+    assert warnings(job_id) == ["a gap"]
 
 
 def told(job_id: str) -> dict:

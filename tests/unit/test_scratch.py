@@ -3,25 +3,87 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from core import clock, scratch
 from core.settings import settings
+from core.storage.directory import DirectoryStorage
+
+#: Makes a folder as every step does, says so, and is killed in the middle of its work.
+_KILLED = """
+import os, signal
+from pathlib import Path
+from core import scratch
+with scratch.folder("prepare-", Path({parent!r})) as folder:
+    (folder / "recording.pcm").write_bytes(b"x")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def test_only_what_nobody_writes_any_more_is_removed():
+def die_in(parent: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED.format(parent=str(parent))], check=False)
+    assert done.returncode < 0
+    assert [one.name for one in parent.glob("*/*")] == ["recording.pcm"]
+
+
+@pytest.mark.parametrize("where", ["scratch", "objects/.unfinished"])
+def test_what_a_killed_process_left_is_removed_at_once(where: str):
+    parent = settings().transcribe_data_dir / where
+    die_in(parent)
+    with scratch.folder("prepare-", parent) as in_use:
+        assert scratch.sweep() == 1
+        assert list(parent.iterdir()) == [in_use]
+    assert list(parent.iterdir()) == []
+
+
+def test_an_object_that_is_being_written_is_not_swept_away(tmp_path: Path):
+    store = DirectoryStorage(settings().objects_dir)
+    with store._written("jobs/1/source") as unfinished:
+        unfinished.write_bytes(b"x")
+        assert scratch.sweep() == 0
+    assert store.get_bytes("jobs/1/source") == b"x"
+
+
+@pytest.mark.parametrize(("end", "left"), [("", 0), ("os.abort()", 1)])
+def test_the_temporary_files_of_a_worker_go_with_it(end: str, left: int):
+    parent = settings().transcribe_data_dir / "tmp"
+    worker = "import os, tempfile; from core import scratch; scratch.keep_temporary_files()"
+    subprocess.run([sys.executable, "-c", f"{worker}; tempfile.mkdtemp(); {end}"], check=False)
+    assert len(list(parent.glob("*/tmp*"))) == left
+    assert scratch.sweep() == left
+    assert list(parent.iterdir()) == []
+
+
+def test_what_is_not_locked_is_removed_when_it_is_old():
     folder = settings().scratch_dir
-    (folder / "prepare-old").mkdir(parents=True)
-    (folder / "prepare-old" / "recording.pcm").write_bytes(b"x")
-    (folder / "upload-new").write_bytes(b"x")
-    unfinished = settings().objects_dir / ".unfinished"
-    unfinished.mkdir(parents=True)
-    (unfinished / "old").write_bytes(b"x")
+    folder.mkdir(parents=True)
+    (folder / "new").write_bytes(b"x")
+    (folder / "of-an-older-version").mkdir()
+    (folder / "old").write_bytes(b"x")
     before = clock.now() - 25 * 3600
-    for old in (folder / "prepare-old", unfinished / "old"):
-        os.utime(old, (before, before))
-    assert scratch.sweep() == 2
-    assert [one.name for one in folder.iterdir()] == ["upload-new"]
-    assert list(unfinished.iterdir()) == []
+    os.utime(folder / "old", (before, before))
+    assert scratch.sweep() == 1
+    assert sorted(one.name for one in folder.iterdir()) == ["new", "of-an-older-version"]
+
+
+def test_a_folder_that_a_sweep_took_for_a_dead_one_is_made_again(monkeypatch: pytest.MonkeyPatch):
+    taken, flock = [], scratch.fcntl.flock
+
+    def late(lock: int, how: int) -> None:
+        if not taken:
+            [made] = settings().scratch_dir.iterdir()
+            taken.append(made)
+            made.rmdir()
+        flock(lock, how)
+
+    monkeypatch.setattr(scratch.fcntl, "flock", late)
+    with scratch.folder("prepare-") as folder:
+        assert folder.is_dir()
+        assert folder not in taken
 
 
 def test_nothing_is_there_at_the_first_start():
