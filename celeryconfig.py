@@ -28,6 +28,11 @@ task_queues = [Queue(name, Exchange(name), routing_key=name) for name in servabl
 task_default_queue = CONTROL
 task_create_missing_queues = True
 
+# `worker_max_memory_per_child`, by which a process that leaks is replaced after its step, depends
+# on the queues of a worker: `tasks.celery` sets it. `worker_soft_shutdown_timeout` stays at 0:
+# Celery sleeps for so long, even when all steps are over, without a sign of life for those that
+# are not; see `tasks.farewell`.
+
 #: A message is done with when its step is, so a worker that dies loses none.
 task_acks_late = True
 #: A pool process that is killed gives its message back; the attempts of a part are counted.

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
+    false,
     insert,
     or_,
     select,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core import clock, layout, metrics, speaker_names, webhooks
+from core import admission, clock, layout, metrics, speaker_names, webhooks
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
@@ -116,8 +117,12 @@ def parts(session: Session, job_id: str, kind: PartKind | None = None) -> Sequen
 
 
 def begin_prepare(session: Session, job_id: str, owner: str, worker_id: str) -> bool:
-    """Take the job to prepare it. False when that is done, or being done by a living worker."""
-    if not _take(session, job_id, owner, Stage.QUEUED, Stage.PREPARE):
+    """Take the job to prepare it.
+
+    False when that is done, or being done by a living worker, or when its turn has not come.
+    """
+    turn = true() if admission.may_begin(session, job_id) else false()
+    if not _take(session, job_id, owner, Stage.QUEUED, Stage.PREPARE, turn):
         return False
     job = get(session, job_id)
     job.worker_id = worker_id
@@ -266,6 +271,16 @@ def renew(session: Session, owners: Collection[str]) -> None:
         update(JobRun)
         .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
         .values(lease_until=_lease())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def abandon(session: Session, owners: Collection[str]) -> None:
+    """Let go of all jobs that these owners prepare or merge; it was none of their tries."""
+    session.execute(
+        update(JobRun)
+        .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
+        .values(lease_until=0.0, attempts=JobRun.attempts - 1)
         .execution_options(synchronize_session=False)
     )
 

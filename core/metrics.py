@@ -110,6 +110,13 @@ class Level:
 
 STREAMS = Level("transcribe_streams_open", "Listeners that follow a job now.")
 MEMORY = Level("transcribe_memory_bytes", "Resident memory.", ("part",))
+MEMORY_USED = Level(
+    "transcribe_memory_budget_used_ratio",
+    "Share of MAX_MEMORY_GB that the processes with a model take on the worker's host.",
+)
+MEMORY_ALERTS = Level(
+    "transcribe_memory_alerts", "Times that this share came near to 1.", kind="counter"
+)
 PROCESSES = Level("transcribe_pool_processes", "Processes of a worker's pool.")
 REPLACED = Level(
     "transcribe_pool_processes_replaced",
@@ -121,7 +128,10 @@ QUEUE_WORKERS = Level("transcribe_queue_workers", "Living workers of a queue.", 
 JOBS = Level("transcribe_jobs", "Jobs that are not over.", ("stage",))
 UP = Level("transcribe_up", "Whether a part of the service answers.", ("part",))
 
-LEVELS = (STREAMS, MEMORY, PROCESSES, REPLACED, QUEUE_MESSAGES, QUEUE_WORKERS, JOBS, UP)
+LEVELS = (
+    *(STREAMS, MEMORY, MEMORY_USED, MEMORY_ALERTS, PROCESSES, REPLACED),
+    *(QUEUE_MESSAGES, QUEUE_WORKERS, JOBS, UP),
+)
 
 
 def known() -> dict[str, Metric]:

@@ -62,6 +62,16 @@ def renew(session: Session, owners: Collection[str]) -> None:
     )
 
 
+def abandon(session: Session, owners: Collection[str]) -> None:
+    """Let go of all parts that these owners have, unfinished; it was none of their tries."""
+    session.execute(
+        update(JobPart)
+        .where(JobPart.owner.in_(owners), JobPart.state == PartState.RUNNING)
+        .values(lease_until=0.0, attempts=JobPart.attempts - 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def store(session: Session, part: PartId, sha256: str) -> None:
     """Note that the result lies in storage. Whoever comes second writes the same."""
     _set(session, part, state=PartState.STORED, sha256=sha256, lease_until=0.0, error=None)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
 
-from core import clock
+from core import admission, clock
 from core.models import JobPart, JobRun
+from core.settings import settings
 from core.states import PartState, Stage
 
 #: Seconds that a message may be under way before it counts as lost, if its queue is empty.
@@ -47,7 +48,12 @@ def abandoned(session: Session) -> list[Abandoned]:
         *_find(session, Need.MERGE, _lease_ran_out(Stage.MERGE)),
         *_find(session, Need.FAN_OUT, and_(_at(Stage.LISTEN), _has_part(_part_lease_ran_out()))),
         *_find(session, Need.MERGE, and_(_at(Stage.LISTEN), ~_has_part(_unfinished()), _is_late())),
-        *_find(session, Need.PREPARE, and_(_at(Stage.QUEUED), _is_late()), may_be_queued=True),
+        *_find(
+            session,
+            Need.PREPARE,
+            and_(_at(Stage.QUEUED), _is_late(), _its_turn(session)),
+            may_be_queued=True,
+        ),
         *_find(
             session,
             Need.FAN_OUT,
@@ -83,6 +89,12 @@ def _find(
 
 def _at(stage: Stage) -> ColumnElement[bool]:
     return JobRun.stage == stage
+
+
+def _its_turn(session: Session) -> ColumnElement[bool]:
+    if not settings().max_concurrent_jobs:
+        return true()
+    return JobRun.job_id.in_(admission.next_in_line(session))
 
 
 def _is_late() -> ColumnElement[bool]:

@@ -162,6 +162,13 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, ge=2)
     #: What becomes of a job some of whose chunks failed: a transcript with named gaps, or none.
     failed_chunks: Literal["gap", "fail"] = "gap"
+    #: GiB that the loaded models of one host may take; less where the machine, or the container,
+    #: has less.
+    max_memory_gb: float = Field(default=28.0, gt=0)
+    #: Jobs that are worked on at a time, on all machines together; 0: any number.
+    max_concurrent_jobs: int = Field(default=0, ge=0)
+    #: Seconds that a worker which is told to end gives to what it has in hand.
+    shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     #: Listeners that one process of the service follows jobs for; each takes a thread.
     max_streams: int = Field(default=1000, ge=1, le=10_000)
     #: Hours that the source and the chunks of a finished job are kept.

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import clock, jobs, precedence
+from core import admission, clock, jobs, precedence
 from core.models import JobPart, JobRun, SegmentRow, TranscriptJob
 from core.precedence import Ahead
 from core.states import JobStatus, PartKind, PartState, Stage
@@ -54,7 +54,7 @@ def snapshot(
         "progress": progress(status, Stage(job.run.stage), chunks, shards),
         "transcript_id": str(job.transcript_id),
         "worker_id": job.worker_id,
-        "message": _message(job, _held_up(session, job_id)),
+        "message": _message(session, job),
         "engine": job.engine,
         "filename": job.transcript.filename,
         "stage": str(job.run.stage),
@@ -163,12 +163,14 @@ def _held_up(session: Session, job_id: str) -> str | None:
     return error["message"] if error else None
 
 
-def _message(job: TranscriptJob, held_up: str | None) -> str:
+def _message(session: Session, job: TranscriptJob) -> str:
     if job.run.status == JobStatus.FAILED and job.error_details:
         return str(job.error_details["message"])
     if job.run.stage == Stage.PREPARE and job.engine_params.get("source_url"):
         return "Fetching the recording"
-    title = TITLES.get(job.engine, job.engine)
+    if job.run.stage == Stage.QUEUED and admission.is_full(session):
+        return "Waiting for other jobs to end"
+    title, held_up = TITLES.get(job.engine, job.engine), _held_up(session, job.job_id)
     return {
         JobStatus.QUEUED: "Waiting for a worker",
         JobStatus.COMPLETED: "Transcription completed",

@@ -8,8 +8,8 @@ point names an `EngineSpec` or a `DiarizerSpec`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -47,7 +47,7 @@ class EngineSpec:
     #: ``module:Class``; called without arguments in the worker process, gives a `Recognizer`.
     factory: str
     requires: Requirement
-    #: Memory of a worker process with the model in it.
+    #: MiB of a worker process with the largest model in it; 0 when the model is on a server.
     memory_mb: int
     #: One process of it uses all cores, or the whole GPU: more would only load the model again.
     fills_machine: bool = False
@@ -58,6 +58,8 @@ class EngineSpec:
     languages: tuple[str, ...] | None = None
     #: Names of models to choose from, best known first; empty when there is no choice.
     models: tuple[str, ...] = ()
+    #: MiB with one of the smaller of these in it.
+    model_mb: Mapping[str, int] = field(default_factory=dict, hash=False)
     #: Can be told which phrases to expect.
     phrases: bool = False
     #: Finds out the language by itself.
@@ -101,7 +103,7 @@ class DiarizerSpec:
     #: ``module:Class``; called without arguments in the worker process, gives a `Diarizer`.
     factory: str
     requires: Requirement
-    #: Memory of a worker process that works on one shard.
+    #: MiB of a worker process that works on one shard; 0 when the model is on a server.
     memory_mb: int
     #: A longer recording is given in shards of about this length.
     shard_seconds: float = 1500.0
@@ -133,7 +135,7 @@ RIVA = EngineSpec(
     title="ASR",
     factory="engines.riva:Riva",
     requires=Requirement("riva.client", "riva"),
-    memory_mb=200,
+    memory_mb=0,
     phrases=True,
     punctuates=True,
     tells_speakers=True,
@@ -149,6 +151,9 @@ WHISPERX = EngineSpec(
     # Whisper batches windows of 30 s, so that one chunk should fill a batch.
     chunk_seconds=240.0,
     models=("tiny", "base", "small", "medium", "large-v2", "large-v3"),
+    # Most of a small one is PyTorch and what times the words, of which a few languages have a
+    # large one.
+    model_mb={"tiny": 2500, "base": 2500, "small": 3000, "medium": 4500},
     phrases=True,
     detects_language=True,
     punctuates=True,
@@ -158,9 +163,10 @@ WHISPERX = EngineSpec(
 #: What WhisperX is where ``WHISPERX_SERVICE_URL`` is set.
 REMOTE_WHISPERX = replace(
     WHISPERX,
+    memory_mb=0,
+    model_mb={},
     factory="engines.remote:RemoteWhisperX",
     requires=Requirement("httpx2"),
-    memory_mb=200,
     fills_machine=False,
     offer="engines.remote:offer",
 )
@@ -184,7 +190,7 @@ RIVA_SPEAKERS = DiarizerSpec(
     title="Riva",
     factory="engines.riva:RivaSpeakers",
     requires=Requirement("riva.client", "riva"),
-    memory_mb=200,
+    memory_mb=0,
     # Its speakers have numbers but no voices to know them by again, so nothing is cut.
     shard_seconds=7 * 24 * 3600.0,
 )
@@ -224,6 +230,17 @@ def models(engine: EngineSpec) -> tuple[str, ...]:
     """
     is_ours = engine in (WHISPERX, REMOTE_WHISPERX)
     return settings().whisperx_available_models if is_ours else engine.models
+
+
+def default_model(engine: EngineSpec) -> str | None:
+    """The model of a job that names none, for engines that have several."""
+    return settings().whisperx_default_model if engine is WHISPERX else None
+
+
+def memory_mb(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> int:
+    """MiB of a worker process with this model in it; None: with the largest."""
+    known = spec.model_mb if isinstance(spec, EngineSpec) else {}
+    return known.get(model or "", spec.memory_mb)
 
 
 def default_diarizer(engine: EngineSpec) -> str:

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, worker_init, worker_process_shutdown
+from celery.signals import (
+    celeryd_init,
+    setup_logging,
+    worker_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
 
 from core import log, scratch, tracing
-from tasks import lines, spans
+from tasks import farewell, lines, room, spans
 from tasks.heartbeat import Heartbeat
+from tasks.room import Room
 from tasks.vitals import Vitals
 
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
-app.steps["consumer"].update((Heartbeat, Vitals))
+app.steps["consumer"].update((Heartbeat, Room, Vitals))
+worker_shutting_down.connect(farewell.say)
 
 
 # The first of them comes early enough for the warnings of a worker that starts.
@@ -33,6 +41,14 @@ def _trace(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _send_last_spans(**_: Any) -> None:
     tracing.flush()
+
+
+@celeryd_init.connect
+def _replace_what_leaks(conf: Any, options: dict[str, Any], **_: Any) -> None:
+    # Only now it is known which queues the worker serves: `celeryconfig` cannot say it.
+    queues = options.get("queues") or [queue.name for queue in conf.task_queues]
+    names = queues.split(",") if isinstance(queues, str) else queues
+    conf.worker_max_memory_per_child = room.most_kib(names)
 
 
 @celeryd_init.connect

@@ -94,6 +94,7 @@ def merge(self: JobStep, job_id: str) -> None:
         )
     progress.tell(job_id)
     pipeline.deliver(job_id)
+    pipeline.start_next()
 
 
 def _read(part: JobPart) -> Stored:

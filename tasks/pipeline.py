@@ -21,11 +21,12 @@ from celery import Signature, chord
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
-from core import jobs, parts, webhooks
+from core import admission, jobs, parts, webhooks
 from core.db import reading, transaction
 from core.errors import JobGone
 from core.jobs import InHand
 from core.precedence import message_priority
+from core.settings import settings
 from core.specs import JobSpec
 from core.states import PartKind, Stage
 from engines import catalog
@@ -59,6 +60,22 @@ def resume(job_id: str) -> None:
         _send("fan_out", job_id, queue=CONTROL, priority=URGENT).apply_async()
     else:
         start(job_id)
+
+
+def start_next() -> None:
+    """Send the jobs whose turn has come, where their number is limited. Call it when one is over.
+
+    When the broker is down, housekeeping sees to it later.
+    """
+    if not settings().max_concurrent_jobs:
+        return
+    with reading() as session:
+        ready = admission.next_in_line(session)
+    try:
+        for job_id in ready:
+            start(job_id)
+    except OperationalError:
+        log.warning("the next job waits for the broker")
 
 
 def fan_out(job_id: str, epoch: int | None = None) -> None:

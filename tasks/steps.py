@@ -12,17 +12,20 @@ from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError
 
 from core import jobs, layout, metrics, parts, progress
 from core.db import transaction
 from core.errors import JobGone, TranscribeError, Transient, Unavailable
 from core.parts import PartId
+from core.resources import NoRoom
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
-from tasks import pipeline
+from tasks import loading, pipeline, room
 from tasks.celery import app
+from tasks.queues import URGENT
 
 log = structlog.get_logger(__name__)
 
@@ -53,26 +56,34 @@ class Step(Task):
 
     abstract = True
     ignore_result = True
+    Request = room.Request
     #: Counted by `_later`, which knows for what reason.
     max_retries = None
 
     def __call__(self, job_id: str, *args: Any) -> None:
-        began = time.perf_counter()
+        began, has_room = time.perf_counter(), True
         try:
             self._attempt(job_id, *args)
         except JobGone:
             # It was deleted meanwhile, and this step may have written after that.
             log.info("job is gone")
             storage().delete(layout.root(job_id))
+        except NoRoom as reason:
+            self._hand_back(reason, job_id, *args)
+            has_room = False
         finally:
             seconds = time.perf_counter() - began
             metrics.STEP_SECONDS.labels(self.name, self._queue).observe(seconds)
+        if not has_room:
+            with suppress(SoftTimeLimitExceeded):
+                room.sit_out(loading.leases())
+            raise Ignore
 
     def _attempt(self, job_id: str, *args: Any) -> None:
         try:
             # Not Celery's own __call__: that may push a second request, without the first one's id.
             self.run(job_id, *args)
-        except (Retry, Ignore, Reject, JobGone):
+        except (Retry, Ignore, Reject, JobGone, NoRoom):
             raise
         except Transient as error:
             self._later(error, job_id, *args)
@@ -129,6 +140,20 @@ class Step(Task):
     def _headers(self) -> Mapping[str, Any]:
         return self.request.headers or {}
 
+    def _hand_back(self, reason: NoRoom, job_id: str, *args: Any) -> None:
+        """Leave the step to a process that has room for it: neither a try nor a failure."""
+        with suppress(Unavailable):  # then the lease runs out by itself
+            self.let_go(reason, 0, job_id, *args)
+        log.info("step is handed back", reason=str(reason))
+        metrics.RETRIES.labels(self.name, reason.code).inc()
+        # Where it came from, and next to be taken.
+        again = {"countdown": 0, "retries": self.request.retries, "priority": URGENT}
+        copy = self.signature_from_request(self.request, (job_id, *args), {}, **again)
+        try:
+            copy.apply_async()
+        except OperationalError as error:
+            raise Reject(str(error), requeue=True) from error
+
 
 class JobStep(Step):
     """A step that works for the job as a whole: when it cannot be done, the job has failed."""
@@ -145,6 +170,7 @@ class JobStep(Step):
             jobs.fail(session, job_id, reason)
         progress.tell(job_id)
         pipeline.deliver(job_id)
+        pipeline.start_next()
 
 
 class PartStep(Step):
@@ -159,7 +185,8 @@ class PartStep(Step):
         progress.tell(job_id)
 
     def let_go(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:
-        part, counts = self._part(job_id, *args), not isinstance(reason, Unavailable)
+        part = self._part(job_id, *args)
+        counts = not isinstance(reason, Unavailable | NoRoom)
         with transaction() as session:
             parts.release(session, part, self.owner, reason, wait=wait, counts=counts)
         progress.tell(job_id)

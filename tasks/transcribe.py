@@ -42,7 +42,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
 
     # No transaction is open while the engine listens: that may take minutes.
     spec = jobs.spec_of(job)
-    engine = loading.recognizer(spec.engine)
+    engine = loading.recognizer(spec.engine, spec.model)
     hints = Hints(language=spec.language, model=spec.model, phrases=phrases)
     hints = replace(hints, language=language.of(job, engine, hints))
     with (

@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 
 from core import clock, metrics, versions
 from core.fleet import EVERY, Teller
+from tasks.alarm import alarm
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +98,7 @@ class _Body:
             "processes": len(self._pool),
             "memory_bytes": sum(self._memory.values()),
             "peak_memory_bytes": self._peak,
+            "memory_budget_percent": round(100 * alarm.used),
             "cpu_percent": round(self._cpu),
             "started_at": clock.iso(clock.moment(self._main.create_time())),
             "version": versions.ours(),
@@ -105,6 +107,8 @@ class _Body:
     def levels(self) -> list[Metric]:
         return [
             metrics.MEMORY.at([((part,), size) for part, size in self._memory.items()]),
+            metrics.MEMORY_USED.at([((), alarm.used)]),
+            metrics.MEMORY_ALERTS.at([((), alarm.alerts)]),
             metrics.PROCESSES.at([((), len(self._pool))]),
             metrics.REPLACED.at([((), self._replaced)]),
         ]

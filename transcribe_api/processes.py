@@ -20,16 +20,16 @@ STOP_SECONDS = 8
 _GENTLY = (signal.SIGTERM, signal.SIGQUIT)
 
 
-def end(processes: Sequence[psutil.Process]) -> None:
+def end(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> None:
     """Terminate, then quit, then kill with all descendants.
 
-    Only the given processes are told: a pool whose members are told together with its main
-    process hangs.
+    *seconds*: time to end when told the first time. Only the given processes are told: a pool
+    whose members are told together with its main process hangs.
     """
     everyone = [*processes, *(child for one in processes for child in _descendants(one))]
-    for told in _GENTLY:
+    for told, patience in zip(_GENTLY, (seconds, STOP_SECONDS), strict=True):
         _tell(processes, told)
-        if not psutil.wait_procs(everyone, timeout=STOP_SECONDS)[1]:
+        if not psutil.wait_procs(everyone, timeout=patience)[1]:
             return
     _tell(everyone, signal.SIGKILL)
     psutil.wait_procs(everyone, timeout=STOP_SECONDS)

@@ -34,6 +34,7 @@ from transcribe_api import exposure, watching
 from transcribe_api.hub import REQUESTS
 from transcribe_api.processes import (
     MARK,
+    STOP_SECONDS,
     allow_open_files,
     end,
     end_leftovers,
@@ -149,7 +150,7 @@ class Stack:
         with signals_held():
             # The Redis goes last: workers say goodbye to it.
             server = self._children.pop("redis", None)
-            end(list(self._children.values()))
+            end(list(self._children.values()), settings().shutdown_seconds + STOP_SECONDS)
             if server is not None:
                 end([server])
             self._children.clear()

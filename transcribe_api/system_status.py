@@ -115,6 +115,7 @@ def _worker(one: Told) -> dict[str, Any]:
         "processes": facts["processes"],
         "memory_gb": _gb(facts["memory_bytes"]),
         "peak_memory_gb": _gb(facts["peak_memory_bytes"]),
+        "memory_budget_percent": facts.get("memory_budget_percent", 0),
         "cpu_percent": facts["cpu_percent"],
         "started_at": facts["started_at"],
         "version": facts["version"],

@@ -80,7 +80,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Polyglot:
 
 def use(monkeypatch: pytest.MonkeyPatch, engine: object) -> None:
     app.loader.import_default_modules()
-    monkeypatch.setattr(loading, "recognizer", lambda _name: engine)
+    monkeypatch.setattr(loading, "recognizer", lambda *_: engine)
     for name in ("fan_out", "merge", "deliver"):
         monkeypatch.setattr(pipeline, name, lambda *_: None)
 

@@ -39,7 +39,7 @@ class Engine:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     app.loader.import_default_modules()
     ours = Engine()
-    monkeypatch.setattr(loading, "recognizer", lambda _name: ours)
+    monkeypatch.setattr(loading, "recognizer", lambda *_: ours)
     monkeypatch.setattr(layout, "chunk_audio", lambda *_: "audio")
     storage().put_bytes("audio", b"")
     return ours

@@ -319,7 +319,7 @@ def test_an_engine_that_passes_over_speech_hears_that_stretch_again(
             begin = Word(f"{seconds:.0f} s", 0.6, 1.0, 0.9)
             return Heard((begin, Word("end", seconds - 3, seconds, 0.9)))
 
-    monkeypatch.setattr(loading, "recognizer", lambda _name: Hasty())
+    monkeypatch.setattr(loading, "recognizer", lambda *_: Hasty())
     spec = replace(catalog.SPHINX, reheard=reheard)
     monkeypatch.setattr(catalog, "recognizer", lambda _name: spec)
     run("transcribe_chunk", job_id, 0)

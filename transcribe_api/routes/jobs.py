@@ -105,6 +105,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
     pipeline.cancel(job_id)
     progress.tell(job_id)
     pipeline.deliver(job_id)
+    pipeline.start_next()
     return jsonify(status.snapshot(db.session(), job_id))
 
 

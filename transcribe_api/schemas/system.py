@@ -85,6 +85,9 @@ class Worker(BaseModel):
     processes: int = Field(description="Of its pool; 0 where it works with threads.")
     memory_gb: float = Field(description="Resident memory of all its processes.")
     peak_memory_gb: float = Field(description="The most that it had.")
+    memory_budget_percent: int = Field(
+        description="Of `MAX_MEMORY_GB`: what all processes with a model take on the worker's host."
+    )
     cpu_percent: float = Field(description="100 is one core.")
     started_at: Moment
     version: str

@@ -1,0 +1,77 @@
+"""A worker that is told to end: what it has in hand may come to its end, but not for ever.
+
+Celery takes no more messages then and waits for its processes, however long they take, without any
+sign of life for their leases. So a thread of the worker's main process goes on giving these; and
+when ``SHUTDOWN_SECONDS`` are over it ends the processes and lets go of what they had, so that other
+workers take it at once. What was begun in vain does not count as a try.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psutil
+import structlog
+from celery.worker import state
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from core import jobs, parts
+from core.db import build_engine
+from core.settings import settings
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two looks at what is in hand.
+LOOK_EVERY = 0.2
+
+
+def say(how: str = "Warm", **_: Any) -> None:
+    """See to what the worker has in hand: Celery has just been told to end."""
+    # Told to do so at once, it lets its messages go by itself.
+    if how == "Warm":
+        # Celery learns of a step that was begun this moment only when it is over.
+        known = tuple({*state.reserved_requests, *state.active_requests})
+        threading.Thread(target=_wait, args=(known,), name="farewell", daemon=True).start()
+
+
+def _wait(known: Sequence[Any]) -> None:
+    now = time.monotonic()
+    end, renewed = now + settings().shutdown_seconds, now
+    while left := [one for one in known if not one.acknowledged]:
+        now = time.monotonic()
+        if now >= end:
+            _cut_off(left)
+            return
+        if now - renewed >= settings().lease_seconds / 3:
+            _tell(left, parts.renew, jobs.renew)
+            renewed = now
+        time.sleep(LOOK_EVERY)
+
+
+def _cut_off(left: Sequence[Any]) -> None:
+    log.warning("work is left to others", steps=len(left))
+    # First: soon others may have them under the same names.
+    _tell(left, parts.abandon, jobs.abandon)
+    # Whoever has nothing in hand is gone by now, and deaf engines hear nothing milder.
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _tell(requests: Sequence[Any], *what: Callable[[Session, list[str]], None]) -> None:
+    owners = [request.id for request in requests]
+    engine = build_engine(settings().database, poolclass=NullPool)
+    try:
+        with Session(engine) as session, session.begin():
+            for tell in what:
+                tell(session, owners)
+    except Exception as error:
+        # Then the leases run out by themselves.
+        log.warning("leases not changed", reason=type(error).__name__)
+    finally:
+        engine.dispose()

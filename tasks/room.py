@@ -1,0 +1,131 @@
+"""What becomes of processes when memory is short; `core.resources` says who may load what.
+
+A process that finds no room hands its message back and sits out, so that whoever has the model goes
+on with all of the work. One that has a model which others need is ended, and its worker starts
+another in its place: nothing else gives memory back for certain.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import structlog
+from celery import bootsteps
+from celery.exceptions import Ignore
+from celery.worker import request, state
+
+from core import clock
+from core.errors import Unavailable
+from core.resources import Claim, ResourceManager, must_leave
+from engines import catalog
+from tasks.alarm import alarm
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two looks of a worker whether others need what its idle processes have.
+LOOK_EVERY = 1.0
+#: Seconds that others must have waited before an idle process is ended.
+IDLE_PATIENCE = 1.0
+#: Seconds that a process without room leaves the work to others, and between its looks.
+SIT_OUT = 10.0
+SIT_OUT_STEP = 0.5
+#: MiB that a process may take beside its models.
+LIBRARIES_MB = 1024
+
+
+def most_kib(queues: Iterable[str]) -> int:
+    """Resident KiB above which a pool process of these queues must leak, and is replaced.
+
+    That is twice what the largest engine and the largest diarizer of the queues are said to take,
+    so that one which is healthy is never loaded anew after each chunk.
+    """
+    served = set(queues)
+    kinds = catalog.recognizers(), catalog.diarizers()
+    largest = (
+        max((spec.memory_mb for spec in kind.values() if spec.queue in served), default=0)
+        for kind in kinds
+    )
+    return 1024 * (2 * sum(largest) + LIBRARIES_MB)
+
+
+def sit_out(leases: ResourceManager) -> None:
+    """Wait until there is room for what this process wanted, or for a while."""
+    until = time.monotonic() + SIT_OUT
+    while time.monotonic() < until and not leases.is_leaving and not leases.has_room():
+        time.sleep(SIT_OUT_STEP)
+
+
+class Request(request.Request):
+    """A step as the worker's main process sees it."""
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> None:
+        """End the process if it handed its message back in order to leave.
+
+        This is the moment at which it surely has nothing in hand.
+        """
+        super().on_failure(exc_info, *args, **kwargs)
+        if isinstance(exc_info.exception, Ignore):
+            claims = ResourceManager().claims()
+            if any(one.pid == self.worker_pid and one.is_leaving for one in claims):
+                _end(self.worker_pid)
+
+
+class Room(bootsteps.StartStopStep):
+    """Has idle processes make way for what others need."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        self._timer = consumer.timer.call_repeatedly(LOOK_EVERY, self._look, priority=10)
+
+    def stop(self, _consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    shutdown = stop
+
+    def _look(self) -> None:
+        try:
+            leases = ResourceManager()
+            claims = leases.claims()
+        except Unavailable as error:
+            log.debug("leases not read", reason=str(error))
+            return
+        alarm.look(claims, leases.budget)
+        _make_way(claims, leases.budget)
+
+
+def _make_way(claims: Sequence[Claim], budget: float) -> None:
+    """End idle processes, as many as others need."""
+    for pid in _idle_processes() & {one.pid for one in claims}:
+        if must_leave(claims, pid, budget, clock.now(), IDLE_PATIENCE):
+            _end(pid)
+            claims = [replace(one, is_leaving=one.is_leaving or one.pid == pid) for one in claims]
+
+
+def _idle_processes() -> set[int]:
+    """Pool processes that have nothing in hand, if that is certain."""
+    active = tuple(state.active_requests)
+    if set(state.reserved_requests) - set(active):
+        return set()  # on its way to one of them
+    return {one.pid for one in psutil.Process().children()} - {one.worker_pid for one in active}
+
+
+def _end(pid: int) -> None:
+    if pid == os.getpid():
+        return
+    log.info("a process makes way for another model", pid=pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
