@@ -255,23 +255,24 @@ def covers(spoken: str, asked: str) -> bool:
     return ours[:shared] == theirs[:shared]
 
 
-def load_recognizer(spec: EngineSpec) -> Recognizer:
+def load_recognizer(spec: EngineSpec, *given: object) -> Recognizer:
     """See `load`."""
-    return cast("Recognizer", load(spec))
+    return cast("Recognizer", load(spec, *given))
 
 
-def load_diarizer(spec: DiarizerSpec) -> Diarizer:
+def load_diarizer(spec: DiarizerSpec, *given: object) -> Diarizer:
     """See `load`."""
-    return cast("Diarizer", load(spec))
+    return cast("Diarizer", load(spec, *given))
 
 
-def load(spec: EngineSpec | DiarizerSpec) -> object:
+def load(spec: EngineSpec | DiarizerSpec, *given: object) -> object:
     """Import the engine and build it, which takes its memory and may take minutes.
 
+    *given*: what an engine of ours takes beside the settings; workers give nothing.
     Call it in the process that will use the engine, not in one that forks. Raises `EngineError`
     when it is not installed, with the command that installs it.
     """
-    return _imported(spec, spec.factory)()
+    return _imported(spec, spec.factory)(*given)
 
 
 def offer(spec: EngineSpec) -> Offer:
@@ -284,10 +285,10 @@ def offer(spec: EngineSpec) -> Offer:
     return cast("Offer", _imported(spec, spec.offer)())
 
 
-def _imported(spec: EngineSpec | DiarizerSpec, path: str) -> Callable[[], object]:
+def _imported(spec: EngineSpec | DiarizerSpec, path: str) -> Callable[..., object]:
     module, _, name = path.partition(":")
     try:
-        return cast("Callable[[], object]", getattr(import_module(module), name))
+        return cast("Callable[..., object]", getattr(import_module(module), name))
     except (ImportError, AttributeError) as error:
         raise EngineError(f"{spec.title} cannot be loaded. {remedy(spec)}") from error
 

@@ -40,8 +40,9 @@ class Pyannote:
     shards. Turns overlap where two speak at once. Speakers are numbered as they first speak.
     """
 
-    def __init__(self) -> None:
-        self._device = devices.choose(settings().pyannote_device, "PYANNOTE_DEVICE")
+    def __init__(self, device: str | None = None) -> None:
+        """*device*: as ``PYANNOTE_DEVICE``, which it stands instead of."""
+        self._device = devices.choose(device or settings().pyannote_device, "PYANNOTE_DEVICE")
         with _quietly():
             self._pipeline = _load(settings().pyannote_model).to(self._device)
         size = settings().pyannote_batch_size

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from core.settings import settings
 from engines import devices, wav
 from engines.base import Hints
 from engines.hallucination import Guess, Verdict, judge
 from engines.sound import Sound, read
 from engines.whisper.aligning import Aligner, NoAligner
+from engines.whisper.config import WhisperConfig
 from engines.whisper.models import Said, Whisper
 from engines.whisper.telling import hotwords, note
 from engines.whisper.windows import Window, cut, samples
@@ -43,13 +43,14 @@ class _Last(Generic[_Value]):
 class WhisperX:
     """Hears about a hundred languages.
 
-    The model is the one that the hints name, else ``WHISPERX_DEFAULT_MODEL``. The phrases of the
+    The model is the one that the hints name, else that of the *config*. The phrases of the
     hints are given to it as hotwords, the strongest first; it has no measure of strength.
     """
 
-    def __init__(self) -> None:
-        self._device = devices.choose(settings().whisperx_device, "WHISPERX_DEVICE")
-        self._models = _Last(lambda name: Whisper(name, self._device))
+    def __init__(self, config: WhisperConfig | None = None) -> None:
+        self._config = config or WhisperConfig()
+        self._device = devices.choose(self._config.device, "WHISPERX_DEVICE")
+        self._models = _Last(lambda name: Whisper(name, self._device, self._config))
         self._aligners = _Last(self._aligner)
 
     def transcribe(self, audio: Path, hints: Hints) -> Heard:
@@ -89,7 +90,7 @@ class WhisperX:
         return self._model(hints).detect(sound for sound in sounds if len(sound))
 
     def _model(self, hints: Hints) -> Whisper:
-        return self._models[hints.model or settings().whisperx_default_model]
+        return self._models[hints.model or self._config.model_name]
 
     def _aligner(self, language: str) -> Aligner | NoAligner:
         try:

@@ -25,11 +25,11 @@ from transcripts import channels, formats, roles
 from transcripts.coverage import Coverage, measure, to_json, told, unexplained
 from transcripts.formats import Layout
 from transcripts.linking import Shard, link
+from transcripts.merger import TranscriptionMerger
 from transcripts.notes import sentences
 from transcripts.roles import Lexicon, Role
-from transcripts.segments import segment
-from transcripts.speakers import assign, label
-from transcripts.stitch import HeardChunk, stitch
+from transcripts.speakers import label
+from transcripts.stitch import HeardChunk
 from transcripts.stored import notes_from_json, voices_from_json, words_from_json
 from transcripts.types import Note, Segment, Span, Turn
 
@@ -128,7 +128,7 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored], lexicon: Lexicon)
         turns = channels.turns(segments)
     else:
         turns = _turns(spec, shards)
-        segments = segment(assign(stitch(_heard(chunks)), turns))
+        segments = TranscriptionMerger().merge(_heard(chunks), turns)
     speech = holes.speech(job.job_id)
     notes = _notes(chunks)
     return Merged(

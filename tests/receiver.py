@@ -71,7 +71,7 @@ def listening(answer: Answer | None = None, address: str = "127.0.0.1") -> Itera
             receiver.requests.append(request)
             receiver.answer(self, request)
 
-        do_GET = do_POST = _take  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_DELETE = _take  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from transcribe_api.transcribing import Outcome
 
 _STAGES = {
     "queued": "waiting",
@@ -21,9 +23,9 @@ _STAGES = {
 
 
 class Bars:
-    """Shows nothing where there is no terminal."""
+    """Shows no bars where there is no terminal; how files ended is printed everywhere."""
 
-    def __init__(self, console: Console, files: Sequence[Path]) -> None:
+    def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,29 +33,40 @@ class Bars:
             TextColumn("{task.fields[detail]}"),
             console=console,
             disable=not console.is_terminal,
+            # Else what is printed to a file or a pipe would land between the bars.
+            redirect_stdout=sys.stdout.isatty(),
         )
-        self._bars: dict[Path, TaskID] = {
-            file: self._progress.add_task(escape(file.name), total=100, detail="sending")
-            for file in files
-        }
+        self._bars: dict[Path, TaskID] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, file: Path, told: dict[str, Any]) -> None:
+    def begin(self, file: Path) -> None:
+        """Show a bar for a file."""
+        name = escape(click.format_filename(file, shorten=True))
+        self._bars[file] = self._progress.add_task(name, total=100, detail="sending")
+
+    def state(self, file: Path, told: dict[str, Any]) -> None:
         """Show the state of a file's job."""
         self._progress.update(
             self._bars[file], completed=told["progress"], detail=escape(detail(told))
         )
+
+    def end(self, outcome: Outcome) -> None:
+        """Take the bar away, and say where the transcript lies or why there is none."""
+        self._progress.remove_task(self._bars.pop(outcome.file))
+        file = click.format_filename(outcome.file)
+        if outcome.reason is not None:
+            click.echo(f"{file}: {outcome.reason}", err=True)
+            return
+        assert outcome.output is not None
+        click.echo(f"{file}: {click.format_filename(outcome.output)}")
+        for warning in outcome.warnings:
+            click.echo(f"{file}: {warning}", err=True)
 
 
 def detail(told: dict[str, Any]) -> str:

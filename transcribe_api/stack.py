@@ -161,13 +161,13 @@ class Stack:
                 self._lock.close()
                 self._lock = None
 
-    def watch(self) -> None:
-        """Start again what ends by itself, until interrupted.
+    def watch(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Start again what ends by itself, until interrupted or for as long as it is wanted.
 
         Raises `StackError` when something does not stay up.
         """
         parts = {part.name: part for part in self._parts()}
-        while True:
+        while is_wanted():
             time.sleep(0.5)
             for name, child in list(self._children.items()):
                 if child.poll() is None:

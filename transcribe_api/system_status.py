@@ -5,20 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import psutil
 import redis
-from kombu.exceptions import OperationalError
 
-from core import clock, fleet, serving, system, versions
+from core import clock, fleet, system, versions
 from core.db import reading
 from core.fleet import Told
 from core.settings import settings
 from core.states import JobStatus
 from core.system import Totals
-from tasks import waiting
+from tasks.queue_manager import QueueManager
 
 #: Seconds for which counted jobs are good enough, at least; and how many times as long as counting
 #: took: a million jobs are counted every ten seconds or so, a thousand every two.
@@ -65,7 +63,7 @@ def told() -> dict[str, Any]:
         "active_jobs": totals.active,
         "completed_jobs": totals.by_status[JobStatus.COMPLETED],
         "jobs": {str(status): count for status, count in totals.by_status.items()},
-        "queues": _queues(),
+        "queues": QueueManager().status(),
         "resource_manager": {"memory": _memory(), "cpu": _cpu()},
         "workers": [_worker(one) for one in workers],
         "orchestrator_stats": _stats(totals, processes),
@@ -80,17 +78,6 @@ def _living() -> Sequence[Told]:
         return fleet.living()
     except redis.RedisError:
         return ()
-
-
-def _queues() -> dict[str, dict[str, int | None]]:
-    queues = waiting.all_queues()
-    lengths: dict[str, int] = {}
-    with suppress(OperationalError, redis.RedisError):  # then nobody knows
-        lengths = waiting.messages(queues)
-    return {
-        queue: {"waiting": lengths.get(queue), "workers": serving.workers(queue)}
-        for queue in queues
-    }
 
 
 def _memory() -> dict[str, float]:

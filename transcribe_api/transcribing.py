@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -36,50 +35,71 @@ class Outcome:
     #: Why there is none.
     reason: str | None
     warnings: tuple[str, ...] = ()
+    job_id: str | None = None
+    #: The reason is not the file's own: later it may go well.
+    may_pass: bool = False
 
 
-def transcribe(
-    client: Client,
-    files: Mapping[Path, Path],
-    options: Mapping[str, str | int | bool | None],
-    listener: Listener,
-) -> Sequence[Outcome]:
-    """Transcribe files side by side, each into its directory. An interrupt ends it at once."""
-    outcomes: dict[Path, Future[Outcome]] = {file: Future() for file in files}
-    waiting: SimpleQueue[Path | None] = SimpleQueue()
+class Crew:
+    """Threads that transcribe files side by side, for as long as the program lasts."""
 
-    def work() -> None:
-        for file in iter(waiting.get, None):
+    def __init__(
+        self,
+        client: Client,
+        options: Mapping[str, Any],
+        listener: Listener,
+        formats: Sequence[str] = (),
+    ) -> None:
+        """*formats*: write the transcript in these; none: write all that the job has left."""
+        self._client = client
+        self._options = options
+        self._listener = listener
+        self._formats = formats
+        self._waiting: SimpleQueue[tuple[Path, Path]] = SimpleQueue()
+        self._ended: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+        # Threads of our own: those of a pool would keep an interrupted program until they are done.
+        for _ in range(AT_ONCE):
+            Thread(target=self._work, daemon=True).start()
+
+    def take(self, file: Path, output: Path) -> None:
+        """Have a file transcribed into a directory."""
+        self._waiting.put((file, output))
+
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """How the next file ended; None when none did within *timeout* seconds."""
+        try:
+            ended = self._ended.get(timeout=timeout)
+        except Empty:
+            return None
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    def _work(self) -> None:
+        while True:
+            file, output = self._waiting.get()
             try:
-                outcomes[file].set_result(_one(client, options, listener, file, files[file]))
+                self._ended.put(self._one(file, output))
             except BaseException as error:
-                outcomes[file].set_exception(error)
+                self._ended.put(error)
 
-    threads = min(AT_ONCE, len(files))
-    for file in (*files, *[None] * threads):
-        waiting.put(file)
-    # Threads of our own: those of a pool would keep an interrupted program until they are done.
-    for _ in range(threads):
-        Thread(target=work, daemon=True).start()
-    return [outcome.result() for outcome in outcomes.values()]
+    def _one(self, file: Path, output: Path) -> Outcome:
+        job_id = None
+        try:
+            job_id = self._client.submit(file, **self._options)["job_id"]
+            last = _follow(self._client, job_id, lambda told: self._listener(file, told))
+            if last["status"] != "completed":
+                return Outcome(file, None, last["message"], job_id=job_id)
+            fetch(self._client, job_id, output, self._formats)
+            return Outcome(file, output, None, tuple(last["warnings"]), job_id)
+        except (ServiceError, Unreachable, OSError) as error:
+            return Outcome(file, None, str(error), job_id=job_id, may_pass=_may_pass(error))
 
 
-def _one(
-    client: Client,
-    options: Mapping[str, str | int | bool | None],
-    listener: Listener,
-    file: Path,
-    output: Path,
-) -> Outcome:
-    try:
-        job_id = client.submit(file, **options)["job_id"]
-        last = _follow(client, job_id, lambda told: listener(file, told))
-        if last["status"] != "completed":
-            return Outcome(file, None, last["message"])
-        fetch(client, job_id, output)
-        return Outcome(file, output, None, tuple(last["warnings"]))
-    except (ServiceError, Unreachable, OSError) as error:
-        return Outcome(file, None, str(error))
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, ServiceError):
+        return error.status in (401, 403, 429) or error.status >= 500
+    return isinstance(error, Unreachable)
 
 
 def _follow(client: Client, job_id: str, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -103,9 +123,16 @@ def _states(client: Client, job_id: str) -> Iterator[dict[str, Any]]:
             yield event.data
 
 
-def fetch(client: Client, job_id: str, output: Path) -> None:
-    """Write the files of a completed job into a directory."""
+def fetch(client: Client, job_id: str, output: Path, formats: Sequence[str] = ()) -> None:
+    """Write a completed job into a directory: in these formats, or all files that it has left."""
     output.mkdir(parents=True, exist_ok=True)
+    for form in formats:
+        (output / f"transcription.{form}").write_bytes(client.document(job_id, form))
+    if not formats:
+        _fetch_artefacts(client, job_id, output)
+
+
+def _fetch_artefacts(client: Client, job_id: str, output: Path) -> None:
     for name in client.artefacts(job_id):
         if not _ARTEFACT.fullmatch(name):
             continue

@@ -26,6 +26,7 @@ from engines.shelf import WHISPER_FILES, lacking
 from engines.sound import Sound
 from engines.wav import RATE
 from engines.whisper import telling
+from engines.whisper.config import WhisperConfig
 from engines.whisper.windows import LONGEST, Window, samples
 from transcripts.types import Word
 
@@ -45,10 +46,14 @@ class Said:
 class Whisper:
     """A loaded model."""
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(
+        self, name: str, device: torch.device, config: WhisperConfig | None = None
+    ) -> None:
+        config = config or WhisperConfig()
         self._name = name
         self._device = device
-        self._batch = settings().whisperx_batch_size
+        self._batch = config.batch_size
+        self._temperature = config.temperature
         self._model = _load(name, device)
 
     def code(self, language: str) -> str:
@@ -100,7 +105,7 @@ class Whisper:
             language=language,
             clip_timestamps=[{"start": start, "end": start + LONGEST} for start in starts],
             batch_size=self._batch,
-            temperature=settings().whisperx_temperature,
+            temperature=self._temperature,
             **options,
         )
         # One piece a window, in order: the model is asked for text without times.

@@ -68,6 +68,19 @@ def voice_of(turns: tuple[Turn, ...], time: float) -> int | None:
     return speaking[0] if speaking else None
 
 
+def test_the_diarizer_alone_finds_the_same_and_knows_a_voice_again(pieces):
+    from engines.speaker_diarizer import DiarizationConfig, SpeakerDiarizer
+
+    diarizer = SpeakerDiarizer(DiarizationConfig(min_speakers=2, max_speakers=2, device="cpu"))
+    first, second = (diarizer.diarize(piece) for piece in pieces)
+    assert first == diarize(pieces[0])
+    shards = [Shard(Span(0.5, 14.8), first), Shard(Span(14.8, 37.8), second)]
+    assert {turn.speaker for turn in diarizer.turns(shards)} == {0, 1}
+    config = DiarizationConfig(device="cuda:77")
+    with pytest.raises(EngineError, match="cuda:77"):
+        SpeakerDiarizer(config)
+
+
 def test_every_digit_has_its_speaker(pieces):
     found = diarize(pieces[0], TWO)
     assert right(found.turns, 0.5, 14.8) == 1

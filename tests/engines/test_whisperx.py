@@ -106,6 +106,16 @@ def test_without_an_alignment_model_whisper_itself_tells_the_times(recording: Pa
     assert "'de'" in note.text
 
 
+def test_the_processor_alone_hears_the_same(recording: Path):
+    from engines.whisper_processor import WhisperConfig, WhisperProcessor
+
+    assert WhisperConfig().model_name == "digits", "what is left out is as the settings have it"
+    config = WhisperConfig(batch_size=1, temperature=0.0, max_retries=0, device="cpu")
+    assert WhisperProcessor(config).transcribe(str(recording), language="en") == hear(recording)
+    german = WhisperProcessor(WhisperConfig(model_name="german")).transcribe(recording)
+    assert german.language == "de"
+
+
 def test_silence_costs_no_model(tmp_path: Path, configured):
     import numpy as np
 

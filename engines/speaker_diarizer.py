@@ -1,0 +1,78 @@
+"""Who speaks when, without the service around it: a diarizer, and one identity for each speaker."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engines import catalog
+from engines.base import SpeakerHints
+from transcripts.linking import Shard, link
+from transcripts.types import Turn, Voices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiarizationConfig:
+    """What is known of the speakers, and who is to find them."""
+
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    #: Seconds of speech that make a speaker; whoever says less is none.
+    min_speaker_duration: float = 0.0
+    #: Likeness (cosine, 0 to 1) from which voices of two shards are one. None: what suits the
+    #: diarizer.
+    confidence_threshold: float | None = None
+    #: As ``PYANNOTE_DEVICE``; None: what that says. `classic` knows no device.
+    device: str | None = None
+    #: Name of a diarizer. None: pyannote where it is installed, else `classic`.
+    diarizer: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.confidence_threshold is not None and not 0 <= self.confidence_threshold <= 1:
+            raise ValueError("confidence_threshold must be from 0 to 1")
+
+
+class SpeakerDiarizer:
+    """Diarizes shards, long pieces of a recording, and knows speakers again from one to the next.
+
+    Raises `EngineError` when the diarizer is not installed, or the device is not there.
+    """
+
+    def __init__(self, config: DiarizationConfig | None = None) -> None:
+        self.config = config or DiarizationConfig()
+        self._spec = catalog.diarizer(self.config.diarizer or _best_installed())
+        has_device = self._spec is catalog.PYANNOTE
+        self._diarizer = catalog.load_diarizer(
+            self._spec, *([self.config.device] if has_device else [])
+        )
+
+    def diarize(self, audio: Path | str) -> Voices:
+        """Find the turns of a 16 kHz mono 16-bit WAV file; times are seconds from its start.
+
+        Raises `EngineError` when it cannot, `Transient` when another try may help.
+        """
+        hints = SpeakerHints(self.config.min_speakers, self.config.max_speakers)
+        return self._diarizer.diarize(Path(audio), hints)
+
+    def turns(self, shards: Sequence[Shard]) -> tuple[Turn, ...]:
+        """The turns of the recording, in its times; speakers are numbered as they first speak."""
+        likeness = self.config.confidence_threshold
+        threshold = self._spec.same_speaker if likeness is None else 1.0 - likeness
+        turns = link(shards, threshold=threshold, max_speakers=self.config.max_speakers)
+        return _without_short_ones(turns, self.config.min_speaker_duration)
+
+
+def _best_installed() -> str:
+    spec = catalog.PYANNOTE if catalog.PYANNOTE.installed() else catalog.CLASSIC
+    return spec.name
+
+
+def _without_short_ones(turns: Sequence[Turn], least: float) -> tuple[Turn, ...]:
+    seconds: dict[int, float] = defaultdict(float)
+    for turn in turns:
+        seconds[turn.speaker] += turn.end - turn.start
+    kept = [turn for turn in turns if seconds[turn.speaker] >= least]
+    numbers = {speaker: at for at, speaker in enumerate(dict.fromkeys(t.speaker for t in kept))}
+    return tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in kept)

@@ -1,0 +1,369 @@
+"""The command line as it is typed: what it writes, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from docx import Document
+
+from tests.integration.conftest import (
+    SAMPLE,
+    TRANSCRIBE,
+    RunningStack,
+    clean_environment,
+    wait_until,
+    write_sample,
+)
+from transcribe_api import cli_bench, cli_service
+from transcribe_api.client import Client
+
+pytestmark = pytest.mark.processes
+
+README = SAMPLE.parents[1] / "README.md"
+NO_JOB = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    write_sample(folder / "first.wav", seconds=8)
+    write_sample(folder / "second.wav", seconds=8)
+    (folder / "letter.mp3").write_text("Dear Sir or Madam")
+    return folder
+
+
+def typed(*words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TRANSCRIBE, *words],
+        env=clean_environment(**settings), capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def lines(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def job(stack: RunningStack, folder: Path) -> str:
+    """One that is completed."""
+    with Client(stack.url) as client:
+        job_id = client.submit(folder / "first.wav")["job_id"]
+        *_, last = client.events(job_id)
+    assert last.data["status"] == "completed"
+    return str(job_id)
+
+
+def test_many_files_in_chosen_formats_told_to_programs(
+    stack: RunningStack, folder: Path, tmp_path: Path
+):
+    done = typed(
+        folder / "first.wav", folder / "second.wav", "-o", tmp_path, "--json", "--url", stack.url,
+        *("--format", "srt,docx,JSON", "--speakers", "1-3", "--priority", "high"),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    told = lines(done.stdout)
+    files = {str(folder / name) for name in ("first.wav", "second.wav")}
+    assert {one["file"] for one in told if one["event"] == "sending"} == files
+    ended = {one["file"]: one for one in told if one["event"] == "completed"}
+    assert ended.keys() == files
+    assert {one["event"] for one in told} == {"sending", "status", "completed"}
+    for name in ("first", "second"):
+        out = tmp_path / name
+        assert ended[str(folder / f"{name}.wav")]["output"] == str(out)
+        names = {path.name for path in out.iterdir()}
+        assert names == {"transcription.srt", "transcription.docx", "transcription.json"}
+        result = json.loads((out / "transcription.json").read_text())
+        assert "-->" in (out / "transcription.srt").read_text()
+        assert Document(str(out / "transcription.docx")).paragraphs
+        stored = asked_for(stack, result["job_id"])
+        assert (stored["min_speakers"], stored["max_speakers"]) == (1, 3)
+        assert stored["priority"] == "high"
+
+
+def asked_for(stack: RunningStack, job_id: str) -> dict:
+    with closing(sqlite3.connect(stack.data_dir / "transcribe.db")) as records:
+        query = "SELECT engine_params FROM transcript_jobs WHERE job_id = ?"
+        [stored] = records.execute(query, (job_id,)).fetchone()
+    return json.loads(stored)
+
+
+def test_a_file_that_fails_is_said_and_keeps_no_other_from_being_done(
+    stack: RunningStack, folder: Path, tmp_path: Path
+):
+    done = typed(
+        folder / "letter.mp3", folder / "first.wav", "-o", tmp_path, "--format", "txt",
+        TRANSCRIBE_URL=stack.url,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout == f"{folder / 'first.wav'}: {tmp_path / 'first'}\n"
+    assert done.stderr.startswith(f"{folder / 'letter.mp3'}: ")
+    assert len(done.stderr.splitlines()) == 1, "quiet where there is no terminal"
+    told = typed(folder / "letter.mp3", "-o", tmp_path, "--json", TRANSCRIBE_URL=stack.url)
+    assert told.returncode == 1
+    assert [one["event"] for one in lines(told.stdout)] == ["sending", "failed"]
+    assert lines(told.stdout)[-1]["reason"]
+
+
+def test_people_see_a_bar_for_each_file(stack: RunningStack, folder: Path, tmp_path: Path):
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [TRANSCRIBE, folder / "first.wav", folder / "second.wav", "-o", tmp_path],
+        env=clean_environment(TRANSCRIBE_URL=stack.url, TERM="xterm", COLUMNS="120"),
+        stdout=subprocess.PIPE, stderr=theirs,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = read_all(ours)
+        assert process.stdout is not None
+        printed = process.stdout.read().decode()
+    assert process.returncode == 0
+    for name in ("first.wav", "second.wav"):
+        assert re.search(rf"{name} .*[━╸].*%", shown)
+    assert "listening" in shown
+    assert {line.partition(": ")[0] for line in printed.splitlines()} == {
+        str(folder / "first.wav"), str(folder / "second.wav"),
+    }  # fmt: skip
+
+
+def read_all(terminal: int) -> str:
+    """All that is shown, until nobody has the other side open."""
+    shown = b""
+    while True:
+        try:
+            block = os.read(terminal, 65536)
+        except OSError:  # so Linux says it
+            block = b""
+        if not block:
+            os.close(terminal)
+            return shown.decode(errors="replace")
+        shown += block
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "--watch"),
+        (("FILE", "--watch", "."), "--watch"),
+        (("FILE", "--format", "pdf"), "srt, vtt"),
+        (("FILE", "--speakers", "few"), "2-4"),
+        (("FILE", "--priority", "now"), "high"),
+        (("FILE", "--context", "a", "--terms", os.devnull), "exclude"),
+        (("missing.wav",), "missing.wav"),
+    ],
+)
+def test_wrong_usage_ends_with_2(folder: Path, words: tuple[str, ...], told: str):
+    done = typed("files", *(folder / "first.wav" if word == "FILE" else word for word in words))
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_a_context_is_found_by_its_name(stack: RunningStack, folder: Path, tmp_path: Path):
+    with Client(stack.url) as client:
+        made = client.create_context("Remedies", [{"phrase": "metformin", "boost": 20.0}])
+    words = (folder / "first.wav", "-o", tmp_path, "--format", "json", "--url", stack.url)
+    assert typed(*words, "--context", "Remedies").returncode == 0
+    result = json.loads((tmp_path / "transcription.json").read_text())
+    assert asked_for(stack, result["job_id"])["context_id"] == made["context_id"]
+    done = typed(*words, "--context", "Remedy")
+    assert done.returncode == 2
+    assert "no context 'Remedy'" in done.stderr
+
+
+def test_terms_of_a_file_are_a_context_for_as_long_as_the_command_lasts(
+    stack: RunningStack, folder: Path, tmp_path: Path
+):
+    terms = tmp_path / "terms.txt"
+    terms.write_text("metformin\nblood pressure\t35\n\n")
+    words = (folder / "first.wav", "-o", tmp_path, "--format", "json", "--url", stack.url)
+    done = typed(*words, "--terms", terms)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "transcription.json").read_text())
+    context_id = asked_for(stack, result["job_id"])["context_id"]
+    assert context_id
+    with Client(stack.url) as client:
+        assert context_id not in {one["context_id"] for one in client.contexts()["contexts"]}
+    terms.write_text("metformin\tmuch\n")
+    done = typed(*words, "--terms", terms)
+    assert done.returncode == 2
+    assert "line 1: 'much' is no number" in done.stderr
+
+
+class Watching:
+    """`transcribe --watch`, and what it has printed."""
+
+    def __init__(self, stack: RunningStack, folder: Path, out: Path) -> None:
+        words = ("--watch", folder, "-o", out, "--format", "txt", "--url", stack.url)
+        self._printed = out.parent / "printed"
+        with self._printed.open("a") as file:
+            self.process = subprocess.Popen(
+                [TRANSCRIBE, *words], env=clean_environment(), stdout=file, stderr=file
+            )
+
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: text in self._printed.read_text())
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+    def count(self, text: str) -> int:
+        return self._printed.read_text().count(text)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "in").mkdir()
+    yield tmp_path / "in"
+    if (tmp_path / "printed").exists():
+        assert "Traceback" not in (tmp_path / "printed").read_text()
+
+
+def test_a_folder_is_watched_and_what_was_done_stays_done(
+    stack: RunningStack, folder: Path, watched: Path
+):
+    out = watched.parent / "out"
+    (watched / "there.wav").write_bytes((folder / "first.wav").read_bytes())
+    (watched / "letter.mp3").write_text("Dear Sir or Madam")
+    watching = Watching(stack, watched, out)
+    try:
+        watching.wait_for("there.wav: ")
+        watching.wait_for("letter.mp3: ")
+        (watched / "came.wav").write_bytes((folder / "second.wav").read_bytes())
+        watching.wait_for("came.wav: ")
+    finally:
+        assert watching.end() == 0
+    assert (out / "there.wav" / "transcription.txt").read_text()
+    assert (out / "came.wav" / "transcription.txt").read_text()
+
+    again = Watching(stack, watched, out)
+    try:
+        (watched / "later.wav").write_bytes((folder / "second.wav").read_bytes())
+        again.wait_for("later.wav: ")
+    finally:
+        assert again.end() == 0
+    for name in ("there.wav", "came.wav", "later.wav", "letter.mp3"):
+        assert again.count(f"{name}: ") == 1
+    assert {path.name for path in watched.iterdir()} == {
+        "there.wav", "came.wav", "later.wav", "letter.mp3",
+    }  # fmt: skip
+
+
+def test_jobs_are_listed_and_shown(stack: RunningStack, job: str):
+    """The running stack is found by its data directory."""
+    here = {"TRANSCRIBE_DATA_DIR": str(stack.data_dir)}
+    listed = typed("jobs", "list", "--status", "completed", "--json", "--limit", "200", **here)
+    assert listed.returncode == 0
+    assert job in {one["job_id"] for one in lines(listed.stdout)}
+    assert {one["status"] for one in lines(listed.stdout)} == {"completed"}
+    table = typed("jobs", "list", "--limit", "1", "--data-dir", stack.data_dir)
+    assert len(table.stdout.splitlines()) == 1
+    shown = typed("jobs", "show", job, "--url", stack.url)
+    assert re.search(r"^status +completed$", shown.stdout, re.MULTILINE)
+    [told] = lines(typed("jobs", "show", job, "--json", **here).stdout)
+    assert told["job_id"] == job
+
+
+def test_jobs_are_cancelled_retried_and_deleted(stack: RunningStack, folder: Path):
+    with Client(stack.url) as client:
+        # Nobody serves its queue, so it waits.
+        job_id = client.submit(folder / "first.wav", engine="whisperx", diarizer="none")["job_id"]
+        here = {"TRANSCRIBE_URL": stack.url}
+        cancelled = typed("jobs", "cancel", job_id, **here)
+        assert (cancelled.returncode, cancelled.stdout) == (0, f"{job_id}: cancelled\n")
+        retried = typed("jobs", "retry", job_id, **here)
+        assert retried.returncode == 0, retried.stderr
+        assert client.status(job_id)["status"] in ("queued", "processing")
+        deleted = typed("jobs", "delete", job_id, NO_JOB, **here)
+        assert deleted.returncode == 1
+        assert deleted.stdout == f"{job_id}: deleted\n"
+        assert deleted.stderr.startswith(f"{NO_JOB}: ")
+        assert job_id not in {one["job_id"] for one in client.jobs()["jobs"]}
+
+
+def test_logs_of_a_job_are_gathered_from_all_processes(stack: RunningStack, job: str):
+    done = typed("jobs", "logs", job, "--data-dir", stack.data_dir)
+    assert done.returncode == 0
+    told = lines(done.stdout)
+    assert {one["job_id"] for one in told} == {job}
+    assert {"prepare", "asr.sphinx"} <= {one["process"] for one in told}
+    moments = [one["timestamp"] for one in told]
+    assert moments == sorted(moments)
+    assert typed("jobs", "logs", "of-nobody", "--data-dir", stack.data_dir).returncode == 1
+    elsewhere = typed("jobs", "logs", job, "--url", stack.url)
+    assert elsewhere.returncode == 1
+    assert "cannot be read from here" in elsewhere.stderr
+
+
+def test_without_a_service_jobs_say_how_to_start_one(tmp_path: Path):
+    done = typed("jobs", "list", TRANSCRIBE_DATA_DIR=str(tmp_path))
+    assert done.returncode == 3
+    assert "transcribe up" in done.stderr
+
+
+def test_a_killed_stack_is_said_not_to_answer(tmp_path: Path):
+    (tmp_path / "stack.json").write_text('{"url": "http://127.0.0.1:9"}')
+    done = typed("jobs", "list", "--data-dir", tmp_path)
+    assert done.returncode == 3
+    assert "does not answer" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_has_a_script(shell: str):
+    done = typed("completion", shell)
+    assert done.returncode == 0
+    assert "_TRANSCRIBE_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("transcribe jo", "plain,jobs"),
+        ("transcribe meet", "file,meet"),
+        ("transcribe jobs re", "plain,retry"),
+        ("transcribe meeting.mp4 --prio", "plain,--priority"),
+        ("transcribe meeting.mp4 --priority lo", "plain,low"),
+    ],
+)
+def test_words_are_completed(words: str, completed: str):
+    done = typed(
+        _TRANSCRIBE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
+    )
+    assert completed in done.stdout.splitlines()
+
+
+def test_benchmarks_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from transcribe_api.cli import main
+
+    monkeypatch.setattr(cli_bench, "ROOT", tmp_path)
+    done = CliRunner().invoke(main, ["bench", "merge"])
+    assert done.exit_code == 1
+    assert "in the repository" in done.output
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").touch()
+    (tmp_path / "bench" / "__main__.py").write_text(
+        "import sys; open('asked', 'w').write(' '.join(sys.argv[1:])); sys.exit(7)"
+    )
+    assert CliRunner().invoke(main, ["bench", "merge", "--help"]).exit_code == 7
+    assert (tmp_path / "asked").read_text() == "merge --help"
+
+
+def test_exit_codes_are_those_that_help_and_readme_tell_of():
+    told = cli_service.EXIT_CODES
+    known = {cli_service.DONE, cli_service.NOT_DONE, cli_service.WRONG_USAGE}
+    known |= {cli_service.NO_SERVICE, cli_service.INTERRUPTED}
+    assert {int(code) for code in re.findall(r"^ +(\d+)", told, re.MULTILINE)} == known
+    table = re.findall(r"^\| (\d+) \|", README.read_text(), re.MULTILINE)
+    assert {int(code) for code in table} == known
+    for words in ((), ("files",)):
+        shown = typed(*words, "--help").stdout
+        assert all(re.search(rf"^ +{code} +\w", shown, re.MULTILINE) for code in known)

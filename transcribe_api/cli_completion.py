@@ -1,0 +1,22 @@
+"""``transcribe completion``: what a shell needs to complete commands, options and files."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print a script for SHELL that completes commands, options and files.
+
+    \b
+    bash:  transcribe completion bash >> ~/.bashrc
+    zsh:   transcribe completion zsh >> ~/.zshrc
+    fish:  transcribe completion fish > ~/.config/fish/completions/transcribe.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(ctx.find_root().command, {}, "transcribe", "_TRANSCRIBE_COMPLETE").source())

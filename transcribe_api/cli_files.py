@@ -1,0 +1,223 @@
+"""``transcribe FILE… -o DIR`` and ``transcribe --watch DIR``."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import click
+from rich.console import Console
+
+from core.settings import settings
+from transcribe_api.bars import Bars
+from transcribe_api.cli_service import (
+    DONE,
+    EXIT_CODES,
+    INTERRUPTED,
+    NOT_DONE,
+    clear_errors,
+    ended_by_signals,
+    own_or_named,
+)
+from transcribe_api.client import Client, ServiceError, Unreachable
+from transcribe_api.inbox import Inbox
+from transcribe_api.lines import Lines, Show
+from transcribe_api.transcribing import Crew
+
+FORMATS = ("srt", "vtt", "txt", "tsv", "json", "rttm", "docx")
+#: How much likelier a term is made whose line does not say.
+BOOST = 20.0
+#: Seconds from one look into a watched folder to the next.
+PACE = 1.0
+
+
+class _Speakers(click.ParamType):
+    """How many speakers: 2, or 2-4."""
+
+    name = "speakers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int]:
+        fewest, _, most = str(value).partition("-")
+        if not fewest.isdecimal() or not (most or fewest).isdecimal():
+            self.fail(f"{value!r} is no number such as 2, and no range such as 2-4", param, ctx)
+        return {"min_speakers": int(fewest), "max_speakers": int(most or fewest)}
+
+
+class _Formats(click.ParamType):
+    """Names with commas between them."""
+
+    name = "formats"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        wanted = [name.strip().lower() for name in str(value).split(",")]
+        for name in wanted:
+            if name not in FORMATS:
+                self.fail(f"{name!r} is no format; allowed: {', '.join(FORMATS)}", param, ctx)
+        return list(dict.fromkeys(wanted))
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o", "--output", default=Path("transcripts"), type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for the results; with several files, one directory a file in it.",
+    show_default=True,
+)  # fmt: skip
+@click.option(
+    "--watch",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Transcribe what is in this folder and what appears there, until Ctrl-C.",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=_Formats(),
+    default=None,
+    metavar="NAMES",
+    help=f"Write these only, as transcription.NAME: {','.join(FORMATS)}.",
+)
+@click.option("--engine", help="Speech engine; see /api/transcribe/jobs/engines.")
+@click.option("--model", help="Model of the engine, where it has several.")
+@click.option("--language", help="Language tag such as en-US.")
+@click.option("--diarizer", help="Who finds the speakers; 'none' for nobody.")
+@click.option("--speakers", type=_Speakers(), metavar="N|MIN-MAX", help="How many there are.")
+@click.option("--min-speakers", type=int, help="Fewest speakers that there can be.")
+@click.option("--max-speakers", type=int, help="Most speakers that there can be.")
+@click.option(
+    "--channels",
+    type=click.Choice(["mix", "separate"]),
+    help="separate: each channel of the recording is a speaker.",
+)
+@click.option("--context", metavar="NAME|ID", help="A context of the service, with its terms.")
+@click.option(
+    "--terms",
+    type=click.File(),
+    metavar="FILE",
+    help="Terms to expect, one a line, each with a tab and its boost if it likes (20).",
+)
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]))
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Tell all that happens on standard output, an object a line.",
+)
+@click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
+@click.option("--workers", default=0, help="Processes of the embedded engine; 0: one a core.")
+def files(
+    files: Sequence[Path], output: Path, watch: Path | None, formats: Sequence[str] | None,
+    speakers: Mapping[str, int] | None, context: str | None, terms: IO[str] | None, as_json: bool,
+    url: str | None, workers: int, **options: Any,
+) -> None:  # fmt: skip
+    """Transcribe FILES and write the results into a directory.
+
+    Uses the service at --url or TRANSCRIBE_URL, or one of its own that ends with the command.
+    """
+    if bool(files) == (watch is not None):
+        raise click.UsageError("name recordings, or a folder with --watch")
+    if context and terms:
+        raise click.UsageError("--context and --terms exclude each other")
+    wanted = {**options, **(speakers or {})}
+    is_own = not (url or settings().transcribe_url)
+    with (
+        clear_errors(),
+        ended_by_signals(INTERRUPTED if watch is None else DONE),
+        own_or_named(workers, url) as client,
+        _context(client, context, terms) as context_id,
+        Lines() if as_json else Bars(Console(stderr=True)) as show,
+    ):
+        crew = Crew(client, {**wanted, "context_id": context_id}, show.state, formats or ())
+        if watch is not None:
+            _watch(crew, watch, output, show, client if is_own else None)
+        is_done = _transcribe(crew, _targets(files, output), show)
+    sys.exit(DONE if is_done else NOT_DONE)
+
+
+def _transcribe(crew: Crew, targets: Mapping[Path, Path], show: Show) -> bool:
+    """Transcribe all files side by side; whether all went well."""
+    for file, output in targets.items():
+        show.begin(file)
+        crew.take(file, output)
+    is_done = True
+    for _ in targets:
+        outcome = crew.next()
+        assert outcome is not None
+        show.end(outcome)
+        is_done &= outcome.reason is None
+    return is_done
+
+
+def _watch(crew: Crew, folder: Path, results: Path, show: Show, own: Client | None) -> NoReturn:
+    """Transcribe what is in a folder and what comes. *own*: the service, if it is only for us."""
+    inbox = Inbox(folder, results)
+    while True:
+        for file in inbox.whole(time.monotonic()):
+            show.begin(file)
+            crew.take(file, results / file.name)
+        while outcome := crew.next(timeout=PACE):
+            show.end(outcome)
+            if not outcome.may_pass:
+                inbox.done(outcome.file, job_id=outcome.job_id, reason=outcome.reason)
+                continue
+            inbox.again(outcome.file, time.monotonic())
+            if own is not None:
+                own.ping()  # without a service of our own, there is none to wait for
+
+
+def _targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Each file's directory: the output itself for one file, else one named after the file."""
+    if len(files) == 1:
+        return {files[0]: output}
+    taken: dict[Path, Path] = {}
+    for file in dict.fromkeys(files):
+        name = file.stem if output / file.stem not in taken.values() else file.name
+        while output / name in taken.values():
+            name += "_"
+        taken[file] = output / name
+    return taken
+
+
+@contextmanager
+def _context(client: Client, named: str | None, terms: IO[str] | None) -> Iterator[str | None]:
+    """The id of a context: of the one that is named, or of one that ends with the block."""
+    if terms is None:
+        yield _context_id(client, named) if named else None
+        return
+    made = client.create_context("command line", _terms(terms))["context_id"]
+    try:
+        yield made
+    finally:
+        with suppress(ServiceError, Unreachable):
+            client.delete_context(made)
+
+
+def _context_id(client: Client, named: str) -> str:
+    with suppress(ValueError):
+        return str(uuid.UUID(named))
+    page = client.contexts()
+    while True:
+        for context in page["contexts"]:
+            if context["name"] == named:
+                return str(context["context_id"])
+        if page["next_cursor"] is None:
+            raise click.BadParameter(f"there is no context {named!r}", param_hint="--context")
+        page = client.contexts(cursor=page["next_cursor"])
+
+
+def _terms(file: IO[str]) -> list[dict[str, Any]]:
+    """The terms of a file: a phrase a line, with a tab and its boost if it has one of its own."""
+    terms: dict[str, float] = {}
+    for number, line in enumerate(file, 1):
+        phrase, _, boost = line.strip().partition("\t")
+        try:
+            terms[phrase] = float(boost or BOOST)
+        except ValueError:
+            told = f"line {number}: {boost.strip()!r} is no number"
+            raise click.BadParameter(told, param_hint="--terms") from None
+    terms.pop("", None)
+    return [{"phrase": phrase, "boost": boost} for phrase, boost in terms.items()]

@@ -1,0 +1,122 @@
+"""What the commands have in common: which service they speak to, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from core.errors import TranscribeError
+from core.settings import settings
+from transcribe_api import embedded
+from transcribe_api.client import Client, ServiceError, Unreachable
+from transcribe_api.embedded import StartError
+
+DONE, NOT_DONE, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
+
+EXIT_CODES = """\b
+Exit codes:
+  0    everything is done
+  1    something could not be done, such as a file that is no recording
+  2    wrong usage
+  3    no service could be reached or started
+  130  interrupted
+"""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_data_dir = click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path),
+    help="Where the service keeps everything; the same as TRANSCRIBE_DATA_DIR.",
+)  # fmt: skip
+_url = click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
+
+
+def data_dir_option(command: _Command) -> _Command:
+    """Let a command be told where the embedded service lies."""
+    return _data_dir(command)
+
+
+def of_a_service(command: _Command) -> _Command:
+    """Let a command be told which running service it is about."""
+    return _url(_data_dir(command))
+
+
+def use_data_dir(data_dir: Path | None) -> None:
+    """Take settings anew, with this data directory. Before anything else asks for them."""
+    if data_dir is not None:
+        os.environ["TRANSCRIBE_DATA_DIR"] = str(data_dir)
+        settings.cache_clear()
+
+
+@contextmanager
+def own_or_named(workers: int, url: str | None = None) -> Iterator[Client]:
+    """A client of the service that is named, or of one that ends with the block."""
+    url = url or settings().transcribe_url
+    if url is not None:
+        with Client(url, key=settings().transcribe_api_key) as client:
+            client.ping()
+            yield client
+        return
+    with embedded.running({}, workers=workers) as started, Client(started) as client:
+        yield client
+
+
+@contextmanager
+def running(url: str | None, data_dir: Path | None) -> Iterator[Client]:
+    """A client of a service that runs: of the one that is named, or of `transcribe up` here."""
+    use_data_dir(data_dir)
+    found = url or (None if data_dir else settings().transcribe_url) or _of_stack()
+    with Client(found, key=settings().transcribe_api_key) as client:
+        yield client
+
+
+def _of_stack() -> str:
+    folder = settings().transcribe_data_dir
+    try:
+        return str(json.loads((folder / "stack.json").read_text())["url"])
+    except FileNotFoundError:
+        raise Unreachable(
+            f"no service runs in {folder}: start one with `transcribe up`, or name one with --url"
+        ) from None
+
+
+@contextmanager
+def ended_by_signals(code: int = INTERRUPTED) -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: with everything cleared away."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """A sentence instead of a traceback, and the exit code that belongs to it."""
+    try:
+        yield
+    except ServiceError as error:
+        click.echo(f"transcribe: {error}", err=True)
+        sys.exit(NOT_DONE)
+    except (TranscribeError, Unreachable, StartError) as error:
+        click.echo(f"transcribe: {error}", err=True)
+        sys.exit(NO_SERVICE)
+
+
+def told(what: Any) -> None:
+    """Print an object on a line of its own, for programs."""
+    click.echo(json.dumps(what))  # in ASCII: a file's name may be no text

@@ -1,0 +1,70 @@
+"""The client that is awaited, on asyncio or Trio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+
+from transcribe_api.client import answers
+from transcribe_api.client.answers import TIMEOUT, Event, reachable, refuse_problem
+from transcribe_api.client.calls import JOBS, Call
+from transcribe_api.client.methods import Calls
+
+_Answer = TypeVar("_Answer")
+
+
+class AsyncClient(Calls):
+    """As `Client`, for ``async with``: what that returns is awaited here, what it yields too."""
+
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
+    ) -> None:
+        self._http = httpx2.AsyncClient(base_url=url, headers=answers.headers(key), timeout=timeout)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._http.aclose()
+
+    async def ask(self, call: Call[_Answer]) -> _Answer:
+        """Send a call and read its answer. A file is read block by block on the way."""
+        with call.request() as request, reachable():
+            response = await self._http.request(**request)
+        refuse_problem(response)
+        return call.read(response)
+
+    async def events(self, job_id: str, after: str = "") -> AsyncIterator[Event]:
+        """As `Client.events`, for ``async for``."""
+        headers = {"Last-Event-ID": after} if after else {}
+        path = f"{JOBS}/stream/{job_id}"
+        with reachable():
+            async with self._http.sse(path, headers=headers) as source:
+                if source.response.status_code >= 400:
+                    await source.response.aread()
+                refuse_problem(source.response)
+                async for message in source:
+                    event = answers.event(message, after)
+                    after = event.id
+                    yield event
+                    if event.is_last:
+                        return
+
+    async def download(self, job_id: str, name: str, target: Path) -> None:
+        """As `Client.download`."""
+        path = f"{JOBS}/artefacts/{job_id}/{name}"
+        with reachable():
+            async with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                refuse_problem(response)
+                with target.open("wb") as file:
+                    async for block in response.aiter_bytes():
+                        file.write(block)

@@ -1,0 +1,196 @@
+"""All that a service can be asked, as values: what to send, and how to read the answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import httpx2
+
+JOBS = "/api/transcribe/jobs"
+_CONTEXTS = "/api/transcribe/contexts"
+_SESSIONS = "/api/transcribe/sessions"
+
+_Answer = TypeVar("_Answer")
+_Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[_Answer]):
+    """A request that is answered at once."""
+
+    method: str
+    path: str
+    read: Callable[[httpx2.Response], _Answer]
+    #: What httpx takes beside these.
+    more: Mapping[str, Any] = field(default_factory=dict)
+    #: Sent along in constant memory, under its own name.
+    file: Path | None = None
+
+    @contextmanager
+    def request(self) -> Iterator[dict[str, Any]]:
+        """The arguments of httpx, with the file open while it is sent."""
+        if self.file is None:
+            yield {"method": self.method, "url": self.path, **self.more}
+            return
+        # A name of a file may hold bytes that are no text.
+        name = os.fsencode(self.file.name).decode("utf-8", "replace")
+        with self.file.open("rb") as file:
+            sent = {"files": {"file": (name, file)}}
+            yield {"method": self.method, "url": self.path, **self.more, **sent}
+
+
+def _object(response: httpx2.Response) -> dict[str, Any]:
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _list(name: str) -> Callable[[httpx2.Response], list[Any]]:
+    return lambda response: list(response.json()[name])
+
+
+def _nothing(_: httpx2.Response) -> None:
+    return None
+
+
+def _text(response: httpx2.Response) -> str:
+    return str(response.text)
+
+
+def _bytes(response: httpx2.Response) -> bytes:
+    return bytes(response.content)
+
+
+def ping() -> Call[None]:
+    """Do nothing if the service answers."""
+    return Call("GET", "/healthz", _nothing)
+
+
+def submit(
+    recording: Path | str, *, idempotency_key: str | None = None, **options: _Value
+) -> Call[dict[str, Any]]:
+    """Send a recording; returns at once with the ``job_id``. Options are the form's fields.
+
+    *idempotency_key*: a name of the request; with it, sending the same again makes no second job.
+    Raises `OSError` when the recording cannot be read.
+    """
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    more = {"data": _sent(options), "headers": headers}
+    return Call("POST", f"{JOBS}/transcribe", _object, more, file=Path(recording))
+
+
+def status(job_id: str) -> Call[dict[str, Any]]:
+    """The present state of a job."""
+    return Call("GET", f"{JOBS}/status/{job_id}", _object)
+
+
+def jobs(
+    *,
+    status: str | None = None,
+    engine: str | None = None,
+    session_id: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[dict[str, Any]]:
+    """A page of jobs, newest first: ``jobs``, and the ``next_cursor`` of the page after."""
+    wanted = {"status": status, "engine": engine, "session_id": session_id}
+    query = _sent({**wanted, "limit": limit, "cursor": cursor})
+    return Call("GET", JOBS, _object, {"params": query})
+
+
+def cancel(job_id: str) -> Call[dict[str, Any]]:
+    """End a job; returns its last state."""
+    return Call("POST", f"{JOBS}/{job_id}/cancel", _object)
+
+
+def retry(job_id: str, stage: str | None = None, **wishes: str | int) -> Call[dict[str, Any]]:
+    """Have what failed done again, or all of a *stage*; returns the state of the job.
+
+    *stage*: ``transcribe``, ``diarize`` or ``merge``. *wishes*: for ``diarize``, what is asked
+    for anew: ``diarizer``, ``min_speakers``, ``max_speakers``.
+    """
+    query = _sent({"stage": stage, **wishes})
+    return Call("POST", f"{JOBS}/{job_id}/retry", _object, {"params": query})
+
+
+def delete(job_id: str) -> Call[None]:
+    """Remove a job with everything of it, be it running or over."""
+    return Call("DELETE", f"{JOBS}/{job_id}", _nothing)
+
+
+def result(job_id: str) -> Call[dict[str, Any]]:
+    """The transcript of a completed job."""
+    return Call("GET", f"{JOBS}/result/{job_id}", _object)
+
+
+def formatted(job_id: str, form: str, **layout: _Value) -> Call[str]:
+    """The transcript in a text format; *layout* is that of subtitles, such as ``max_lines``."""
+    return Call("GET", f"{JOBS}/result/{job_id}/{form}", _text, {"params": _sent(layout)})
+
+
+def document(job_id: str, form: str, **layout: _Value) -> Call[bytes]:
+    """The same in any format, as it is written to a file."""
+    return Call("GET", f"{JOBS}/result/{job_id}/{form}", _bytes, {"params": _sent(layout)})
+
+
+def artefacts(job_id: str) -> Call[list[str]]:
+    """The names of the files that a completed job has left."""
+    return Call("GET", f"{JOBS}/artefacts/{job_id}", _list("artefacts"))
+
+
+def engines() -> Call[dict[str, Any]]:
+    """Every engine with what it can do, and the ``default_engine``."""
+    return Call("GET", f"{JOBS}/engines", _object)
+
+
+def system_status() -> Call[dict[str, Any]]:
+    """How the service as a whole does: jobs, queues, machine and workers."""
+    return Call("GET", "/api/transcribe/system/status", _object)
+
+
+def name_speakers(
+    transcript_id: str, names: Mapping[str | int, str | None]
+) -> Call[dict[str, Any]]:
+    """Name speakers by their numbers; returns what a reader now sees of all."""
+    body = {"names": {str(number): name for number, name in names.items()}}
+    path = f"/api/transcribe/transcripts/{transcript_id}/speakers"
+    return Call("PATCH", path, _object, {"json": body})
+
+
+def create_context(name: str, terms: Iterable[Mapping[str, Any]] = ()) -> Call[dict[str, Any]]:
+    """Make a context; a term has a ``phrase`` and its ``boost`` (-100 to 100)."""
+    body = {"name": name, "terms": [dict(term) for term in terms]}
+    return Call("POST", _CONTEXTS, _object, {"json": body})
+
+
+def contexts(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
+    """A page of contexts, newest first: ``contexts`` and ``next_cursor``."""
+    return Call("GET", _CONTEXTS, _object, {"params": _sent({"limit": limit, "cursor": cursor})})
+
+
+def delete_context(context_id: str) -> Call[None]:
+    """Forget a context; transcripts that were made with it stay."""
+    return Call("DELETE", f"{_CONTEXTS}/{context_id}", _nothing)
+
+
+def create_session(name: str) -> Call[dict[str, Any]]:
+    """Make a session, for jobs to belong to."""
+    return Call("POST", _SESSIONS, _object, {"json": {"name": name}})
+
+
+def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
+    """A page of sessions, newest first: ``sessions`` and ``next_cursor``."""
+    return Call("GET", _SESSIONS, _object, {"params": _sent({"limit": limit, "cursor": cursor})})
+
+
+def _sent(values: Mapping[str, _Value]) -> dict[str, str]:
+    """As forms and queries have them; None is not sent."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }

@@ -1,0 +1,73 @@
+"""The client that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+
+from transcribe_api.client import answers
+from transcribe_api.client.answers import TIMEOUT, Event, reachable, refuse_problem
+from transcribe_api.client.calls import JOBS, Call
+from transcribe_api.client.methods import Calls
+
+_Answer = TypeVar("_Answer")
+
+
+class Client(Calls):
+    """Talks to one service. Use it in a ``with`` block, or close it. Threads may share it.
+
+    Every method raises `ServiceError` or `Unreachable`.
+    """
+
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
+    ) -> None:
+        self._http = httpx2.Client(base_url=url, headers=answers.headers(key), timeout=timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._http.close()
+
+    def ask(self, call: Call[_Answer]) -> _Answer:
+        """Send a call and read its answer."""
+        with call.request() as request, reachable():
+            response = self._http.request(**request)
+        refuse_problem(response)
+        return call.read(response)
+
+    def events(self, job_id: str, after: str = "") -> Iterator[Event]:
+        """What happens to a job, until the connection ends or the job is over.
+
+        *after*: the id of the last event that was heard on an earlier connection.
+        """
+        headers = {"Last-Event-ID": after} if after else {}
+        with reachable(), self._http.sse(f"{JOBS}/stream/{job_id}", headers=headers) as source:
+            if source.response.status_code >= 400:
+                source.response.read()
+            refuse_problem(source.response)
+            for message in source:
+                event = answers.event(message, after)
+                after = event.id
+                yield event
+                if event.is_last:
+                    return
+
+    def download(self, job_id: str, name: str, target: Path) -> None:
+        """Write one of the artefacts of a job to *target*, in constant memory."""
+        path = f"{JOBS}/artefacts/{job_id}/{name}"
+        with reachable(), self._http.stream("GET", path) as response:
+            if response.status_code >= 400:
+                response.read()
+            refuse_problem(response)
+            with target.open("wb") as file:
+                for block in response.iter_bytes():
+                    file.write(block)
