@@ -5,7 +5,7 @@ from __future__ import annotations
 import wave
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +14,7 @@ from chunking import decode, plan
 from chunking.decode import BYTES_PER_SECOND, DEFAULT_LIMITS, SAMPLE_RATE, Limits
 from chunking.plan import PlanSettings, Window
 from chunking.vad import Detector, VadSettings
+from chunking.waveform import Loudness
 from transcripts.types import Span
 
 _SCRATCH = "recording.pcm"
@@ -77,6 +78,8 @@ class Cutting:
     shards: tuple[Window, ...]
     #: Sentences for the user.
     warnings: tuple[str, ...]
+    #: How loud each moment is, to be drawn.
+    loudness: Loudness = field(repr=False, compare=False)
 
     def speech_in(self, window: Window) -> list[Span]:
         """Where somebody seems to speak in *window*, in times of the recording."""
@@ -144,6 +147,7 @@ class AudioChunker:
             windows=plan.plan(speech, decoded.seconds, self.config.plan),
             shards=plan.shards(speech, decoded.seconds, self.config.shard_duration),
             warnings=decoded.warnings,
+            loudness=detector.loudness(),
         )
 
     def _speech(self, detector: Detector, pcm: Path) -> tuple[Span, ...]:

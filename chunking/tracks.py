@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from chunking import decode
 from chunking.cut import AudioChunker, Cutting, describe
 from chunking.plan import Window
+from chunking.waveform import waveform
 from core.errors import MediaError
 from transcripts.stored import spans_to_json
 from transcripts.types import Stretch
@@ -49,6 +50,8 @@ class Pieces:
     shards: tuple[Piece, ...]
     #: Sentences for the user.
     warnings: tuple[str, ...]
+    #: What ``waveform.json`` says.
+    waveform: Mapping[str, Any]
 
     def metadata(self, file_path: str) -> dict[str, Any]:
         """Return what ``chunks_metadata.json`` says of the recording called *file_path*."""
@@ -68,6 +71,7 @@ def mix(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
         chunks=tuple(Piece(cutting, window) for window in cutting.windows),
         shards=tuple(Piece(cutting, window) for window in cutting.shards),
         warnings=cutting.warnings,
+        waveform=waveform([cutting.loudness], cutting.duration),
     )
 
 
@@ -85,11 +89,13 @@ def separate(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
         for window in cutting.windows
     ]
     one = ("The recording has one channel, so all of it is given to one speaker.",)
+    duration = max(cutting.duration for cutting in tracks)
     return Pieces(
-        duration=max(cutting.duration for cutting in tracks),
+        duration=duration,
         chunks=tuple(sorted(chunks, key=lambda piece: (piece.window.start, piece.channel))),
         shards=(),
         warnings=(*_once(tracks), *(one if count == 1 else ())),
+        waveform=waveform([cutting.loudness for cutting in tracks], duration),
     )
 
 

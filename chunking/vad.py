@@ -108,6 +108,12 @@ class Detector:
         loud = float(np.percentile(self._heard_levels(), 99))
         return _LIFTED_DB - loud if _NOTHING_DB < loud < _QUIET_DB else 0.0
 
+    def loudness(self) -> NDArray[np.uint8]:
+        """Return the amplitude (RMS) of each frame, from 0 to 100 (full scale)."""
+        share = 10 ** (np.arange(256, dtype=np.float32) / (-20 * _STEPS_PER_DB))
+        by_step = np.rint(100 * share).astype(np.uint8)
+        return by_step[np.frombuffer(bytes(self._levels), np.uint8)]
+
     def _heard_levels(self) -> Levels:
         steps = np.frombuffer(bytes(self._levels), np.uint8).astype(np.float32)
         return steps * np.float32(-1 / _STEPS_PER_DB)

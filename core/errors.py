@@ -58,6 +58,12 @@ class Conflict(TranscribeError):
         self.details = details
 
 
+class ChangedMeanwhile(Conflict):
+    """What the caller saw is not what is there now."""
+
+    code = "changed_meanwhile"
+
+
 class Unauthorized(TranscribeError):
     """A key is asked for, and none that opens the service was sent."""
 

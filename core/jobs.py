@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core import admission, clock, layout, metrics, speaker_names, webhooks
+from core import admission, clock, layout, metrics, segment_texts, speaker_names, webhooks
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
@@ -192,7 +192,7 @@ def complete(
     """End the job well, with its segments, at most once. False when another owner did.
 
     Segments of an earlier end stay until then: by them the names of the speakers find their
-    bearers.
+    bearers, and texts that were typed their places.
     """
     mine = and_(_owned_by(owner), _at(Stage.MERGE))
     if not _end(session, job_id, JobStatus.COMPLETED, mine, segments_count=len(segments)):
@@ -201,14 +201,15 @@ def complete(
     transcript = job.transcript
     transcript.language = language
     nameless = speaker_names.keep(session, transcript, segments)
-    transcript.warnings = [*job.run.warnings, *warnings, *nameless]
+    placeless = segment_texts.keep(session, transcript, segments)
+    transcript.warnings = [*job.run.warnings, *warnings, *nameless, *placeless]
     transcript.speaker_roles = {str(speaker): role.name for speaker, role in roles.items()}
     transcript.speaker_role_scores = {
         str(speaker): round(role.score, 3) for speaker, role in roles.items()
     }
     session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == transcript.id))
     rows = [
-        {"transcript_id": transcript.id, "position": position, **segment}
+        {"transcript_id": transcript.id, "position": position, "heard_words": None, **segment}
         for position, segment in enumerate(segments)
     ]
     if rows:

@@ -6,6 +6,8 @@ object.
 
 from __future__ import annotations
 
+#: How loud the recording is from moment to moment; written when it is taken apart.
+WAVEFORM = "waveform.json"
 #: The files of a finished job that a caller may fetch, with their media types.
 ARTEFACTS = {
     "whisper_results.json": "application/json",
@@ -14,6 +16,7 @@ ARTEFACTS = {
     "transcription.srt": "application/x-subrip",
     "transcription.vtt": "text/vtt",
     "transcription.txt": "text/plain",
+    WAVEFORM: "application/json",
 }
 
 #: Under which the objects of all jobs lie.

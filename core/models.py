@@ -31,6 +31,8 @@ from core.states import JobStatus, PartState, Stage
 
 #: JSON in a form that PostgreSQL can index.
 Json = JSON().with_variant(JSONB(), "postgresql")
+#: The same, with None as the database's own NULL, so that it can be asked for.
+JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 #: Aware timestamps in PostgreSQL; SQLite keeps them as UTC without saying so.
 Timestamp = DateTime(timezone=True)
 
@@ -239,6 +241,8 @@ class SegmentRow(Base):
     speaker_tag: Mapped[int | None] = mapped_column()
     confidence: Mapped[float | None] = mapped_column()
     words: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    #: What the engine heard, where somebody typed another text; None where nobody did.
+    heard_words: Mapped[list[dict[str, Any]] | None] = mapped_column(JsonOrNull)
 
 
 class Named:

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, InvalidInput, NotFound
+from core import finished
+from core.errors import InvalidInput
 from core.models import SegmentRow, Transcript
-from core.states import JobStatus
 from transcripts.renaming import carried
 from transcripts.speakers import label
 from transcripts.types import Turn
@@ -30,7 +30,9 @@ def give(
     transcript's owner (None stands for whoever may see everything), `Conflict` while the speakers
     are not known yet, and `InvalidInput` for a number that the transcript does not have.
     """
-    transcript = _completed(session, transcript_id, of)
+    transcript = finished.transcript(
+        session, transcript_id, of=of, else_="the speakers are not known"
+    )
     speakers = _speakers(session, transcript_id)
     for number in names:
         _check(number, speakers)
@@ -72,19 +74,6 @@ def _new_turns(segments: Sequence[dict[str, Any]]) -> list[Turn]:
         for one in segments
         if one["speaker_tag"] is not None
     ]
-
-
-def _completed(session: Session, transcript_id: uuid.UUID, of: uuid.UUID | None) -> Transcript:
-    # Locked, so that of two callers who name different speakers neither undoes the other's.
-    transcript = session.get(Transcript, transcript_id, with_for_update=True)
-    if transcript is None or (of is not None and transcript.owner_id != of):
-        raise NotFound(f"there is no transcript {transcript_id}")
-    if transcript.status != JobStatus.COMPLETED:
-        raise Conflict(
-            f"the speakers are not known: the job is {transcript.status}",
-            job_status=transcript.status,
-        )
-    return transcript
 
 
 def _speakers(session: Session, transcript_id: uuid.UUID) -> list[int]:

@@ -112,9 +112,12 @@ def _store(job: TranscriptJob, pieces: Pieces, shards: Sequence[Piece], folder: 
     for index, piece in enumerate(shards):
         _store_piece(piece, layout.shard_audio(job.job_id, index), folder)
     metadata = pieces.metadata(job.transcript.filename)
-    storage().put_bytes(
-        layout.artefact(job.job_id, layout.CHUNKS_METADATA), json.dumps(metadata, indent=1).encode()
-    )
+    _store_text(job, layout.CHUNKS_METADATA, json.dumps(metadata, indent=1))
+    _store_text(job, layout.WAVEFORM, json.dumps(pieces.waveform, separators=(",", ":")))
+
+
+def _store_text(job: TranscriptJob, name: str, text: str) -> None:
+    storage().put_bytes(layout.artefact(job.job_id, name), text.encode())
 
 
 def _store_piece(piece: Piece, key: str, folder: Path) -> None:

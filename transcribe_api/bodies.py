@@ -41,6 +41,8 @@ def one_line(text: str) -> str:
 # The same in the words of JSON Schema. White space around a line is dropped before it is looked at.
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _SHOWN = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
+#: A text on one line, whatever stands at its ends.
+SHOWN = f"^{_SHOWN}*$"
 _EDGE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 

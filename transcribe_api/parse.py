@@ -21,6 +21,8 @@ from engines.catalog import EngineSpec
 MOST_SPEAKERS = 50
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _NUMBER = re.compile(r"[0-9]{1,9}")
+#: What a number from a caller is at most, if nothing less.
+LARGEST = 999_999_999
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 NO_DIARIZER = "none"
 
@@ -79,6 +81,15 @@ def job_id(text: str) -> str:
 def row_id(text: str, field: str) -> uuid.UUID:
     """The id of a session, a context or a transcript. Raises `InvalidInput`."""
     return uuid.UUID(_as_uuid(text, field))
+
+
+def position(text: str) -> int:
+    """Where something stands in a list, counted from 0. Raises `InvalidInput`."""
+    if not _NUMBER.fullmatch(text):
+        raise InvalidInput(
+            f"position: {text!r} is no whole number from 0 to {LARGEST}", field="position"
+        )
+    return int(text)
 
 
 def job_filters(query: Mapping[str, str]) -> dict[str, Any]:

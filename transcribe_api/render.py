@@ -6,7 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from core import clock, serving
-from core.models import ContextRow, DeliveryRow, Named, SessionRow, Transcript, TranscriptJob
+from core.models import (
+    ContextRow,
+    DeliveryRow,
+    Named,
+    SegmentRow,
+    SessionRow,
+    Transcript,
+    TranscriptJob,
+)
 from core.settings import settings
 from core.states import DeliveryState
 from engines import catalog
@@ -72,17 +80,7 @@ def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
         "audio_url": audio_url,
         "language": transcript.language,
         "duration": transcript.duration,
-        "segments": [
-            {
-                "start": row.start,
-                "end": row.end,
-                "text": row.text,
-                "speaker_tag": row.speaker_tag,
-                "confidence": row.confidence,
-                "words": row.words,
-            }
-            for row in transcript.segments
-        ],
+        "segments": [segment(row) for row in transcript.segments],
         "speaker_roles": transcript.speaker_roles,
         "speaker_role_scores": transcript.speaker_role_scores,
         "speaker_names": transcript.speaker_names,
@@ -90,6 +88,19 @@ def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
         "created_at": clock.iso(job.created_at),
         "completed_at": clock.iso(job.completed_at),
     }
+
+
+def segment(row: SegmentRow) -> dict[str, Any]:
+    """What one speaker says in a row."""
+    told = {
+        "start": row.start,
+        "end": row.end,
+        "text": row.text,
+        "speaker_tag": row.speaker_tag,
+        "confidence": row.confidence,
+        "words": row.words,
+    }
+    return told if row.heard_words is None else {**told, "edited": True}
 
 
 def document(transcript: Transcript, form: str, layout: Layout) -> str | bytes:
@@ -161,7 +172,9 @@ def _times(row: Named) -> dict[str, Any]:
 
 
 def _segments(transcript: Transcript) -> list[Segment]:
-    return [Segment(words_from_json(row.words), row.speaker_tag) for row in transcript.segments]
+    """Those in which something was said: a text may have been taken away."""
+    rows = (row for row in transcript.segments if row.words)
+    return [Segment(words_from_json(row.words), row.speaker_tag) for row in rows]
 
 
 def _turns(segments: list[Segment]) -> list[Turn]:

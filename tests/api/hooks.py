@@ -66,6 +66,7 @@ def _make_good(case: Case, body: dict[str, Any]) -> None:
         term["phrase"] = str(at)
     if isinstance(body.get("roles"), dict):
         body["roles"] = {f"role {at}": [f"cue {at}"] for at in range(len(body["roles"]))}
+    body.pop("former", None)  # it is what nobody can make up
     if body.get("names"):
         body["names"] = {"0": next(iter(body["names"].values()))}
 

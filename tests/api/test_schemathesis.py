@@ -66,6 +66,7 @@ def what_is_there(stack: RunningStack, recording: Path) -> dict[str, str]:
         "job_id": done["job_id"],
         "transcript_id": done["transcript_id"],
         "waiting_job_id": waiting["job_id"],
+        "position": "0",
         "name": "transcription.srt",
         "token": result["audio_url"].rsplit("/", 1)[1],
         "cursor": cursor,

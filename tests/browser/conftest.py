@@ -104,7 +104,7 @@ def _note(said: Any, seen: Seen) -> None:
 
 @pytest.fixture(scope="session")
 def done(stack: RunningStack) -> str:  # noqa: F811
-    """A finished job; looking at it changes nothing but names of speakers."""
+    """A finished job; who changes names or texts in it changes them back."""
     with Client(stack.url) as ours:
         job_id: str = ours.submit(SAMPLE)["job_id"]
         wait_until(lambda: ours.status(job_id)["status"] == "completed")

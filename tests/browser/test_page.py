@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -147,6 +148,106 @@ def test_a_speaker_is_named_in_place(opened: Opened, done: str):
     expect(page.locator("#transcript .who").first).to_have_text("SPEAKER_00")
 
 
+def text_of(page: Any, number: int) -> Any:
+    return page.locator("#transcript li").nth(number).locator(":scope > p")
+
+
+def told(client: Client, job_id: str, number: int) -> dict[str, Any]:
+    segment: dict[str, Any] = client.result(job_id)["segments"][number]
+    return segment
+
+
+def test_a_text_is_corrected_in_place_and_undone(opened: Opened, client: Client, done: str):
+    before = told(client, done, 2)
+    page = opened(f"#/jobs/{done}")
+    page.locator("#transcript li").nth(2).hover()
+    page.get_by_role("button", name="Edit the text at").nth(2).click()
+    field = page.get_by_role("textbox", name="Text at")
+    expect(field).to_have_value(before["text"])
+    field.fill("What <b>she</b> said,\nword for word.")
+    page.keyboard.press("Enter")
+    expect(text_of(page, 2)).to_contain_text("What <b>she</b> said, word for word. edited")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download as SRT").click()
+    assert "word for word." in saved.value.path().read_text()
+    page.fill("#sought", "for word")
+    expect(page.locator("#found")).to_have_text("1 of 1")
+    page.reload()
+    expect(text_of(page, 2)).to_contain_text("What <b>she</b> said, word for word. edited")
+    page.locator("#transcript li").nth(2).hover()
+    page.get_by_role("button", name="Edit the text at").nth(2).click()
+    field.fill("")
+    field.blur()
+    expect(text_of(page, 2)).to_contain_text("nothing said")
+    page.get_by_role("button", name="Undo").click()
+    expect(text_of(page, 2)).to_contain_text("What <b>she</b> said, word for word. edited")
+    page.locator("#transcript li").nth(2).hover()
+    page.get_by_role("button", name="Edit the text at").nth(2).click()
+    field.fill(before["text"])
+    page.get_by_role("button", name="Save").click()
+    expect(text_of(page, 2)).not_to_contain_text("edited")
+    assert told(client, done, 2)["words"] == before["words"]
+
+
+def test_a_text_that_is_left_by_escape_stays(opened: Opened, client: Client, done: str):
+    before = told(client, done, 1)
+    page = opened(f"#/jobs/{done}")
+    expect(text_of(page, 1)).to_have_text(before["text"])
+    page.keyboard.press("n")
+    wait_until(lambda: page.evaluate(PLAYED) > 0)
+    page.keyboard.press("e")
+    expect(page.get_by_role("textbox", name="Text at")).to_be_focused()
+    page.keyboard.type("N? e k / ")
+    page.keyboard.press("Escape")
+    expect(text_of(page, 1)).to_have_text(before["text"])
+    expect(page.get_by_role("button", name="Edit the text at").nth(1)).to_be_focused()
+    assert told(client, done, 1) == before
+
+
+def test_a_change_that_somebody_else_made_is_told(opened: Opened, client: Client, done: str):
+    before = told(client, done, 0)["text"]
+    page, other = opened(f"#/jobs/{done}"), opened(f"#/jobs/{done}")
+    for one, text in ((page, "Mine."), (other, "Theirs.")):
+        expect(text_of(one, 0)).to_have_text(before)
+        one.get_by_role("button", name="Edit the text at").first.focus()
+        one.keyboard.press("Enter")
+        one.get_by_role("textbox", name="Text at").fill(text)
+    other.keyboard.press("Enter")
+    expect(text_of(other, 0)).to_contain_text("Theirs.")
+    page.keyboard.press("Enter")
+    expect(page.locator(".editor [role=alert]")).to_contain_text("“Theirs.”")
+    expect(page.get_by_role("textbox", name="Text at")).to_have_value("Mine.")
+    page.keyboard.press("Enter")
+    expect(text_of(page, 0)).to_contain_text("Mine.")
+    page.keyboard.press("e")
+    page.get_by_role("textbox", name="Text at").fill(before)
+    page.keyboard.press("Enter")
+    expect(text_of(page, 0)).not_to_contain_text("edited")
+
+
+def test_the_waveform_moves_the_player(opened: Opened, done: str):
+    with_waveform = "/waveform.json"
+    page = opened()
+    with page.expect_response(lambda answer: answer.url.endswith(with_waveform)) as asked:
+        page.goto(f"{page.url.partition('#')[0]}#/jobs/{done}")
+    assert asked.value.ok
+    line = page.get_by_role("slider", name="Place in the recording")
+    expect(line).to_have_css("height", "56px")
+    at = line.bounding_box()
+    page.mouse.move(at["x"] + at["width"] / 4, at["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + 20)
+    page.mouse.up()
+    length = float(line.get_attribute("aria-valuemax"))
+    assert page.evaluate(PLAYED) == pytest.approx(length / 2, abs=1)
+    line.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(PLAYED) == pytest.approx(length / 2 + 5, abs=1)
+    page.keyboard.press("Home")
+    assert page.evaluate(PLAYED) == 0
+    expect(line).to_have_attribute("aria-valuetext", re.compile("^0:00 / "))
+
+
 def test_words_are_found_whatever_their_case(opened: Opened, done: str):
     page = opened(f"#/jobs/{done}")
     page.fill("#sought", "RADIO show")
@@ -271,6 +372,10 @@ def test_nothing_keeps_people_from_using_it(opened: Opened, done: str, axe: str,
     expect(page.locator("#transcript li").first).to_be_visible()
     page.fill("#sought", "radio")
     expect(page.locator("#found")).to_contain_text("of")
+    assert found(page, axe) == []
+    page.locator("#sought").blur()
+    page.keyboard.press("e")
+    expect(page.locator(".editor textarea")).to_be_focused()
     assert found(page, axe) == []
 
 

@@ -26,6 +26,7 @@ TREE = {
     "transcription.srt",
     "transcription.vtt",
     "transcription.txt",
+    "waveform.json",
 }
 
 

@@ -274,6 +274,7 @@ def of_job(job_id: str, transcript_id: str, delivery_id: str) -> list[tuple[str,
         ("POST", f"{API}/jobs/{job_id}/cancel"),
         ("POST", f"{API}/jobs/{job_id}/retry"),
         ("PATCH", f"{API}/transcripts/{transcript_id}/speakers"),
+        ("PATCH", f"{API}/transcripts/{transcript_id}/segments/0"),
         ("DELETE", f"{API}/jobs/{job_id}"),
     ]
 
@@ -289,7 +290,8 @@ def delivery(job_id: str) -> str:
 
 
 def asked(browser: FlaskClient, method: str, url: str, headers: dict[str, str]) -> int:
-    body = {"names": {"0": "Ana"}} if method == "PATCH" else None
+    bodies = {"speakers": {"names": {"0": "Ana"}}, "0": {"text": "Hello"}}
+    body = bodies[url.rpartition("/")[2]] if method == "PATCH" else None
     with browser.open(url, method=method, headers=headers, json=body) as answer:
         return answer.status_code
 

@@ -132,8 +132,8 @@ def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
 def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
     windows = (Window(0.0, 30.12345, 5.0), Window(25.12345, 50.0))
     speech = (Span(0.5, 12.0), Span(20.0, 28.0), Span(40.0, 49.50049))
-    cutting = Cutting(tmp_path / "x.pcm", 50.0, speech, windows, (), ())
-    pieces = Pieces(50.0, tuple(Piece(cutting, window) for window in windows), (), ())
+    cutting = Cutting(tmp_path / "x.pcm", 50.0, speech, windows, (), (), np.zeros(0, np.uint8))
+    pieces = Pieces(50.0, tuple(Piece(cutting, window) for window in windows), (), (), {})
     metadata = json.loads(json.dumps(pieces.metadata("talk.mp4")))
     assert metadata == {
         "file_path": "talk.mp4",

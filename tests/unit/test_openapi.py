@@ -261,6 +261,9 @@ WELL: dict[str, Callable[[World], TestResponse]] = {
     "transcripts_name_speakers 200": lambda w: w.browser.patch(
         f"{API}/transcripts/{w.job.transcript_id}/speakers", json={"names": {"0": "Ana"}}
     ),
+    "transcripts_change_segment 200": lambda w: w.browser.patch(
+        f"{API}/transcripts/{w.job.transcript_id}/segments/0", json={"text": "Hello there."}
+    ),
     "webhooks_secret 200": lambda w: w.get("webhooks/secret"),
     "webhooks_deliveries 200": lambda w: w.get(f"jobs/{_delivery(w).job_id}/deliveries"),
     "webhooks_replay 202": lambda w: w.browser.post(_replay(_delivery(w))),

@@ -45,6 +45,7 @@ def _segment(transcript_id: uuid.UUID, position: int, speaker: int | None) -> Se
         end=position + 1.0,
         text="Hello.",
         speaker_tag=speaker,
+        confidence=0.9,
         words=[{**word, "speaker_tag": speaker}],
     )
 

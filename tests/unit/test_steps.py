@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from core import again, canary, clock, jobs, layout, named, parts, speaker_names
+from core import again, canary, clock, jobs, layout, named, parts, segment_texts, speaker_names
 from core.db import reading, transaction
 from core.errors import Conflict, EngineError, Transient, Unavailable
 from core.models import ContextRow, JobPart, SegmentRow
@@ -111,7 +111,7 @@ def test_a_merge_puts_words_and_speakers_together():
     assert told(job_id)["status"] == "completed"
     assert {
         key.removeprefix(layout.root(job_id)) for key in storage().keys(layout.root(job_id))
-    } > {*layout.ARTEFACTS}
+    } > {*layout.ARTEFACTS} - {layout.WAVEFORM}
 
 
 def test_a_step_holds_its_leases_under_the_name_that_the_heartbeat_knows(monkeypatch):
@@ -259,7 +259,7 @@ def test_a_gap_can_be_filled_by_trying_again():
     assert told(job_id)["warnings"] == []
 
 
-def test_names_stay_with_their_speakers_when_a_job_is_done_again():
+def test_names_and_texts_of_callers_stay_when_a_job_is_done_again():
     job_id = listening()
     store_chunk(job_id, 1, "hello there")
     store_shard(job_id, Turn(0, 10, 0), Turn(30, 40, 1))
@@ -268,12 +268,15 @@ def test_names_stay_with_their_speakers_when_a_job_is_done_again():
     with transaction() as session:
         transcript_id = jobs.get(session, job_id).transcript_id
         speaker_names.give(session, transcript_id, {"1": "Ana"})
+        segment_texts.change(session, transcript_id, 0, "Hello, there!")
         again.retry(session, job_id)
     store_chunk(job_id, 0, "good morning")
     run("merge", job_id)
-    assert result(job_id) == [("good morning", 0), ("hello there", 1)]
+    assert result(job_id) == [("good morning", 0), ("Hello, there!", 1)]
     with reading() as session:
-        assert jobs.get(session, job_id).transcript.speaker_names == {"1": "Ana"}
+        transcript = jobs.get(session, job_id).transcript
+        assert transcript.speaker_names == {"1": "Ana"}
+        assert [row.heard_words is None for row in transcript.segments] == [True, False]
 
 
 def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():

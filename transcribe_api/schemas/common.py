@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from core.states import JobStatus
-from transcribe_api import pages, render
+from transcribe_api import pages, parse, render
 
 EXAMPLE_ID = "4f6c1f0e-7d0b-4f4e-9d0a-2a4c8c6f3b11"
 
@@ -71,6 +71,9 @@ class Problem(BaseModel):
     job_status: JobStatus | Absent = Field(
         default=None, description="With 409: the present state of the job."
     )
+    text: str | Absent = Field(
+        default=None, description="With `changed_meanwhile`: what the segment says now."
+    )
 
 
 def one_of(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:
@@ -83,6 +86,9 @@ class Paths(BaseModel):
 
     job_id: UUID = Field(description="From the answer to a submission.", examples=[EXAMPLE_ID])
     transcript_id: UUID = Field(description="From the answer to a submission or a list of jobs.")
+    position: int = Field(
+        ge=0, le=parse.LARGEST, description="Place of the segment in `segments`, counted from 0."
+    )
     session_id: UUID = Field(description="From the answer to `POST /api/transcribe/sessions`.")
     context_id: UUID = Field(description="From the answer to `POST /api/transcribe/contexts`.")
     delivery_id: UUID = Field(description="The `id` of an entry in the list of deliveries.")

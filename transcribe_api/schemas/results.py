@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from core.states import JobStatus
+from transcribe_api.bodies import SHOWN, Body, one_line
 from transcribe_api.schemas.common import EXAMPLE_ID, Absent, Confidence, Moment, Seconds
 
 _SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
@@ -36,6 +38,33 @@ class SpokenSegment(BaseModel):
     speaker_tag: int | None = _SPEAKER
     confidence: Confidence | None = Field(description="Of its words, on average.")
     words: list[SpokenWord]
+    edited: bool | Absent = Field(
+        default=None, description="True where somebody typed this text; else it is not there."
+    )
+
+
+#: Characters of a segment's text: ten times what an engine says in one.
+LONGEST_TEXT = 5000
+
+_Text = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST_TEXT),
+    AfterValidator(one_line),
+    Field(json_schema_extra={"pattern": SHOWN}),
+]
+
+
+class SegmentChange(Body):
+    """Another text for a segment."""
+
+    text: _Text = Field(
+        description="On one line; empty where nothing was said.", examples=["Hello there."]
+    )
+    former: _Text | None = Field(
+        default=None,
+        description="The text that this takes the place of; null takes the place of any.",
+        examples=["Hello dare."],
+    )
 
 
 class RangeHeaders(BaseModel):

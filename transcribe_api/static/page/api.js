@@ -9,6 +9,7 @@ export class Refused extends Error {
     super(problem.detail ?? problem.title ?? `${status}`);
     this.status = status;
     this.code = problem.code;
+    this.text = problem.text;
   }
 }
 

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { $, show as visible } from "./dom.js";
 import * as downloads from "./downloads.js";
+import * as edit from "./edit.js";
 import * as player from "./player.js";
 import * as search from "./search.js";
 import * as speakers from "./speakers.js";
@@ -11,11 +12,14 @@ import * as transcript from "./transcript.js";
 import { say } from "./words.js";
 
 let result = null;
+/** How loud the recording is, as the service measured it. */
+let heard = null;
 
 export function set() {
   player.set({ time: follow, gone: freshLink });
   timeline.set(player.seek);
-  transcript.set(player.seek);
+  transcript.set(player.seek, edit.open);
+  edit.set(changed);
   speakers.set(() => result && redraw());
   search.set();
   document.addEventListener("themed", () => result && timeline.draw());
@@ -29,7 +33,9 @@ export function clear() {
 }
 
 export function show(found) {
-  result = found;
+  [result, heard] = [found, null];
+  listen(found);
+  edit.begin(found);
   transcript.show(found);
   speakers.show(found);
   search.clear();
@@ -41,8 +47,21 @@ export function show(found) {
 }
 
 function redraw() {
-  timeline.show(result.segments, result.duration ?? 0);
+  timeline.show(result.segments, result.duration ?? 0, heard);
   transcript.nameSpeakers();
+}
+
+/** Jobs from before there were waveforms have none. */
+async function listen(found) {
+  const told = await ask(`jobs/artefacts/${found.job_id}/waveform.json`).catch(() => null);
+  if (result !== found || !told) return;
+  heard = told;
+  redraw();
+}
+
+function changed(position, segment) {
+  result.segments[position] = segment;
+  search.refresh();
 }
 
 function follow(time) {

@@ -33,14 +33,28 @@ export function clear() {
 const folded = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
 function look() {
+  const wanted = mark();
+  now = -1;
+  if (hits.length) step(1);
+  else tell(wanted);
+}
+
+/** The words are others: finds again, and stays where it was. */
+export function refresh() {
+  const wanted = mark();
+  now = Math.min(now, hits.length - 1);
+  for (const span of hits[now] ?? []) span.classList.add("hit-now");
+  tell(wanted);
+}
+
+/** Marks all places of what is sought; returns it. */
+function mark() {
   for (const span of hits.flat()) span.classList.remove("hit", "hit-now");
   const wanted = folded($("sought").value).trim().replace(/\s+/g, " ");
   const { words, segments } = transcript.all();
   hits = wanted ? segments.flatMap(({ from, to }) => found(words.slice(from, to), wanted)) : [];
   for (const span of hits.flat()) span.classList.add("hit");
-  now = -1;
-  if (hits.length) step(1);
-  else tell(wanted);
+  return wanted;
 }
 
 /** The places of a segment where the text stands, each as the words that it touches. */

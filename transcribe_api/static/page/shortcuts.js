@@ -1,6 +1,7 @@
 // Keys, and the dialog that tells of them. They can be turned off: dictation and switches send keys too.
 
 import { $, closeable, h, open } from "./dom.js";
+import * as edit from "./edit.js";
 import * as player from "./player.js";
 import { beside } from "./transcript.js";
 import { say } from "./words.js";
@@ -15,6 +16,7 @@ const SHORTCUTS = [
   { keys: ["n"], shown: "N", about: "help.next", act: () => jump(1) },
   { keys: ["<", ","], shown: "<", about: "help.slower", act: () => player.speed(-1) },
   { keys: [">", "."], shown: ">", about: "help.faster", act: () => player.speed(1) },
+  { keys: ["e"], shown: "E", about: "help.edit", act: () => $("done").hidden || edit.here() },
   { keys: ["/"], shown: "/", about: "help.search", act: () => player.isThere() && $("sought").focus() },
   { keys: ["c"], shown: "C", about: "help.new", act: () => (location.hash = "#/") },
   { keys: ["?"], shown: "?", about: "help.open", act: () => open($("help")) },

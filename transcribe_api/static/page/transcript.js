@@ -7,10 +7,14 @@ import { clock, label, say } from "./words.js";
 const list = $("transcript");
 /** All words of all segments in their order: `start`, `end` and the `span` that shows them. */
 let words = [];
+/** Each with its `line`, the `text` in it, and the place of its words: those from `from` up to `to`. */
 let segments = [];
 let lit = null;
+let whenEdited = () => {};
 
-export function set(seek) {
+/** `edit` is called with the place of a segment whose text is to be changed. */
+export function set(seek, edit) {
+  whenEdited = edit;
   list.addEventListener("click", (event) => {
     const at = event.target.closest("[data-at]");
     // Whoever marks words to copy them wants to hear nothing.
@@ -48,25 +52,58 @@ function line(segment, isNew) {
     made.classList.add("new-speaker");
     made.append(h("strong", { className: "who", "data-tag": segment.speaker_tag }));
   }
-  const text = h("p");
-  spans(segment, text);
-  made.append(text);
-  segments.push({ start: segment.start, line: made, from: words.length - segment.words.length, to: words.length });
+  const position = segments.length;
+  made.dataset.position = position;
+  const pen = h("button", { type: "button", className: "edit quiet", onclick: () => whenEdited(position) }, "✎");
+  const [text, found] = said(segment);
+  made.append(text, label(pen, "edit.open", { time: clock(segment.start) }));
+  segments.push({ start: segment.start, segment, line: made, text, from: words.length, to: words.length + found.length });
+  words.push(...found);
   return made;
 }
 
+/** The text of a segment as an element, and the words in it. */
+function said(segment) {
+  const text = h("p");
+  const found = spans(segment, text);
+  if (!segment.text) text.append(say(h("em", { className: "hint" }), "edit.nothing"));
+  if (segment.edited) text.append(" ", say(h("small", { className: "edited" }), "edit.edited"));
+  return [text, found];
+}
+
+/** Shows a segment that was changed in the place of what it was. */
+export function replace(position, segment) {
+  const entry = segments[position];
+  const [text, found] = said(segment);
+  entry.text.replaceWith(text);
+  words.splice(entry.from, entry.to - entry.from, ...found);
+  const more = found.length - (entry.to - entry.from);
+  Object.assign(entry, { segment, text, to: entry.to + more });
+  for (const later of segments.slice(position + 1)) {
+    later.from += more;
+    later.to += more;
+  }
+}
+
+export const entry = (position) => segments[position];
+export const timeOf = (position) => clock(segments[position].start);
+/** The place of the segment that is played at a time. */
+export const playing = (time) => Math.max(0, last(segments, time + 0.01));
+
 /** Each word in a span; what stands between them is as in the segment's text, if it is that text. */
 function spans({ text, words: given, start }, into) {
+  const found = [];
   let done = 0;
   for (const [number, word] of given.entries()) {
-    const found = text.indexOf(word.word, done);
-    const between = found < 0 ? (number ? " " : "") : text.slice(done, found);
-    if (found >= 0) done = found + word.word.length;
+    const place = text.indexOf(word.word, done);
+    const between = place < 0 ? (number ? " " : "") : text.slice(done, place);
+    if (place >= 0) done = place + word.word.length;
     const span = h("span", { "data-at": word.start }, word.word);
     into.append(between, span);
-    words.push({ start: word.start, end: word.end, span, text: word.word });
+    found.push({ start: word.start, end: word.end, span, text: word.word });
   }
-  if (!given.length) into.append(h("span", { "data-at": start }, text));
+  if (!given.length && text) into.append(h("span", { "data-at": start }, text));
+  return found;
 }
 
 export const all = () => ({ words, segments });
@@ -95,7 +132,8 @@ export function at(time) {
   if (now && now !== before) {
     list.querySelector(".spoken")?.classList.remove("spoken");
     now.classList.add("spoken");
-    if ($("along").checked && !$("media").paused) reveal(now);
+    const isRead = $("along").checked && !list.querySelector(".editor");
+    if (isRead && !$("media").paused) reveal(now);
   }
 }
 
@@ -106,7 +144,7 @@ export function reveal(element) {
 
 /** When the segment begins that is so many after the one of a time. */
 export function beside(time, step) {
-  const here = Math.max(0, last(segments, time + 0.01));
+  const here = playing(time);
   // Well inside a segment, one step back is its own beginning.
   const own = step < 0 && time - (segments[here]?.start ?? 0) > 2;
   return segments[Math.min(Math.max(0, here + (own ? 0 : step)), segments.length - 1)]?.start;

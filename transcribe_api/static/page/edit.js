@@ -1,0 +1,145 @@
+// Texts of segments, corrected where they stand: Enter or leaving saves, Escape leaves them as they were.
+
+import { said } from "./actions.js";
+import { ask } from "./api.js";
+import { $, announce, button, complain, h, show } from "./dom.js";
+import * as transcript from "./transcript.js";
+import { label, say, t } from "./words.js";
+
+/** Characters that the service takes. */
+const LONGEST = 5000;
+
+let shown = null;
+let whenChanged = () => {};
+let undo = null;
+
+/** `changed` is called with the place and the new form of a segment. */
+export function set(changed) {
+  whenChanged = changed;
+}
+
+export function begin(result) {
+  shown = result;
+  undo = null;
+}
+
+/** Opens the segment that has the focus, or else the one that is played. */
+export function here() {
+  const line = document.activeElement.closest("#transcript li");
+  const position = line ? Number(line.dataset.position) : transcript.playing($("media").currentTime);
+  if (!transcript.entry(position)) return;
+  transcript.reveal(transcript.entry(position).line);
+  open(position);
+}
+
+export function open(position) {
+  const entry = transcript.entry(position);
+  if (!entry.line.querySelector(".editor")) new Editor(position, entry);
+  entry.line.querySelector("textarea").focus();
+}
+
+/** A segment's text while it is edited. */
+class Editor {
+  constructor(position, entry) {
+    [this.position, this.entry, this.former] = [position, entry, entry.segment.text];
+    this.result = shown;
+    this.field = h("textarea", { rows: 1, maxLength: LONGEST, value: this.former, enterKeyHint: "done",
+      "aria-describedby": "edit-hint", oninput: () => this.fit(), onkeydown: (event) => this.pressed(event) });
+    label(this.field, "edit.text_at", { time: transcript.timeOf(position) });
+    this.wrong = h("p", { className: "bad-words", role: "alert", hidden: true });
+    const acts = h("p", { className: "row" }, button("edit.save", () => this.save()), button("edit.cancel", () => this.close()));
+    // Whoever presses one of them has not left the text.
+    acts.addEventListener("pointerdown", (event) => event.preventDefault());
+    this.box = h("div", { className: "editor", onfocusout: (event) => this.left(event) }, this.field, this.wrong, acts);
+    this.isOver = this.isSaving = false;
+    entry.text.replaceWith(this.box);
+    this.fit();
+  }
+
+  fit() {
+    this.field.style.height = "auto";
+    this.field.style.height = `${this.field.scrollHeight + 2}px`;
+  }
+
+  pressed(event) {
+    if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.key === "Enter") this.save();
+    else this.close();
+  }
+
+  /** What was refused is not tried again unasked. */
+  left({ relatedTarget }) {
+    if (this.box.contains(relatedTarget) || !document.hasFocus() || !this.wrong.hidden) return;
+    this.save({ byKey: false });
+  }
+
+  async save({ byKey = true } = {}) {
+    const text = this.field.value.replace(/\s+/g, " ").trim();
+    if (this.isSaving || this.isOver) return;
+    if (text === this.former) return void this.close({ byKey });
+    this.isSaving = this.field.readOnly = true;
+    try {
+      await change(this.position, text, this.former, this.result);
+      this.close({ byKey });
+      announce(t("edit.saved"));
+    } catch (error) {
+      this.refused(error);
+    }
+    this.isSaving = this.field.readOnly = false;
+  }
+
+  /** What was typed stays; saving again takes the place of what somebody else wrote. */
+  refused(error) {
+    if (error.code === "changed_meanwhile") {
+      this.former = error.text;
+      theirs(this.position, this.result).catch(() => {});
+      say(this.wrong, "edit.changed", { text: error.text });
+    } else {
+      delete this.wrong.dataset.t;
+      this.wrong.textContent = said(error);
+    }
+    show(this.wrong);
+  }
+
+  close({ byKey = true } = {}) {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.box.replaceWith(this.entry.text);
+    if (byKey) this.entry.line.querySelector(".edit").focus();
+  }
+}
+
+/** Has what somebody else wrote stand below the editor, for whoever leaves it. */
+async function theirs(position, of) {
+  const { segments } = await ask(`jobs/result/${of.job_id}`);
+  if (of === shown && segments[position]) put(position, segments[position]);
+}
+
+function put(position, segment) {
+  transcript.replace(position, segment);
+  whenChanged(position, segment);
+}
+
+async function change(position, text, former, of = shown) {
+  const json = { text, former };
+  const segment = await ask(`transcripts/${of.transcript_id}/segments/${position}`, { method: "PATCH", json });
+  if (of !== shown) return;
+  undo?.remove();
+  put(position, segment);
+  undo = button("edit.undo", () => back(position, former, segment.text), { className: "undo quiet" });
+  transcript.entry(position).text.append(" ", undo);
+}
+
+async function back(position, text, former) {
+  complain("");
+  try {
+    await change(position, text, former);
+    undo?.remove();
+    announce(t("edit.undone"));
+    transcript.entry(position).line.querySelector(".edit").focus();
+  } catch (error) {
+    complain(said(error));
+  }
+}
