@@ -226,7 +226,7 @@ def fail(session: Session, job_id: str, reason: TranscribeError) -> bool:
 def cancel(session: Session, job_id: str) -> InHand:
     """End the job at its caller's wish: no further part of it begins. Raises `Conflict` if over.
 
-    Returns what workers still do for it, for `tasks.pipeline.stop`.
+    Returns what workers still do for it, for `tasks.cancelling.stop`.
     """
     in_hand = _in_hand(session, job_id)
     if not _end(session, job_id, JobStatus.CANCELLED, JobRun.stage != Stage.OVER):

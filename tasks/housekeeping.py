@@ -15,7 +15,7 @@ from core.errors import JobGone, Unavailable
 from core.jobs import InHand
 from core.recovery import Abandoned, Need
 from core.storage import storage
-from tasks import pipeline, waiting
+from tasks import cancelling, messages, pipeline, waiting
 from tasks.celery import app
 from tasks.queues import DELIVER
 
@@ -87,12 +87,16 @@ def _end_stragglers() -> None:
     """Whoever did not hear that its job is over: the broker may have been down then."""
     with reading() as session:
         found = recovery.stragglers(session)
-    pipeline.stop(InHand(parts=tuple(found)))
+    cancelling.stop(InHand(parts=tuple(found)))
 
 
 def _is_queued(job: Abandoned) -> bool:
     """Whether the messages of the job are perhaps only waiting for their turn."""
-    return job.may_be_queued and _is_anything_in(pipeline.queues(job.job_id))
+    if not job.may_be_queued:
+        return False
+    with reading() as session:
+        queues = messages.queues(session, job.job_id)
+    return _is_anything_in(queues)
 
 
 def _is_anything_in(queues: set[str]) -> bool:

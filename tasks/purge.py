@@ -16,7 +16,7 @@ from celery.backends.redis import RedisBackend
 from kombu.exceptions import OperationalError
 from kombu.transport import redis as broker
 
-from tasks import pipeline
+from tasks import messages
 from tasks.celery import app
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ def purge(job_id: str, queues: Sequence[str], epoch: int) -> None:
     """
     try:
         removed = _empty(queues, job_id, epoch)
-        _forget_chords(pipeline.chord_id(job_id, one) for one in range(1, epoch + 1))
+        _forget_chords(messages.chord_id(job_id, one) for one in range(1, epoch + 1))
     except (OperationalError, redis.RedisError) as error:
         log.warning("queues not purged", reason=type(error).__name__)
     else:

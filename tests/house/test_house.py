@@ -54,7 +54,9 @@ def test_every_step_that_is_sent_exists():
     from tasks.celery import app
 
     app.loader.import_default_modules()
-    sent = re.findall(r'"(\w+)"', (ROOT / "tasks" / "pipeline.py").read_text())
+    senders = ("pipeline.py", "messages.py", "cancelling.py")
+    text = "".join((ROOT / "tasks" / name).read_text() for name in senders)
+    sent = re.findall(r'"(\w+)"', text)
     steps = {"prepare", "transcribe_chunk", "diarize", "merge", "fan_out", "deliver", "purge"}
     assert steps <= set(sent)
     assert steps <= set(app.tasks)

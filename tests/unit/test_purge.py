@@ -15,7 +15,7 @@ from core import again, jobs
 from core.db import reading, transaction
 from core.settings import settings
 from core.states import Priority, Stage
-from tasks import pipeline, purge, waiting
+from tasks import cancelling, messages, pipeline, purge, waiting
 from tasks.celery import app
 from tests.unit.test_jobs import accept, begin_prepare, lease, prepared, store
 
@@ -91,7 +91,7 @@ def test_a_cancelled_job_leaves_the_queues_to_the_others():
     after = listening(40, priority=Priority.HIGH)
     kept = [one for one in in_queues() if one[1] != job_id]
     assert Counter(one[1] for one in in_queues())[job_id] == CHUNKS + 1
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     purged()
     assert in_queues() == kept
     assert Counter(one[1] for one in kept) == {before: 41, after: 41}
@@ -102,36 +102,36 @@ def test_nothing_is_counted_of_a_cancelled_job_whatever_is_still_in_hand():
     keys = set(counted().keys("*"))
     job_id = listening(3)
     assert lease(job_id, 0, "message-1")
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     purged()
     left = set(counted().keys("*")) - keys
-    in_hand = Context(id="message-1", group=pipeline.chord_id(job_id, 1), chord={}, group_index=0)
+    in_hand = Context(id="message-1", group=messages.chord_id(job_id, 1), chord={}, group_index=0)
     app.backend.mark_as_revoked("message-1", "terminated", request=in_hand, store_result=False)
     app.backend.on_chord_part_return(in_hand, "SUCCESS", None)
     assert set(counted().keys("*")) == keys | left
     assert [key for key in left if not key.endswith(b".c")] == []
     assert all(0 < counted().ttl(key) <= purge.CHORD_IS_OVER for key in left)
-    assert counted().exists(app.backend.get_key_for_group(pipeline.chord_id(other, 1), ".s"))
+    assert counted().exists(app.backend.get_key_for_group(messages.chord_id(other, 1), ".s"))
 
 
 def test_a_job_that_was_not_begun_leaves_the_queue():
     job_id, other = accept(), accept()
     pipeline.start(job_id)
     pipeline.start(other)
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     purged()
     assert [one[1] for one in in_queues()] == [other]
 
 
 def test_what_is_sent_after_a_cancel_stays():
     job_id = listening(5)
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     with transaction() as session:
         again.retry(session, job_id)
     pipeline.fan_out(job_id)
     purged()
     assert waiting.messages([QUEUE]) == {QUEUE: 5}
-    assert counted().exists(app.backend.get_key_for_group(pipeline.chord_id(job_id, 2), ".s"))
+    assert counted().exists(app.backend.get_key_for_group(messages.chord_id(job_id, 2), ".s"))
 
 
 @pytest.mark.parametrize("deleted", [False, True])
@@ -139,17 +139,17 @@ def test_what_is_being_sent_during_a_cancel_leaves_as_well(monkeypatch, deleted:
     job_id = accept()
     begin_prepare(job_id)
     prepared(job_id, chunks=5, shards=1)
-    header = pipeline._header
+    header = messages.of_parts
 
     def cancelled_meanwhile(*about):
-        pipeline.cancel(job_id)
+        cancelling.cancel(job_id)
         purged()
         if deleted:
             with transaction() as session:
                 jobs.remove(session, job_id)
         return header(*about)
 
-    monkeypatch.setattr(pipeline, "_header", cancelled_meanwhile)
+    monkeypatch.setattr(messages, "of_parts", cancelled_meanwhile)
     pipeline.fan_out(job_id)
     assert len([one for one in in_queues() if one[1] == job_id]) == 6
     purged()
@@ -168,7 +168,7 @@ def test_messages_that_workers_take_meanwhile_are_theirs(monkeypatch):
         return messages
 
     monkeypatch.setattr(purge, "_found", taken_meanwhile)
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     purged()
     assert [one for one in in_queues() if one[1] == job_id] == []
     assert Counter(one[1] for one in in_queues() if one[0].startswith("asr"))[other] == 20
@@ -189,7 +189,7 @@ def test_a_broker_that_is_down_does_not_keep_a_job_from_being_cancelled(monkeypa
     for name in ("broker_url", "broker_read_url", "broker_write_url"):
         monkeypatch.setattr(app.conf, name, "redis+socket:///nowhere/redis.sock")
     _forget_connections()
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     app.tasks["purge"].apply(args=(job_id,), kwargs={"queues": [QUEUE], "epoch": 1}, throw=True)
     with reading() as session:
         assert jobs.get(session, job_id).run.stage == Stage.OVER

@@ -14,7 +14,7 @@ from core import jobs, layout, secrets, sources
 from core.db import reading
 from core.settings import settings
 from core.storage import storage
-from tasks import pipeline
+from tasks import cancelling, pipeline
 from tasks.celery import app as celery_app
 from tests.receiver import Receiver, listening, reply
 from tests.unit.test_auth import key
@@ -36,7 +36,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     monkeypatch.setattr(pipeline, "start", seen.append)
     monkeypatch.setattr(pipeline, "fan_out", seen.append)
-    monkeypatch.setattr(pipeline, "stop", lambda _in_hand: None)
+    monkeypatch.setattr(cancelling, "stop", lambda _in_hand: None)
     return seen
 
 

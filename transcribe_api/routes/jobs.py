@@ -12,7 +12,7 @@ from core import again, fleet, job_list, jobs, layout, progress, status
 from core.db import transaction
 from core.errors import Conflict
 from core.storage import storage
-from tasks import pipeline
+from tasks import cancelling, pipeline
 from transcribe_api import access, pages, parse, render, sources, sse, streams, submissions
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
@@ -102,7 +102,7 @@ def follow(job_id: str) -> ResponseReturnValue:
 def cancel(job_id: str) -> ResponseReturnValue:
     """End the job. What is stored of it stays for a retry, until its time is over."""
     job_id = access.job(job_id)
-    pipeline.cancel(job_id)
+    cancelling.cancel(job_id)
     progress.tell(job_id)
     pipeline.deliver(job_id)
     pipeline.start_next()
@@ -132,7 +132,7 @@ def delete(job_id: str) -> ResponseReturnValue:
     """Remove a job with everything of it, be it running or over."""
     job_id = access.job(job_id)
     with suppress(Conflict):  # it is over
-        pipeline.cancel(job_id)
+        cancelling.cancel(job_id)
     progress.tell(job_id)  # whoever listens hears the end
     storage().delete(layout.root(job_id))
     with transaction() as session:

@@ -1,0 +1,64 @@
+"""Ends the work on a job that nobody wants any more: in the hands of workers, and in the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import structlog
+from kombu.exceptions import OperationalError
+
+from core import jobs
+from core.db import transaction
+from core.jobs import InHand
+from tasks import messages
+from tasks.celery import app
+from tasks.queues import CONTROL, URGENT
+
+log = structlog.get_logger(__name__)
+
+
+def cancel(job_id: str) -> None:
+    """End a job at its caller's wish, and free the workers and the queues of it.
+
+    Raises `Conflict` when it is over.
+    """
+    with transaction() as session:
+        in_hand = jobs.cancel(session, job_id)
+        waiting, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
+    stop(in_hand)
+    withdraw(job_id, waiting, epoch)
+
+
+def stop(in_hand: InHand) -> None:
+    """Have the processes ended that work on these messages. Call it after the commit.
+
+    Their workers start others in their place. When the broker is down, housekeeping sees to it
+    later.
+    """
+    # An engine may be deaf to anything milder for as long as a chunk takes; but whoever prepares
+    # listens, and clears away what it has unpacked.
+    for sent, signal in ((in_hand.parts, "SIGKILL"), ((in_hand.preparing,), "SIGTERM")):
+        _end([message for message in sent if message], signal)
+
+
+def withdraw(job_id: str, queues: Collection[str], epoch: int) -> None:
+    """Have what was sent for a job up to this epoch taken out of these queues.
+
+    A worker looks through them, since they may be long and the service must answer. When the
+    broker is down, the messages are dropped when their turn comes.
+    """
+    purge = messages.message("purge", job_id, queue=CONTROL, priority=URGENT)
+    purge.kwargs = {"queues": sorted(queues), "epoch": epoch}
+    try:
+        purge.apply_async()
+    except OperationalError:
+        log.warning("messages stay until their turn comes", job_id=job_id)
+
+
+def _end(sent: Sequence[str], signal: str) -> None:
+    if not sent:
+        return
+    try:
+        app.control.revoke(sent, terminate=True, signal=signal)
+    except OperationalError:
+        log.warning("workers go on until the broker is back", messages=len(sent))
