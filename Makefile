@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-api test-services test-faults test-engines test-browser check format bench lock clean
+.PHONY: help setup demo up env test test-api test-recovery test-services test-faults test-engines test-browser check format bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: setup ## Run the tests, with real worker processes
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api
+
+test-recovery: setup ## Fairness, memory, workers that end or are killed: who works on what, and what is done again
+	$(BIN)/python -m pytest tests/recovery
 
 test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way; root may install them by apt
 	$(BIN)/python -m pytest tests/services
@@ -92,8 +95,9 @@ format: setup ## Put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure speed and memory, each against its floor in the same run
-	$(BIN)/python -m bench
+bench: setup ## Measure speed and memory, each against its floor in the same run; ARGS=--all for hours of sound
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[bench]'
+	$(BIN)/python -m bench $(ARGS)
 
 lock: setup ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet uv

@@ -10,17 +10,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import wave
 from pathlib import Path
 
 import jiwer
 import simpleder
 
+from bench import whole
 from bench.table import show
-from chunking import decode
-from engines.base import Hints
-from engines.sphinx import Sphinx
-from transcripts.types import Heard
 
 TRANSCRIBE = Path(sys.executable).with_name("transcribe")
 
@@ -52,7 +48,7 @@ def _row(recording: Path, out: Path) -> tuple[object, ...]:
     output = next(path for path in (out / recording.stem, out / recording.name) if path.is_dir())
     heard = json.loads((output / "final_transcription.json").read_text())
     spoken = " ".join(_reference(recording).read_text().split())
-    alone = jiwer.wer(spoken, _alone(recording) or "-")
+    alone = jiwer.wer(spoken, whole.heard(recording) or "-")
     ours = jiwer.wer(spoken, " ".join(one["text"] for one in heard["segments"]).lower() or "-")
     return (
         ours - alone > ALLOWED,
@@ -64,20 +60,6 @@ def _row(recording: Path, out: Path) -> tuple[object, ...]:
         _der(recording, output),
         len(heard["speakers"]),
     )
-
-
-def _alone(recording: Path) -> str:
-    """What the engine hears in the whole file, as one utterance."""
-    with tempfile.TemporaryDirectory() as folder, decode.stream(recording) as stream:
-        path = Path(folder) / "whole.wav"
-        with wave.open(str(path), "wb") as target:
-            target.setnchannels(1)
-            target.setsampwidth(2)
-            target.setframerate(decode.SAMPLE_RATE)
-            for block in stream:
-                target.writeframesraw(block)
-        heard: Heard = Sphinx().transcribe(path, Hints())
-    return " ".join(word.text for word in heard.words).lower()
 
 
 def _der(recording: Path, output: Path) -> str:

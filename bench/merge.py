@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 
+from bench.figures import Curve, Figure, Measured, tell
 from bench.table import show
-from transcripts import formats
-from transcripts.coverage import measure
+from transcripts import coverage, formats
 from transcripts.formats import Layout
 from transcripts.renaming import carried
 from transcripts.segments import segment
@@ -17,16 +18,32 @@ from transcripts.types import Span, Turn, Word
 
 COUNTS = (25_000, 50_000, 100_000)
 WORDS_A_CHUNK = 80
+#: CPU seconds for the largest; and what counts as linear, on a machine that others use as well.
+GOAL, LINEAR = 2.0, 1.25
 
 
-def main() -> None:
-    rows = []
-    first = 0.0
-    for count in COUNTS:
-        seconds = measured(count)
-        first = first or seconds
-        rows.append((count, f"{seconds:.2f} s", f"{seconds / first / (count / COUNTS[0]):.2f}"))
-    show("merge: CPU seconds", ("words", "CPU", "against linear growth"), rows)
+def main() -> int:
+    """Print the tables; returns 1 when it takes too long, or more than its share for more."""
+    return tell("merge", measure())
+
+
+def measure() -> Measured:
+    """The row of the largest transcript, and the curve over all."""
+    seconds = [measured(count) for count in COUNTS]
+    points = list(zip(COUNTS, seconds, strict=True))
+    growth = seconds[-1] / seconds[0] / (COUNTS[-1] / COUNTS[0])
+    rows = [(f"{count:,}", f"{one:.2f} s") for count, one in points]
+    show("merge: CPU seconds", ("words", "CPU"), rows)
+    figure = Figure(
+        f"merge of {COUNTS[-1]:,} words",
+        f"≤ {GOAL:.0f} s, linear",
+        f"{seconds[-1]:.2f} s of CPU",
+        seconds[-1] <= GOAL and growth <= LINEAR,
+        growth,
+        "growing in proportion to the words",
+    )
+    ideal = [(count, seconds[0] * count / COUNTS[0]) for count in COUNTS]
+    return Measured([figure], [Curve("merge over words", "words", "CPU s", points, ideal)])
 
 
 def measured(count: int) -> float:
@@ -34,7 +51,7 @@ def measured(count: int) -> float:
     before = time.process_time()
     words = stitch(chunks)
     segments = segment(assign(words, turns))
-    measure(words, [Span(turn.start, turn.end) for turn in turns])
+    coverage.measure(words, [Span(turn.start, turn.end) for turn in turns])
     carried({0: "Ana", 1: "Ben"}, turns, turns)
     formats.srt(segments, Layout())
     formats.vtt(segments, Layout())
@@ -57,4 +74,4 @@ def made(count: int) -> tuple[list[HeardChunk], list[Turn]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,21 @@ from pathlib import Path
 import psutil
 
 from core.settings import settings
+from transcribe_api.client import Client, is_over
 
+#: For ``PYTHONPATH``: an engine that takes no processor time.
+STANDIN = str(Path(__file__).with_name("standin").resolve())
 TRANSCRIBE = Path(sys.executable).with_name("transcribe")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A job that went well; seconds count from its submission."""
+
+    job_id: str
+    seconds: float
+    first_words: float
+    chunks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,20 @@ class Service:
 
     url: str
     process: psutil.Process
+
+    def run(self, recording: Path, **options: str) -> Run:
+        """Have a recording transcribed, to the end."""
+        began = time.monotonic()
+        first_words = 0.0
+        with Client(self.url) as client:
+            job_id = client.submit(recording, **options)["job_id"]
+            for event in client.events(job_id):
+                if event.name == "segment":
+                    first_words = first_words or time.monotonic() - began
+                elif is_over(event.data):
+                    last = event.data
+        assert last["status"] == "completed", last
+        return Run(job_id, time.monotonic() - began, first_words, last["chunks_total"])
 
     @property
     def memory_mb(self) -> float:
@@ -49,12 +77,15 @@ class Service:
 
 
 @contextmanager
-def running(**environment: str) -> Iterator[Service]:
-    """Start it with some settings, which this process then has too; nothing is left of it."""
+def running(*, workers: int = 0, **environment: str) -> Iterator[Service]:
+    """Start it with some settings, which this process then has too; nothing is left of it.
+
+    *workers*: processes that hear chunks; 0: as many as there are cores.
+    """
     with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder:
         os.environ.update(environment, TRANSCRIBE_DATA_DIR=folder)
         settings.cache_clear()
-        words = [TRANSCRIBE, "up", "--port", "0", "--data-dir", folder]
+        words = [TRANSCRIBE, "up", "--port", "0", "--data-dir", folder, "--workers", str(workers)]
         with psutil.Popen(words, stdout=subprocess.PIPE, text=True) as stack:
             try:
                 url = re.search(r"http://[^\s;]+", stack.stdout.readline())

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx2
 from sqlalchemy import func, select
 
+from bench.figures import Figure, Measured, tell
 from bench.service import Service, running
 from bench.table import show
 from core import jobs, layout
@@ -92,6 +93,11 @@ class Recording:
 
 def main(size: int) -> int:
     """Print a row for each kind of storage; returns 1 if one of them does not hold what it must."""
+    return tell("uploads", measure(size))
+
+
+def measure(size: int) -> Measured:
+    """A row for each kind of storage."""
     rows = [_row("a directory", size)]
     if endpoint := os.environ.get("TEST_S3_ENDPOINT"):
         rows.append(_row("S3", size, **_s3(endpoint)))
@@ -101,7 +107,17 @@ def main(size: int) -> int:
          "left of one that is cut off"),
         [row[1:] for row in rows],
     )  # fmt: skip
-    return 0 if all(row[0] for row in rows) else 1
+    return Measured(
+        [
+            Figure(
+                f"the service while {size / 1024**3:.1f} GiB are uploaded to {kind}",
+                f"grows by ≤ {GOAL} MB",
+                str(growth),
+                bool(holds),
+            )
+            for holds, kind, _, growth, *_ in rows
+        ]
+    )
 
 
 def _s3(endpoint: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.integration.conftest import SAMPLE, wait_until
-from tests.integration.gated import PROCESSES, QUEUE, GatedStack, gated_stack
+from tests.recovery.gated import PROCESSES, QUEUE, GatedStack, gated_stack
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes

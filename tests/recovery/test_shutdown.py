@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import heavy
 from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until, write_sample
+from tests.recovery import heavy
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes

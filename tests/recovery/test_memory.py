@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration import heavy
 from tests.integration.conftest import RunningStack, started, write_sample
+from tests.recovery import heavy
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes

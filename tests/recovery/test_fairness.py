@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.integration.conftest import wait_until, write_sample
-from tests.integration.gated import PROCESSES, GatedStack, gated_stack
+from tests.recovery.gated import PROCESSES, GatedStack, gated_stack
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes

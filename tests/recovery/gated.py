@@ -12,8 +12,8 @@ from pathlib import Path
 
 import redis
 
-from tests.integration import gated_engine
 from tests.integration.conftest import RunningStack, started, wait_until
+from tests.recovery import gated_engine
 
 #: Chunks that are in hand at once.
 PROCESSES = 2

@@ -1,0 +1,35 @@
+"""An engine that costs nothing, so that what is around engines can be measured.
+
+It "hears" two made-up words a second, and takes ``STANDIN_SECONDS`` for each chunk, in which it
+waits and uses no processor. Found as any engine of a third party is: its folder is on
+``PYTHONPATH``, and its entry point names `STANDIN`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from engines import wav
+from engines.base import Hints
+from engines.catalog import EngineSpec, Requirement
+from transcripts.types import Heard, Word
+
+STANDIN = EngineSpec(
+    name="standin",
+    title="Stand-in",
+    factory="transcribe_standin:Standin",
+    requires=Requirement("transcribe_standin"),
+    memory_mb=60,
+)
+
+
+class Standin:
+    """Hears the same words in every chunk of one length."""
+
+    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+        time.sleep(float(os.environ.get("STANDIN_SECONDS", "0")))
+        halves = range(int(2 * wav.seconds(audio)))
+        words = (Word(f"word{n}", n / 2, n / 2 + 0.4, 0.9) for n in halves)
+        return Heard(tuple(words), hints.language)
