@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -77,9 +78,11 @@ def test_every_command_of_the_readme_works(
     text = command.replace("http://localhost:8000", stack.url).replace("JOB_ID", job)
     # Celery finds its application in the folder of the code.
     where = ROOT if command.startswith("celery") else folder
+    # As in a shell in which the virtual environment is active.
+    path = os.pathsep.join([str(TRANSCRIBE.parent), os.environ["PATH"]])
     done = subprocess.run(
-        ["bash", "-c", text],
-        cwd=where, env=stack.environment, capture_output=True, text=True, check=False, timeout=300,
+        ["bash", "-c", text], env=stack.environment | {"PATH": path},
+        cwd=where, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert '"code"' not in done.stdout, "no error of the service"
