@@ -12,6 +12,7 @@ from sqlalchemy import case, func, select, text
 from sqlalchemy.orm import Session
 
 from core.models import JobRun, TranscriptJob
+from core.precedence import message_priority
 from core.settings import settings
 from core.states import Priority, Stage
 
@@ -19,7 +20,6 @@ from core.states import Priority, Stage
 _LOCK = 7_274_511
 
 _AT_WORK = (Stage.PREPARE, Stage.LISTEN, Stage.MERGE)
-_RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
 
 def may_begin(session: Session, job_id: str) -> bool:
@@ -36,7 +36,7 @@ def next_in_line(session: Session) -> Sequence[str]:
     free = settings().max_concurrent_jobs - _at_work(session)
     if free <= 0:
         return ()
-    rank = case({str(one): rank for one, rank in _RANK.items()}, value=JobRun.priority)
+    rank = case({str(one): message_priority(one) for one in Priority}, value=JobRun.priority)
     return session.scalars(
         select(JobRun.job_id)
         .join(TranscriptJob, TranscriptJob.job_id == JobRun.job_id)

@@ -11,7 +11,7 @@ from core import clock, jobs
 from core.errors import Conflict
 from core.models import JobPart, TranscriptJob
 from core.specs import SpeakerWishes
-from core.states import JobStatus, PartKind, PartState, Redo, Stage
+from core.states import PARTS_OPEN, JobStatus, PartKind, PartState, Redo, Stage
 
 #: The parts that a stage is made of, as callers call them.
 _PARTS = {Redo.TRANSCRIBE: (PartKind.CHUNK, "chunks"), Redo.DIARIZE: (PartKind.SHARD, "shards")}
@@ -45,7 +45,7 @@ def redo(session: Session, job_id: str, stage: Redo, wishes: SpeakerWishes = _AS
     if job.run.listening_since is None:
         _refuse(job, "its recording was not cut yet; try again without a stage")
     todo = _of(job, stage, parts)
-    if unfinished := [part for part in parts if part not in todo and not _is_over(part)]:
+    if unfinished := [part for part in parts if part not in todo and part.state in PARTS_OPEN]:
         kinds = f"{len(unfinished)} of its other parts were never done"
         _refuse(job, f"{kinds}; try again without a stage")
     _refuse_other_shards(job, len(todo), wishes.shard_seconds)
@@ -68,10 +68,6 @@ def _refuse_other_shards(job: TranscriptJob, shards: int, seconds: float | None)
     is_cut = (job.transcript.duration or 0.0) > (seconds or 0.0)
     if seconds is not None and is_cut != (shards > 1):
         _refuse(job, "its recording was not cut for that diarizer; send it again")
-
-
-def _is_over(part: JobPart) -> bool:
-    return part.state in (PartState.STORED, PartState.FAILED)
 
 
 def _over(session: Session, job_id: str) -> TranscriptJob:

@@ -32,7 +32,7 @@ from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
 from core.specs import JobSpec
-from core.states import JobStatus, PartKind, PartState, Stage
+from core.states import PARTS_OPEN, JobStatus, PartKind, PartState, Stage
 from transcripts.roles import Role
 from transcripts.types import Stretch
 
@@ -164,9 +164,7 @@ def begin_merge(session: Session, job_id: str, owner: str) -> bool:
     False when that is done, or being done by a living worker, or when a part is not over: a chord
     that lost count may ask too early.
     """
-    unfinished = exists().where(
-        JobPart.job_id == job_id, JobPart.state.in_((PartState.WAITING, PartState.RUNNING))
-    )
+    unfinished = exists().where(JobPart.job_id == job_id, JobPart.state.in_(PARTS_OPEN))
     return _take(session, job_id, owner, Stage.LISTEN, Stage.MERGE, ~unfinished)
 
 

@@ -13,7 +13,7 @@ from core import clock
 from core.errors import KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun
 from core.settings import settings
-from core.states import PartKind, PartState, Stage
+from core.states import PARTS_OPEN, PartKind, PartState, Stage
 from transcripts.types import Stretch
 
 
@@ -153,8 +153,7 @@ def _needs_work() -> Any:
 def _is_free(row: JobPart, owner: str) -> bool:
     # A message that comes a second time says that whoever had it first is gone. One that is to be
     # tried again is under way until then: another one ends here, so that they do not become many.
-    is_open = row.state in (PartState.RUNNING, PartState.WAITING)
-    return is_open and (row.owner == owner or row.lease_until < clock.now())
+    return row.state in PARTS_OPEN and (row.owner == owner or row.lease_until < clock.now())
 
 
 def _is_listening(session: Session, job_id: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.models import JobPart, JobRun, TranscriptJob
-from core.states import PartKind, PartState, Priority, Stage
+from core.states import PARTS_OPEN, PartKind, Priority, Stage
 
 #: The first of the broker's ten priorities that each of ours has, and the seconds of sound at which
 #: more work is to give way to less. Most jobs are normal, so they are told apart most finely.
@@ -85,7 +85,7 @@ class _Line:
 def _lines(session: Session, engine: str) -> Iterator[_Line]:
     """All jobs that an engine hears or is to hear; by the index over stages, and their parts."""
     seconds = JobPart.end - JobPart.start
-    is_open = JobPart.state.in_((PartState.WAITING, PartState.RUNNING))
+    is_open = JobPart.state.in_(PARTS_OPEN)
     left = func.sum(case((is_open, seconds), else_=0.0))
     rows = session.execute(
         select(JobRun.job_id, JobRun.priority, JobRun.dispatched_at, func.sum(seconds), left)

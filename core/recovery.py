@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from core import admission, clock
 from core.models import JobPart, JobRun
 from core.settings import settings
-from core.states import PartState, Stage
+from core.states import PARTS_OPEN, PartState, Stage
 
 #: Seconds that a message may be under way before it counts as lost, if its queue is empty.
 MESSAGE_SECONDS = 20.0
@@ -123,4 +123,4 @@ def _waiting() -> ColumnElement[bool]:
 
 
 def _unfinished() -> ColumnElement[bool]:
-    return JobPart.state.in_((PartState.WAITING, PartState.RUNNING))
+    return JobPart.state.in_(PARTS_OPEN)

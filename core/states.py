@@ -56,6 +56,11 @@ class PartState(StrEnum):
     FAILED = "failed"
 
 
+#: A part that there is still something to do for, and one that has ended.
+PARTS_OPEN = (PartState.WAITING, PartState.RUNNING)
+PARTS_OVER = (PartState.STORED, PartState.FAILED)
+
+
 class DeliveryState(StrEnum):
     """A webhook is sent until it is delivered, or given up."""
 

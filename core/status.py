@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core import admission, clock, jobs, precedence
 from core.models import JobPart, JobRun, SegmentRow, TranscriptJob
 from core.precedence import Ahead
-from core.states import JobStatus, PartKind, PartState, Stage
+from core.states import PARTS_OVER, JobStatus, PartKind, PartState, Stage
 
 #: Percent at which listening begins and ends. The rest is preparing and merging.
 LISTENING_FROM, LISTENING_TO = 5, 95
@@ -137,7 +137,7 @@ def _tally(session: Session, job_id: str, kind: PartKind) -> Tally:
         .where(JobPart.job_id == job_id, JobPart.kind == kind)
         .group_by(JobPart.state)
     ).all()
-    over = [row for row in rows if row[0] in (PartState.STORED, PartState.FAILED)]
+    over = [row for row in rows if row[0] in PARTS_OVER]
     return Tally(
         done=sum(row[1] for row in over),
         total=sum(row[1] for row in rows),
