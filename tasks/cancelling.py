@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
 import structlog
 from kombu.exceptions import OperationalError
@@ -37,8 +37,15 @@ def stop(in_hand: InHand) -> None:
     """
     # An engine may be deaf to anything milder for as long as a chunk takes; but whoever prepares
     # listens, and clears away what it has unpacked.
-    for sent, signal in ((in_hand.parts, "SIGKILL"), ((in_hand.preparing,), "SIGTERM")):
-        _end([message for message in sent if message], signal)
+    signals = dict.fromkeys(in_hand.parts, "SIGKILL")
+    if in_hand.preparing:
+        signals[in_hand.preparing] = "SIGTERM"
+    if not signals:
+        return
+    try:
+        _send(signals)
+    except OperationalError:
+        log.warning("workers go on until the broker is back", messages=len(signals))
 
 
 def withdraw(job_id: str, queues: Collection[str], epoch: int) -> None:
@@ -55,10 +62,10 @@ def withdraw(job_id: str, queues: Collection[str], epoch: int) -> None:
         log.warning("messages stay until their turn comes", job_id=job_id)
 
 
-def _end(sent: Sequence[str], signal: str) -> None:
-    if not sent:
-        return
-    try:
-        app.control.revoke(sent, terminate=True, signal=signal)
-    except OperationalError:
-        log.warning("workers go on until the broker is back", messages=len(sent))
+def _send(signals: Mapping[str, str]) -> None:
+    with app.connection_for_write() as connection:
+        # Left to itself the library tries for seconds, once a signal, while the caller waits.
+        connection.ensure_connection(max_retries=1, interval_start=0.1)
+        for signal in set(signals.values()):
+            sent = [message for message in signals if signals[message] == signal]
+            app.control.revoke(sent, terminate=True, signal=signal, connection=connection)

@@ -20,6 +20,7 @@ from core.storage import storage
 from engines import catalog
 from tasks import holes, pipeline
 from tasks.export import export
+from tasks.purge import forget_chords
 from tasks.steps import JobStep, step
 from transcripts import channels, formats, roles
 from transcripts.coverage import Coverage, measure, to_json, told, unexplained
@@ -95,6 +96,7 @@ def merge(self: JobStep, job_id: str) -> None:
     progress.tell(job_id)
     pipeline.deliver(job_id)
     pipeline.start_next()
+    forget_chords(job_id, job.run.epoch)
 
 
 def _read(part: JobPart) -> Stored:

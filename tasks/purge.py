@@ -37,11 +37,30 @@ def purge(job_id: str, queues: Sequence[str], epoch: int) -> None:
     """
     try:
         removed = _empty(queues, job_id, epoch)
-        _forget_chords(messages.chord_id(job_id, one) for one in range(1, epoch + 1))
     except (OperationalError, redis.RedisError) as error:
         log.warning("queues not purged", reason=type(error).__name__)
     else:
         log.info("queues purged", messages=removed)
+        forget_chords(job_id, epoch)
+
+
+def forget_chords(job_id: str, epoch: int) -> None:
+    """Forget what the chords of a job that is over counted, up to this epoch. Safe to run twice.
+
+    One that is counted to its end clears away behind itself; those that were broken off do not.
+    """
+    backend = app.backend
+    if not isinstance(backend, RedisBackend):
+        return
+    pipe = backend.client.pipeline(transaction=False)
+    for chord in (messages.chord_id(job_id, one) for one in range(1, epoch + 1)):
+        # What is still in hand would count anew, but not in a chord that Celery knows to be done.
+        pipe.set(backend.get_key_for_group(chord, ".c"), "done", ex=CHORD_IS_OVER)
+        pipe.delete(*(backend.get_key_for_group(chord, of) for of in ("", ".j", ".t", ".s", ".d")))
+    try:
+        pipe.execute()
+    except redis.RedisError as error:
+        log.warning("chords not forgotten", reason=type(error).__name__)
 
 
 def _empty(queues: Iterable[str], job_id: str, epoch: int) -> int:
@@ -83,15 +102,3 @@ def _found(client: Any, key: str, job_id: str, epoch: int) -> Iterator[bytes]:
 def _is_of(message: bytes, job_id: str, epoch: int) -> bool:
     headers: dict[str, Any] = json.loads(message)["headers"]
     return headers.get("job_id") == job_id and headers.get("epoch", 0) <= epoch
-
-
-def _forget_chords(chords: Iterable[str]) -> None:
-    backend = app.backend
-    if not isinstance(backend, RedisBackend):
-        return
-    pipe = backend.client.pipeline(transaction=False)
-    for chord in chords:
-        # What is still in hand would count anew, but not in a chord that Celery knows to be done.
-        pipe.set(backend.get_key_for_group(chord, ".c"), "done", ex=CHORD_IS_OVER)
-        pipe.delete(*(backend.get_key_for_group(chord, of) for of in ("", ".j", ".t", ".s", ".d")))
-    pipe.execute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ import redis
 from celery.app.task import Context
 from kombu import Connection, pools
 
-from core import again, jobs
+from core import again, jobs, layout, parts
 from core.db import reading, transaction
+from core.parts import PartId
 from core.settings import settings
-from core.states import Priority, Stage
+from core.states import JobStatus, PartKind, Priority, Stage
+from core.storage import storage
 from tasks import cancelling, messages, pipeline, purge, waiting
 from tasks.celery import app
 from tests.unit.test_jobs import accept, begin_prepare, lease, prepared, store
@@ -193,3 +196,32 @@ def test_a_broker_that_is_down_does_not_keep_a_job_from_being_cancelled(monkeypa
     app.tasks["purge"].apply(args=(job_id,), kwargs={"queues": [QUEUE], "epoch": 1}, throw=True)
     with reading() as session:
         assert jobs.get(session, job_id).run.stage == Stage.OVER
+
+
+def test_nothing_is_counted_of_a_job_that_ended_well_after_it_was_sent_twice():
+    job_id = accept()
+    begin_prepare(job_id)
+    prepared(job_id, chunks=1, shards=0)
+    keys = set(counted().keys("*"))
+    for _ in range(2):  # the second breaks off what the first counts
+        pipeline.fan_out(job_id)
+    counts = {key for key in counted().keys("celery-*") if key.endswith(b".s")}
+    assert len(counts) == 2
+    _hear(job_id)
+    app.tasks["merge"].apply(args=(job_id,), throw=True)
+    with reading() as session:
+        assert jobs.get(session, job_id).run.status == JobStatus.COMPLETED
+    left = {key for key in counted().keys("celery-*") if key not in keys}
+    assert [key for key in left if not key.endswith(b".c")] == []
+    assert all(0 < counted().ttl(key) <= purge.CHORD_IS_OVER for key in left)
+
+
+def _hear(job_id: str) -> None:
+    """Store the words of the first chunk, as its step does: none."""
+    place = {"channel": None, "start": 0.0, "end": 30.0}
+    heard = {**place, "language": "en", "text": "", "words": [], "notes": []}
+    data = json.dumps(heard).encode()
+    storage().put_bytes(layout.chunk_words(job_id, 0), data)
+    with transaction() as session:
+        part = PartId(job_id, PartKind.CHUNK, 0)
+        parts.store(session, part, hashlib.sha256(data).hexdigest())
