@@ -51,9 +51,8 @@ def reading() -> Iterator[Session]:
 def _session(begin: str) -> Iterator[Session]:
     # Only SQLite looks at `begin`: a transaction that first reads and then writes must take the
     # write lock at once, or two of them refuse each other.
-    bind = engine().execution_options(begin=begin)
     try:
-        with Session(bind, expire_on_commit=False) as session:
+        with Session(_beginning(engine(), begin), expire_on_commit=False) as session:
             yield session
     except SQLAlchemyError as error:
         if not is_outage(error):
@@ -64,6 +63,11 @@ def _session(begin: str) -> Iterator[Session]:
 def engine() -> Engine:
     """The engine of this process, made when first needed: connections do not survive a fork."""
     return _engine(settings().database, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _beginning(made: Engine, begin: str) -> Engine:
+    return made.execution_options(begin=begin)
 
 
 @lru_cache(maxsize=4)

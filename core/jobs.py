@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     and_,
+    bindparam,
     delete,
     exists,
     false,
@@ -37,6 +38,8 @@ from transcripts.roles import Role
 from transcripts.types import Stretch
 
 _ALWAYS: ColumnElement[bool] = true()
+# Made once: every step asks for its job, some of them twice.
+_BY_ID = select(TranscriptJob).where(TranscriptJob.job_id == bindparam("job_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def get(session: Session, job_id: str, *, of: uuid.UUID | None = None) -> Transc
 
     *of*: None stands for whoever may see everything.
     """
-    job = session.scalar(select(TranscriptJob).where(TranscriptJob.job_id == job_id))
+    job = session.scalar(_BY_ID, {"job_id": job_id})
     if job is None or (of is not None and job.transcript.owner_id != of):
         raise JobGone(f"there is no job {job_id}")
     return job

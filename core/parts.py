@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult, and_, exists, or_, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -26,6 +26,48 @@ class PartId:
     position: int
 
 
+# What every chunk asks for is made once: to make a statement takes longer than to run it.
+_IS_PART = and_(
+    JobPart.job_id == bindparam("of_job"),
+    JobPart.kind == bindparam("of_kind"),
+    JobPart.position == bindparam("at"),
+)
+_MAY_BEGIN = and_(
+    _IS_PART,
+    JobPart.state.in_(PARTS_OPEN),
+    # A message that comes a second time says that whoever had it first is gone. One that is to be
+    # tried again is under way until then: another one ends here, so that they do not become many.
+    or_(JobPart.owner == bindparam("me"), JobPart.lease_until < bindparam("now")),
+    exists().where(JobRun.job_id == bindparam("of_job"), JobRun.stage == Stage.LISTEN),
+)
+_LEASE = (
+    update(JobPart)
+    .where(_MAY_BEGIN, JobPart.attempts <= bindparam("tries"))
+    .values(
+        state=PartState.RUNNING,
+        owner=bindparam("me"),
+        lease_until=bindparam("until"),
+        attempts=JobPart.attempts + 1,
+        changed_at=bindparam("now"),
+    )
+    .returning(JobPart.start, JobPart.end, JobPart.channel)
+    .execution_options(synchronize_session=False)
+)
+_BEGUN_TOO_OFTEN = select(JobPart.error).where(_MAY_BEGIN, JobPart.attempts > bindparam("tries"))
+_STORE = (
+    update(JobPart)
+    .where(_IS_PART, JobPart.state != PartState.STORED)
+    .values(
+        state=PartState.STORED,
+        sha256=bindparam("checksum"),
+        lease_until=0.0,
+        error=None,
+        changed_at=bindparam("now"),
+    )
+    .execution_options(synchronize_session=False)
+)
+
+
 def lease(session: Session, part: PartId, owner: str) -> Stretch | None:
     """Take a part to work on, and get its place in the recording.
 
@@ -33,23 +75,26 @@ def lease(session: Session, part: PartId, owner: str) -> Stretch | None:
     about to try it again, or the job is past listening. A part that was begun too often is set
     aside here, so that a chunk that kills its worker cannot go round for ever.
     """
-    row = session.get(JobPart, (part.job_id, part.kind, part.position), populate_existing=True)
-    if row is None or not _is_free(row, owner) or not _is_listening(session, part.job_id):
+    now = clock.now()
+    asked = {
+        **_named(part),
+        "me": owner,
+        "now": now,
+        "until": now + settings().lease_seconds,
+        "tries": settings().chunk_max_retries,
+    }
+    taken = session.execute(_LEASE, asked).first()
+    if taken is None:
+        _set_aside(session, part, asked)
         return None
-    if row.attempts > settings().chunk_max_retries:
+    return Stretch(*taken)
+
+
+def _set_aside(session: Session, part: PartId, asked: Mapping[str, Any]) -> None:
+    """Give a part up that nothing but its tries keeps from being begun."""
+    if found := session.execute(_BEGUN_TOO_OFTEN, asked).first():
         lost = KillsItsWorker("the workers that tried were lost; it is not tried again")
-        _set(session, part, state=PartState.FAILED, error=row.error or _details(lost), owner=None)
-        return None
-    taken = _set(
-        session,
-        part,
-        state=PartState.RUNNING,
-        owner=owner,
-        lease_until=clock.now() + settings().lease_seconds,
-        attempts=row.attempts + 1,
-        unchanged_since=row.changed_at,
-    )
-    return Stretch(row.start, row.end, row.channel) if taken else None
+        _set(session, part, state=PartState.FAILED, error=found.error or _details(lost), owner=None)
 
 
 def renew(session: Session, owners: Collection[str]) -> None:
@@ -74,7 +119,7 @@ def abandon(session: Session, owners: Collection[str]) -> None:
 
 def store(session: Session, part: PartId, sha256: str) -> None:
     """Note that the result lies in storage. Whoever comes second writes the same."""
-    _set(session, part, state=PartState.STORED, sha256=sha256, lease_until=0.0, error=None)
+    session.execute(_STORE, {**_named(part), "checksum": sha256, "now": clock.now()})
 
 
 def release(
@@ -145,20 +190,14 @@ def any_running(session: Session, job_id: str) -> bool:
     return bool(session.scalar(select(exists().where(alive))))
 
 
+def _named(part: PartId) -> dict[str, Any]:
+    """As `_IS_PART` asks for it; names of columns are taken."""
+    return {"of_job": part.job_id, "of_kind": part.kind, "at": part.position}
+
+
 def _needs_work() -> Any:
     abandoned = and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
     return or_(JobPart.state == PartState.WAITING, abandoned)
-
-
-def _is_free(row: JobPart, owner: str) -> bool:
-    # A message that comes a second time says that whoever had it first is gone. One that is to be
-    # tried again is under way until then: another one ends here, so that they do not become many.
-    return row.state in PARTS_OPEN and (row.owner == owner or row.lease_until < clock.now())
-
-
-def _is_listening(session: Session, job_id: str) -> bool:
-    stage = session.scalar(select(JobRun.stage).where(JobRun.job_id == job_id))
-    return stage == Stage.LISTEN
 
 
 def _details(reason: TranscribeError) -> dict[str, str]:
@@ -170,9 +209,8 @@ def _set(
     part: PartId,
     *,
     only_owner: str | None = None,
-    unchanged_since: float | None = None,
     **values: Any,
-) -> bool:
+) -> None:
     query = update(JobPart).where(
         JobPart.job_id == part.job_id,
         JobPart.kind == part.kind,
@@ -181,9 +219,6 @@ def _set(
     )
     if only_owner is not None:
         query = query.where(JobPart.owner == only_owner, JobPart.state == PartState.RUNNING)
-    if unchanged_since is not None:
-        query = query.where(JobPart.changed_at == unchanged_since)
-    result = session.execute(
+    session.execute(
         query.values(**values, changed_at=clock.now()).execution_options(synchronize_session=False)
     )
-    return bool(cast(CursorResult[Any], result).rowcount)

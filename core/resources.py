@@ -30,6 +30,8 @@ from core.settings import settings
 
 #: Seconds that a process waits for one that is at work with another model, before that must leave.
 PATIENCE = 60.0
+#: Seconds between two looks of a process that goes on with its model whether others wait for it.
+LOOK_EVERY = 1.0
 #: Seconds after which a model that was not used may go when its own process wants another.
 UNUSED = 5.0
 #: Seconds that a wish counts after it was last uttered: longer than anybody sits out.
@@ -136,6 +138,7 @@ class ResourceManager:
         self._file: IO[str] | None = None
         self._mine = Claim(os.getpid())
         self._used_at: dict[str, float] = {}
+        self._looked_at = 0.0
         #: What stays when the wish is granted.
         self._kept: dict[str, tuple[str, float]] = {}
 
@@ -151,8 +154,12 @@ class ResourceManager:
         fit now, or when others have waited too long for what this process has; see `is_leaving`.
         Raises `EngineError` when it can never fit.
         """
+        if self._need_not_look(place, what, mb):
+            self._used_at[place] = clock.now()
+            return
         with self._guarded():
             claims, now = self._look(), clock.now()
+            self._looked_at = now
             if self._mine.holds.get(place) == (what, mb):
                 self._go_on(claims, now)
             else:
@@ -186,6 +193,11 @@ class ResourceManager:
         """What the living processes of this host have and want."""
         with self._guarded():
             return self._look()
+
+    def _need_not_look(self, place: str, what: str, mb: float) -> bool:
+        """To look at all claims at every chunk would cost more than a short one does beside it."""
+        has_it = self._mine.holds.get(place) == (what, mb) and not self._mine.is_leaving
+        return has_it and 0 <= clock.now() - self._looked_at < LOOK_EVERY
 
     def _go_on(self, claims: Sequence[Claim], now: float) -> None:
         if must_leave(claims, self._mine.pid, self._budget, now, PATIENCE):

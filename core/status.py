@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from core import admission, clock, jobs, precedence
@@ -23,6 +23,29 @@ SHARD_WEIGHT = 0.2
 #: How engines are called in messages.
 TITLES = {"asr": "ASR", "whisperx": "WhisperX", "sphinx": "PocketSphinx"}
 
+_OF_STATUS = {
+    JobStatus.QUEUED: "Waiting for a worker",
+    JobStatus.COMPLETED: "Transcription completed",
+    JobStatus.CANCELLED: "Cancelled",
+}
+_OF_STAGE = {
+    Stage.PREPARE: "Reading the recording and finding speech",
+    Stage.MERGE: "Putting the transcript together",
+}
+
+# Made once, since the state is told after every part: to make it takes longer than to run it.
+_COUNTED = (
+    select(
+        JobPart.kind,
+        JobPart.state,
+        func.count().label("parts"),
+        func.sum(JobPart.end - JobPart.start).label("seconds"),
+        func.sum(case((JobPart.lease_until > bindparam("now"), 1), else_=0)).label("leased"),
+    )
+    .where(JobPart.job_id == bindparam("job_id"))
+    .group_by(JobPart.kind, JobPart.state)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -32,6 +55,8 @@ class Tally:
     total: int = 0
     #: How many a worker ever began with.
     begun: int = 0
+    #: How many wait to be tried again.
+    held_up: int = 0
     seconds_done: float = 0.0
     seconds_total: float = 0.0
 
@@ -45,7 +70,7 @@ def snapshot(
     known. With it, jobs that wait are told when they will be done.
     """
     job = jobs.get(session, job_id)
-    chunks, shards = (_tally(session, job_id, kind) for kind in (PartKind.CHUNK, PartKind.SHARD))
+    chunks, shards = _tallies(session, job_id)
     status = JobStatus(job.run.status)
     ahead = precedence.ahead(session, job) if _waits(job.run, chunks) else None
     told = {
@@ -54,7 +79,7 @@ def snapshot(
         "progress": progress(status, Stage(job.run.stage), chunks, shards),
         "transcript_id": str(job.transcript_id),
         "worker_id": job.worker_id,
-        "message": _message(session, job),
+        "message": _message(session, job, some_wait=bool(chunks.held_up or shards.held_up)),
         "engine": job.engine,
         "filename": job.transcript.filename,
         "stage": str(job.run.stage),
@@ -130,20 +155,25 @@ def _seconds_to_wait(ahead: Ahead | None, chunks: Tally, pace: float | None) -> 
     return round(pace * (ahead.seconds + chunks.seconds_total), 1)
 
 
-def _tally(session: Session, job_id: str, kind: PartKind) -> Tally:
-    seconds = func.sum(JobPart.end - JobPart.start)
-    rows = session.execute(
-        select(JobPart.state, func.count(), seconds)
-        .where(JobPart.job_id == job_id, JobPart.kind == kind)
-        .group_by(JobPart.state)
-    ).all()
-    over = [row for row in rows if row[0] in PARTS_OVER]
+def _tallies(session: Session, job_id: str) -> tuple[Tally, Tally]:
+    """Of the chunks, and of the shards."""
+    rows = session.execute(_COUNTED, {"job_id": job_id, "now": clock.now()}).all()
+    chunks, shards = (
+        _tally([row for row in rows if row.kind == kind])
+        for kind in (PartKind.CHUNK, PartKind.SHARD)
+    )
+    return chunks, shards
+
+
+def _tally(rows: Sequence[Row[Any]]) -> Tally:
+    over = [row for row in rows if row.state in PARTS_OVER]
     return Tally(
-        done=sum(row[1] for row in over),
-        total=sum(row[1] for row in rows),
-        begun=sum(row[1] for row in rows if row[0] != PartState.WAITING),
-        seconds_done=sum(row[2] for row in over),
-        seconds_total=sum(row[2] for row in rows),
+        done=sum(row.parts for row in over),
+        total=sum(row.parts for row in rows),
+        begun=sum(row.parts for row in rows if row.state != PartState.WAITING),
+        held_up=sum(row.leased for row in rows if row.state == PartState.WAITING),
+        seconds_done=sum(row.seconds for row in over),
+        seconds_total=sum(row.seconds for row in rows),
     )
 
 
@@ -152,32 +182,29 @@ def _count_segments(session: Session, job: TranscriptJob) -> int:
     return session.scalar(query) or 0
 
 
-def _held_up(session: Session, job_id: str) -> str | None:
-    """Why a part waits to be tried again, if one does."""
+def _held_up(session: Session, job_id: str) -> str:
+    """Why a part waits to be tried again, for the end of a message; empty if none does."""
     waits = select(JobPart.error).where(
         JobPart.job_id == job_id,
         JobPart.state == PartState.WAITING,
         JobPart.lease_until > clock.now(),
     )
     error = session.scalars(waits.order_by(JobPart.kind, JobPart.position).limit(1)).first()
-    return error["message"] if error else None
+    return f"; a part waits to be tried again: {error['message']}" if error else ""
 
 
-def _message(session: Session, job: TranscriptJob) -> str:
+def _message(session: Session, job: TranscriptJob, *, some_wait: bool) -> str:
     if job.run.status == JobStatus.FAILED and job.error_details:
         return str(job.error_details["message"])
     if job.run.stage == Stage.PREPARE and job.engine_params.get("source_url"):
         return "Fetching the recording"
     if job.run.stage == Stage.QUEUED and admission.is_full(session):
         return "Waiting for other jobs to end"
-    title, held_up = TITLES.get(job.engine, job.engine), _held_up(session, job.job_id)
-    return {
-        JobStatus.QUEUED: "Waiting for a worker",
-        JobStatus.COMPLETED: "Transcription completed",
-        JobStatus.CANCELLED: "Cancelled",
-    }.get(JobStatus(job.run.status)) or {
-        Stage.PREPARE: "Reading the recording and finding speech",
-        Stage.LISTEN: f"Transcribing with {title}"
-        + (f"; a part waits to be tried again: {held_up}" if held_up else ""),
-        Stage.MERGE: "Putting the transcript together",
-    }.get(Stage(job.run.stage), "Working")
+    if job.run.stage == Stage.LISTEN:
+        held_up = _held_up(session, job.job_id) if some_wait else ""
+        return f"Transcribing with {TITLES.get(job.engine, job.engine)}{held_up}"
+    return (
+        _OF_STATUS.get(JobStatus(job.run.status))
+        or _OF_STAGE.get(Stage(job.run.stage))
+        or "Working"
+    )

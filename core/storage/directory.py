@@ -18,6 +18,7 @@ class DirectoryStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._real_root = root.resolve()
         self._unfinished = root / ".unfinished"
 
     def put_file(self, key: str, path: Path) -> None:
@@ -34,9 +35,10 @@ class DirectoryStorage:
 
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
-        if not self._is_file(key):
+        path = self._path(key)
+        if not _is_file(path):
             raise NotFound(f"there is no object {key}")
-        yield self._path(key)
+        yield path
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         with self.local(key) as path, path.open("rb") as file:
@@ -77,12 +79,6 @@ class DirectoryStorage:
     def tidy(self) -> None:
         """Nothing: `core.scratch` removes such files with those of its own."""
 
-    def _is_file(self, key: str) -> bool:
-        try:
-            return self._path(key).is_file()
-        except OSError:  # no file has such a name
-            return False
-
     @contextmanager
     def _written(self, key: str) -> Iterator[Path]:
         target = self._path(key)
@@ -96,6 +92,13 @@ class DirectoryStorage:
 
     def _path(self, key: str) -> Path:
         path = self._root / key
-        if not path.resolve().is_relative_to(self._root.resolve()):
+        if not path.resolve().is_relative_to(self._real_root):
             raise NotFound(f"there is no object {key}")
         return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file has such a name
+        return False

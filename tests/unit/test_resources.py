@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -173,6 +174,7 @@ def test_what_never_fits_is_an_error_that_names_the_setting(leases: ResourceMana
 def test_a_process_leaves_when_others_have_waited_long_enough(
     folder: Path, leases: ResourceManager, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(resources, "LOOK_EVERY", 0.0)
     leases.hold("recognizer", "a", 6000)
     with Other(folder, "b", 6000) as other:
         assert other.answer == "no room"
@@ -181,6 +183,20 @@ def test_a_process_leaves_when_others_have_waited_long_enough(
         with pytest.raises(NoRoom, match="others have waited long enough"):
             leases.hold("recognizer", "a", 6000)
     assert leases.is_leaving
+
+
+@pytest.mark.parametrize(("every", "leaves"), [(float("inf"), False), (0.0, True)])
+def test_a_process_that_goes_on_looks_now_and_then_whether_others_wait(
+    folder: Path, leases: ResourceManager, monkeypatch: pytest.MonkeyPatch, every, leaves
+):
+    monkeypatch.setattr(resources, "PATIENCE", 0.0)
+    monkeypatch.setattr(resources, "LOOK_EVERY", every)
+    leases.hold("recognizer", "a", 6000)
+    with Other(folder, "b", 6000) as other:
+        assert other.answer == "no room"
+        with pytest.raises(NoRoom) if leaves else nullcontext():
+            leases.hold("recognizer", "a", 6000)
+    assert leases.is_leaving is leaves
 
 
 @pytest.mark.parametrize(("model", "waits_longer"), [("a", False), ("b", True)])

@@ -1,0 +1,62 @@
+"""How often a chunk asks the database; what that costs, `bench.costs` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+
+from core import db, parts, status
+from core.db import reading, transaction
+from core.errors import Unavailable
+from core.parts import PartId
+from core.states import PartKind
+from tests.unit.test_jobs import lease, listening, store
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements of the block, without those that only begin or end a transaction."""
+    found: list[str] = []
+
+    def note(_connection, _cursor, statement: str, *_) -> None:
+        if not statement.startswith("BEGIN"):
+            found.append(statement.split()[0])
+
+    event.listen(db.engine(), "before_cursor_execute", note)
+    yield found
+    event.remove(db.engine(), "before_cursor_execute", note)
+
+
+def told(job_id: str) -> list[str]:
+    with counted() as found, reading() as session:
+        status.snapshot(session, job_id)
+    return found
+
+
+def test_a_part_is_leased_and_stored_by_a_statement_each():
+    job_id = listening()
+    with counted() as found:
+        assert lease(job_id, 0)
+        store(job_id, 0)
+    assert found == ["UPDATE", "UPDATE"]
+
+
+def test_the_state_is_read_by_two_statements():
+    job_id = listening()
+    assert lease(job_id, 0)
+    store(job_id, 0)
+    assert told(job_id) == ["SELECT", "SELECT"]
+
+
+def test_why_a_part_waits_is_only_asked_when_one_does():
+    job_id = listening()
+    assert lease(job_id, 0)
+    part, down = PartId(job_id, PartKind.CHUNK, 0), Unavailable("Riva does not answer")
+    with transaction() as session:
+        parts.release(session, part, "me", down, wait=60.0)
+    assert told(job_id) == ["SELECT"] * 3
