@@ -82,9 +82,10 @@ enable_utc = True
 
 #: Logs are structured and set up by us.
 worker_hijack_root_logger = False
-#: What Flower watches.
-worker_send_task_events = True
-task_send_sent_event = True
+#: What Flower watches: once it is there, it has the workers tell what they do. Where nobody
+#: watches, to tell would be a third of what a worker's main process does for a chunk.
+worker_send_task_events = False
+task_send_sent_event = False
 
 #: Seconds. A tick that could not be served in time is dropped, not piled up.
 HOUSEKEEPING_EVERY = 5.0

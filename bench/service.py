@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -85,7 +86,8 @@ def running(*, workers: int = 0, **environment: str) -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder:
         os.environ.update(environment, TRANSCRIBE_DATA_DIR=folder)
         settings.cache_clear()
-        words = [TRANSCRIBE, "up", "--port", "0", "--data-dir", folder, "--workers", str(workers)]
+        options = {"--port": "0", "--data-dir": folder, "--workers": str(workers)}
+        words = [TRANSCRIBE, "up", "--no-flower", *chain.from_iterable(options.items())]
         with psutil.Popen(words, stdout=subprocess.PIPE, text=True) as stack:
             try:
                 url = re.search(r"http://[^\s;]+", stack.stdout.readline())

@@ -43,9 +43,11 @@ def flower(watched: RunningStack) -> Iterator[httpx2.Client]:
 
 
 def answers(client: httpx2.Client) -> bool:
-    """Whether it is there and hears of workers."""
+    """Whether it is there and hears of workers, and from them what they do."""
     try:
-        return bool(client.get("/api/workers").json())
+        tasks = client.get("/api/tasks").json().values()
+        done = any(one["state"] == "SUCCESS" for one in tasks)
+        return done and bool(client.get("/api/workers").json())
     except httpx2.TransportError:
         return False
 
