@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import wave
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from chunking import decode, plan
-from chunking.decode import BYTES_PER_SECOND, DEFAULT_LIMITS, SAMPLE_RATE, Limits
+from chunking.decode import DEFAULT_LIMITS, SAMPLE_RATE, Limits
+from chunking.foresight import Foresight
 from chunking.plan import PlanSettings, Window
-from chunking.vad import Detector, VadSettings
+from chunking.speech import VadSettings
+from chunking.vad import Detector
 from chunking.waveform import Loudness
 from transcripts.types import Span
 
@@ -91,18 +93,8 @@ class Cutting:
         ]
 
     def write_wav(self, window: Window, path: Path) -> None:
-        """Write *window* as a 16 kHz mono 16-bit WAV file, block by block."""
-        start, end = (_offset(seconds) for seconds in (window.start, window.end))
-        with self.pcm.open("rb") as source, wave.open(str(path), "wb") as target:
-            target.setnchannels(1)
-            target.setsampwidth(2)
-            target.setframerate(SAMPLE_RATE)
-            # Known beforehand, so that the header is right when the file is a pipe or a socket.
-            target.setnframes((end - start) // 2)
-            source.seek(start)
-            while start < end and (block := source.read(min(_BLOCK, end - start))):
-                target.writeframesraw(block)
-                start += len(block)
+        """Write *window* as a 16 kHz mono 16-bit WAV file."""
+        write_wav(self.pcm, window, path)
 
 
 class AudioChunker:
@@ -120,13 +112,15 @@ class AudioChunker:
         workdir: Path,
         *,
         channel: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
+        on_windows: Callable[[Path, Sequence[Window]], None] | None = None,
     ) -> Cutting:
         """Decode *source* into *workdir* (115 MB an hour), find speech and plan the cuts.
 
         Memory stays flat whatever the length. *channel*, counted from 0, takes one channel
-        instead of the mix of all. *on_progress* is called with the seconds decoded so far, every
-        few seconds of sound; what it raises ends the work and the decoder.
+        instead of the mix of all. *on_windows* is called while a long recording is still decoded,
+        with the file in which its sound is so far and the next windows that are certain: those
+        from all calls are the first ones of the answer. What it raises ends the work and the
+        decoder.
 
         Raises:
             MediaError, Unavailable: see `chunking.decode`.
@@ -134,10 +128,14 @@ class AudioChunker:
         """
         pcm = workdir / _SCRATCH
         detector = Detector(self.config.vad)
+        foresight = Foresight(detector, self.config.plan, self.limits.max_seconds)
         with decode.stream(source, self.limits, channel=channel) as stream, pcm.open("wb") as file:
-            for seconds in _pour(stream, file, detector):
-                if on_progress is not None:
-                    on_progress(seconds)
+            for block in stream:
+                file.write(block)
+                detector.feed(block)
+                if on_windows is not None and (windows := foresight.look(len(block))):
+                    file.flush()
+                    on_windows(pcm, windows)
         decoded = stream.decoded
         speech = self._speech(detector, pcm)
         return Cutting(
@@ -162,18 +160,24 @@ class AudioChunker:
         return tuple(speech)
 
 
+def write_wav(pcm: Path, window: Window, path: Path) -> None:
+    """Write a *window* of 16 kHz mono 16-bit samples as a WAV file, block by block."""
+    start, end = (_offset(seconds) for seconds in (window.start, window.end))
+    with pcm.open("rb") as source, wave.open(str(path), "wb") as target:
+        target.setnchannels(1)
+        target.setsampwidth(2)
+        target.setframerate(SAMPLE_RATE)
+        # Known beforehand, so that the header is right when the file is a pipe or a socket.
+        target.setnframes((end - start) // 2)
+        source.seek(start)
+        while start < end and (block := source.read(min(_BLOCK, end - start))):
+            target.writeframesraw(block)
+            start += len(block)
+
+
 def chunk_name(index: int) -> str:
     """Return the file name of chunk *index*."""
     return f"chunk_{index:04}.wav"
-
-
-def _pour(stream: decode.Stream, file: IO[bytes], detector: Detector) -> Iterator[float]:
-    size = 0
-    for block in stream:
-        file.write(block)
-        detector.feed(block)
-        size += len(block)
-        yield size / BYTES_PER_SECOND
 
 
 def _blocks(pcm: Path) -> Iterator[bytes]:

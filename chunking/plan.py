@@ -9,11 +9,12 @@ windows suddenly look different, and the last window is no sliver.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from chunking.way import Cut, Way
 from transcripts.types import Span
 
 
@@ -90,22 +91,6 @@ class Window:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """A place where one window may end and the next one begin."""
-
-    #: Where the speech of the window before ends, and where that of the next one begins.
-    ends: float
-    begins: float
-    #: Silence that the windows may have beyond these points.
-    edge: float
-    price: float
-
-    @property
-    def overlap(self) -> float:
-        return max(0.0, self.ends - self.begins)
-
-
 def plan(
     speech: Sequence[Span], duration: float, settings: PlanSettings = DEFAULT_SETTINGS
 ) -> tuple[Window, ...]:
@@ -121,10 +106,91 @@ def plan(
         return ()
     if duration <= settings.chunk_duration:
         return (Window(0.0, duration),)
-    windows: list[Window] = []
-    for island in _islands(spans, duration, settings):
-        windows += _windows(_best_way(island, settings), settings)
-    return tuple(windows)
+    planner = Planner(settings)
+    planner.feed(spans)
+    return (*planner.settled(), *planner.finish(duration))
+
+
+class Planner:
+    """Plans while the recording still comes in; all it tells together is what `plan` returns.
+
+    Only for recordings that are longer than one window should be.
+    """
+
+    def __init__(self, settings: PlanSettings = DEFAULT_SETTINGS) -> None:
+        self._settings = settings
+        self._last: Span | None = None
+        #: Through what lies between two long silences; None before the first word.
+        self._way: Way | None = None
+        #: Places close to each other, of which few are kept.
+        self._close: list[Cut] = []
+        self._windows: list[Window] = []
+
+    def feed(self, speech: Iterable[Span]) -> None:
+        """Take the next stretches of speech, in order and apart from each other."""
+        for span in speech:
+            if self._last is None:
+                self._begin(span, 2 * span.start)
+            else:
+                self._pause(self._last, span)
+            self._add(_cuts_in_speech(span, self._settings))
+            self._last = span
+
+    def settled(self) -> list[Window]:
+        """Return the windows that nothing can change any more, and that were not told before."""
+        if self._way is not None:
+            self._windows += _windows(self._way.settled(), self._settings)
+        told, self._windows = self._windows, []
+        return told
+
+    def finish(self, duration: float) -> list[Window]:
+        """Return the rest, for a recording of *duration* seconds."""
+        if self._last is not None:
+            self._end(self._last, 2 * (duration - self._last.end))
+        told, self._windows = self._windows, []
+        return told
+
+    def _begin(self, first: Span, before: float) -> None:
+        """Begin with speech, *before* which there are seconds of silence."""
+        # Only half of a silence belongs to each of its neighbours.
+        start = Cut(0.0, first.start, min(self._settings.edge_silence, before / 2), 0.0)
+        self._way = Way(start, self._settings.longest, partial(_length_price, self._settings))
+
+    def _pause(self, last: Span, following: Span) -> None:
+        silence = following.start - last.end
+        if silence > self._settings.longest_silence:
+            self._end(last, silence)
+            self._begin(following, silence)
+        else:
+            self._add([_cut_in_pause(last.end, following.start, self._settings)])
+
+    def _end(self, last: Span, after: float) -> None:
+        """End with speech, *after* which there are seconds of silence."""
+        end = Cut(last.end, math.inf, min(self._settings.edge_silence, after / 2), 0.0)
+        self._thin_out()
+        assert self._way is not None
+        self._way.add(end)
+        self._windows += _windows(self._way.finish(), self._settings)
+
+    def _add(self, cuts: Iterable[Cut]) -> None:
+        grain = self._settings.chunk_duration / _GRAIN
+        for cut in cuts:
+            if self._close and self._close[0].ends // grain != cut.ends // grain:
+                self._thin_out()
+            self._close.append(cut)
+
+    def _thin_out(self) -> None:
+        """Keep, of places close to each other, the best one, the first and the last.
+
+        So the work grows with the length of the recording, not with the square of its pauses; and
+        what lies between two neighbours is still one stretch of speech or shorter than the grain.
+        """
+        assert self._way is not None
+        prices = [cut.price for cut in self._close]
+        kept = {0, prices.index(min(prices)), len(prices) - 1} if prices else set()
+        for index in sorted(kept):
+            self._way.add(self._close[index])
+        self._close.clear()
 
 
 def shards(
@@ -156,40 +222,13 @@ def _tidy(speech: Iterable[Span], duration: float) -> list[Span]:
     return tidy
 
 
-def _islands(
-    spans: Sequence[Span], duration: float, settings: PlanSettings
-) -> Iterator[list[_Cut]]:
-    """Yield the cuts of each stretch that lies between long silences; its ends are cuts too."""
-    before = 2 * spans[0].start
-    first = 0
-    for index, span in enumerate(spans):
-        last = index + 1 == len(spans)
-        after = 2 * (duration - span.end) if last else spans[index + 1].start - span.end
-        if last or after > settings.longest_silence:
-            inner = _inner_cuts(spans[first : index + 1], settings)
-            # Only half of a silence belongs to each of its neighbours.
-            start = _Cut(0.0, spans[first].start, min(settings.edge_silence, before / 2), 0.0)
-            end = _Cut(span.end, math.inf, min(settings.edge_silence, after / 2), 0.0)
-            yield [start, *inner, end]
-            first, before = index + 1, after
-
-
-def _inner_cuts(spans: Sequence[Span], settings: PlanSettings) -> list[_Cut]:
-    cuts: list[_Cut] = []
-    for span, following in itertools.zip_longest(spans, spans[1:]):
-        cuts += _cuts_in_speech(span, settings)
-        if following is not None:
-            cuts.append(_cut_in_pause(span.end, following.start, settings))
-    return _thinned(cuts, settings.chunk_duration / _GRAIN)
-
-
-def _cut_in_pause(ends: float, begins: float, settings: PlanSettings) -> _Cut:
+def _cut_in_pause(ends: float, begins: float, settings: PlanSettings) -> Cut:
     pause = begins - ends
     price = _PAUSE_PRICE * math.exp(-pause / settings.min_silence_duration)
-    return _Cut(ends, begins, min(settings.edge_silence, pause / 2), price)
+    return Cut(ends, begins, min(settings.edge_silence, pause / 2), price)
 
 
-def _cuts_in_speech(span: Span, settings: PlanSettings) -> Iterator[_Cut]:
+def _cuts_in_speech(span: Span, settings: PlanSettings) -> Iterator[Cut]:
     """Yield places in speech that has no pause for longer than a window may last."""
     if span.duration <= settings.longest:
         return
@@ -200,51 +239,18 @@ def _cuts_in_speech(span: Span, settings: PlanSettings) -> Iterator[_Cut]:
         begins, ends = middle - half, middle + half
         # The window on either side must gain something by the cut.
         if span.start < begins and ends < span.end:
-            yield _Cut(ends, begins, 0.0, _SPEECH_PRICE)
+            yield Cut(ends, begins, 0.0, _SPEECH_PRICE)
 
 
-def _thinned(cuts: Sequence[_Cut], grain: float) -> list[_Cut]:
-    """Keep, of the cuts in each *grain* seconds, the best one, the first and the last.
-
-    So the work grows with the length of the recording, not with the square of its pauses; and
-    what lies between two neighbours is still one stretch of speech or shorter than the grain.
-    """
-    kept: list[_Cut] = []
-    for _, group in itertools.groupby(cuts, key=lambda cut: cut.ends // grain):
-        few = list(group)
-        best = min(range(len(few)), key=lambda index: few[index].price)
-        kept += [few[index] for index in sorted({0, best, len(few) - 1})]
-    return kept
-
-
-def _best_way(cuts: Sequence[_Cut], settings: PlanSettings) -> list[_Cut]:
-    """Return the cheapest choice of cuts, from the first to the last."""
-    prices = [0.0] + [math.inf] * (len(cuts) - 1)
-    came_from = [0] * len(cuts)
-    for here in range(1, len(cuts)):
-        for before in range(here - 1, -1, -1):
-            length = cuts[here].ends - cuts[before].begins
-            if length > settings.longest:
-                break
-            price = prices[before] + cuts[here].price + _length_price(length, settings)
-            # Of equal ones the longer window, for the sake of fewer.
-            if length > 0 and price <= prices[here]:
-                prices[here], came_from[here] = price, before
-    way = [len(cuts) - 1]
-    while way[-1]:
-        way.append(came_from[way[-1]])
-    return [cuts[index] for index in reversed(way)]
-
-
-def _length_price(length: float, settings: PlanSettings) -> float:
+def _length_price(settings: PlanSettings, length: float) -> float:
     target = settings.chunk_duration
     if length <= target:
         return ((target - length) / target) ** 2
     return _LONGEST_PRICE * ((length - target) / (settings.longest - target)) ** 2
 
 
-def _windows(way: Sequence[_Cut], settings: PlanSettings) -> Iterator[Window]:
-    for first, last in itertools.pairwise(way):
+def _windows(pairs: Iterable[tuple[Cut, Cut]], settings: PlanSettings) -> Iterator[Window]:
+    for first, last in pairs:
         room = settings.longest - (last.ends - first.begins)
         edges = first.edge + last.edge
         # Near the maximum both edges give way alike.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chunking import decode
-from chunking.cut import AudioChunker, Cutting, describe
+from chunking.cut import AudioChunker, Cutting, describe, write_wav
 from chunking.plan import Window
 from chunking.waveform import waveform
 from core.errors import MediaError
 from transcripts.stored import spans_to_json
-from transcripts.types import Stretch
+from transcripts.types import Span, Stretch
 
 #: A call has two, a round table with a microphone each some more. Each is decoded for itself.
 MOST_CHANNELS = 8
@@ -21,9 +21,10 @@ MOST_CHANNELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk or a shard, and what it is cut out of."""
+    """A chunk or a shard, and the sound that it is cut out of."""
 
-    cutting: Cutting
+    #: 16 kHz mono 16-bit samples without a header.
+    pcm: Path
     window: Window
     #: Counted from 0; None: the mix of all.
     channel: int | None = None
@@ -35,7 +36,7 @@ class Piece:
 
     def write_wav(self, path: Path) -> None:
         """Write it as a 16 kHz mono 16-bit WAV file."""
-        self.cutting.write_wav(self.window, path)
+        write_wav(self.pcm, self.window, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Pieces:
     duration: float
     #: By start, and then by channel.
     chunks: tuple[Piece, ...]
+    #: Where somebody seems to speak in each of them, in times of the recording.
+    speech: tuple[tuple[Span, ...], ...]
     #: Empty where each channel is a speaker.
     shards: tuple[Piece, ...]
     #: Sentences for the user.
@@ -59,17 +62,34 @@ class Pieces:
             "file_path": file_path,
             "total_duration": round(self.duration, 3),
             "sample_rate": decode.SAMPLE_RATE,
-            "chunks": [_described(index, piece) for index, piece in enumerate(self.chunks)],
+            "chunks": [
+                _described(index, piece, speech)
+                for index, (piece, speech) in enumerate(zip(self.chunks, self.speech, strict=True))
+            ],
         }
 
 
-def mix(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
-    """Take the mix of all channels apart. Raises as `AudioChunker.take_apart` does."""
-    cutting = chunker.take_apart(source, folder)
+def mix(
+    chunker: AudioChunker,
+    source: Path,
+    folder: Path,
+    on_chunks: Callable[[Sequence[Piece]], None] | None = None,
+) -> Pieces:
+    """Take the mix of all channels apart. Raises as `AudioChunker.take_apart` does.
+
+    *on_chunks* is called with the first chunks while a long recording is still decoded; see there.
+    """
+
+    def on_windows(pcm: Path, windows: Sequence[Window]) -> None:
+        if on_chunks is not None:
+            on_chunks([Piece(pcm, window) for window in windows])
+
+    cutting = chunker.take_apart(source, folder, on_windows=on_windows)
     return Pieces(
         duration=cutting.duration,
-        chunks=tuple(Piece(cutting, window) for window in cutting.windows),
-        shards=tuple(Piece(cutting, window) for window in cutting.shards),
+        chunks=tuple(Piece(cutting.pcm, window) for window in cutting.windows),
+        speech=tuple(tuple(cutting.speech_in(window)) for window in cutting.windows),
+        shards=tuple(Piece(cutting.pcm, window) for window in cutting.shards),
         warnings=cutting.warnings,
         waveform=waveform([cutting.loudness], cutting.duration),
     )
@@ -83,16 +103,20 @@ def separate(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
     """
     count = _count_channels(source, chunker.limits)
     tracks = [_take_channel(chunker, source, folder, channel) for channel in range(count)]
-    chunks = [
-        Piece(cutting, window, channel)
-        for channel, cutting in enumerate(tracks)
-        for window in cutting.windows
-    ]
+    chunks = sorted(
+        (
+            (Piece(cutting.pcm, window, channel), tuple(cutting.speech_in(window)))
+            for channel, cutting in enumerate(tracks)
+            for window in cutting.windows
+        ),
+        key=lambda chunk: (chunk[0].window.start, chunk[0].channel),
+    )
     one = ("The recording has one channel, so all of it is given to one speaker.",)
     duration = max(cutting.duration for cutting in tracks)
     return Pieces(
         duration=duration,
-        chunks=tuple(sorted(chunks, key=lambda piece: (piece.window.start, piece.channel))),
+        chunks=tuple(piece for piece, _ in chunks),
+        speech=tuple(speech for _, speech in chunks),
         shards=(),
         warnings=(*_once(tracks), *(one if count == 1 else ())),
         waveform=waveform([cutting.loudness for cutting in tracks], duration),
@@ -121,7 +145,6 @@ def _once(tracks: Sequence[Cutting]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(warning for track in tracks for warning in track.warnings))
 
 
-def _described(index: int, piece: Piece) -> dict[str, Any]:
-    speech = piece.cutting.speech_in(piece.window)
+def _described(index: int, piece: Piece, speech: Sequence[Span]) -> dict[str, Any]:
     told = {**describe(index, piece.window), "speech": spans_to_json(speech)}
     return told if piece.channel is None else {**told, "channel": piece.channel}

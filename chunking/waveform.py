@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.vad import FRAME
+from chunking.speech import FRAME
 
 #: Loudness of frames of `chunking.vad.FRAME` seconds, from 0 (silence) to 100 (full scale).
 Loudness = NDArray[np.uint8]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core import admission, clock, layout, metrics, segment_texts, speaker_names, webhooks
+from core import admission, clock, layout, metrics, pieces, segment_texts, speaker_names, webhooks
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
@@ -134,6 +134,13 @@ def begin_prepare(session: Session, job_id: str, owner: str, worker_id: str) -> 
     return True
 
 
+def still_prepares(session: Session, job_id: str, owner: str) -> bool:
+    """Whether this owner has the job; if so, nobody else gets it before the end of *session*."""
+    mine = and_(_owned_by(owner), _at(Stage.PREPARE))
+    query = update(JobRun).where(JobRun.job_id == job_id, mine)
+    return _changed(session, query.values(lease_until=_lease()))
+
+
 def prepared(
     session: Session,
     job_id: str,
@@ -151,13 +158,8 @@ def prepared(
     job.transcript.duration = duration
     job.run.warnings = [*job.run.warnings, *warnings]
     job.transcript.warnings = [*job.transcript.warnings, *warnings]
-    rows = [
-        {"job_id": job_id, "kind": kind, "position": position, **asdict(stretch)}
-        for kind, stretches in ((PartKind.CHUNK, chunks), (PartKind.SHARD, shards))
-        for position, stretch in enumerate(stretches)
-    ]
-    if rows:
-        session.execute(insert(JobPart), rows)
+    pieces.write_down(session, job_id, PartKind.CHUNK, chunks)
+    pieces.write_down(session, job_id, PartKind.SHARD, shards)
     return True
 
 

@@ -14,7 +14,7 @@ from core.errors import KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun
 from core.settings import settings
 from core.states import PARTS_OPEN, PartKind, PartState, Stage
-from transcripts.types import Stretch
+from transcripts.types import Span, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,10 @@ _MAY_BEGIN = and_(
     # A message that comes a second time says that whoever had it first is gone. One that is to be
     # tried again is under way until then: another one ends here, so that they do not become many.
     or_(JobPart.owner == bindparam("me"), JobPart.lease_until < bindparam("now")),
-    exists().where(JobRun.job_id == bindparam("of_job"), JobRun.stage == Stage.LISTEN),
+    # Chunks that are cut early are heard while the job is still being prepared.
+    exists().where(
+        JobRun.job_id == bindparam("of_job"), JobRun.stage.in_((Stage.PREPARE, Stage.LISTEN))
+    ),
 )
 _LEASE = (
     update(JobPart)
@@ -56,7 +59,12 @@ _LEASE = (
 _BEGUN_TOO_OFTEN = select(JobPart.error).where(_MAY_BEGIN, JobPart.attempts > bindparam("tries"))
 _STORE = (
     update(JobPart)
-    .where(_IS_PART, JobPart.state != PartState.STORED)
+    .where(
+        _IS_PART,
+        JobPart.state != PartState.STORED,
+        JobPart.start == bindparam("begins"),
+        JobPart.end == bindparam("ends"),
+    )
     .values(
         state=PartState.STORED,
         sha256=bindparam("checksum"),
@@ -117,9 +125,14 @@ def abandon(session: Session, owners: Collection[str]) -> None:
     )
 
 
-def store(session: Session, part: PartId, sha256: str) -> None:
-    """Note that the result lies in storage. Whoever comes second writes the same."""
-    session.execute(_STORE, {**_named(part), "checksum": sha256, "now": clock.now()})
+def store(session: Session, part: PartId, place: Span, sha256: str) -> None:
+    """Note that the result lies in storage. Whoever comes second writes the same.
+
+    *place*: where the part lay when it was leased. If the recording was cut otherwise since then,
+    nothing is noted.
+    """
+    found = {"begins": place.start, "ends": place.end, "checksum": sha256, "now": clock.now()}
+    session.execute(_STORE, {**_named(part), **found})
 
 
 def release(
@@ -178,6 +191,23 @@ def stored_chunks(session: Session, job_id: str) -> Sequence[int]:
         )
         .order_by(JobPart.position)
     ).all()
+
+
+def any_waiting(session: Session, job_id: str) -> bool:
+    """Whether a chunk of the job was not begun yet."""
+    waits = and_(
+        JobPart.job_id == job_id,
+        JobPart.kind == PartKind.CHUNK,
+        JobPart.state == PartState.WAITING,
+    )
+    return bool(session.scalar(select(exists().where(waits))))
+
+
+def all_over(session: Session, job_id: str) -> bool:
+    """Whether the job listens, and none of its parts is left to be waited for."""
+    is_open = and_(JobPart.job_id == job_id, JobPart.state.in_(PARTS_OPEN))
+    listens = and_(JobRun.job_id == job_id, JobRun.stage == Stage.LISTEN)
+    return bool(session.scalar(select(exists().where(listens, ~exists().where(is_open)))))
 
 
 def any_running(session: Session, job_id: str) -> bool:

@@ -42,5 +42,5 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
     storage().put_bytes(layout.shard_voices(job_id, position), data)
 
     with transaction() as session:
-        parts.store(session, part, hashlib.sha256(data).hexdigest())
+        parts.store(session, part, place, hashlib.sha256(data).hexdigest())
     progress.tell(job_id)

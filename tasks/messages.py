@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from engines import catalog
 from tasks import lines
 from tasks.celery import app
 from tasks.queues import PREPARE
+
+#: A header of messages that no chord counts.
+AHEAD = "ahead"
 
 
 def message(
@@ -41,6 +45,14 @@ def of_parts(spec: JobSpec, seconds: Mapping[PartId, float], epoch: int) -> Sequ
         for kind in PartKind
     }
     return [_of_part(spec, part, epoch, left[part.kind]) for part in seconds]
+
+
+def sent_ahead(spec: JobSpec, chunks: Sequence[PartId], epoch: int) -> Sequence[Signature]:
+    """A message for each chunk of a recording that is still being cut."""
+    sent = [_of_part(spec, chunk, epoch, math.inf) for chunk in chunks]
+    for one in sent:
+        one.options["headers"] |= {AHEAD: True}
+    return sent
 
 
 def _of_part(spec: JobSpec, part: PartId, epoch: int, left: float) -> Signature:

@@ -3,6 +3,9 @@
     prepare ─┬─ transcribe_chunk × chunks ─┬─ merge ── deliver
              └─ diarize × shards ──────────┘
 
+`prepare` sends the first chunks of a long recording ahead, while it cuts the others. What is not
+begun when all are cut is sent together: the header of a chord, of which `merge` is the body.
+
 Steps are named here, not imported: whoever starts a job needs none of the libraries that the steps
 need. The database remembers how far a job is, the messages only carry its id, so sending one twice
 does no harm and `fan_out` is start and resume alike. A job that fails or is cancelled goes to
@@ -12,6 +15,7 @@ does no harm and `fan_out` is start and resume alike. A job that fails or is can
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -21,9 +25,10 @@ from kombu.exceptions import OperationalError
 from core import admission, jobs, parts, webhooks
 from core.db import reading, transaction
 from core.errors import JobGone
+from core.parts import PartId
 from core.precedence import message_priority
 from core.settings import settings
-from core.states import Stage
+from core.states import PartKind, Stage
 from tasks import cancelling, messages
 from tasks.messages import message
 from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT
@@ -43,6 +48,37 @@ def start(job_id: str) -> None:
         spec, epoch = jobs.spec_of(job), job.run.epoch
     priority = message_priority(spec.priority)
     message("prepare", job_id, queue=PREPARE, priority=priority, epoch=epoch).apply_async()
+
+
+def send_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
+    """Have chunks heard before all are cut. `fan_out` sends those again that wait until then.
+
+    They go after everything else of their job's priority: nobody knows yet how many will follow,
+    and they are for workers that have nothing to do. When the broker is down they wait.
+    """
+    with reading() as session:
+        job = jobs.get(session, job_id)
+        spec, epoch = jobs.spec_of(job), job.run.epoch
+    try:
+        for chunk in messages.sent_ahead(spec, chunks, epoch):
+            chunk.apply_async()
+    except OperationalError:
+        log.warning("chunks wait until all are cut", job_id=job_id)
+    if _is_over(job_id):  # it was cancelled while this was being sent
+        cancelling.withdraw(job_id, {messages.step_of(spec, PartKind.CHUNK)[1]}, epoch)
+
+
+def chunk_ahead_is_over(job_id: str) -> None:
+    """Have the transcript put together if the job waited for nothing else but this chunk.
+
+    The chord does not count what was sent ahead of it. Call it after the commit; when the broker is
+    down, housekeeping sees to it later.
+    """
+    with reading() as session:
+        is_last = parts.all_over(session, job_id)
+    if is_last:
+        with suppress(OperationalError):
+            merge(job_id)
 
 
 def fan_out(job_id: str, epoch: int | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +20,12 @@ from core.storage import storage
 from engines import catalog
 from tasks import fetch, pipeline
 from tasks.steps import JobStep, step, worker_id
+from tasks.uploads import Uploads
+from tasks.vanguard import Vanguard
 
 if TYPE_CHECKING:
     from chunking.cut import AudioChunker
-    from chunking.tracks import Piece, Pieces
+    from chunking.tracks import Pieces
 
 #: Seconds in which a day of sound is decoded on a slow machine, after it was fetched.
 _SECONDS = 3600 + int(fetch.SECONDS)
@@ -31,7 +33,10 @@ _SECONDS = 3600 + int(fetch.SECONDS)
 
 @step("prepare", JobStep, soft_time_limit=_SECONDS, time_limit=_SECONDS + 60)
 def prepare(self: JobStep, job_id: str) -> None:
-    """Cut a job's recording into chunks and shards, and have them worked on. Safe to run twice."""
+    """Cut a job's recording into chunks and shards, and have them worked on. Safe to run twice.
+
+    The first chunks of a long one are worked on before it is cut to its end.
+    """
     with transaction() as session:
         if not jobs.begin_prepare(session, job_id, self.owner, worker_id()):
             return
@@ -39,13 +44,18 @@ def prepare(self: JobStep, job_id: str) -> None:
     progress.tell(job_id)
 
     spec = jobs.spec_of(job)
-    with _scratch() as folder:
+    with _scratch() as folder, Uploads(folder) as uploads:
         if spec.source_url and not _fetched(job_id, self.owner, spec.source_url, folder):
             return
+        vanguard = Vanguard(job_id, self.owner, uploads)
         with storage().local(layout.source(job_id)) as source:
-            pieces = _take_apart(spec, source, folder)
-            shards = pieces.shards if spec.diarizer else ()
-            _store(job, pieces, shards, folder)
+            pieces = _take_apart(spec, source, folder, vanguard)
+        shards = pieces.shards if spec.diarizer else ()
+        vanguard.store_rest(pieces.chunks)
+        for index, piece in enumerate(shards):
+            uploads.store(piece, layout.shard_audio(job_id, index))
+        _store_texts(job, pieces)
+        uploads.wait()
 
     with transaction() as session:
         taken = jobs.prepared(
@@ -79,12 +89,13 @@ def _scratch() -> Iterator[Path]:
         raise Unavailable(f"the recording cannot be unpacked: {error.strerror}") from error
 
 
-def _take_apart(spec: JobSpec, source: Path, folder: Path) -> Pieces:
+def _take_apart(spec: JobSpec, source: Path, folder: Path, vanguard: Vanguard) -> Pieces:
     # Imported only here: every worker imports every step, but only this one needs numpy.
     from chunking import tracks
 
-    take = tracks.separate if spec.channels is Channels.SEPARATE else tracks.mix
-    return take(_chunker(spec), source, folder)
+    if spec.channels is Channels.SEPARATE:
+        return tracks.separate(_chunker(spec), source, folder)
+    return tracks.mix(_chunker(spec), source, folder, vanguard.take)
 
 
 def _chunker(spec: JobSpec) -> AudioChunker:
@@ -106,11 +117,7 @@ def _chunker(spec: JobSpec) -> AudioChunker:
     return AudioChunker(config, Limits(max_seconds=now.max_recording_seconds))
 
 
-def _store(job: TranscriptJob, pieces: Pieces, shards: Sequence[Piece], folder: Path) -> None:
-    for index, piece in enumerate(pieces.chunks):
-        _store_piece(piece, layout.chunk_audio(job.job_id, index), folder)
-    for index, piece in enumerate(shards):
-        _store_piece(piece, layout.shard_audio(job.job_id, index), folder)
+def _store_texts(job: TranscriptJob, pieces: Pieces) -> None:
     metadata = pieces.metadata(job.transcript.filename)
     _store_text(job, layout.CHUNKS_METADATA, json.dumps(metadata, indent=1))
     _store_text(job, layout.WAVEFORM, json.dumps(pieces.waveform, separators=(",", ":")))
@@ -118,9 +125,3 @@ def _store(job: TranscriptJob, pieces: Pieces, shards: Sequence[Piece], folder: 
 
 def _store_text(job: TranscriptJob, name: str, text: str) -> None:
     storage().put_bytes(layout.artefact(job.job_id, name), text.encode())
-
-
-def _store_piece(piece: Piece, key: str, folder: Path) -> None:
-    path = folder / "piece.wav"
-    piece.write_wav(path)
-    storage().put_file(key, path)

@@ -23,7 +23,7 @@ from core.resources import NoRoom
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
-from tasks import loading, pipeline, room
+from tasks import cancelling, loading, messages, pipeline, room
 from tasks.celery import app
 from tasks.queues import URGENT
 
@@ -83,6 +83,7 @@ class Step(Task):
         try:
             # Not Celery's own __call__: that may push a second request, without the first one's id.
             self.run(job_id, *args)
+            self.ended(job_id)
         except (Retry, Ignore, Reject, JobGone, NoRoom):
             raise
         except Transient as error:
@@ -101,6 +102,9 @@ class Step(Task):
     def let_go(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:
         """Make the next try, in *wait* seconds, possible."""
 
+    def ended(self, job_id: str) -> None:
+        """See to what follows a step that is done, or will not be."""
+
     @property
     def owner(self) -> str:
         """Under which name this run holds leases: `tasks.heartbeat` knows it too."""
@@ -112,6 +116,7 @@ class Step(Task):
 
     def _end(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
         self.give_up(reason, job_id, *args)
+        self.ended(job_id)
         metrics.FAILURES.labels(self.name, reason.code).inc()
 
     def _later(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
@@ -168,6 +173,10 @@ class JobStep(Step):
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:  # noqa: ARG002
         with transaction() as session:
             jobs.fail(session, job_id, reason)
+            sent_ahead = parts.any_waiting(session, job_id)
+            queues, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
+        if sent_ahead:
+            cancelling.withdraw(job_id, queues, epoch)
         progress.tell(job_id)
         pipeline.deliver(job_id)
         pipeline.start_next()
@@ -200,6 +209,10 @@ class ChunkStep(PartStep):
 
     abstract = True
     kind = PartKind.CHUNK
+
+    def ended(self, job_id: str) -> None:
+        if messages.AHEAD in self._headers:
+            pipeline.chunk_ahead_is_over(job_id)
 
 
 class ShardStep(PartStep):

@@ -59,7 +59,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     storage().put_bytes(layout.chunk_words(job_id, position), data)
 
     with transaction() as session:
-        parts.store(session, part, hashlib.sha256(data).hexdigest())
+        parts.store(session, part, place, hashlib.sha256(data).hexdigest())
     progress.tell_segment(job_id, position, {"chunk": position, **written})
     progress.tell(job_id)
 

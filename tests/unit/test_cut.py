@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from chunking import cut
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
 from chunking.decode import Limits
 from chunking.plan import PlanSettings, Window
+from chunking.speech import VadSettings
 from chunking.tracks import Piece, Pieces
-from chunking.vad import VadSettings
 from core.errors import MediaError
 from tests.unit.media import babble, encode, noise, pcm, silence, write_wav
 from transcripts.types import Span
@@ -109,18 +111,52 @@ def test_limits_hold(tmp_path: Path, workdir: Path) -> None:
     assert error.value.code == "recording_too_long"
 
 
-def test_progress_is_told_and_may_end_the_work(tmp_path: Path, workdir: Path) -> None:
-    path = write_wav(tmp_path / "a.wav", silence(60))
-    told: list[float] = []
-    AudioChunker().take_apart(path, workdir, on_progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 60
+def test_the_first_windows_are_told_while_a_recording_is_decoded(
+    tmp_path: Path, workdir: Path
+) -> None:
+    path = write_wav(tmp_path / "a.wav", conversation(110))
+    config, limits = ChunkingConfig(chunk_duration=10), Limits(max_seconds=1000)
+    told: list[Window] = []
+    heard: list[bytes] = []
 
-    def cancelled(_: float) -> None:
+    def take(sound: Path, windows: Sequence[Window]) -> None:
+        told.extend(windows)
+        for window in windows:
+            cut.write_wav(sound, window, workdir / "early.wav")
+            heard.append(frames(workdir / "early.wav"))
+
+    cutting = AudioChunker(config, limits).take_apart(path, workdir, on_windows=take)
+    assert 10 < len(told) < len(cutting.windows)
+    assert tuple(told) == cutting.windows[: len(told)]
+    for window, sound in zip(told, heard, strict=True):
+        cutting.write_wav(window, workdir / "piece.wav")
+        assert frames(workdir / "piece.wav") == sound
+
+
+def test_what_is_done_with_them_may_end_the_work(tmp_path: Path, workdir: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", conversation(60))
+
+    def cancelled(*_: object) -> None:
         raise InterruptedError
 
+    chunker = AudioChunker(ChunkingConfig(chunk_duration=10), Limits(max_seconds=1000))
     with pytest.raises(InterruptedError):
-        AudioChunker().take_apart(path, workdir, on_progress=cancelled)
+        chunker.take_apart(path, workdir, on_windows=cancelled)
+
+
+@pytest.mark.parametrize(
+    ("level", "most"),
+    [(-62, 400.0), (-20, 24 * 3600.0)],
+    ids=["it may be heard again with gain", "it may turn out to be quiet for the most part"],
+)
+def test_none_is_told_too_early(tmp_path: Path, workdir: Path, level: float, most: float) -> None:
+    sound = np.concatenate([babble(3, level=level), silence(0.6)] * 60)
+    told: list[object] = []
+    chunker = AudioChunker(ChunkingConfig(chunk_duration=10), Limits(max_seconds=most))
+    path = write_wav(tmp_path / "a.wav", sound)
+    windows = chunker.take_apart(path, workdir, on_windows=lambda *_: told.append(_)).windows
+    assert len(windows) > 10
+    assert not told
 
 
 def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
@@ -132,8 +168,11 @@ def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
 def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
     windows = (Window(0.0, 30.12345, 5.0), Window(25.12345, 50.0))
     speech = (Span(0.5, 12.0), Span(20.0, 28.0), Span(40.0, 49.50049))
-    cutting = Cutting(tmp_path / "x.pcm", 50.0, speech, windows, (), (), np.zeros(0, np.uint8))
-    pieces = Pieces(50.0, tuple(Piece(cutting, window) for window in windows), (), (), {})
+    pcm = tmp_path / "x.pcm"
+    cutting = Cutting(pcm, 50.0, speech, windows, (), (), np.zeros(0, np.uint8))
+    chunks = tuple(Piece(pcm, window) for window in windows)
+    in_chunks = tuple(tuple(cutting.speech_in(window)) for window in windows)
+    pieces = Pieces(50.0, chunks, in_chunks, (), (), {})
     metadata = json.loads(json.dumps(pieces.metadata("talk.mp4")))
     assert metadata == {
         "file_path": "talk.mp4",

@@ -11,12 +11,13 @@ from core import clock, db, jobs, parts, recovery, status
 from core.db import reading, transaction
 from core.errors import EngineError, NotFound, Unavailable
 from core.jobs import InHand
+from core.models import JobPart
 from core.parts import PartId
 from core.recovery import Need
 from core.settings import settings
 from core.specs import JobSpec
 from core.states import JobStatus, PartKind, PartState, Stage
-from transcripts.types import Stretch
+from transcripts.types import Span, Stretch
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -87,7 +88,9 @@ def lease(job_id: str, position: int = 0, owner: str = "me", kind: PartKind = Pa
 
 def store(job_id: str, position: int, kind: PartKind = PartKind.CHUNK) -> None:
     with transaction() as session:
-        parts.store(session, PartId(job_id, kind, position), "0" * 64)
+        row = session.get(JobPart, (job_id, kind, position))
+        place = Span(row.start, row.end)
+        parts.store(session, PartId(job_id, kind, position), place, "0" * 64)
 
 
 def store_all(job_id: str, chunks: int = 2, shards: int = 1) -> None:

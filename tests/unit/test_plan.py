@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chunking.plan import PlanSettings, Window, plan, shards
+from chunking.plan import Planner, PlanSettings, Window, plan, shards
 from transcripts.types import Span
 
 NEAR = 1e-6
@@ -232,3 +233,27 @@ def test_ten_hours_without_a_long_pause() -> None:
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):
         PlanSettings(**wrong)
+
+
+@any_plan
+def test_what_is_settled_early_is_what_is_planned_at_the_end(recording, how) -> None:
+    speech, duration = recording
+    planner, told = Planner(how), []
+    for span in speech:
+        planner.feed([span])
+        told += planner.settled()
+    told += planner.finish(duration)
+    if duration > how.chunk_duration:
+        assert tuple(told) == plan(speech, duration, how)
+
+
+def test_windows_between_pauses_are_settled_soon() -> None:
+    """Ten hours of phrases: what is not settled is some minutes, at any time."""
+    chance = random.Random(1)
+    planner, now, told = Planner(), 0.0, [Window(0.0, 0.0)]
+    while now < 36_000:
+        length = chance.uniform(1.0, 8.0)
+        planner.feed([Span(now, now + length)])
+        told += planner.settled()
+        now += length + chance.uniform(0.2, 1.5)
+        assert now - told[-1].end < 600

@@ -25,7 +25,7 @@ from tasks.celery import app
 from tests.unit.media import babble, write_wav
 from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
 from transcripts.stored import voices_to_json, words_to_json
-from transcripts.types import Heard, Turn, Voices, Word
+from transcripts.types import Heard, Span, Turn, Voices, Word
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -79,7 +79,8 @@ def _store(part: PartId, key: str, value: object) -> None:
     data = json.dumps(value).encode()
     storage().put_bytes(key, data)
     with transaction() as session:
-        parts.store(session, part, hashlib.sha256(data).hexdigest())
+        row = session.get(JobPart, (part.job_id, part.kind, part.position))
+        parts.store(session, part, Span(row.start, row.end), hashlib.sha256(data).hexdigest())
 
 
 def fail_part(job_id: str, kind: PartKind, position: int, reason: str) -> None:

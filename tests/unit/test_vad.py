@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chunking import decode
-from chunking.vad import FRAME, Detector, VadSettings, find_speech
+from chunking.speech import FRAME, VadSettings, context_before, find_speech, settled_speech
+from chunking.vad import Detector
 from tests.unit.media import babble, noise, pcm, silence, tone
 from transcripts.types import Span
 
 
-def detect(*pieces: np.ndarray, settings: VadSettings | None = None) -> list[Span]:
-    detector = Detector(settings or VadSettings())
+def detect(*pieces: np.ndarray, how: VadSettings | None = None) -> list[Span]:
+    detector = Detector(how or VadSettings())
     detector.feed(pcm(np.concatenate(pieces)))
     return detector.finish()
 
@@ -134,9 +137,9 @@ def test_smoothing(parts: list[tuple[float, bool, float]], count: int) -> None:
 
 
 def test_the_gate_lets_go_below_where_it_opened() -> None:
-    settings = VadSettings(padding=0)
-    fading = find_speech(*frames((0.6, True, -30), (0.6, True, -38.5)), settings)
-    never = find_speech(*frames((0.6, True, -20), (0.6, False, -90), (0.6, True, -60)), settings)
+    how = VadSettings(padding=0)
+    fading = find_speech(*frames((0.6, True, -30), (0.6, True, -38.5)), how)
+    never = find_speech(*frames((0.6, True, -20), (0.6, False, -90), (0.6, True, -60)), how)
     assert fading[0].end > 1
     assert len(never) == 1
 
@@ -151,7 +154,7 @@ def test_padding_never_closes_a_pause() -> None:
 
 def test_a_higher_threshold_hears_less() -> None:
     sound = [babble(3, level=-15), silence(1), babble(3, level=-38), silence(1)]
-    strict = detect(*sound, settings=VadSettings(silence_threshold=-25, quiet_range=5))
+    strict = detect(*sound, how=VadSettings(silence_threshold=-25, quiet_range=5))
     assert heard(strict) < heard(detect(*sound))
 
 
@@ -189,3 +192,49 @@ def test_every_good_recording_has_speech(recordings: Path) -> None:
     listed = json.loads((recordings / "dev" / "manifest.json").read_text())["files"]
     short = [each["file"] for each in listed if each["duration"] < 2.5]
     assert [name for name in short if not speech_in(recordings / "dev" / name)[0]] == []
+
+
+@st.composite
+def sounds(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Decisions and levels of up to ten minutes: speech, clicks, music, hiss, silence."""
+    length = st.one_of(st.integers(1, 8), st.integers(8, 60), st.integers(60, 1500))
+    part = st.tuples(length, st.booleans(), st.sampled_from([-70, -50, -44, -38, -30, -20]))
+    parts = draw(st.lists(part, min_size=1, max_size=60))
+    chance = np.random.default_rng(draw(st.integers(0, 1000)))
+    moves = draw(st.sampled_from([0.0, 1.0, 6.0]))
+    counts = [count for count, _, _ in parts]
+    levels = np.repeat([float(level) for _, _, level in parts], counts)
+    levels += chance.normal(0, moves, len(levels)) if moves else 0
+    levels = np.clip(np.round(2 * levels) / 2, -127, 0).astype(np.float32)
+    return np.repeat([voiced for _, voiced, _ in parts], counts), levels
+
+
+@settings(max_examples=150, deadline=None)
+@given(sound=sounds(), looks=st.lists(st.integers(1, 3000), max_size=20))
+def test_what_is_settled_early_is_what_is_found_at_the_end(sound, looks: list[int]) -> None:
+    voiced, levels = sound
+    how, told, since, heard = VadSettings(), [], 0, 0
+    for more in looks:
+        heard = min(heard + more, len(voiced))
+        first = context_before(since, how)
+        now = slice(first, heard)
+        spans, since = settled_speech(voiced[now], levels[now], how, first=first, since=since)
+        told += spans
+    assert told == find_speech(voiced, levels, how)[: len(told)]
+
+
+def test_speech_is_settled_soon() -> None:
+    detector, since = Detector(), 0
+    for _ in range(20):
+        detector.feed(pcm(np.concatenate([babble(3), silence(0.8)] * 10)))
+        _, since = detector.settled(since)
+    assert since * FRAME > 20 * 38 - 30
+
+
+def test_when_a_recording_is_known_not_to_be_quiet() -> None:
+    detector = Detector()
+    detector.feed(pcm(babble(20, level=-30)))
+    assert detector.is_loud(1000)
+    assert not detector.is_loud(4000)
+    detector.feed(pcm(silence(980)))
+    assert detector.quiet_gain() == 0

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from chunking import tracks
 from chunking.cut import AudioChunker
-from chunking.vad import FRAME, Detector
+from chunking.speech import FRAME
+from chunking.vad import Detector
 from chunking.waveform import MOST_VALUES, waveform
 from tests.unit.media import babble, pcm, silence, write_wav
 
