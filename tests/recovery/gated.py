@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 import redis
 
 from tests.integration.conftest import RunningStack, started, wait_until
+from tests.packages import ENGINES, install, path_with
 from tests.recovery import gated_engine
 
 #: Chunks that are in hand at once.
@@ -72,21 +71,14 @@ def gated_stack(folder: Path) -> Iterator[GatedStack]:
     """Chunks are short, so that a recording has many; the gate is open."""
     gate, packages = Gate(folder / "gate"), folder / "packages"
     gate.folder.mkdir()
-    _install(packages)
+    code = Path(str(gated_engine.__file__)).read_text()
+    install(packages, "gated_engine", code, {"gated": "gated_engine:SPEC"}, ENGINES)
     with started(
         folder / "data",
         *("--workers", str(PROCESSES)),
         CHUNK_DURATION="5",
         MIN_SILENCE_DURATION="0.1",
         GATE=str(gate.folder),
-        PYTHONPATH=os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "")]),
+        PYTHONPATH=path_with(packages),
     ) as stack:
         yield GatedStack(stack, gate)
-
-
-def _install(folder: Path) -> None:
-    info = folder / "gated_engine-1.0.dist-info"
-    info.mkdir(parents=True)
-    shutil.copy(str(gated_engine.__file__), folder)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gated_engine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[transcribe.engines]\ngated = gated_engine:SPEC\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from tests import packages
 
 #: MiB that the model of each takes, and that a process with one is said to take.
 MODEL_MB = 300
@@ -51,16 +52,10 @@ def install(folder: Path, **environment: str) -> dict[str, str]:
     """
     (folder / "heard").mkdir(parents=True)
     specs = "".join(f"{name.upper()} = spec({name!r})\n" for name in NAMES)
-    (folder / "heavy.py").write_text(_CODE + specs)
-    info = folder / "heavy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: heavy\nVersion: 1.0\n")
-    points = "".join(f"{name} = heavy:{name.upper()}\n" for name in NAMES)
-    (info / "entry_points.txt").write_text(f"[transcribe.engines]\n{points}")
-    before = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([str(folder), *([before] if before else [])])
+    points = {name: f"heavy:{name.upper()}" for name in NAMES}
+    packages.install(folder, "heavy", _CODE + specs, points, packages.ENGINES)
     heard = {"HEARD_BY": str(folder / "heard"), "SECONDS_A_CHUNK": "0.2"}
-    return {"PYTHONPATH": path, **heard, **environment}
+    return {"PYTHONPATH": packages.path_with(folder), **heard, **environment}
 
 
 def chunks_heard(folder: Path) -> dict[int, int]:

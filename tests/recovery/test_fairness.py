@@ -9,25 +9,13 @@ import httpx2
 import pytest
 
 from tests.integration.conftest import wait_until, write_sample
-from tests.recovery.gated import PROCESSES, GatedStack, gated_stack
+from tests.recovery.gated import PROCESSES, GatedStack
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
 
-#: The classes of `tasks.queues` that the recordings below fall into.
+#: The classes of `core.precedence` that the recordings below fall into.
 SHORT_AND_HIGH, SHORT, LONG = 0, 2, 4
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStack]:
-    with gated_stack(tmp_path_factory.mktemp("fairness")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(here: GatedStack) -> Iterator[Client]:
-    with Client(here.stack.url) as ours:
-        yield ours
 
 
 @pytest.fixture(scope="module")

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psutil
 import pytest
 
 from tests.integration.conftest import SAMPLE, wait_until
-from tests.recovery.gated import PROCESSES, QUEUE, GatedStack, gated_stack
+from tests.recovery.gated import PROCESSES, QUEUE, GatedStack
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
 
 #: Chunks that are heard before something happens.
 HEARD = 7
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStack]:
-    with gated_stack(tmp_path_factory.mktemp("recovery")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(here: GatedStack) -> Iterator[Client]:
-    with Client(here.stack.url) as ours:
-        yield ours
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import EngineError, InvalidInput
 from engines import catalog
+from tests import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,15 +28,6 @@ def _python(program: str, *folders: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
-
-
-def _package(folder: Path, name: str, group: str, value: str, code: str) -> None:
-    """Put somebody else's installed package into the folder."""
-    (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
 
 
 SPEC = """
@@ -131,7 +123,8 @@ def test_built_in_engines_are_found_without_being_installed() -> None:
 
 
 def test_somebody_elses_engine_is_found(tmp_path: Path) -> None:
-    _package(tmp_path, "theirs", "transcribe.engines", "theirs:SPEC", SPEC.format(name="theirs"))
+    code = SPEC.format(name="theirs")
+    packages.install(tmp_path, "theirs", code, {"theirs": "theirs:SPEC"}, packages.ENGINES)
     program = "from engines import catalog; print(catalog.recognizer('theirs').queue)"
     assert _python(program, tmp_path).strip() == "asr.theirs"
 
@@ -147,7 +140,7 @@ def test_somebody_elses_engine_is_found(tmp_path: Path) -> None:
     ids=["does not import", "names nothing", "names something else", "takes our name"],
 )
 def test_a_broken_package_is_left_out(tmp_path: Path, value: str, code: str) -> None:
-    _package(tmp_path, "broken", "transcribe.engines", value, code)
+    packages.install(tmp_path, "broken", code, {"broken": value}, packages.ENGINES)
     program = (
         "from engines import catalog;"
         "print(*catalog.recognizers(), catalog.recognizer('sphinx').title)"
