@@ -8,27 +8,29 @@ from typing import Any
 
 from core import parts, progress, status
 from core.db import reading
+from core.errors import WrongKey
 from core.states import JobStatus
 from transcribe_api.hub import hub
+from transcribe_api.staying import Welcome
 
 #: Seconds without news after which the records are looked into all the same.
 QUIET_SECONDS = 5.0
 
 
-def until_over(job_id: str) -> dict[str, Any]:
+def until_over(job_id: str, is_welcome: Welcome) -> dict[str, Any]:
     """Wait until the job is over, and give its last state. Raises as `states` does."""
-    [last] = deque(states(job_id), maxlen=1)
+    [last] = deque(states(job_id, is_welcome), maxlen=1)
     return last
 
 
-def heard_in_order(job_id: str) -> Iterator[str]:
+def heard_in_order(job_id: str, is_welcome: Welcome) -> Iterator[str]:
     """What was heard, as JSON, chunk by chunk in the order of the recording, until the job is over.
 
     A chunk that is heard early waits for those before it; what comes after a gap is not told.
     Raises as `states` does.
     """
     told = 0
-    for _ in states(job_id):
+    for _ in states(job_id, is_welcome):
         with reading() as session:
             stored = set(parts.stored_chunks(session, job_id))
         ready = _following(told, stored)
@@ -36,10 +38,10 @@ def heard_in_order(job_id: str) -> Iterator[str]:
         told += len(ready)
 
 
-def states(job_id: str) -> Iterator[dict[str, Any]]:
+def states(job_id: str, is_welcome: Welcome) -> Iterator[dict[str, Any]]:
     """The state of the job, now and after all that is told of it, until it is over.
 
-    Raises `JobGone` or `TooManyStreams`.
+    Raises `JobGone`, `TooManyStreams`, or `WrongKey` when the caller is not welcome any more.
     """
     with hub.listening(job_id) as listener:
         # First listen, then look, so that nothing is missed in between.
@@ -49,7 +51,9 @@ def states(job_id: str) -> Iterator[dict[str, Any]]:
             yield now
             if JobStatus(now["status"]).is_over:
                 return
-            listener.hear(QUIET_SECONDS)
+            listener.hear(QUIET_SECONDS, is_welcome)
+            if not is_welcome():
+                raise WrongKey("this key was revoked, or its time is over")
 
 
 def _following(first: int, stored: set[int]) -> list[int]:

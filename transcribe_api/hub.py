@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import structlog
 from core import progress
 from core.errors import Transient
 from core.settings import settings
+from transcribe_api.staying import ASK_EVERY, Welcome, anybody
 
 log = structlog.get_logger(__name__)
 
@@ -57,12 +58,15 @@ class Listener:
         #: Whether it was so slow that it has missed news.
         self.is_lost = False
 
-    def hear(self, seconds: float) -> News | None:
-        """The next news, or None: after so long without any, or when some may have been missed."""
-        try:
-            return self._waiting.get(timeout=seconds)
-        except queue.Empty:
-            return None
+    def hear(self, seconds: float, is_welcome: Welcome = anybody) -> News | None:
+        """The next news, or None: after so long without any, when some may have been missed, or
+        when whoever listens is not *welcome* any more.
+        """
+        until = time.monotonic() + seconds
+        while is_welcome() and (left := until - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                return self._waiting.get(timeout=min(left, ASK_EVERY))
+        return None
 
     def tell(self, news: News | None) -> None:
         try:

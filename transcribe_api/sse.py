@@ -21,6 +21,7 @@ from core.errors import JobGone, Unavailable
 from core.states import JobStatus
 from transcribe_api.hub import Listener, News, hub
 from transcribe_api.ranges import Ranges
+from transcribe_api.staying import Welcome, anybody
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +42,15 @@ _ID = "told:"
 _BLOCK = 50
 
 
-def events(job_id: str, last_id: str = "") -> Iterator[str]:
+def events(job_id: str, last_id: str = "", is_welcome: Welcome = anybody) -> Iterator[str]:
     """The stream of one job, for a listener that was told what *last_id* says.
 
-    Raises `NotFound` or `TooManyStreams` with the first item.
+    It ends early, within seconds, when its listener is not welcome any more. Raises `NotFound` or
+    `TooManyStreams` with the first item.
     """
     with hub.listening(job_id) as listener:
         # First listen, then look: what happens in between is heard twice, and told once.
-        yield from _Stream(job_id, last_id).of(listener)
+        yield from _Stream(job_id, last_id, is_welcome).of(listener)
 
 
 def let_go_of_who_does_not_read(environ: Mapping[str, Any]) -> None:
@@ -59,8 +61,9 @@ def let_go_of_who_does_not_read(environ: Mapping[str, Any]) -> None:
 
 
 class _Stream:
-    def __init__(self, job_id: str, last_id: str) -> None:
+    def __init__(self, job_id: str, last_id: str, is_welcome: Welcome) -> None:
         self._job_id = job_id
+        self._is_welcome = is_welcome
         self._known = _known_by(last_id)
         self._state: dict[str, Any] = {}
 
@@ -69,7 +72,9 @@ class _Stream:
         yield f"retry: {COME_AGAIN}\n{_event(json.dumps(self._state))}"
         yield from self._missing()
         while not self._is_over and not listener.is_lost:
-            news = listener.hear(QUIET_SECONDS)
+            news = listener.hear(QUIET_SECONDS, self._is_welcome)
+            if not self._is_welcome():
+                return
             yield from self._look() if news is None else self._told(news)
         if self._is_over:
             yield f"retry: {STAY_AWAY}\n\n"

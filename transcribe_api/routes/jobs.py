@@ -13,7 +13,7 @@ from core.db import transaction
 from core.errors import Conflict
 from core.storage import storage
 from tasks import cancelling, pipeline
-from transcribe_api import access, pages, parse, render, sources, sse, streams, submissions
+from transcribe_api import access, pages, parse, render, sources, sse, staying, streams, submissions
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
 from transcribe_api.schemas.jobs import (
@@ -91,7 +91,7 @@ def show(job_id: str) -> ResponseReturnValue:
 def follow(job_id: str) -> ResponseReturnValue:
     """The state of a job and what is heard, as they come, from after ``Last-Event-ID``."""
     last_id = request.headers.get("Last-Event-ID", "")
-    events = streams.begun(sse.events(access.job(job_id), last_id))
+    events = streams.begun(sse.events(access.job(job_id), last_id, staying.welcome()))
     sse.let_go_of_who_does_not_read(request.environ)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(events, mimetype="text/event-stream", headers=headers)

@@ -28,6 +28,7 @@ from transcribe_api import (
     openai_models,
     parse,
     sources,
+    staying,
     streams,
     submissions,
 )
@@ -40,6 +41,7 @@ from transcribe_api.schemas.openai import (
     TranscriptionEvent,
     TranscriptionForm,
 )
+from transcribe_api.staying import Welcome
 from transcribe_api.uploads import StreamingRequest
 from transcripts.spacing import gap
 
@@ -85,10 +87,10 @@ def transcribe() -> ResponseReturnValue:
     asked = _asked(request.form)
     told, _ = submissions.submitted(asked.spec, source)
     if asked.stream:
-        events = streams.begun(_events(told["job_id"], asked))
+        events = streams.begun(_events(told["job_id"], asked, staying.welcome()))
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Response(events, mimetype="text/event-stream", headers=headers)
-    _wait(told["job_id"])
+    _wait(told["job_id"], staying.welcome())
     return _answer(told["job_id"], asked)
 
 
@@ -145,8 +147,8 @@ def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
     return asked
 
 
-def _wait(job_id: str) -> None:
-    _refuse_failed(following.until_over(job_id))
+def _wait(job_id: str, is_welcome: Welcome) -> None:
+    _refuse_failed(following.until_over(job_id, is_welcome))
 
 
 def _refuse_failed(state: dict[str, Any]) -> None:
@@ -163,18 +165,18 @@ def _answer(job_id: str, asked: Asked) -> Response:
     return Response(body, content_type=openai_answers.MEDIA[asked.form])
 
 
-def _events(job_id: str, asked: Asked) -> Iterator[str]:
+def _events(job_id: str, asked: Asked, is_welcome: Welcome) -> Iterator[str]:
     try:
-        yield from _deltas(job_id)
-        _wait(job_id)
+        yield from _deltas(job_id, is_welcome)
+        _wait(job_id, is_welcome)
         yield from _ending(job_id, asked)
     except TranscribeError as error:
         yield _event(_refused(error).get_json())
 
 
-def _deltas(job_id: str) -> Iterator[str]:
+def _deltas(job_id: str, is_welcome: Welcome) -> Iterator[str]:
     before = ""
-    for heard in following.heard_in_order(job_id):
+    for heard in following.heard_in_order(job_id, is_welcome):
         said = json.loads(heard)["text"]
         if said:
             between = gap(before, said) if before else ""
