@@ -29,6 +29,11 @@ _PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 
+_SILENT = "the database does not answer"
+_BEHIND = (
+    "the database does not know this engine yet: run `alembic upgrade head` where it is installed"
+)
+
 
 @contextmanager
 def transaction() -> Iterator[Session]:
@@ -55,9 +60,10 @@ def _session(begin: str) -> Iterator[Session]:
         with Session(_beginning(engine(), begin), expire_on_commit=False) as session:
             yield session
     except SQLAlchemyError as error:
-        if not is_outage(error):
+        reason = outage(error)
+        if reason is None:
             raise
-        raise Unavailable("the database does not answer") from error
+        raise Unavailable(reason) from error
 
 
 def engine() -> Engine:
@@ -90,11 +96,20 @@ def engine_options(url: str) -> dict[str, Any]:
     return {"pool_pre_ping": True, "connect_args": _PATIENCE}
 
 
-def is_outage(error: SQLAlchemyError) -> bool:
-    """Whether this is no fault of the query: the database is down, or busy with others."""
+def outage(error: SQLAlchemyError) -> str | None:
+    """What is the matter when it is no fault of the query: the database is down, busy or behind."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True  # a server that ends in the middle of an answer may be any kind of error
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeout)
+        return _SILENT  # a server that ends in the middle of an answer may be any kind of error
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return _SILENT
+    return _BEHIND if _lacks_an_engine(error) else None
+
+
+def _lacks_an_engine(error: SQLAlchemyError) -> bool:
+    """Whether an engine was installed after the database was last brought up to date."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    is_no_value = getattr(cause, "pgcode", None) == "22P02"
+    return is_no_value and "transcription_engine" in str(cause)
 
 
 def share_sqlite(made: Engine) -> None:

@@ -43,7 +43,8 @@ ENGINES = ("asr", "whisperx", "sphinx")
 class EngineName(TypeDecorator[str]):
     """A value of `transcription_engine`: an enumeration in PostgreSQL, text elsewhere.
 
-    SQLAlchemy's own type knows its values beforehand, but operators add engines to theirs.
+    SQLAlchemy's own type knows its values beforehand, but other packages bring engines of
+    their own: see `migrations.engines`.
     """
 
     impl = String(64)

@@ -1,4 +1,4 @@
-"""Runs the migrations against the database that the settings name."""
+"""Runs the migrations against the database that the settings name, and tells it our engines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from alembic import context
 
 from core.db import engine
 from core.models import Base, compare_type
+from migrations import engines
 
 OPTIONS = {"target_metadata": Base.metadata, "compare_type": compare_type, "render_as_batch": True}
 
@@ -18,3 +19,4 @@ else:
         context.configure(connection=connection, **OPTIONS)
         with context.begin_transaction():
             context.run_migrations()
+            engines.add(connection)

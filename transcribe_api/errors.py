@@ -12,7 +12,7 @@ from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
-from core.db import is_outage
+from core.db import outage
 from core.errors import (
     Conflict,
     Forbidden,
@@ -100,9 +100,8 @@ def of_http(error: HTTPException) -> Response:
 
 
 def _of_database(error: SQLAlchemyError) -> Response:
-    if not is_outage(error):
-        return _unexpected(error)
-    return answer(Unavailable("the database does not answer"))
+    reason = outage(error)
+    return _unexpected(error) if reason is None else answer(Unavailable(reason))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import redis
 from celery import Celery
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from core.db import build_engine
 from core.settings import Settings
@@ -153,7 +153,7 @@ def prepared(
             "SUBMIT_LIMIT_PER_MINUTE": "0",
             "RATE_LIMIT_PER_MINUTE": "0",
         }
-        _migrate(now)
+        _migrate(_environment(folder, now))
         recordings.write(folder / "meeting.wav", sample=20, times=3)
         recordings.write(folder / "note.wav", sample=13, times=2)
         recordings.write(folder / "hour.wav", times=33)
@@ -176,13 +176,9 @@ def _environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     )
 
 
-def _migrate(settings: dict[str, str]) -> None:
+def _migrate(environment: dict[str, str]) -> None:
+    """With the engine installed, so that the database is told of it."""
     subprocess.run(
         [sys.executable, "-c", "from core import records; records.upgrade()"],
-        env=clean_environment(**settings), cwd=ROOT, check=True,
+        env=environment, cwd=ROOT, check=True,
     )  # fmt: skip
-    # As docs/engines.md has it for an engine of one's own.
-    engine = build_engine(Settings(_env_file=None, database_url=settings["DATABASE_URL"]).database)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ALTER TYPE transcription_engine ADD VALUE 'echo'"))
-    engine.dispose()

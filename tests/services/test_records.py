@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import packages
 from tests.conftest import ROOT
-from tests.integration.conftest import clean_environment
+from tests.integration.conftest import SAMPLE, clean_environment
 from tests.services.servers import Postgres, Server
 
 #: What is told of records in SQLite, and must hold here.
@@ -51,3 +52,39 @@ def test_the_migrations_run_by_either_command(postgres: Server, new_database, tm
         run(*upgrade, **here)
         assert run("alembic", "current", **here).startswith(f"{head} (head)")
         run(*upgrade, **here)
+
+
+_ENGINE = """
+from engines.catalog import EngineSpec, Requirement
+SPEC = EngineSpec("o'clock", "Theirs", "theirs:Engine", Requirement("json"), memory_mb=1)
+"""
+_SUBMIT = """
+import sys
+from transcribe_api.app import create_app
+with open(sys.argv[1], "rb") as file:
+    form = {"file": (file, "a.flac"), "engine": "o'clock"}
+    answer = create_app().test_client().post("/api/transcribe/jobs/transcribe", data=form)
+print(answer.status_code, answer.text)
+"""
+
+
+def test_an_engine_of_somebody_elses_is_told_to_the_database(
+    redis_server: Server, postgres: Server, new_database: Callable[[], str], tmp_path: Path
+):
+    if not isinstance(postgres, Postgres):
+        pytest.skip("the database that is named may know it already")
+    there = {
+        **redis_server.settings,
+        "DATABASE_URL": new_database(),
+        "TRANSCRIBE_DATA_DIR": str(tmp_path / "data"),
+    }
+    packages.install(tmp_path, "theirs", _ENGINE, {"theirs": "theirs:SPEC"}, packages.ENGINES)
+    here = {**there, "PYTHONPATH": packages.path_with(tmp_path, ROOT)}
+    submit = ("python", "-c", _SUBMIT, str(SAMPLE))
+    run("alembic", "upgrade", "head", **there)
+    refused = run(*submit, **here)
+    assert refused.startswith("503 ")
+    assert "`alembic upgrade head`" in refused
+    for _ in range(2):
+        run("alembic", "upgrade", "head", **here)
+    assert run(*submit, **here).startswith("202 ")

@@ -188,7 +188,7 @@ def test_a_spec_survives_being_stored():
 
 
 def test_engines_of_others_can_be_kept():
-    if db.engine().dialect.name == "postgresql":  # as docs/engines.md tells operators
+    if db.engine().dialect.name == "postgresql":  # as the migrations do where it is installed
         with db.engine().begin() as connection:
             connection.execute(
                 text("ALTER TYPE transcription_engine ADD VALUE IF NOT EXISTS 'parrot'")
