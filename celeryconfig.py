@@ -90,6 +90,8 @@ task_send_sent_event = False
 #: Seconds. A tick that could not be served in time is dropped, not piled up.
 HOUSEKEEPING_EVERY = 5.0
 CLEAN_UP_EVERY = 600.0
+#: It lists the whole storage, for what is left behind once in a blue moon.
+REMOVE_STRAYS_EVERY = 6 * 3600.0
 beat_schedule = {
     "send-abandoned-work-again": {
         "task": "housekeeping",
@@ -100,5 +102,10 @@ beat_schedule = {
         "task": "clean_up",
         "schedule": Every(CLEAN_UP_EVERY),
         "options": {"queue": CONTROL, "priority": 5, "expires": CLEAN_UP_EVERY},
+    },
+    "remove-uploads-without-a-job": {
+        "task": "remove_strays",
+        "schedule": Every(REMOVE_STRAYS_EVERY),
+        "options": {"queue": CONTROL, "priority": 5, "expires": REMOVE_STRAYS_EVERY},
     },
 }

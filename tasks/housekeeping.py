@@ -9,7 +9,7 @@ import redis
 import structlog
 from kombu.exceptions import OperationalError
 
-from core import canary, idempotency, jobs, layout, recovery, retention, scratch, webhooks
+from core import canary, idempotency, jobs, layout, recovery, retention, scratch, strays, webhooks
 from core.db import reading, transaction
 from core.errors import JobGone, Unavailable
 from core.jobs import InHand
@@ -72,6 +72,16 @@ def clean_up() -> None:
             jobs.get(session, job_id).transcript.audio_key = None
     scratch.sweep()
     storage().tidy()
+
+
+@app.task(name="remove_strays")
+def remove_strays() -> None:
+    """Remove uploads that never became a job. Safe to run twice and at any time."""
+    try:
+        for job_id in strays.remove():
+            log.warning("upload without a job removed", job_id=job_id)
+    except Unavailable as error:
+        log.warning("housekeeping waits", reason=str(error))
 
 
 def _send_webhooks() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +51,16 @@ class Storage(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """The keys that begin with *prefix*, sorted."""
+        ...
+
+    def folders(self, prefix: str) -> Iterator[list[str]]:
+        """The names between *prefix*, which ends with ``/``, and the next ``/``: by the page, in
+        no order.
+        """
+        ...
+
+    def written_at(self, key: str) -> datetime:
+        """When the object was written last, in UTC."""
         ...
 
     def delete(self, prefix: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from core import scratch
 from core.errors import NotFound, Unavailable
 
 BLOCK = 1024 * 1024
+#: Names that are given at a time.
+PAGE = 1000
 
 
 class DirectoryStorage:
@@ -62,6 +67,16 @@ class DirectoryStorage:
         return sorted(
             key for key in found if key.startswith(prefix) and (self._root / key).is_file()
         )
+
+    def folders(self, prefix: str) -> Iterator[list[str]]:
+        with suppress(FileNotFoundError), os.scandir(self._root / prefix) as entries:
+            names = (entry.name for entry in entries if entry.is_dir())
+            while page := list(islice(names, PAGE)):
+                yield page
+
+    def written_at(self, key: str) -> datetime:
+        with self.local(key) as path:
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def delete(self, prefix: str) -> None:
         if prefix.endswith("/"):

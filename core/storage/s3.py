@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ _SHA256 = "sha256"
 _NO_BUCKET = "NoSuchBucket"
 _MISSING = {"NoSuchKey", "404", "NotFound", _NO_BUCKET}
 _DELETE_AT_ONCE = 1000
+#: Names that are listed at a time, and no more than servers give.
+PAGE = 1000
 
 #: What a writer that was killed has sent of an object is no object, and takes space for ever. What
 #: is over has to be told from what is kept by the records, so no rule of a bucket can remove it.
@@ -152,6 +155,23 @@ class S3Storage:
             )
             return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
         return []  # there is no bucket yet
+
+    def folders(self, prefix: str) -> Iterator[list[str]]:
+        with suppress(NotFound), _translated(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket,
+                Prefix=prefix,
+                Delimiter="/",
+                PaginationConfig={"PageSize": PAGE},
+            ):
+                found = (one["Prefix"] for one in page.get("CommonPrefixes", ()))
+                yield [name.removeprefix(prefix).rstrip("/") for name in found]
+
+    def written_at(self, key: str) -> datetime:
+        with _translated(key):
+            told = self._client.head_object(Bucket=self._bucket, Key=key)
+        written: datetime = told["LastModified"]
+        return written
 
     def delete(self, prefix: str) -> None:
         keys = self.keys(prefix)

@@ -10,20 +10,23 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
 from botocore.exceptions import ClientError
 
-from core import layout
+from core import clock, layout, strays
 from core.errors import NotFound, Unavailable
 from core.settings import settings
+from core.storage import s3 as s3_storage
 from core.storage.s3 import PART, S3Storage
 from tests.faults import disk, proxy
 from tests.faults.proxy import Mood, Proxy
 from tests.services.radosgw import RadosGateway
 from tests.services.servers import Server
+from tests.unit.test_jobs import accept
 
 MEGABYTE = 1024 * 1024
 KEY = layout.source("1")
@@ -115,6 +118,33 @@ def test_a_disk_without_room_for_an_object_is_an_outage(store: S3Storage, tmp_pa
             pass
         with ours.local(KEY) as path:
             assert path.stat().st_size == MEGABYTE
+
+
+def test_folders_are_listed_by_the_page_and_objects_know_their_age(store: S3Storage, monkeypatch):
+    assert [name for page in store.folders(layout.JOBS) for name in page] == []
+    monkeypatch.setattr(s3_storage, "PAGE", 2)
+    names = {str(number) for number in range(5)}
+    for name in names:
+        for key in (layout.source(name), layout.chunk_audio(name, 0)):
+            store.put_bytes(key, b"sound")
+    store.put_bytes("incoming/call.wav", b"theirs")
+    pages = list(store.folders(layout.JOBS))
+    assert sorted(name for page in pages for name in page) == sorted(names)
+    assert {len(page) for page in pages} <= {1, 2}
+    assert abs(store.written_at(KEY) - clock.utc_now()) < timedelta(hours=1)
+    with pytest.raises(NotFound):
+        store.written_at("jobs/none")
+
+
+def test_uploads_without_a_job_are_removed(store: S3Storage, database: None, monkeypatch):
+    job_id, young = str(uuid.uuid4()), str(uuid.uuid4())
+    for one in (job_id, accept()):
+        store.put_bytes(layout.source(one), b"sound")
+    store.put_bytes(layout.source(young), b"sound")
+    assert strays.remove() == []
+    monkeypatch.setattr(strays, "AGE", timedelta(hours=-1))
+    assert sorted(strays.remove()) == sorted([job_id, young])
+    assert len(store.keys(layout.JOBS)) == 1, "that of the job that was accepted"
 
 
 def test_keys_are_found_and_deleted_by_prefix(store: S3Storage):

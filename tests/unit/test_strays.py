@@ -1,0 +1,79 @@
+"""What a service that was killed in a submission has left is removed, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+import pytest
+
+from core import jobs, layout, strays
+from core.db import transaction
+from core.specs import JobSpec
+from core.storage import directory, storage
+from tasks.housekeeping import remove_strays
+from tests.unit.test_jobs import accept
+
+pytestmark = pytest.mark.usefixtures("database")
+
+SECONDS = strays.AGE.total_seconds()
+
+
+def put(job_id: str, *names: str, age: float = SECONDS + 60) -> str:
+    """Objects of a job, written so many seconds ago."""
+    for name in names:
+        storage().put_bytes(layout.root(job_id) + name, b"sound")
+        with storage().local(layout.root(job_id) + name) as path:
+            moment = path.stat().st_mtime - age
+            os.utime(path, (moment, moment))
+    return job_id
+
+
+def left() -> set[str]:
+    return {name for page in storage().folders(layout.JOBS) for name in page}
+
+
+def test_only_old_uploads_that_belong_to_no_job_are_removed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(directory, "PAGE", 2)
+    stray = [put(str(uuid.uuid4()), "source") for _ in range(5)]
+    kept = {
+        put(accept(), "source"),
+        put(accept(), "source", "chunks/chunk_0000.wav"),
+        put(str(uuid.uuid4()), "source", age=SECONDS - 60),  # its row may still be written
+        put(str(uuid.uuid4()), "source", "transcription.srt"),  # another database knows it
+        put("not-a-job", "source"),
+    }
+    storage().put_bytes("incoming/call.wav", b"theirs")
+    assert len(list(storage().folders(layout.JOBS))) == 5
+    assert sorted(strays.remove()) == sorted(stray)
+    assert left() == kept
+    assert strays.remove() == []
+    assert storage().get_bytes("incoming/call.wav") == b"theirs"
+
+
+def test_a_job_that_is_accepted_while_they_are_looked_for_keeps_its_recording(monkeypatch):
+    job_id = str(uuid.uuid4())
+    put(job_id, "source")
+    seen = storage().folders
+
+    def accepted_meanwhile(prefix: str):
+        pages = list(seen(prefix))
+        spec = JobSpec(engine="sphinx", diarizer=None)
+        with transaction() as session:
+            jobs.accept(session, job_id, spec, filename="a", audio_bytes=1, audio_sha256="0" * 64)
+        return pages
+
+    monkeypatch.setattr(storage(), "folders", accepted_meanwhile, raising=False)
+    assert strays.remove() == []
+    assert storage().get_bytes(layout.source(job_id)) == b"sound"
+
+
+def test_housekeeping_says_what_it_removed(capsys: pytest.CaptureFixture[str]):
+    job_id = put(str(uuid.uuid4()), "source")
+    remove_strays()
+    assert left() == set()
+    assert job_id in capsys.readouterr().out
+
+
+def test_an_empty_storage_has_none():
+    assert strays.remove() == []
