@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from transcribe_api import watching
-from transcribe_api.cli_bench import bench
-from transcribe_api.cli_completion import completion
-from transcribe_api.cli_files import files
-from transcribe_api.cli_jobs import jobs
-from transcribe_api.cli_keys import keys
-from transcribe_api.cli_models import doctor, models
-from transcribe_api.cli_riva_sim import riva_sim
 from transcribe_api.cli_service import (
     EXIT_CODES,
+    INTERRUPTED,
     clear_errors,
     data_dir_option,
     ended_by_signals,
     use_data_dir,
 )
-from transcribe_api.cli_subtitles import subtitles
-from transcribe_api.cli_webhooks import webhooks
+
+#: Where each command is: loaded only when it is asked for, since some need much.
+_COMMANDS = {
+    "files": "cli_files",
+    "jobs": "cli_jobs",
+    "keys": "cli_keys",
+    "webhooks": "cli_webhooks",
+    "riva-sim": "cli_riva_sim",
+    "models": "cli_models",
+    "doctor": "cli_models",
+    "subtitles": "cli_subtitles",
+    "bench": "cli_bench",
+    "completion": "cli_completion",
+}
 
 
 class _FilesFirst(click.Group):
     """A group whose first word may be a file, or an option of files, instead of a command."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        home = import_module(f"transcribe_api.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(home, cmd_name.replace("-", "_"))
+        return command
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "--version"):
+        if (
+            args
+            and args[0] not in self.list_commands(ctx)
+            and args[0] not in ("--help", "--version")
+        ):
             args = ["files", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # which Click would have end with 1
+            sys.exit(INTERRUPTED)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         return [
@@ -72,7 +100,8 @@ def up(
 ) -> None:  # fmt: skip
     """Run the whole service on this machine, until Ctrl-C."""
     use_data_dir(data_dir)
-    from transcribe_api.stack import Stack  # after the settings are known
+    from transcribe_api import watching  # after the settings are known
+    from transcribe_api.stack import Stack
 
     with (
         ended_by_signals(),
@@ -81,16 +110,11 @@ def up(
             host=host, port=port, workers=workers, flower=flower_port if flower else None
         ) as stack,
     ):
-        click.echo(f"The service answers on {stack.url}; Ctrl-C ends it.")
-        if stack.flower_url:
-            click.echo(f"Flower answers on {stack.flower_url} to {watching.credentials()}")
-        click.echo(f"Logs: {stack.logs}")
         try:
+            click.echo(f"The service answers on {stack.url}; Ctrl-C ends it.")
+            if stack.flower_url:
+                click.echo(f"Flower answers on {stack.flower_url} to {watching.credentials()}")
+            click.echo(f"Logs: {stack.logs}")
             stack.watch(lambda: parent is None or os.getppid() == parent)
         except KeyboardInterrupt:
             click.echo("Ending.")
-
-
-_COMMANDS = (files, jobs, keys, webhooks, riva_sim, models, doctor, subtitles, bench, completion)
-for _command in _COMMANDS:
-    main.add_command(_command)
