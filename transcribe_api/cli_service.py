@@ -90,18 +90,26 @@ def _of_stack() -> str:
 
 @contextmanager
 def ended_by_signals(code: int = INTERRUPTED) -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does: with everything cleared away."""
+    """SIGTERM ends the command as Ctrl-C does: with everything cleared away.
+
+    Whatever comes after the first of them is too late to stop the clearing.
+    """
+    kinds = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(*_: object) -> None:
+        for kind in kinds:
+            # No SIG_IGN: Python would complain of one that has come already.
+            signal.signal(kind, lambda *_: None)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = [signal.signal(kind, interrupt) for kind in kinds]
     try:
         yield
     except KeyboardInterrupt:
         sys.exit(code)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
 
 
 @contextmanager

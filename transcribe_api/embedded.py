@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -55,20 +55,22 @@ def _process(folder: Path, settings: Mapping[str, str], workers: int) -> Iterato
     )
     # It listens on this machine alone, for this program alone.
     environment = {**os.environ, "AUTH": "auto", **settings}
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        # Ctrl-C in a terminal is for the program, which ends the stack when it is ready to.
-        Popen(
-            command, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=errors, text=True,
-            start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
-        try:
-            yield _Process(process, errors)
-        finally:
-            with signals_held():
-                process.terminate()
-                process.wait()
+    with tempfile.TemporaryFile("w+") as errors, ExitStack() as ended:
+        with signals_held():
+            # Ctrl-C in a terminal is for the program, which ends the stack when it is ready to.
+            process = Popen(
+                command, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=errors, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+            ended.enter_context(process)
+            ended.callback(_end, process)
+        yield _Process(process, errors)
+
+
+def _end(process: Popen[str]) -> None:
+    with signals_held():
+        process.terminate()
+        process.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,13 @@ MARK = "TRANSCRIBE_STACK"
 #: Seconds that a process is given to end by itself, before it is told harder.
 STOP_SECONDS = 8
 
+#: The same, where nobody is left whom it could serve.
+LEFTOVER_SECONDS = 1
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _GENTLY = (signal.SIGTERM, signal.SIGQUIT)
+#: Times that leftovers are looked for: one may be starting another just then.
+_LOOKS = 3
 
 
 def end(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> None:
@@ -36,26 +42,37 @@ def end(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> N
 
 
 def end_leftovers(data_dir: Path) -> None:
-    """End what a stack with this data directory left behind when it was killed."""
+    """End what a stack with this data directory left behind when it was killed.
+
+    Almost at once: what they have in hand is done again, as after any kill, and a Redis needs but a
+    moment to write down its last.
+    """
     left = {process.pid: process for process in _marked(data_dir)}
-    end([process for process in left.values() if _parent(process) not in left])
-    end([process for process in left.values() if process.is_running()])
+    _tell([one for one in left.values() if _parent(one) not in left], signal.SIGTERM)
+    psutil.wait_procs(list(left.values()), timeout=LEFTOVER_SECONDS)
+    for _ in range(_LOOKS):
+        if not (still := list(_marked(data_dir))):
+            return
+        _tell(still, signal.SIGKILL)
+        psutil.wait_procs(still, timeout=STOP_SECONDS)
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Let an impatient second Ctrl-C not leave half of the processes behind."""
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    """Have Ctrl-C and SIGTERM come at the end of the block, so that it leaves nothing half done."""
+    came: list[int] = []
     try:
-        before = [signal.signal(kind, signal.SIG_IGN) for kind in kinds]
+        before = [signal.signal(kind, lambda kind, _: came.append(kind)) for kind in _ENDING]
     except ValueError:  # not the main thread: signals do not come here
         yield
         return
     try:
         yield
     finally:
-        for kind, handler in zip(kinds, before, strict=True):
+        for kind, handler in zip(_ENDING, before, strict=True):
             signal.signal(kind, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def allow_open_files(wanted: int) -> None:

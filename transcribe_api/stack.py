@@ -121,13 +121,14 @@ class Stack:
         self.stop()
 
     def _start(self) -> None:
-        _refuse_taken_port(self._host, self._port)
-        if self._flower is not None:
-            _refuse_taken_port(watching.HOST, self._flower, option="--flower-port")
         exposure.refuse_unguarded([(self._host, self._port)])
         self.logs.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self._dir)
         end_leftovers(self._dir)
+        # Only now: leftovers may have had them.
+        _refuse_taken_port(self._host, self._port)
+        if self._flower is not None:
+            _refuse_taken_port(watching.HOST, self._flower, option="--flower-port")
         if settings().redis_url is None:
             self._start_redis()
         records.upgrade()
@@ -243,7 +244,7 @@ class Stack:
                 path.parent.rmdir()
 
     def _start_part(self, part: Part) -> None:
-        with (self.logs / f"{part.name}.log").open("ab") as log:
+        with signals_held(), (self.logs / f"{part.name}.log").open("ab") as log:
             self._children[part.name] = psutil.Popen(
                 part.command,
                 stdin=DEVNULL,

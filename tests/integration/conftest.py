@@ -134,6 +134,12 @@ def another_api(stack: RunningStack, **settings: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the sample: both speakers, two chunks and a shard. For whom all of it tells no more."""
+    return write_sample(tmp_path_factory.mktemp("beginning") / "beginning.wav", seconds=45)
+
+
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     with started(tmp_path_factory.mktemp("stack")) as running:
         yield running

@@ -9,6 +9,7 @@ import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.integration.conftest import (
     marked,
     started,
     wait_until,
+    write_sample,
 )
 from transcribe_api.client import Client
 
@@ -47,8 +49,9 @@ def test_a_killed_stack_goes_on_where_it_was(stack: RunningStack, tmp_path: Path
         first.process.wait()
         assert any(one.is_running() for one in left), "the children outlive a kill -9"
 
-        with started(data_dir) as second:
+        with started(data_dir, "--port", str(urlsplit(first.url).port)) as second:
             assert not any(one.is_running() for one in left), "the next start ends the leftovers"
+            assert second.url == first.url, "who had the port, too"
             with Client(second.url) as client:
                 *_, last = client.events(job_id)
                 assert last.data["status"] == "completed"
@@ -60,11 +63,13 @@ def test_a_killed_stack_goes_on_where_it_was(stack: RunningStack, tmp_path: Path
     assert list((data_dir / "scratch").glob("*")) == []
 
 
-def test_a_part_that_takes_longer_than_its_lease_is_not_given_to_another(tmp_path: Path):
+def test_a_part_that_takes_longer_than_its_lease_is_not_given_to_another(
+    tmp_path: Path, beginning: Path
+):
     """PocketSphinx holds Python's lock for seconds; the worker's main process keeps the lease."""
     data_dir = tmp_path / "short-leases"
     with started(data_dir, LEASE_SECONDS="2") as stack, Client(stack.url) as client:
-        job_id = client.submit(SAMPLE)["job_id"]
+        job_id = client.submit(beginning)["job_id"]
         *_, last = client.events(job_id)
         assert last.data["status"] == "completed"
         with closing(sqlite3.connect(data_dir / "transcribe.db")) as records:
@@ -73,8 +78,8 @@ def test_a_part_that_takes_longer_than_its_lease_is_not_given_to_another(tmp_pat
     assert [one for one in attempts if one[2] != 1] == []
 
 
-def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Client):
-    job_id = client.submit(SAMPLE)["job_id"]
+def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Client, beginning: Path):
+    job_id = client.submit(beginning)["job_id"]
     events = client.events(job_id)
     next(event for event in events if event.data.get("stage") == "listen")
     for main in stack.workers("asr.sphinx"):
@@ -156,9 +161,15 @@ def test_a_file_that_is_no_recording_fails_with_a_sentence(stack: RunningStack, 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupted_command_leaves_nothing_behind(tmp_path: Path):
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of which there is much to be heard yet when the first of it is."""
+    return write_sample(tmp_path_factory.mktemp("long") / "long.wav", times=6)
+
+
+def test_an_interrupted_command_leaves_nothing_behind(tmp_path: Path, long: Path):
     command = subprocess.Popen(
-        [TRANSCRIBE, SAMPLE, "-o", tmp_path / "out"],
+        [TRANSCRIBE, long, "-o", tmp_path / "out"],
         env=clean_environment(TMPDIR=str(tmp_path)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -166,7 +177,8 @@ def test_an_interrupted_command_leaves_nothing_behind(tmp_path: Path):
     [objects] = tmp_path.glob("transcribe-*/objects")
     data_dir = objects.parent
     assert marked(data_dir)
-    command.send_signal(signal.SIGINT)
+    for impatient in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        command.send_signal(impatient)
     assert command.wait(60) == 130, "and the socket is gone too, wherever it had to lie"
     assert marked(data_dir) == []
     assert list(tmp_path.iterdir()) == []
