@@ -37,13 +37,16 @@ env: ## Make up the passwords that docker compose asks for, in .env
 	give FLOWER_BASIC_AUTH admin:$$(secret); \
 	echo "Passwords are in .env. Next: docker compose up -d --build"
 
-test: setup ## Run the tests, with real worker processes
-	$(BIN)/python -m pytest
+# Processes that take one file of tests after the other; each has a stack of its own.
+SIDE_BY_SIDE ?= 2
+
+test: setup ## Run the tests, with real worker processes; SIDE_BY_SIDE=1 one after the other
+	$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api
 
-test-recovery: setup ## Fairness, memory, workers that end or are killed: who works on what, and what is done again
+test-recovery: setup ## Fairness, memory, workers that are killed, Ctrl-C at any moment: minutes of real processes
 	$(BIN)/python -m pytest tests/recovery
 
 test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way; root may install them by apt

@@ -126,7 +126,8 @@ def another_api(stack: RunningStack, **settings: str) -> Iterator[str]:
     try:
         wait_until(lambda: "Listening at: " in log.read_text())
         url = log.read_text().partition("Listening at: ")[2].split()[0]
-        wait_until(lambda: httpx2.get(f"{url}/healthz").status_code == 200)
+        # It listens before it has loaded what it answers with.
+        wait_until(lambda: httpx2.get(f"{url}/healthz", timeout=60).status_code == 200)
         yield url
     finally:
         process.terminate()

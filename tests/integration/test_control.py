@@ -50,8 +50,10 @@ def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningSt
     assert (nothing_left.status_code, nothing_left.json()["job_status"]) == (409, "completed")
 
 
-def test_speakers_are_looked_for_again_and_no_word_is_heard_again(stack: RunningStack, client):
-    job_id = client.submit(SAMPLE)["job_id"]
+def test_speakers_are_looked_for_again_and_no_word_is_heard_again(
+    stack: RunningStack, client, beginning: Path
+):
+    job_id = client.submit(beginning)["job_id"]
     *_, last = client.events(job_id)
     assert last.data["status"] == "completed"
     words = " ".join(one["text"] for one in client.result(job_id)["segments"])
@@ -76,7 +78,7 @@ def test_speakers_are_looked_for_again_and_no_word_is_heard_again(stack: Running
     assert refused.value.status == 422
 
 
-def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path):
+def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path, beginning: Path):
     """A chunk of ten minutes, which would be heard for minutes more than a test waits."""
     with started(tmp_path / "data", CHUNK_DURATION="600") as stack, Client(stack.url) as client:
         job_id = client.submit(write_sample(tmp_path / "long.wav", times=12))["job_id"]
@@ -89,7 +91,7 @@ def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path):
         after = {child.pid for main in stack.workers("asr.sphinx") for child in main.children()}
         assert before - after, "the process that heard it was ended"
 
-        job_id = client.submit(SAMPLE)["job_id"]
+        job_id = client.submit(beginning)["job_id"]
         *_, last = client.events(job_id)
         assert last.data["status"] == "completed", "and another took its place"
 
@@ -117,7 +119,7 @@ def test_a_running_job_is_not_tried_again(stack: RunningStack, client):
     httpx2.delete(f"{stack.url}{BASE}/{job_id}")
 
 
-def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client):
+def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client, beginning: Path):
     job_id = listening(client)
     assert httpx2.delete(f"{stack.url}{BASE}/{job_id}").status_code == 204
     for path in ("status", "stream", "result"):
@@ -125,7 +127,7 @@ def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client)
     assert httpx2.delete(f"{stack.url}{BASE}/{job_id}").status_code == 404
 
     # What was in hand was ended; what it may have written meanwhile is removed again.
-    follower = client.submit(SAMPLE, priority="low")["job_id"]
+    follower = client.submit(beginning, priority="low")["job_id"]
     *_, last = client.events(follower)
     assert last.data["status"] == "completed"
     folder = stack.data_dir / "objects" / "jobs" / job_id

@@ -280,6 +280,7 @@ def test_redis_tells_of_every_job(stack: RunningStack, client: Client):
             pass
         told = json.loads(next(lines))
     assert (told["job_id"], told["status"]) == (job_id, "queued")
+    client.delete(job_id)
 
 
 def asked(stack: RunningStack, example: str) -> list[str]:

@@ -75,14 +75,14 @@ def test_a_stack_that_others_can_reach_does_not_start_without_a_key(tmp_path: Pa
     assert not (tmp_path / "logs").exists(), "nothing was begun"
 
 
-def test_a_stack_that_others_can_reach_serves_those_who_have_a_key(tmp_path: Path):
+def test_a_stack_that_others_can_reach_serves_those_who_have_a_key(tmp_path: Path, beginning: Path):
     data_dir = tmp_path / "guarded"
     mine, readers = key(data_dir), key(data_dir, "--scope", "read")
     with started(data_dir, "--host", "0.0.0.0") as stack:
         port = urlsplit(stack.url).port
         url = f"http://127.0.0.1:{port}"
 
-        done = ran(SAMPLE, "-o", tmp_path / "out", TRANSCRIBE_URL=url, TRANSCRIBE_API_KEY=mine)
+        done = ran(beginning, "-o", tmp_path / "out", TRANSCRIBE_URL=url, TRANSCRIBE_API_KEY=mine)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "out" / "final_transcription.json").exists()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -140,11 +142,13 @@ def test_the_status_knows_queues_and_workers(watched: RunningStack, job_id: str)
     assert now["orchestrator_stats"]["average_processing_time"] > 0
 
 
-def test_a_file_of_this_machine_is_transcribed_beside_itself(watched: RunningStack):
+def test_a_file_of_this_machine_is_transcribed_beside_itself(
+    watched: RunningStack, beginning: Path
+):
     media = watched.data_dir / "media"
     media.mkdir()
-    (media / "talk.flac").write_bytes(SAMPLE.read_bytes())
-    asked = {"file_path": str(media / "talk.flac"), "output_dir": str(media / "out")}
+    shutil.copy(beginning, media / "talk.wav")
+    asked = {"file_path": str(media / "talk.wav"), "output_dir": str(media / "out")}
     job_id = httpx2.post(f"{watched.url}/process", json=asked, timeout=60).json()["job_id"]
     state: dict = {}
 

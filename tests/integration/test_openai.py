@@ -10,7 +10,7 @@ import openai
 import pysubs2
 import pytest
 
-from tests.integration.conftest import SAMPLE, RunningStack, write_sample
+from tests.integration.conftest import RunningStack, write_sample
 
 pytestmark = pytest.mark.processes
 
@@ -74,8 +74,8 @@ def test_diarized_json_tells_the_speakers_apart(theirs, clip):
     assert all(one.type == "transcript.text.segment" for one in told.segments)
 
 
-def test_a_stream_gives_the_text_as_it_comes_and_ends_with_all_of_it(theirs):
-    *deltas, done = list(transcribe(theirs, SAMPLE, stream=True))
+def test_a_stream_gives_the_text_as_it_comes_and_ends_with_all_of_it(theirs, beginning):
+    *deltas, done = list(transcribe(theirs, beginning, stream=True))
     assert len(deltas) > 1
     assert {one.type for one in deltas} == {"transcript.text.delta"}
     assert done.type == "transcript.text.done"

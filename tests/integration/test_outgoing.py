@@ -79,7 +79,9 @@ def kept(stack: RunningStack, job_id: str) -> list[str]:
     return [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
-def test_one_webhook_comes_when_the_result_can_be_fetched(stack, client, receiver: Receiver):
+def test_one_webhook_comes_when_the_result_can_be_fetched(
+    stack, client, receiver: Receiver, beginning
+):
     found = []
 
     def fetch(handler, request):
@@ -90,7 +92,7 @@ def test_one_webhook_comes_when_the_result_can_be_fetched(stack, client, receive
 
     secret = httpx2.get(f"{stack.url}/api/transcribe/webhooks/secret").json()["secret"]
     receiver.answer = fetch
-    job_id = client.submit(SAMPLE, callback_url=f"{receiver.url}/hook")["job_id"]
+    job_id = client.submit(beginning, callback_url=f"{receiver.url}/hook")["job_id"]
     assert ended(client, job_id)["status"] == "completed"
     delivery = delivered(stack, job_id)
     ((told, status, segments),) = found

@@ -27,8 +27,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first minute of the sample."""
-    return write_sample(tmp_path_factory.mktemp("recording") / "minute.wav", seconds=60)
+    """The first 40 s of the sample."""
+    return write_sample(tmp_path_factory.mktemp("recording") / "beginning.wav", seconds=40)
 
 
 def heard_in_pieces(job_id: str, *urls: str, pieces: int = 1000) -> tuple[list[int], str, dict]:
