@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database-url", help="PostgreSQL to keep records in, instead of SQLite")
+
+
+def pytest_configure() -> None:
+    """Tests that a script has started with ``&`` ignore Ctrl-C, and so would what they start: a
+    stack would not end, and a command that is interrupted would go on to its end.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -92,9 +92,11 @@ def _of_stack() -> str:
 def ended_by_signals(code: int = INTERRUPTED) -> Iterator[None]:
     """SIGTERM ends the command as Ctrl-C does: with everything cleared away.
 
-    Whatever comes after the first of them is too late to stop the clearing.
+    Whatever comes after the first of them is too late to stop the clearing. What is ignored stays
+    so: a script that starts a command with ``&`` has it ignore Ctrl-C.
     """
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    both = (signal.SIGINT, signal.SIGTERM)
+    kinds = [kind for kind in both if signal.getsignal(kind) != signal.SIG_IGN]
 
     def interrupt(*_: object) -> None:
         for kind in kinds:

@@ -64,6 +64,17 @@ def test_a_signal_that_is_held_comes_at_the_end(kind: signal.Signals):
     assert done == ["all of it"]
 
 
+def test_what_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            signal.raise_signal(signal.SIGINT)
+            with signals_held():
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_without_a_signal_the_block_goes_on_to_its_end():
     with ended_by_signals(), signals_held():
         pass
