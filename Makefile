@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-api test-recovery test-services test-faults test-engines test-browser check format bench lock clean
+.PHONY: help setup demo up env test test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,9 +98,12 @@ format: setup ## Put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure speed and memory, each against its floor in the same run; ARGS=--all for hours of sound
+bench: setup ## Measure speed, memory, accuracy against their floors; ARGS=--all for hours, RECORDINGS=FOLDER for your own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[bench]'
 	$(BIN)/python -m bench $(ARGS)
+
+bench-small: setup ## What must not grow: counts and ratios that do not depend on the machine
+	$(BIN)/python -m bench --small
 
 lock: setup ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet uv

@@ -1,77 +1,52 @@
-"""Word and diarization error rates of the whole pipeline, against the engine alone on whole files.
+"""What it costs in accuracy that recordings are cut: ``python -m bench.accuracy [FOLDER]``.
 
-``python -m bench.accuracy FOLDER``: every ``NAME.txt`` in the folder is the reference of the
-recording ``NAME.*`` beside it (lower case, no punctuation), every ``NAME.rttm`` its speaker turns.
+With FOLDER: recordings with ``NAME.txt`` (what is said: lower case, no punctuation) or
+``NAME.rttm`` (who speaks when) beside them. Without it: talks made of the sentences of the sample,
+which are clean and repeat themselves. Then calls of two channels, and the length of pauses.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import jiwer
-import simpleder
+from bench import calls, diarization, made, pauses, words
+from bench.figures import Measured, tell, together
 
-from bench import whole
-from bench.table import show
-
-TRANSCRIBE = Path(sys.executable).with_name("transcribe")
-
-#: Points of word error rate that chunking may cost in one file.
-ALLOWED = 0.03
+#: Made-up talks: so many, each of all sentences so many times; for words, and for speakers.
+TALKS, PASSES = 6, 2
+LONG_TALKS, LONG_PASSES, SHARD = 4, 8, 300.0
 
 
-def main(folder: Path) -> int:
-    """Print a row for each recording; returns 1 if chunking cost more than it may somewhere."""
-    recordings = sorted(path for path in folder.iterdir() if _reference(path).is_file())
-    with tempfile.TemporaryDirectory() as out:
-        subprocess.run([TRANSCRIBE, *recordings, "-o", out], check=True, stdout=sys.stderr)
-        rows = [_row(path, Path(out)) for path in recordings]
-    show(
-        "accuracy: the pipeline against the engine alone on the whole file",
-        ("recording", "chunks", "WER alone", "WER", "difference", "DER", "speakers"),
-        [row[1:] for row in rows],
-    )
-    worse = [row[1] for row in rows if row[0]]
-    print(f"\n{len(rows)} recordings, {len(worse)} more than {ALLOWED:.0%} worse: {worse}")
-    return 1 if worse else 0
+def main(folder: Path | None) -> int:
+    """Print the tables; returns 1 when cutting costs more than it may."""
+    return tell("accuracy", measure(folder))
 
 
-def _reference(recording: Path) -> Path:
-    return Path() if recording.suffix in (".txt", ".rttm") else recording.with_suffix(".txt")
+def measure(folder: Path | None = None) -> Measured:
+    """Rows for words, speakers, channels and pauses."""
+    own = _of(folder) if folder else _made_up()
+    return together([*own, calls.measure(), pauses.measure()])
 
 
-def _row(recording: Path, out: Path) -> tuple[object, ...]:
-    output = next(path for path in (out / recording.stem, out / recording.name) if path.is_dir())
-    heard = json.loads((output / "final_transcription.json").read_text())
-    spoken = " ".join(_reference(recording).read_text().split())
-    alone = jiwer.wer(spoken, whole.heard(recording) or "-")
-    ours = jiwer.wer(spoken, " ".join(one["text"] for one in heard["segments"]).lower() or "-")
-    return (
-        ours - alone > ALLOWED,
-        recording.name,
-        len(json.loads((output / "chunks/chunks_metadata.json").read_text())["chunks"]),
-        f"{alone:.3f}",
-        f"{ours:.3f}",
-        f"{ours - alone:+.3f}",
-        _der(recording, output),
-        len(heard["speakers"]),
-    )
+def _of(folder: Path) -> Sequence[Measured]:
+    found = []
+    if spoken := words.recordings(folder):
+        found.append(words.measure(spoken))
+    if told := diarization.recordings(folder):
+        found.append(diarization.measure(told))
+    return found
 
 
-def _der(recording: Path, output: Path) -> str:
-    rttm = recording.with_suffix(".rttm")
-    if not rttm.is_file():
-        return ""
-    turns = [line.split() for line in rttm.read_text().splitlines()]
-    truth = [(turn[7], float(turn[3]), float(turn[3]) + float(turn[4])) for turn in turns]
-    found = json.loads((output / "diarization_results.json").read_text())["turns"]
-    ours = [(turn["speaker_id"], turn["start_time"], turn["end_time"]) for turn in found]
-    return f"{simpleder.DER(truth, ours):.3f}" if ours else "1.000"
+def _made_up() -> Sequence[Measured]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        heard = words.measure(made.talks(folder, TALKS, PASSES))
+        told = diarization.measure(made.talks(folder, LONG_TALKS, LONG_PASSES), SHARD)
+    return heard, told
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -1,27 +1,29 @@
 """What a chunk costs beside its engine: ``python -m bench.costs``.
 
-Jobs with an engine that costs nothing (`bench/standin`), a short one and a long one: what the long
-one costs more, divided by the chunks that it has more, is the cost of a chunk; what is left is that
-of a job. Counted are processor seconds by worker, commands and bytes of Redis, objects, and, where
-``DATABASE_URL`` names a PostgreSQL, transactions and bytes of its log. The figures go to
-``out/bench/costs.json``, which `bench.capacity` reads.
+Jobs of growing length with an engine that costs nothing (`bench/standin`). A line is laid through
+what they cost over the chunks that they have: its slope is the cost of a chunk, and where it begins
+that of a job. Counted are processor seconds by worker, statements to the database, commands and
+bytes of Redis, objects, and, where ``DATABASE_URL`` names a PostgreSQL, transactions and bytes of
+its log. The figures go to ``out/bench/costs.json``, which `bench.capacity` reads.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import linear_regression
 
 import psutil
 import redis
 from sqlalchemy import NullPool, create_engine, text
 
-from bench.figures import Figure, Measured, tell
+from bench.figures import Curve, Figure, Measured, tell
 from bench.prepare import make, measured
 from bench.service import STANDIN, Service, running
 from bench.table import show
@@ -29,12 +31,16 @@ from core.settings import settings
 
 RESULT = Path("out/bench/costs.json")
 
-#: Minutes of the two recordings, and seconds of a chunk: many chunks from little sound.
-SHORT, LONG, CHUNK = 4, 40, 5
+#: Minutes of the recordings, and seconds of a chunk: many chunks from little sound.
+MINUTES, CHUNK = (4, 20, 40), 5
 #: Milliseconds of processor time that a chunk may cost beside its engine.
 GOAL_MS = 10
 #: Seconds in which nothing happens, to know what the stack does then.
-IDLE = 20
+IDLE = 20.0
+#: Seconds that are waited before anything is counted.
+DELAY = 1.0
+#: Tasks that do nothing, to know what the queue itself costs.
+EMPTY = 200
 
 #: Workers of the embedded stack that a job without speakers needs.
 _WORKERS = ("asr.standin", "control", "prepare")
@@ -63,74 +69,138 @@ def main() -> int:
     return tell("orchestration", measure())
 
 
-def measure(long: int = LONG) -> Measured:
-    """Write the costs down, print them, and give the row of a chunk. *long*: minutes."""
-    costs = counted(long)
+def measure(lengths: Sequence[int] = MINUTES) -> Measured:
+    """Write the costs down, print them; the row of a chunk, and the curve. *lengths*: minutes."""
+    found = counted(lengths)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(costs, indent=1))
-    _show(costs)
-    return Measured([_figure(costs["chunk"])])
+    RESULT.write_text(json.dumps(found.costs, indent=1))
+    _show(found.costs)
+    return Measured([_figure(found.costs["chunk"], found.empty)], [_curve(found)])
 
 
-def counted(long: int = LONG) -> dict[str, dict[str, float]]:
-    """By kind (a chunk, a job, a second in which nothing is done) and by what was counted."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(PYTHONPATH=STANDIN, CHUNK_DURATION=str(CHUNK)) as service,
-    ):
-        recordings = [Path(folder) / f"{minutes}.mp3" for minutes in (SHORT, long)]
-        for path, minutes in zip(recordings, (SHORT, long), strict=True):
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted over all jobs."""
+
+    #: Of each job, without what would have been counted had there been none, and without the
+    #: processor time that it takes to decode, to find speech and to cut: that is the work itself.
+    jobs: Sequence[Job]
+    idle: Counts
+    #: Processor seconds of the worker for a task that does nothing.
+    empty: float
+
+    @property
+    def costs(self) -> dict[str, dict[str, float]]:
+        """Of a chunk, a job and a second in which nothing is done; each by what was counted."""
+        lines = {name: _line(self.jobs, name) for name in self.idle}
+        return {
+            "chunk": {name: slope for name, (slope, _) in lines.items()},
+            "job": {name: start for name, (_, start) in lines.items()},
+            "idle second": dict(self.idle),
+        }
+
+
+def counted(lengths: Sequence[int] = MINUTES, idle: float = IDLE) -> Counted:
+    """Run a job for each of so many minutes, after *idle* seconds in which nothing is done."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        statements = folder / "statements"
+        recordings = [folder / f"{minutes}.mp3" for minutes in lengths]
+        for path, minutes in zip(recordings, lengths, strict=True):
             make(path, minutes)
-        _run(service, recordings[0])  # loads whatever is loaded once
-        idle = _idle(service)
-        jobs = [_run(service, path) for path in recordings]
         bare = [measured("chunks", path, CHUNK)["cpu"] for path in recordings]
-    return _costs(jobs[0], jobs[1], idle, bare[1] - bare[0])
+        environment = {"PYTHONPATH": STANDIN, "STANDIN_STATEMENTS": str(statements)}
+        with running(CHUNK_DURATION=str(CHUNK), **environment) as service:
+            stack = Watched(service, statements)
+            stack.run(recordings[0])  # loads whatever is loaded once
+            nothing = stack.idle(idle)
+            jobs = [stack.run(path) for path in recordings]
+            empty = stack.empty(nothing)
+    own = [_own(job, nothing, cpu) for job, cpu in zip(jobs, bare, strict=True)]
+    return Counted(own, nothing, empty)
 
 
-def _idle(service: Service) -> Counts:
-    """What is counted in a second in which there is nothing to do."""
-    before = _counts(service)
-    time.sleep(IDLE)
-    return {name: count / IDLE for name, count in _since(before, _counts(service)).items()}
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A stack of whose doings everything is counted."""
+
+    service: Service
+    #: Has a byte for each statement.
+    statements: Path
+
+    def idle(self, seconds: float) -> Counts:
+        """What is counted in a second in which there is nothing to do."""
+        before = self._counts()
+        time.sleep(seconds)
+        return {name: count / seconds for name, count in _since(before, self._counts()).items()}
+
+    def run(self, recording: Path) -> Job:
+        before = self._counts()
+        done = self.service.run(recording, engine="standin", diarizer="none")
+        return Job(done.chunks, done.seconds, _since(before, self._counts()))
+
+    def empty(self, idle: Counts) -> float:
+        """Processor seconds that the worker takes for a task that does nothing."""
+        before, began = self._counts(), time.monotonic()
+        subprocess.run([sys.executable, "-m", "bench.costs", "empty"], check=True)
+        found, seconds = _since(before, self._counts()), time.monotonic() - began
+        name = f"cpu {_WORKERS[0]}"
+        return (found[name] - seconds * idle[name]) / EMPTY
+
+    def _counts(self) -> Counts:
+        """Everything that is counted, since the stack began."""
+        # Workers tell what they did with a little delay.
+        time.sleep(DELAY)
+        sent = {"statements": self.statements.stat().st_size}
+        return {**_cpu(self.service.stack), **sent, **_redis(), **_objects(), **_records()}
 
 
-def _run(service: Service, recording: Path) -> Job:
-    before = _counts(service)
-    done = service.run(recording, engine="standin", diarizer="none")
-    return Job(done.chunks, done.seconds, _since(before, _counts(service)))
+def send_empty() -> int:
+    """Have the worker do nothing, often: with a task of Celery's own that returns what it got.
+
+    In a process of its own, since Celery reads the settings only once.
+    """
+    from tasks.celery import app
+
+    task = app.signature("celery.accumulate", queue=_WORKERS[0])
+    sent = [task.apply_async() for _ in range(EMPTY)]
+    for one in sent:
+        one.get(timeout=60)
+    return 0
 
 
-def _costs(short: Job, long: Job, idle: Counts, bare: float) -> dict[str, dict[str, float]]:
-    own = [_without_idle(job, idle) for job in (short, long)]
-    more = long.chunks - short.chunks
-    chunk = {name: (own[1][name] - own[0][name]) / more for name in idle}
-    # To decode, to find speech and to cut is the work itself, and not what is around it.
-    chunk["cpu prepare"] -= bare / more
-    job = {name: own[0][name] - short.chunks * chunk[name] for name in idle}
-    return {"chunk": chunk, "job": job, "idle second": dict(idle)}
+def _own(job: Job, idle: Counts, bare: float) -> Job:
+    seconds = job.seconds + DELAY
+    counts = {name: count - seconds * idle[name] for name, count in job.counts.items()}
+    return replace(job, counts={**counts, "cpu prepare": counts["cpu prepare"] - bare})
 
 
-def _without_idle(job: Job, idle: Counts) -> Counts:
-    return {name: count - job.seconds * idle[name] for name, count in job.counts.items()}
+def _line(jobs: Sequence[Job], name: str) -> tuple[float, float]:
+    """The slope of a count over chunks, and what is counted where there is no chunk."""
+    return linear_regression([job.chunks for job in jobs], [job.counts[name] for job in jobs])
 
 
-def _figure(chunk: Counts) -> Figure:
-    milliseconds = 1000 * sum(chunk[f"cpu {name}"] for name in _WORKERS)
+def _figure(chunk: Counts, empty: float) -> Figure:
+    milliseconds = _milliseconds(chunk)
     return Figure(
         "processor time of a chunk beside its engine",
         f"≤ {GOAL_MS} ms",
-        f"{milliseconds:.1f} ms",
+        f"{milliseconds:.1f} ms, {chunk['statements']:.1f} statements, "
+        f"{chunk['redis commands']:.0f} commands of Redis",
         milliseconds <= GOAL_MS,
+        milliseconds / (1000 * empty),
+        f"a task that does nothing, {1000 * empty:.1f} ms",
     )
 
 
-def _counts(service: Service) -> Counts:
-    """Everything that is counted, since the stack began."""
-    # Workers tell what they did with a little delay.
-    time.sleep(1)
-    stack = service.process.parent().parent()
-    return {**_cpu(stack), **_redis(), **_objects(), **_records()}
+def _curve(found: Counted) -> Curve:
+    points = [(float(job.chunks), _milliseconds(job.counts) / 1000) for job in found.jobs]
+    ideal = [(chunks, chunks * GOAL_MS / 1000) for chunks, _ in points]
+    return Curve("cost over chunks", "chunks of a job", "CPU s beside the engine", points, ideal)
+
+
+def _milliseconds(counts: Counts) -> float:
+    return 1000 * sum(counts[f"cpu {name}"] for name in _WORKERS)
 
 
 def _since(before: Counts, now: Counts) -> Counts:
@@ -194,4 +264,4 @@ def _text(name: str, count: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(send_empty() if sys.argv[1:] == ["empty"] else main())

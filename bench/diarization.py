@@ -3,10 +3,10 @@
 ``python -m bench.diarization FOLDER [SECONDS]``: every ``NAME.rttm`` in the folder has the turns of
 the recording ``NAME.*`` beside it. Shards are about SECONDS long, by default half a recording; how
 they are cut and how their speakers are joined is what a job does. Every diarizer that is installed
-and works on this machine is measured. ``make test-engines`` installs what this needs.
+and works on this machine is measured. ``make test-engines`` installs what the large one needs.
 
-DER as pyannote.metrics counts it, over the whole recording, without collar, overlapping speech
-included; confusion is its part that is right about speech and wrong about the speaker.
+DER without collar, over the whole recording, overlapping speech included; confusion is its part
+that is right about speech and wrong about the speaker.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pyannote.core import Annotation, Segment, Timeline
-from pyannote.metrics.diarization import DiarizationErrorRate
+import simpleder
 
+from bench.figures import Figure, Measured, tell
+from bench.noise import Errors, compared
 from bench.shards import turns
 from bench.table import show
 from chunking.cut import DEFAULT_CONFIG, AudioChunker
@@ -30,37 +31,92 @@ from engines.base import Diarizer
 from engines.catalog import DiarizerSpec
 from transcripts.types import Turn
 
+#: What shards may cost, of the speech that there is.
+GOAL = 0.005
 
-def main(folder: Path, seconds: float | None) -> None:
-    """Print a table for each diarizer."""
-    recordings = [_beside(rttm) for rttm in sorted(folder.glob("*.rttm"))]
-    for spec in (catalog.CLASSIC, catalog.PYANNOTE):
-        if not spec.installed():
-            continue
-        diarizer = catalog.load_diarizer(spec)
-        rates = (DiarizationErrorRate(), DiarizationErrorRate())
-        rows = [_row(spec, diarizer, recording, seconds, rates) for recording in recordings]
-        whole, cut = (_shares(rate[:]) for rate in rates)
-        show(
-            f"{spec.name}: whole recordings, and the same in shards",
-            ("recording", "s", "CPU s", "speakers", "found", "DER", "confusion",
-             "shards", "found", "DER", "confusion"),
-            [*rows, ("all", "", "", "", "", *whole, "", "", *cut)],
-        )  # fmt: skip
+#: A speaker's name, start and end in seconds.
+Told = list[tuple[str, float, float]]
 
 
-def _beside(rttm: Path) -> Path:
-    others = (path for path in sorted(rttm.parent.glob(f"{rttm.stem}.*")) if path != rttm)
-    return next(path for path in others if path.suffix not in (".txt", ".json"))
+def main(folder: Path, seconds: float | None) -> int:
+    """Print a table for each diarizer; returns 1 where shards cost more than they may."""
+    return tell("diarization", measure(recordings(folder), seconds))
 
 
-def _row(
-    spec: DiarizerSpec,
-    diarizer: Diarizer,
-    recording: Path,
-    seconds: float | None,
-    rates: tuple[DiarizationErrorRate, DiarizationErrorRate],
-) -> Sequence[object]:
+def recordings(folder: Path) -> list[Path]:
+    """Those whose turns are known."""
+    return [_beside(rttm) for rttm in sorted(folder.glob("*.rttm"))]
+
+
+def measure(of: Sequence[Path], seconds: float | None = None) -> Measured:
+    """A row for each diarizer. *seconds*: of a shard; None: half a recording."""
+    return Measured([_figure(spec, of, seconds) for spec in _installed()])
+
+
+def _installed() -> Iterator[DiarizerSpec]:
+    return (spec for spec in (catalog.CLASSIC, catalog.PYANNOTE) if spec.installed())
+
+
+def _figure(spec: DiarizerSpec, of: Sequence[Path], seconds: float | None) -> Figure:
+    diarizer = catalog.load_diarizer(spec)
+    found = [_told(spec, diarizer, recording, seconds) for recording in of]
+    show(
+        f"{spec.name}: whole recordings, and the same in shards",
+        ("recording", "s", "CPU s", "speakers", "found", "DER", "confusion",
+         "shards", "found", "DER", "confusion"),
+        [*(one.row() for one in found), _all(found)],
+    )  # fmt: skip
+    difference = compared([one.errors for one in found])
+    return Figure(
+        f"DER of {spec.name} in shards, {len(found)} recordings",
+        f"≤ whole + {100 * GOAL} points, beside chance",
+        f"{difference.ours:.3f} ({difference.points})",
+        difference.within(GOAL),
+        difference.ours / difference.floor if difference.floor else None,
+        f"the same on whole recordings, {difference.floor:.3f}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What was told of one; of errors, seconds by kind."""
+
+    name: str
+    seconds: float
+    took: float
+    shards: int
+    truth: Told
+    whole: Told
+    linked: Told
+
+    @property
+    def errors(self) -> Errors:
+        whole, linked = (_counted(self.truth, told) for told in (self.whole, self.linked))
+        return Errors(whole["ref_length"], _wrong(whole), _wrong(linked))
+
+    def row(self) -> tuple[object, ...]:
+        return (
+            self.name,
+            f"{self.seconds:.0f}",
+            f"{self.took:.1f}",
+            _speakers(self.truth),
+            _speakers(self.whole),
+            *_shares([_counted(self.truth, self.whole)]),
+            self.shards,
+            _speakers(self.linked),
+            *_shares([_counted(self.truth, self.linked)]),
+        )
+
+
+def _all(found: Sequence[Recording]) -> tuple[object, ...]:
+    whole = _shares([_counted(one.truth, one.whole) for one in found])
+    linked = _shares([_counted(one.truth, one.linked) for one in found])
+    return "all", "", "", "", "", *whole, "", "", *linked
+
+
+def _told(
+    spec: DiarizerSpec, diarizer: Diarizer, recording: Path, seconds: float | None
+) -> Recording:
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         cutting = AudioChunker().take_apart(recording, workdir)
@@ -71,42 +127,52 @@ def _row(
         whole = turns(spec, diarizer, cutting, [Window(0.0, cutting.duration)], workdir)
         took = time.process_time() - began
         linked = turns(spec, diarizer, cutting, shards, workdir)
-    truth = _truth(recording.with_suffix(".rttm"))
-    return (
+    return Recording(
         recording.name,
-        f"{cutting.duration:.0f}",
-        f"{took:.1f}",
-        len(truth.labels()),
-        *_scores(rates[0], truth, whole, cutting.duration),
+        cutting.duration,
+        took,
         len(shards),
-        *_scores(rates[1], truth, linked, cutting.duration),
+        truth(recording),
+        _named(whole),
+        _named(linked),
     )
 
 
-def _truth(rttm: Path) -> Annotation:
-    truth = Annotation()
-    for number, line in enumerate(rttm.read_text().splitlines()):
-        _, _, _, start, length, _, _, speaker, *_ = line.split()
-        truth[Segment(float(start), float(start) + float(length)), number] = speaker
-    return truth
+def _beside(rttm: Path) -> Path:
+    others = (path for path in sorted(rttm.parent.glob(f"{rttm.stem}.*")) if path != rttm)
+    return next(path for path in others if path.suffix not in (".txt", ".json"))
 
 
-def _scores(
-    rate: DiarizationErrorRate, truth: Annotation, told: Sequence[Turn], seconds: float
-) -> tuple[object, ...]:
-    """How many speakers there are, and both rates, which are added to those before."""
-    found = Annotation()
-    for number, turn in enumerate(told):
-        found[Segment(turn.start, turn.end), number] = turn.speaker
-    whole = Timeline([Segment(0.0, seconds)])
-    return len(found.labels()), *_shares(rate(truth, found, uem=whole, detailed=True))
+def truth(recording: Path) -> Told:
+    """Who speaks when, by the file beside the recording."""
+    lines = recording.with_suffix(".rttm").read_text().splitlines()
+    turns = [line.split() for line in lines]
+    return [(turn[7], float(turn[3]), float(turn[3]) + float(turn[4])) for turn in turns]
 
 
-def _shares(counted: Mapping[str, float]) -> tuple[str, str]:
-    wrong = ("false alarm", "missed detection", "confusion")
-    error = sum(counted[kind] for kind in wrong) / counted["total"]
-    return f"{error:.3f}", f"{counted['confusion'] / counted['total']:.3f}"
+def _named(told: Sequence[Turn]) -> Told:
+    return [(str(turn.speaker), turn.start, turn.end) for turn in told]
+
+
+def _speakers(told: Told) -> int:
+    return len({speaker for speaker, _, _ in told})
+
+
+def _counted(truth: Told, told: Told) -> Mapping[str, float]:
+    counted: Mapping[str, float] = simpleder.DER(truth, told, detailed=True)
+    return counted
+
+
+def _wrong(counted: Mapping[str, float]) -> float:
+    return counted["false_alarm"] + counted["miss"] + counted["confusion"]
+
+
+def _shares(counted: Sequence[Mapping[str, float]]) -> tuple[str, str]:
+    """DER and confusion of all together."""
+    total = sum(one["ref_length"] for one in counted)
+    confusion = sum(one["confusion"] for one in counted)
+    return f"{sum(map(_wrong, counted)) / total:.3f}", f"{confusion / total:.3f}"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else None)
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,6 +49,15 @@ class Measured:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+def together(found: Iterable[Measured]) -> Measured:
+    """The rows and curves of several."""
+    each = list(found)
+    return Measured(
+        [figure for one in each for figure in one.figures],
+        [curve for one in each for curve in one.curves],
+    )
 
 
 HEADS = ("what", "goal", "found", "reached", "ratio", "against")

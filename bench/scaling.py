@@ -1,9 +1,10 @@
 """How much sooner a recording is done over several workers: ``python -m bench.scaling``.
 
-With PocketSphinx, against the bare engine on the whole file in one process, which is what a service
-does that makes one task of one file. And with an engine that only waits (`bench/standin`), as one
-does whose GPU or server does the work, against the ideal of the work divided by the workers: that
-shows what the queues cost when cores are not the limit.
+With PocketSphinx, against the bare engine on the whole file in one process; beside it a service
+that makes one task of one file (`bench/onetask`), which is ours without the cutting. And with an
+engine that only waits (`bench/standin`), as one does whose GPU or server does the work, against the
+ideal of the work divided by the workers: that shows what the queues cost when cores are not the
+limit, and where the seconds go.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from bench.figures import Curve, Figure, Measured, tell
 from bench.prepare import make
-from bench.service import STANDIN, Run, running
+from bench.service import ONE_TASK, STANDIN, Run, running
 from bench.table import show
 from transcribe_api.processes import usable_cores
 
@@ -31,17 +32,19 @@ GOAL = 0.95
 WAITERS, CHUNK_SECONDS = (2, 4, 8), 1.0
 
 
-def main(minutes: int) -> int:
+def main(minutes: int, waiting: int) -> int:
     """Print the tables; returns 1 when workers bring less than they should."""
-    return tell("scaling", measure(minutes))
+    return tell("scaling", measure(minutes, waiting))
 
 
-def measure(minutes: int = MINUTES, waiters: Sequence[int] = WAITERS) -> Measured:
+def measure(
+    minutes: int = MINUTES, waiting: int = WAITING_MINUTES, waiters: Sequence[int] = WAITERS
+) -> Measured:
     """The rows and the curves, of PocketSphinx and of the engine that waits."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder / "warm.mp3", 1)
-        found = [_with_sphinx(folder, minutes), _waiting(folder, waiters)]
+        found = [_with_sphinx(folder, minutes), _waiting(folder, waiting, waiters)]
     figures, curves = zip(*found, strict=True)
     return Measured(figures, curves)
 
@@ -49,13 +52,25 @@ def measure(minutes: int = MINUTES, waiters: Sequence[int] = WAITERS) -> Measure
 def _with_sphinx(folder: Path, minutes: int) -> tuple[Figure, Curve]:
     make(folder / "recording.mp3", minutes)
     alone = _alone(folder / "recording.mp3")
+    # An hour in one piece takes longer than a chunk may.
+    environment = {"PYTHONPATH": ONE_TASK, "CHUNK_TIME_LIMIT": "6000"}
+    one_task = _run(folder, 1, engine="onetask", **environment)
     # One more than there are cores, to show that it brings nothing.
     counts = range(1, usable_cores() + 2)
-    times = [alone / _run(folder, count, engine="sphinx").seconds for count in counts]
-    heads = ("worker processes", "times the bare engine", "of a perfect division")
-    rows = [(n, f"{one:.2f}", f"{one / n:.2f}") for n, one in zip(counts, times, strict=True)]
-    show(f"scaling: {minutes} min with PocketSphinx; the bare engine: {alone:.1f} s", heads, rows)
-
+    runs = [_run(folder, count, engine="sphinx") for count in counts]
+    times = [alone / run.seconds for run in runs]
+    show(
+        f"scaling: {minutes} min with PocketSphinx",
+        ("how", "time", "times the bare engine", "of a perfect division"),
+        [
+            ("the bare engine on the whole file", f"{alone:.1f} s", "1.00", "1.00"),
+            _sphinx_row("one task for the whole file", one_task.seconds, alone, 1),
+            *(
+                _sphinx_row(f"{n} workers, {run.chunks} chunks", run.seconds, alone, n)
+                for n, run in zip(counts, runs, strict=True)
+            ),
+        ],
+    )
     cores = usable_cores()
     share = times[cores - 1] / cores
     figure = Figure(
@@ -71,6 +86,11 @@ def _with_sphinx(folder: Path, minutes: int) -> tuple[Figure, Curve]:
     return figure, Curve("speed over workers", "worker processes", "× bare engine", points, ideal)
 
 
+def _sphinx_row(how: str, seconds: float, alone: float, workers: int) -> tuple[str, ...]:
+    times = alone / seconds
+    return how, f"{seconds:.1f} s", f"{times:.2f}", f"{times / workers:.2f}"
+
+
 def _alone(recording: Path) -> float:
     """Seconds in which the engine alone hears the whole file, in a process of its own."""
     command = [sys.executable, "-m", "bench.whole", recording]
@@ -79,26 +99,27 @@ def _alone(recording: Path) -> float:
     return time.monotonic() - began
 
 
-def _waiting(folder: Path, counts: Sequence[int]) -> tuple[Figure, Curve]:
-    make(folder / "recording.mp3", WAITING_MINUTES)
-    settings = {"PYTHONPATH": STANDIN, "STANDIN_SECONDS": str(CHUNK_SECONDS)}
-    runs = [_run(folder, count, engine="standin", **settings) for count in counts]
+def _waiting(folder: Path, minutes: int, counts: Sequence[int]) -> tuple[Figure, Curve]:
+    make(folder / "recording.mp3", minutes)
+    environment = {"PYTHONPATH": STANDIN, "STANDIN_SECONDS": str(CHUNK_SECONDS)}
+    runs = [_run(folder, count, engine="standin", **environment) for count in counts]
     work = runs[0].chunks * CHUNK_SECONDS
     ideals = [
         math.ceil(run.chunks / n) * CHUNK_SECONDS for n, run in zip(counts, runs, strict=True)
     ]
     shares = [ideal / run.seconds for ideal, run in zip(ideals, runs, strict=True)]
-    rows = [
-        (n, run.chunks, f"{ideal:.0f} s", f"{run.first_words:.1f} s", f"{run.seconds:.1f} s",
-         f"{share:.2f}")
-        for n, run, ideal, share in zip(counts, runs, ideals, shares, strict=True)
-    ]  # fmt: skip
-    heads = ("worker processes", "chunks", "ideal", "first words", "time", "of the ideal")
-    show(f"scaling: {WAITING_MINUTES} min, an engine that waits {CHUNK_SECONDS:.0f} s a chunk",
-         heads, rows)  # fmt: skip
-
+    show(
+        f"scaling: {minutes} min, an engine that waits {CHUNK_SECONDS:.0f} s a chunk",
+        ("worker processes", "chunks", "ideal", "time", "of the ideal",
+         "until the first chunk is begun", "until the last is heard", "until the job is done"),
+        [
+            (n, run.chunks, f"{ideal:.0f} s", f"{run.seconds:.1f} s", f"{share:.2f}",
+             *_seconds(run))
+            for n, run, ideal, share in zip(counts, runs, ideals, shares, strict=True)
+        ],
+    )  # fmt: skip
     figure = Figure(
-        f"{WAITING_MINUTES} min over {counts[0]} workers whose engine only waits",
+        f"{minutes} min over {counts[0]} workers whose engine only waits",
         f"≥ {GOAL} of chunks / workers",
         f"{shares[0]:.2f}",
         shares[0] >= GOAL,
@@ -111,6 +132,13 @@ def _waiting(folder: Path, counts: Sequence[int]) -> tuple[Figure, Curve]:
     return figure, Curve(name, "worker processes", "× one worker", points, ideal)
 
 
+def _seconds(run: Run) -> tuple[str, ...]:
+    """Where they went: to take apart, to hear, to put together."""
+    first = run.first_words - CHUNK_SECONDS
+    each = (first, run.last_words - first, run.seconds - run.last_words)
+    return tuple(f"{seconds:.1f} s" for seconds in each)
+
+
 def _run(folder: Path, workers: int, engine: str, **settings: str) -> Run:
     with running(workers=workers, **settings) as service:
         service.run(folder / "warm.mp3", engine=engine, diarizer="none")
@@ -120,8 +148,10 @@ def _run(folder: Path, workers: int, engine: str, **settings: str) -> Run:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=MINUTES)
+    parser.add_argument("--waiting", type=int, default=WAITING_MINUTES, help="minutes as well")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(main(_arguments().minutes))
+    asked = _arguments()
+    sys.exit(main(asked.minutes, asked.waiting))

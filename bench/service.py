@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -19,8 +19,17 @@ import psutil
 from core.settings import settings
 from transcribe_api.client import Client, is_over
 
+
+def _with(package: str) -> str:
+    """For ``PYTHONPATH``: what is found already, and what lies in a folder beside this file."""
+    own = str(Path(__file__).with_name(package).resolve())
+    return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
+
+
 #: For ``PYTHONPATH``: an engine that takes no processor time.
-STANDIN = str(Path(__file__).with_name("standin").resolve())
+STANDIN = _with("standin")
+#: The same: an engine that hears every file as a whole.
+ONE_TASK = _with("onetask")
 TRANSCRIBE = Path(sys.executable).with_name("transcribe")
 
 
@@ -31,6 +40,7 @@ class Run:
     job_id: str
     seconds: float
     first_words: float
+    last_words: float
     chunks: int
 
 
@@ -44,16 +54,22 @@ class Service:
     def run(self, recording: Path, **options: str) -> Run:
         """Have a recording transcribed, to the end."""
         began = time.monotonic()
-        first_words = 0.0
+        words: list[float] = []
         with Client(self.url) as client:
             job_id = client.submit(recording, **options)["job_id"]
             for event in client.events(job_id):
                 if event.name == "segment":
-                    first_words = first_words or time.monotonic() - began
+                    words.append(time.monotonic() - began)
                 elif is_over(event.data):
                     last = event.data
         assert last["status"] == "completed", last
-        return Run(job_id, time.monotonic() - began, first_words, last["chunks_total"])
+        seconds = time.monotonic() - began
+        return Run(job_id, seconds, words[0], words[-1], last["chunks_total"])
+
+    @property
+    def stack(self) -> psutil.Process:
+        """Whose children are the service, the workers and Redis."""
+        return self.process.parent().parent()
 
     @property
     def memory_mb(self) -> float:
@@ -79,13 +95,14 @@ class Service:
 
 @contextmanager
 def running(*, workers: int = 0, **environment: str) -> Iterator[Service]:
-    """Start it with some settings, which this process then has too; nothing is left of it.
+    """Start it with some settings, which this process has too until the end; nothing is left of it.
 
     *workers*: processes that hear chunks; 0: as many as there are cores.
     """
-    with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder:
-        os.environ.update(environment, TRANSCRIBE_DATA_DIR=folder)
-        settings.cache_clear()
+    with (
+        tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder,
+        set_for_a_while({**environment, "TRANSCRIBE_DATA_DIR": folder}),
+    ):
         options = {"--port": "0", "--data-dir": folder, "--workers": str(workers)}
         words = [TRANSCRIBE, "up", "--no-flower", *chain.from_iterable(options.items())]
         with psutil.Popen(words, stdout=subprocess.PIPE, text=True) as stack:
@@ -96,6 +113,23 @@ def running(*, workers: int = 0, **environment: str) -> Iterator[Service]:
             finally:
                 stack.terminate()
                 stack.communicate()
+
+
+@contextmanager
+def set_for_a_while(environment: Mapping[str, str]) -> Iterator[None]:
+    """Settings of this process and of those that it starts, until the end of the block."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    settings.cache_clear()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        settings.cache_clear()
 
 
 def _process(stack: psutil.Process) -> psutil.Process:

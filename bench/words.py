@@ -1,0 +1,151 @@
+"""Word error rates of the whole pipeline, against the engine alone on whole files.
+
+``python -m bench.words FOLDER``: every ``NAME.txt`` in the folder is the reference of the recording
+``NAME.*`` beside it (lower case, no punctuation), every ``NAME.rttm`` its speaker turns.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import simpleder
+
+from bench import whole
+from bench.diarization import truth
+from bench.figures import Figure, Measured, tell
+from bench.noise import Errors, compared
+from bench.service import TRANSCRIBE
+from bench.table import show
+from transcribe_api.processes import usable_cores
+
+#: Points of word error rate that chunking may cost in one recording; of all together, none.
+ALLOWED = 0.03
+
+
+def main(folder: Path) -> int:
+    """Print a row for each recording; returns 1 if chunking cost more than it may."""
+    return tell("words", measure(recordings(folder)))
+
+
+def recordings(folder: Path) -> list[Path]:
+    """Those whose words are known."""
+    return sorted(path for path in folder.iterdir() if _reference(path).is_file())
+
+
+def measure(of: Sequence[Path]) -> Measured:
+    """The row of all recordings together."""
+    found = [_heard(recording, *heard) for recording, *heard in _both(of)]
+    show(
+        "words: the pipeline against the engine alone on the whole file",
+        ("recording", "chunks", "WER alone", "WER", "difference", "DER", "speakers"),
+        [one.row() for one in found],
+    )
+    worse = [one.name for one in found if one.worse > ALLOWED]
+    print(f"\n{len(found)} recordings, {len(worse)} more than {ALLOWED:.0%} worse: {worse}")
+    difference = compared([one.errors for one in found])
+    cut = sum(one.chunks > 1 for one in found)
+    figure = Figure(
+        f"WER of chunks, {len(found)} recordings, {cut} of them cut",
+        "≤ the whole file, beside chance",
+        f"{difference.ours:.4f} ({difference.points})",
+        difference.within(0.0),
+        difference.ours / difference.floor if difference.floor else None,
+        f"the engine alone on whole files, {difference.floor:.4f}",
+    )
+    return Measured([figure])
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard of one recording."""
+
+    name: str
+    chunks: int
+    errors: Errors
+    der: str
+    speakers: int
+
+    @property
+    def worse(self) -> float:
+        return (self.errors.ours - self.errors.floor) / self.errors.size
+
+    def row(self) -> tuple[object, ...]:
+        return (
+            self.name,
+            self.chunks,
+            f"{self.errors.floor / self.errors.size:.3f}",
+            f"{self.errors.ours / self.errors.size:.3f}",
+            f"{self.worse:+.3f}",
+            self.der,
+            self.speakers,
+        )
+
+
+def _both(of: Sequence[Path]) -> list[tuple[Path, str, dict[str, Any]]]:
+    """By the engine alone, a process a core; and what the pipeline left, read."""
+    with ProcessPoolExecutor(usable_cores()) as pool:
+        alone = list(pool.map(whole.heard, of))
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run([TRANSCRIBE, *of, "-o", out], check=True, stdout=sys.stderr)
+        ours = [left(folder) for folder in _folders(of, Path(out))]
+    return list(zip(of, alone, ours, strict=True))
+
+
+def _folders(of: Sequence[Path], out: Path) -> list[Path]:
+    """Where `transcribe -o` writes what becomes of each: that it has for itself if it is alone."""
+    if len(of) == 1:
+        return [out]
+    names: list[str] = []
+    for recording in of:
+        names.append(recording.name if recording.stem in names else recording.stem)
+    return [out / name for name in names]
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """The artefacts that `transcribe -o` wrote there, by name."""
+    names = ("final_transcription", "diarization_results", "chunks/chunks_metadata")
+    paths = ((name, folder / f"{name}.json") for name in names)
+    return {name: json.loads(path.read_text()) for name, path in paths if path.is_file()}
+
+
+def _heard(recording: Path, alone: str, ours: dict[str, Any]) -> Heard:
+    spoken = " ".join(_reference(recording).read_text().split())
+    final = ours["final_transcription"]
+    text = " ".join(one["text"] for one in final["segments"]).lower()
+    return Heard(
+        recording.name,
+        len(ours["chunks/chunks_metadata"]["chunks"]),
+        Errors(len(spoken.split()), _wrong(spoken, alone), _wrong(spoken, text)),
+        _der(recording, ours.get("diarization_results")),
+        len(final["speakers"]),
+    )
+
+
+def _wrong(spoken: str, heard: str) -> int:
+    """Words that were put in, left out or taken for others."""
+    found = jiwer.process_words(spoken, heard or "-")
+    return found.substitutions + found.deletions + found.insertions
+
+
+def _der(recording: Path, told: Any) -> str:
+    if not recording.with_suffix(".rttm").is_file():
+        return ""
+    turns = [(turn["speaker_id"], turn["start_time"], turn["end_time"]) for turn in told["turns"]]
+    return f"{simpleder.DER(truth(recording), turns):.3f}" if turns else "1.000"
+
+
+def _reference(recording: Path) -> Path:
+    return Path() if recording.suffix in (".txt", ".rttm") else recording.with_suffix(".txt")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
