@@ -2,20 +2,21 @@
 
 Where a cut had to fall into speech, both windows hear a few seconds. The two hearings are
 aligned, and the transcript goes over from one to the other in the middle of what they agree on:
-the words nearest to a window's edge were cut in half and are the least to be trusted. Where they
-differ amid what they agree on, the one that is clearly surer is believed, as in NIST's ROVER
-(Fiscus 1997) with two systems.
+the words nearest to a window's edge were cut in half and are the least to be trusted; what the
+other window does not know of them is left out. Where the hearings differ amid what they agree on,
+the one that is clearly surer is believed, as in NIST's ROVER (Fiscus 1997) with two systems.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
 from operator import attrgetter
 
+from transcripts.joins import folded, smooth, united
 from transcripts.types import Span, Word
 
 #: Windows that overlap by less than this only touch: no word was heard twice (seconds).
@@ -24,6 +25,11 @@ TOUCHING = 0.1
 SAME_TIME = 0.5
 #: A word is heard by one window only if the other has no word this near (seconds).
 ALONE = 0.3
+#: A window that has words this near is trusted to have heard where the other broke off (seconds).
+AWAKE = 1.5
+#: A word this near to where its window was cut off may be the half of one (seconds); never more
+#: than a quarter of what the windows share.
+DOUBTFUL = 0.3
 #: No word goes on for longer than this (seconds).
 LONGEST_WORD = 3.0
 #: Long overlaps are aligned only this far on both sides of their middle, where the cut will be.
@@ -33,6 +39,13 @@ REACH = 10.0
 SURER = 0.4
 #: So many agreeing neighbours on each side make a word as good a place to cut as any.
 ENOUGH_SUPPORT = 2
+#: Of places with equal support, one is worth going so many times farther from the middle for, as
+#: the times of the word there differ less: what is the same only by chance is far apart.
+SECONDS_WORTH = 5.0
+#: Without agreement, a second nearer to the middle is worth so many seconds cut off a word.
+WORTH_A_SECOND = 0.05
+#: So many words on each side tell how capitals and full stops are written.
+EVIDENCE = 60
 
 _start = attrgetter("start")
 
@@ -57,7 +70,8 @@ def stitch(chunks: Sequence[HeardChunk]) -> tuple[Word, ...]:
     """All words once, by start; times lie in the words' windows and starts never go back.
 
     Windows may lie apart, touch or overlap, in recording order. No word is lost where they do not
-    overlap; a chunk that lies wholly inside what was heard before it adds nothing.
+    overlap; a chunk that lies wholly inside what was heard before it adds nothing. Capitals and
+    full stops that come only from a cut go where that can be told.
     """
     told: list[Word] = []
     reach = -math.inf
@@ -68,6 +82,8 @@ def stitch(chunks: Sequence[HeardChunk]) -> tuple[Word, ...]:
         words = _inside(chunk)
         if window.start < reach - TOUCHING:
             words = _crossing(told, words, Span(window.start, reach))
+        elif told and words:
+            told[-1], words[0] = smooth(told[-EVIDENCE:], words[:EVIDENCE])
         told.extend(words)
         reach = window.end
     return tuple(_forward(told))
@@ -119,10 +135,19 @@ def _crossing(told: list[Word], coming: list[Word], zone: Span) -> list[Word]:
     pairs = _agreement(before, after, zone)
     if _take_the_surer(before, after, pairs):
         pairs = _agreement(before, after, zone)
-    left, right = _cut_in_agreement(pairs, before, zone) or _cut_in_pause(before, after, zone)
+    left, right = _cut_in_agreement(pairs, before, after, zone) or _cut_in_pause(
+        before, after, zone
+    )
     known_left, known_right = {i for i, _ in pairs}, {j for _, j in pairs}
-    only_before = _alone(before, range(left, len(before)), known_left, after)
-    only_after = _alone(after, range(right), known_right, before)
+    sure = _sure(zone)
+    halves_left = [i for i in range(left, len(before)) if before[i].end > sure.end]
+    halves_right = [j for j in range(right) if after[j].start < sure.start]
+    only_before = _alone(before, range(left, len(before)), known_left, halves_left, after)
+    only_after = _alone(after, range(right), known_right, halves_right, before)
+    if (left - 1, right - 1) in pairs:
+        before[left - 1] = united(before[left - 1], after[right - 1])
+    elif left and right < len(after):
+        before[left - 1], after[right] = smooth(before[:left], after[right:])
     return [
         *merge(before[:left], only_after, key=_start),
         *merge(after[right:], only_before, key=_start),
@@ -187,16 +212,21 @@ def _same_words(
 ) -> tuple[list[_Pair], list[float]]:
     """Every pair that may be one word, and how much it is worth: 1, and up to 1 for its times.
 
-    The times decide between "no, no" and "no, no, no".
+    The times decide between "no, no" and "no, no, no". What may be the half of a word is worth
+    half, and a pair of two halves nothing.
     """
     heard_before, heard_after = _in_middle(before, zone), _in_middle(after, zone)
+    sure = _sure(zone)
     pairs, worth = [], []
     for i in heard_before:
         for j in heard_after:
             apart = _apart(before[i], after[j])
-            if apart < SAME_TIME and _plain(before[i].text) == _plain(after[j].text):
-                pairs.append((i, j))
-                worth.append(2 - apart / SAME_TIME)
+            if apart < SAME_TIME and folded(before[i].text) == folded(after[j].text):
+                halves = (before[i].end > sure.end) + (after[j].start < sure.start)
+                if halves < 2:
+                    pairs.append((i, j))
+                    off = apart if halves else _off(before[i], after[j])
+                    worth.append((1 + max(0.0, 1 - off / SAME_TIME)) * (0.7 if halves else 1))
     return pairs, worth
 
 
@@ -206,26 +236,37 @@ def _in_middle(words: Sequence[Word], zone: Span) -> list[int]:
     return [i for i, word in enumerate(words) if word.end >= start and word.start <= end]
 
 
+def _sure(zone: Span) -> Span:
+    """Where no word is cut in half: the first hearing until its end, the second from its start."""
+    edge = min(DOUBTFUL, zone.duration / 4)
+    return Span(zone.start + edge, zone.end - edge)
+
+
 def _apart(one: Word, other: Word) -> float:
     """Seconds between two hearings; one of them may have been cut at either end."""
     return min(abs(one.start - other.start), abs(one.end - other.end))
 
 
-def _plain(text: str) -> str:
-    """The word without case and punctuation, which depend on what the engine heard around it."""
-    return "".join(filter(str.isalnum, text.casefold())) or text
+def _off(one: Word, other: Word) -> float:
+    """Seconds between two hearings of a whole word, in the mean of its start and its end."""
+    return (abs(one.start - other.start) + abs(one.end - other.end)) / 2
 
 
-def _cut_in_agreement(pairs: list[_Pair], before: Sequence[Word], zone: Span) -> _Pair | None:
+def _cut_in_agreement(
+    pairs: list[_Pair], before: Sequence[Word], after: Sequence[Word], zone: Span
+) -> _Pair | None:
     """How many words to take of the first hearing and to leave of the second, if they agree."""
     if not pairs:
         return None
     middle = (zone.start + zone.end) / 2
+    sure = _sure(zone)
     support = _support(pairs)
 
-    def merit(at: int) -> tuple[int, float]:
-        word = before[pairs[at][0]]
-        return support[at], -abs((word.start + word.end) / 2 - middle)
+    def merit(at: int) -> tuple[int, bool, float]:
+        word, other = before[pairs[at][0]], after[pairs[at][1]]
+        is_whole = word.end <= sure.end and other.start >= sure.start
+        far = abs((word.start + word.end) / 2 - middle)
+        return support[at], is_whole, -far - SECONDS_WORTH * _off(word, other)
 
     i, j = pairs[max(range(len(pairs)), key=merit)]
     return i + 1, j + 1
@@ -246,17 +287,17 @@ def _run_lengths(pairs: Sequence[_Pair], neighbour: Callable[[int, int], _Pair])
 
 
 def _cut_in_pause(before: Sequence[Word], after: Sequence[Word], zone: Span) -> _Pair:
-    """The hearings have no word in common: change over where the fewest words are split."""
-    middle = (zone.start + zone.end) / 2
-    leaving = [before[i] for i in _in_middle(before, zone)]
-    coming = [after[j] for j in _in_middle(after, zone)]
-    times = [*(word.end for word in leaving), *(word.start for word in coming)]
+    """The hearings have no word in common: change over where the least of words is split."""
+    middle, sure = (zone.start + zone.end) / 2, _sure(zone)
+    near = [*(before[i] for i in _in_middle(before, zone))]
+    near += [after[j] for j in _in_middle(after, zone)]
+    times = [time for word in near for time in (word.start, word.end)]
 
-    def harm(time: float) -> tuple[int, float, float]:
-        split = sum(word.start < time < word.end for word in (*leaving, *coming))
-        return split, abs(time - middle), time
+    def harm(time: float) -> tuple[float, float]:
+        split = sum(max(0.0, min(time - word.start, word.end - time)) for word in near)
+        return split + WORTH_A_SECOND * abs(time - middle), time
 
-    time = min((middle, *(time for time in times if zone.start <= time <= zone.end)), key=harm)
+    time = min((middle, *(time for time in times if sure.start <= time <= sure.end)), key=harm)
     return _said_before(before, time), _said_before(after, time)
 
 
@@ -268,13 +309,24 @@ def _said_before(words: Sequence[Word], time: float) -> int:
 
 
 def _alone(
-    words: Sequence[Word], dropped: range, known: set[int], others: Sequence[Word]
+    words: Sequence[Word],
+    dropped: range,
+    known: Container[int],
+    halves: Container[int],
+    others: Sequence[Word],
 ) -> list[Word]:
-    """Those of the dropped words that the other hearing missed altogether."""
-    return [words[i] for i in dropped if i not in known and not _is_near(words[i], others)]
+    """Those of the dropped words that the other hearing missed altogether.
+
+    What may be the half of a word is kept only if the other hears nothing far and wide.
+    """
+    return [
+        words[i]
+        for i in dropped
+        if i not in known and not _is_near(words[i], others, AWAKE if i in halves else ALONE)
+    ]
 
 
-def _is_near(word: Word, others: Sequence[Word]) -> bool:
-    first = bisect_left(others, word.start - LONGEST_WORD - ALONE, key=_start)
-    last = bisect_left(others, word.end + ALONE, key=_start)
-    return any(other.end > word.start - ALONE for other in others[first:last])
+def _is_near(word: Word, others: Sequence[Word], within: float) -> bool:
+    first = bisect_left(others, word.start - LONGEST_WORD - within, key=_start)
+    last = bisect_left(others, word.end + within, key=_start)
+    return any(other.end > word.start - within for other in others[first:last])
