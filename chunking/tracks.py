@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chunking import decode
+from chunking.bleed import bleed, without
 from chunking.cut import AudioChunker, Cutting, describe, write_wav
 from chunking.plan import Window
 from chunking.waveform import waveform
@@ -28,6 +29,10 @@ class Piece:
     window: Window
     #: Counted from 0; None: the mix of all.
     channel: int | None = None
+    #: Where in the window the channel only hears another one.
+    bleed: tuple[Span, ...] = ()
+    #: Where else somebody seems to speak; not known of a piece that is cut early, nor of a shard.
+    speech: tuple[Span, ...] = field(default=(), compare=False)
 
     @property
     def stretch(self) -> Stretch:
@@ -47,8 +52,6 @@ class Pieces:
     duration: float
     #: By start, and then by channel.
     chunks: tuple[Piece, ...]
-    #: Where somebody seems to speak in each of them, in times of the recording.
-    speech: tuple[tuple[Span, ...], ...]
     #: Empty where each channel is a speaker.
     shards: tuple[Piece, ...]
     #: Sentences for the user.
@@ -62,10 +65,7 @@ class Pieces:
             "file_path": file_path,
             "total_duration": round(self.duration, 3),
             "sample_rate": decode.SAMPLE_RATE,
-            "chunks": [
-                _described(index, piece, speech)
-                for index, (piece, speech) in enumerate(zip(self.chunks, self.speech, strict=True))
-            ],
+            "chunks": [_described(index, piece) for index, piece in enumerate(self.chunks)],
         }
 
 
@@ -87,8 +87,7 @@ def mix(
     cutting = chunker.take_apart(source, folder, on_windows=on_windows)
     return Pieces(
         duration=cutting.duration,
-        chunks=tuple(Piece(cutting.pcm, window) for window in cutting.windows),
-        speech=tuple(tuple(cutting.speech_in(window)) for window in cutting.windows),
+        chunks=tuple(_chunks(cutting)),
         shards=tuple(Piece(cutting.pcm, window) for window in cutting.shards),
         warnings=cutting.warnings,
         waveform=waveform([cutting.loudness], cutting.duration),
@@ -103,20 +102,17 @@ def separate(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
     """
     count = _count_channels(source, chunker.limits)
     tracks = [_take_channel(chunker, source, folder, channel) for channel in range(count)]
-    chunks = sorted(
-        (
-            (Piece(cutting.pcm, window, channel), tuple(cutting.speech_in(window)))
-            for channel, cutting in enumerate(tracks)
-            for window in cutting.windows
-        ),
-        key=lambda chunk: (chunk[0].window.start, chunk[0].channel),
-    )
+    bled = bleed([cutting.pcm for cutting in tracks], [cutting.speech for cutting in tracks])
+    chunks = [
+        piece
+        for channel, cutting in enumerate(tracks)
+        for piece in _chunks(cutting, channel, bled[channel])
+    ]
     one = ("The recording has one channel, so all of it is given to one speaker.",)
     duration = max(cutting.duration for cutting in tracks)
     return Pieces(
         duration=duration,
-        chunks=tuple(piece for piece, _ in chunks),
-        speech=tuple(speech for _, speech in chunks),
+        chunks=tuple(sorted(chunks, key=lambda piece: (piece.window.start, piece.channel))),
         shards=(),
         warnings=(*_once(tracks), *(one if count == 1 else ())),
         waveform=waveform([cutting.loudness for cutting in tracks], duration),
@@ -145,6 +141,22 @@ def _once(tracks: Sequence[Cutting]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(warning for track in tracks for warning in track.warnings))
 
 
-def _described(index: int, piece: Piece, speech: Sequence[Span]) -> dict[str, Any]:
-    told = {**describe(index, piece.window), "speech": spans_to_json(speech)}
-    return told if piece.channel is None else {**told, "channel": piece.channel}
+def _chunks(
+    cutting: Cutting, channel: int | None = None, bled: Sequence[Span] = ()
+) -> Iterator[Piece]:
+    for window in cutting.windows:
+        here = _inside(window, bled)
+        speech = tuple(without(cutting.speech_in(window), here))
+        yield Piece(cutting.pcm, window, channel, here, speech)
+
+
+def _inside(window: Window, spans: Sequence[Span]) -> tuple[Span, ...]:
+    cut = (Span(max(one.start, window.start), min(one.end, window.end)) for one in spans)
+    return tuple(span for span in cut if span.start < span.end)
+
+
+def _described(index: int, piece: Piece) -> dict[str, Any]:
+    told = {**describe(index, piece.window), "speech": spans_to_json(piece.speech)}
+    if piece.channel is None:
+        return told
+    return {**told, "channel": piece.channel, "bleed": spans_to_json(piece.bleed)}

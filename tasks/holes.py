@@ -30,12 +30,21 @@ MOST_OF_CHUNK = 0.8
 
 def speech(job_id: str) -> Mapping[int, Sequence[Span]]:
     """Where somebody seems to speak in each chunk, as `prepare` wrote it down."""
+    return _stretches(job_id, "speech")
+
+
+def bleed(job_id: str) -> Mapping[int, Sequence[Span]]:
+    """Where in each chunk its channel only hears another one."""
+    return _stretches(job_id, "bleed")
+
+
+def _stretches(job_id: str, what: str) -> Mapping[int, Sequence[Span]]:
     try:
         stored = storage().get_bytes(layout.artefact(job_id, layout.CHUNKS_METADATA))
     except NotFound:
         return {}
     chunks = json.loads(stored)["chunks"]
-    return {chunk["index"]: spans_from_json(chunk.get("speech", ())) for chunk in chunks}
+    return {chunk["index"]: spans_from_json(chunk.get(what, ())) for chunk in chunks}
 
 
 def heard_again(

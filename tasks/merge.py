@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,7 +126,7 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored], lexicon: Lexicon)
 
     spec = jobs.spec_of(job)
     if spec.channels is Channels.SEPARATE:
-        segments = channels.by_channel(_by_track(chunks))
+        segments = channels.by_channel(_by_track(chunks), _bleed(job.job_id, chunks))
         turns = channels.turns(segments)
     else:
         turns = _turns(spec, shards)
@@ -158,6 +158,15 @@ def _by_track(chunks: Sequence[Stored]) -> dict[int, list[HeardChunk]]:
     return {
         number: _heard([one for one in chunks if one.part.channel == number]) for number in numbers
     }
+
+
+def _bleed(job_id: str, chunks: Sequence[Stored]) -> dict[int, list[Span]]:
+    """Where each channel only hears another."""
+    found = holes.bleed(job_id)
+    bled: defaultdict[int, list[Span]] = defaultdict(list)
+    for one in chunks:
+        bled[one.part.channel or 0] += found.get(one.part.position, ())
+    return bled
 
 
 def _heard(chunks: Sequence[Stored]) -> list[HeardChunk]:

@@ -38,7 +38,7 @@ class Coverage:
 
 def measure(words: Iterable[Word], speech: Iterable[Span]) -> Coverage:
     """Compare words with voice activity, both in times of the recording and in any order."""
-    speech = _union(speech)
+    speech = union(speech)
     holes = list(_holes(_pauses(words, speech), speech))
     return Coverage(
         speech=_seconds(speech),
@@ -73,6 +73,17 @@ def filled(words: Sequence[Word], hole: Span, heard: Iterable[Word]) -> tuple[Wo
     return tuple(sorted([*words, *inside], key=lambda word: word.start))
 
 
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The same time, in order, each of it once: windows that overlap tell of it twice."""
+    whole: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.start):
+        if whole and span.start <= whole[-1].end:
+            whole[-1] = Span(whole[-1].start, max(whole[-1].end, span.end))
+        else:
+            whole.append(span)
+    return whole
+
+
 def to_json(coverage: Coverage) -> dict[str, Any]:
     """For ``whisper_results.json``."""
     return {
@@ -82,17 +93,6 @@ def to_json(coverage: Coverage) -> dict[str, Any]:
             {"start": round(hole.start, 3), "end": round(hole.end, 3)} for hole in coverage.holes
         ],
     }
-
-
-def _union(spans: Iterable[Span]) -> list[Span]:
-    """The same time, in order, each of it once: windows that overlap tell of it twice."""
-    union: list[Span] = []
-    for span in sorted(spans, key=lambda span: span.start):
-        if union and span.start <= union[-1].end:
-            union[-1] = Span(union[-1].start, max(union[-1].end, span.end))
-        else:
-            union.append(span)
-    return union
 
 
 def _pauses(words: Iterable[Word], speech: Sequence[Span]) -> Iterator[Span]:

@@ -170,9 +170,8 @@ def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
     speech = (Span(0.5, 12.0), Span(20.0, 28.0), Span(40.0, 49.50049))
     pcm = tmp_path / "x.pcm"
     cutting = Cutting(pcm, 50.0, speech, windows, (), (), np.zeros(0, np.uint8))
-    chunks = tuple(Piece(pcm, window) for window in windows)
-    in_chunks = tuple(tuple(cutting.speech_in(window)) for window in windows)
-    pieces = Pieces(50.0, chunks, in_chunks, (), (), {})
+    chunks = [Piece(pcm, window, speech=tuple(cutting.speech_in(window))) for window in windows]
+    pieces = Pieces(50.0, tuple(chunks), (), (), {})
     metadata = json.loads(json.dumps(pieces.metadata("talk.mp4")))
     assert metadata == {
         "file_path": "talk.mp4",

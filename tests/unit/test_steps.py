@@ -8,6 +8,7 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from core import again, canary, clock, jobs, layout, named, parts, segment_texts, speaker_names
@@ -583,3 +584,30 @@ def test_a_job_whose_channels_are_speakers_is_told_apart_by_channel(tmp_path):
         ]
     turns = json.loads(storage().get_bytes(layout.artefact(job_id, "diarization_results.json")))
     assert turns["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+
+
+def test_what_one_channel_hears_of_the_other_is_told_once(tmp_path):
+    job_id = accept(channels=Channels.SEPARATE, diarizer=None)
+    left, right = np.zeros((2, 10 * 16_000), np.float32)
+    left[: 4 * 16_000], right[5 * 16_000 : 9 * 16_000] = babble(4), babble(4, seed=2)
+    hiss = np.random.default_rng(1).normal(0, 1e-4, (2, len(left)))
+    call = write_wav(
+        tmp_path / "call.wav", left + right / 20 + hiss[0], right + left / 20 + hiss[1]
+    )
+    storage().put_file(layout.source(job_id), call)
+    run("prepare", job_id)
+
+    question, answer = [("how", 1.0), ("are", 1.5), ("you", 2.0)], [("very", 6.0), ("well", 6.5)]
+    for position in (0, 1):
+        words = [Word(text, at, at + 0.4, 0.9) for text, at in [*question, *answer]]
+        written = {"start": 0, "end": 10, "language": None, "words": words_to_json(words)}
+        part = PartId(job_id, PartKind.CHUNK, position)
+        _store(part, layout.chunk_words(job_id, position), written)
+    run("merge", job_id)
+    with reading() as session:
+        transcript = jobs.get(session, job_id).transcript
+        assert [(one.speaker_tag, one.text) for one in transcript.segments] == [
+            (0, "how are you"),
+            (1, "very well"),
+        ]
+    assert told(job_id)["warnings"] == []
