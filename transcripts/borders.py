@@ -17,6 +17,10 @@ LONGEST_PAUSE = 1.0
 _QUOTES = "\"'”’»)]}"
 _SENTENCE_MARKS = (".", "!", "?", "…", "。", "！", "？", "।", "؟")
 _CLAUSE_MARKS = (",", ";", ":", "–", "—", "，", "、", "；", "：", "،")
+# Japanese that no line begins with: small kana, and marks that engines may set apart.
+_NO_START = frozenset(
+    "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶーゝゞヽヾ々、。，．！？」』）】"
+)
 _NUMBER = re.compile(r"[\d.,]*\d\.")
 _INITIAL_OR_DOTTED = re.compile(r"(?!I\.)[A-Z]\.|(?:\w\.){2,}")  # J. and p.m., but not "So do I."
 
@@ -95,7 +99,9 @@ def _best_border(words: Sequence[Word], first: int, limit: int) -> int:
 
 
 def _strength(word: Word, following: Word) -> float:
-    """How good a place between two words is for a cut, 0 to 2.5."""
+    """How good a place between two words is for a cut, -1 to 2.5."""
+    if following.text[:1] in _NO_START:
+        return -1.0
     strength = min(LONGEST_PAUSE, pause_after(word, following))
     if ends_sentence(word, following):
         return strength + 1.5

@@ -217,6 +217,55 @@ def test_a_word_longer_than_a_line_is_cut() -> None:
     assert [len(line) for cue in cues for line in cue.lines] == [42, 42, 16]
 
 
+def test_what_is_said_at_the_same_time_is_shown_long_enough_to_be_read() -> None:
+    """Channels that are speakers keep their sentences whole, so their segments overlap."""
+    talk = [
+        said("Nobody in the village was surprised because it had rained for days.", 0.0),
+        said("Mm-hm.", 1.0, speaker=1),
+        said("Go on, I am listening to you.", 1.6, speaker=1),
+        said("And then it rained on.", 12.0),
+    ]
+    cues = lay_out(talk, leads=True)
+    assert [" ".join(cue.lines) for cue in cues] == [
+        "SPEAKER_00: Nobody in the village was surprised because it had rained for days.",
+        "SPEAKER_01: Mm-hm. Go on, I am listening to you.",
+        "SPEAKER_00: And then it rained on.",
+    ]
+    assert all(sum(map(len, cue.lines)) <= 21 * (cue.end - cue.start) / 1000 for cue in cues)
+    assert [cue.start for cue in cues] == [0, 3900, 12000]
+
+
+def test_who_goes_on_after_somebody_spoke_into_it_is_named_again() -> None:
+    narrow = Layout(max_line_length=24, max_lines=1)
+    talk = [said("One two three four, five six"), said("No.", 0.5, speaker=1)]
+    assert [cue.lines[0] for cue in lay_out(talk, narrow, leads=True)] == [
+        "SPEAKER_00: One two",
+        "SPEAKER_01: No.",
+        "SPEAKER_00: three four,",
+        "five six",
+    ]
+
+
+def test_no_cue_is_later_than_it_may_be_however_many_talk() -> None:
+    crowd = [said("all of us say this at once", 0.1 * who, speaker=who) for who in range(9)]
+    cues = lay_out(crowd)
+    assert [cue.speaker for cue in cues] == list(range(9))
+    assert all(cue.start <= 100 * at + 3000 + 9 * 40 for at, cue in enumerate(cues))
+
+
+def test_a_long_word_is_not_cut_between_a_letter_and_its_marks() -> None:
+    (cue,) = lay_out([Segment((Word("e\u0301" * 5 + "👩\u200d🚀👍🏽", 0.0, 5.0),))], Layout(7, 9))
+    assert cue.lines == ("e\u0301" * 3, "e\u0301" * 2 + "👩\u200d🚀", "👍🏽")
+
+
+def test_no_cue_begins_with_what_hangs_on_in_japanese() -> None:
+    words = tuple(
+        Word(text, 0.2 * at, 0.2 * at + 0.2) for at, text in enumerate("昨日は雨が降っていた")
+    )
+    cues = lay_out([Segment(words)], Layout(6, 1))
+    assert [cue.lines for cue in cues] == [("昨日は雨が",), ("降っていた",)]
+
+
 def test_a_name_without_room_for_a_word_beside_it_is_left_out() -> None:
     narrow = Layout(max_line_length=12, max_lines=1)
     assert "Maximilian" not in srt([said("unbelievable")], narrow, {0: "Maximilian"})
@@ -321,10 +370,19 @@ def test_cues_keep_the_layout_and_never_overlap(
 @settings(max_examples=120, deadline=None)
 @given(transcripts(), LAYOUTS)
 def test_cues_hold_everything_that_was_said(segments: list[Segment], layout: Layout) -> None:
-    said = "".join(word.text for segment in segments for word in segment.words)
-    shown = "".join("".join(cue.lines) for cue in lay_out(segments, layout))
-    kept = "".join(said.split())
-    assert shown.replace(" ", "") == "".join(c for c in kept if c.isprintable() or ord(c) > 0x9F)
+    cues = lay_out(segments, layout)
+    for speaker in {segment.speaker for segment in segments}:
+        said = "".join(
+            word.text
+            for segment in segments
+            for word in segment.words
+            if segment.speaker == speaker
+        )
+        shown = "".join("".join(cue.lines) for cue in cues if cue.speaker == speaker)
+        kept = "".join(said.split())
+        assert shown.replace(" ", "") == "".join(
+            c for c in kept if c.isprintable() or ord(c) > 0x9F
+        )
 
 
 @settings(max_examples=120, deadline=None)

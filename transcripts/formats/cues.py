@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from transcripts.borders import cut, pause_after
 from transcripts.formats.clock import milliseconds
@@ -19,11 +21,15 @@ from transcripts.types import Segment, Word
 
 #: Two cues that begin at the same time are set apart by one frame of film (milliseconds).
 FRAME = 40
+#: Where people talk at the same time, cues come one after another, up to so much late (seconds).
+MOST_LATE = 3.0
 #: A cue too short to be read becomes one with its neighbour across at most this pause (seconds).
 MENDABLE_PAUSE = 0.5
 
 # Neither a player nor an encoder can do anything with these; white space is folded before.
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_JOINER = "\u200d"
+_SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _AWKWARD = re.compile(rf"\s|{_UNWRITABLE.pattern}")
 
 
@@ -99,10 +105,16 @@ def lay_out(
     """All cues by start, each as long as it may be shown.
 
     With *leads* a new speaker's first cue begins with ``SPEAKER_00:``, which takes its room in the
-    first line.
+    first line. Where people talk at the same time, each cue waits for the one ahead of it to be
+    read, up to `MOST_LATE`.
     """
     leads = leads and layout.speaker_labels
-    drafts = _mended(_drafts(segments, layout, names if leads else None, leads=leads), layout)
+    drafts: Iterable[_Draft] = _by_start(
+        _drafts(segments, layout, names if leads else None, leads=leads)
+    )
+    if leads:
+        drafts = _led(drafts, names, layout)
+    drafts = _mended(drafts, layout)
     starts = _starts(drafts, layout)
     return [
         _cue(draft, start, following, layout)
@@ -131,9 +143,9 @@ def _writable(word: Word, layout: Layout) -> Iterable[Word]:
     if 0 < len(word.text) <= limit and not _AWKWARD.search(word.text):
         return (word,)
     texts = [
-        text[at : at + limit]
+        piece
         for text in _UNWRITABLE.sub("", " ".join(word.text.split())).split()
-        for at in range(0, len(text), limit)
+        for piece in _pieces(text, limit)
     ]
     step = (word.end - word.start) / max(1, len(texts))
     starts = [word.start + at * step for at in range(len(texts))]
@@ -141,6 +153,24 @@ def _writable(word: Word, layout: Layout) -> Iterable[Word]:
         replace(word, text=text, start=start, end=start + step)
         for text, start in zip(texts, starts, strict=True)
     ]
+
+
+def _pieces(text: str, limit: int) -> Iterator[str]:
+    """The text in pieces of at most so many characters; marks stay with their letters."""
+    while len(text) > limit:
+        at = limit
+        while at > 1 and _hangs_on(text, at):
+            at -= 1
+        at = at if at > 1 else limit
+        yield text[:at]
+        text = text[at:]
+    yield text
+
+
+def _hangs_on(text: str, at: int) -> bool:
+    """Whether the character there belongs to the one before it."""
+    joined = _JOINER in text[at - 1 : at + 1]
+    return joined or unicodedata.category(text[at])[0] == "M" or text[at] in _SKIN_TONES
 
 
 def _lead(name: str, first_word: str, layout: Layout) -> str:
@@ -178,6 +208,33 @@ def _room(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
     return len(words)
 
 
+def _by_start(drafts: Iterable[_Draft]) -> list[_Draft]:
+    """In the order in which they begin; those of one speaker stay in theirs, whatever the times."""
+    latest: dict[int | None, int] = {}
+    keyed = []
+    for draft in drafts:
+        start = max(milliseconds(draft.start), latest.get(draft.speaker, 0))
+        latest[draft.speaker] = start
+        keyed.append((start, draft))
+    return [draft for _, draft in sorted(keyed, key=itemgetter(0))]
+
+
+def _led(
+    drafts: Iterable[_Draft], names: Mapping[int, str] | None, layout: Layout
+) -> Iterator[_Draft]:
+    """The same, named anew where somebody else has spoken into what is said."""
+    shown = None
+    for draft in drafts:
+        if draft.speaker == shown:
+            yield replace(draft, lead="")
+        elif draft.lead or draft.speaker is None:
+            yield draft
+        else:
+            lead = _lead(label(draft.speaker, names), draft.words[0].text, layout)
+            yield from _split(draft.words, draft.speaker, lead, layout)
+        shown = draft.speaker
+
+
 def _mended(drafts: Iterable[_Draft], layout: Layout) -> list[_Draft]:
     """Cues too short to be read become one with their neighbour, if speaker and room allow it."""
     mended: list[_Draft] = []
@@ -202,12 +259,25 @@ def _is_mendable(one: _Draft, other: _Draft, layout: Layout) -> bool:
     ) == len(words)
 
 
-def _starts(drafts: Iterable[_Draft], layout: Layout) -> list[int]:
+def _starts(drafts: Sequence[_Draft], layout: Layout) -> list[int]:
     starts: list[int] = []
-    for draft in drafts:
-        earliest = starts[-1] + FRAME + milliseconds(layout.gap) if starts else 0
-        starts.append(max(earliest, milliseconds(draft.start)))
+    for at, draft in enumerate(drafts):
+        start = milliseconds(draft.start)
+        if starts:
+            last = drafts[at - 1]
+            is_hurried = last.end > draft.start or starts[-1] > milliseconds(last.start)
+            if is_hurried:
+                read = starts[-1] + _to_read(last, layout) + milliseconds(layout.gap)
+                start = max(start, min(read, start + milliseconds(MOST_LATE)))
+            start = max(start, starts[-1] + FRAME + milliseconds(layout.gap))
+        starts.append(start)
     return starts
+
+
+def _to_read(draft: _Draft, layout: Layout) -> int:
+    """Milliseconds that a cue can do with: those that it was said in, if it is read sooner."""
+    characters = sum(map(len, _wrapped(draft.tokens, layout)))
+    return milliseconds(min(draft.end - draft.start, characters / layout.max_cps))
 
 
 def _cue(draft: _Draft, start: int, following: int | None, layout: Layout) -> Cue:
