@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
-from transcripts.borders import ends_clause, pause_after
+from transcripts.borders import ends_clause, ends_sentence, pause_after
 from transcripts.types import Turn, Word
 
 #: A word in no turn is given to a turn at most this far away (seconds).
@@ -18,8 +18,10 @@ NOTICEABLE_PAUSE = 0.15
 CLEAR_PAUSE = 0.3
 #: ... that is so many words ...
 BORDER_WORDS = 2
-#: ... and seconds away at most.
-BORDER_SECONDS = 1.0
+#: ... and seconds away at most: the end of a sentence may be farther than a pause or a comma, of
+#: which there are many inside of a turn.
+SENTENCE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
 #: So many words by one speaker may be all of an answer ("yes", "of course"): none are given away.
 ANSWER_WORDS = 2
 
@@ -144,4 +146,6 @@ def _is_near(words: Sequence[Word], at: int, other: int) -> bool:
     """Whether the words between the two places are all within reach of a diarizer's error."""
     first, last = min(at, other), max(at, other)
     change = words[at].start
-    return max(change - words[first].start, words[last - 1].end - change) <= BORDER_SECONDS
+    is_end = ends_sentence(words[other - 1], words[other])
+    reach = SENTENCE_SECONDS if is_end else PAUSE_SECONDS
+    return max(change - words[first].start, words[last - 1].end - change) <= reach

@@ -38,6 +38,31 @@ def test_a_new_voice_is_a_new_speaker() -> None:
     assert [turn.speaker for turn in link([first, second])] == [0, 1, 0]
 
 
+@pytest.mark.parametrize(("second", "numbers"), [(ANNA, [0, 0]), (BEN, [0, 1])])
+def test_shards_with_one_speaker_each(second: tuple[float, ...], numbers: list[int]) -> None:
+    shards = [
+        shard(0, 60, [Turn(0, 10, 0)], {0: ANNA}),
+        shard(60, 120, [Turn(5, 15, 0)], {0: second}),
+    ]
+    assert [turn.speaker for turn in link(shards)] == numbers
+
+
+def test_who_speaks_only_in_the_last_of_many_shards_is_somebody_new() -> None:
+    both = [
+        shard(at, at + 60, [Turn(0, 9, 0), Turn(9.5, 20, 1)], {0: ANNA, 1: BEN}) for at in (0, 60)
+    ]
+    last = shard(120, 180, [Turn(0, 5, 0), Turn(6, 12, 1)], {0: CARL, 1: BEN})
+    assert [turn.speaker for turn in link([*both, last])] == [0, 1, 0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("louder", [1e-3, 0.25, 40.0])
+def test_a_voice_is_the_same_however_loud(louder: float) -> None:
+    first = shard(0, 60, [Turn(0, 10, 0), Turn(12, 20, 1)], {0: ANNA, 1: BEN})
+    scaled = {who: tuple(louder * value for value in voice) for who, voice in ((0, BEN), (1, ANNA))}
+    second = shard(60, 120, [Turn(5, 15, 0), Turn(20, 30, 1)], scaled)
+    assert [turn.speaker for turn in link([first, second])] == [0, 1, 1, 0]
+
+
 def test_two_speakers_of_one_shard_stay_two_however_alike_they_sound() -> None:
     first = shard(0, 60, [Turn(0, 10, 0), Turn(12, 20, 1)], {0: ANNA, 1: ANNA})
     second = shard(60, 120, [Turn(0, 10, 0)], {0: ANNA})

@@ -58,6 +58,18 @@ def shown(words: tuple[Word, ...]) -> str:
             id="a turn change two words early moves forward",
         ),
         pytest.param(
+            "shall we go _ right now yes we should go",
+            2.4,
+            "shall we go right now | yes we should go",
+            id="a pause two words away is one of many",
+        ),
+        pytest.param(
+            "shall we go, right now yes we should go",
+            2.0,
+            "shall we go, right now | yes we should go",
+            id="... and so is a comma",
+        ),
+        pytest.param(
             "shall we go right now? yes we should go",
             0.8,
             "shall we | go right now? yes we should go",
@@ -95,6 +107,22 @@ def test_a_change_at_a_short_pause_stays_beside_a_clearer_one() -> None:
     words = [Word(text, start, start + 0.4) for text, start in texts]
     turns = [Turn(0, 1.2, 0), Turn(1.4, 3.1, 1)]
     assert shown(assign(words, turns)) == "you want it | yes if so"
+
+
+def test_a_pause_inside_of_a_turn_does_not_draw_the_change_to_it() -> None:
+    """Without punctuation each turn has pauses; those that the turns end at are not longer."""
+    words = said("so we went there _ and then did you like it oh yes _ we did")
+    turns = [Turn(0, 2.8, 0), Turn(2.8, 4.4, 1), Turn(4.4, 7.0, 0)]
+    assert shown(assign(words, turns)) == (
+        "so we went there and then | did you like it | oh yes we did"
+    )
+
+
+def test_both_who_speak_at_once_are_heard() -> None:
+    words = sorted([*said("we should go there now"), *said("no never", 0.5)], key=lambda w: w.start)
+    told = assign(words, [Turn(0, 2.0, 0), Turn(0.5, 1.3, 1)])
+    assert len(told) == len(words)
+    assert {word.speaker for word in told} == {0, 1}
 
 
 def test_an_answer_of_two_words_is_not_given_to_the_question() -> None:
