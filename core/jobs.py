@@ -28,7 +28,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core import admission, clock, layout, metrics, pieces, segment_texts, speaker_names, webhooks
+from core import (
+    admission,
+    clock,
+    layout,
+    metrics,
+    pieces,
+    segment_edits,
+    speaker_names,
+    speaker_numbers,
+    webhooks,
+)
 from core.errors import Conflict, JobGone, KillsItsWorker, TranscribeError
 from core.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJob
 from core.settings import settings
@@ -195,7 +205,7 @@ def complete(
     """End the job well, with its segments, at most once. False when another owner did.
 
     Segments of an earlier end stay until then: by them the names of the speakers find their
-    bearers, and texts that were typed their places.
+    bearers, and what callers changed its places.
     """
     mine = and_(_owned_by(owner), _at(Stage.MERGE))
     if not _end(session, job_id, JobStatus.COMPLETED, mine, segments_count=len(segments)):
@@ -203,8 +213,9 @@ def complete(
     job = get(session, job_id)
     transcript = job.transcript
     transcript.language = language
-    nameless = speaker_names.keep(session, transcript, segments)
-    placeless = segment_texts.keep(session, transcript, segments)
+    numbers = speaker_numbers.following(session, transcript, segments)
+    nameless = speaker_names.keep(transcript, numbers)
+    placeless = segment_edits.keep(session, transcript, segments, numbers)
     transcript.warnings = [*job.run.warnings, *warnings, *nameless, *placeless]
     transcript.speaker_roles = {str(speaker): role.name for speaker, role in roles.items()}
     transcript.speaker_role_scores = {

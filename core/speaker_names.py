@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,9 +11,7 @@ from sqlalchemy.orm import Session
 from core import finished
 from core.errors import InvalidInput
 from core.models import SegmentRow, Transcript
-from transcripts.renaming import carried
 from transcripts.speakers import label
-from transcripts.types import Turn
 
 
 def give(
@@ -42,37 +39,18 @@ def give(
     return {str(speaker): label(speaker, shown) for speaker in speakers}
 
 
-def keep(session: Session, transcript: Transcript, segments: Sequence[dict[str, Any]]) -> list[str]:
-    """Have the names follow their speakers from the segments that are stored to new ones.
+def keep(transcript: Transcript, numbers: Mapping[int, int]) -> list[str]:
+    """Have the names follow their speakers to the *numbers* that those have in new segments.
 
-    Call it before the stored ones are removed. Returns a sentence for each name that nobody has
-    any more.
+    Returns a sentence for each name that nobody has any more.
     """
     names = {int(number): name for number, name in transcript.speaker_names.items()}
-    if not names:
-        return []
-    kept = carried(names, _turns(session, transcript.id), _new_turns(segments))
+    kept = {numbers[one]: name for one, name in names.items() if one in numbers}
     transcript.speaker_names = {str(number): name for number, name in sorted(kept.items())}
     return [
         f"the name {name!r} was taken away: its speaker was not found again"
         for name in names.values()
         if name not in kept.values()
-    ]
-
-
-def _turns(session: Session, transcript_id: uuid.UUID) -> list[Turn]:
-    query = select(SegmentRow.start, SegmentRow.end, SegmentRow.speaker_tag).where(
-        SegmentRow.transcript_id == transcript_id
-    )
-    rows = session.execute(query).all()
-    return [Turn(start, end, speaker) for start, end, speaker in rows if speaker is not None]
-
-
-def _new_turns(segments: Sequence[dict[str, Any]]) -> list[Turn]:
-    return [
-        Turn(one["start"], one["end"], one["speaker_tag"])
-        for one in segments
-        if one["speaker_tag"] is not None
     ]
 
 

@@ -1,4 +1,4 @@
-"""Keeps the names of speakers when a transcript is put together again.
+"""Keeps what speakers have, such as names, when a transcript is put together again.
 
 Numbers of speakers come from who is heard first, so the same number may mean somebody else the
 second time. A speaker is the same when he speaks at the same times.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from transcripts.types import Turn
 
+_Had = TypeVar("_Had")
+
 
 def carried(
-    names: Mapping[int, str], before: Iterable[Turn], after: Iterable[Turn]
-) -> dict[int, str]:
+    names: Mapping[int, _Had], before: Iterable[Turn], after: Iterable[Turn]
+) -> dict[int, _Had]:
     """The names by the numbers of *after*; left out where it is not clear whose a name is.
 
     A name goes to the speaker who has more than half of the time that its bearer spoke *before*,

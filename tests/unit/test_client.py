@@ -40,6 +40,8 @@ ASKED: list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]] = [
     ("system_status", (), {}, "GET /api/transcribe/system/status", {"active_jobs": 0}),
     ("name_speakers", (ID, {0: "Ann"}), {},
      f'PATCH /api/transcribe/transcripts/{ID}/speakers {{"names":{{"0":"Ann"}}}}', {"names": {}}),
+    ("change_segment", (ID, 3), {"text": "Hi.", "speaker_tag": None},
+     f'PATCH /api/transcribe/transcripts/{ID}/segments/3 {{"text":"Hi.","speaker_tag":null}}', {}),
     ("create_context", ("Medicines", [{"phrase": "metformin", "boost": 20.0}]), {},
      "POST /api/transcribe/contexts "
      '{"name":"Medicines","terms":[{"phrase":"metformin","boost":20.0}]}', {"context_id": ID}),

@@ -11,7 +11,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from core import again, canary, clock, jobs, layout, named, parts, segment_texts, speaker_names
+from core import again, canary, clock, jobs, layout, named, parts, segment_edits, speaker_names
 from core.db import reading, transaction
 from core.errors import Conflict, EngineError, Transient, Unavailable
 from core.models import ContextRow, JobPart, SegmentRow
@@ -270,7 +270,7 @@ def test_names_and_texts_of_callers_stay_when_a_job_is_done_again():
     with transaction() as session:
         transcript_id = jobs.get(session, job_id).transcript_id
         speaker_names.give(session, transcript_id, {"1": "Ana"})
-        segment_texts.change(session, transcript_id, 0, "Hello, there!")
+        segment_edits.change(session, transcript_id, 0, {"text": "Hello, there!"})
         again.retry(session, job_id)
     store_chunk(job_id, 0, "good morning")
     run("merge", job_id)

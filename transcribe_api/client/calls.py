@@ -161,6 +161,16 @@ def name_speakers(
     return Call("PATCH", path, _object, {"json": body})
 
 
+def change_segment(transcript_id: str, position: int, **change: _Value) -> Call[dict[str, Any]]:
+    """Give a segment another ``text`` or ``speaker_tag``; returns what it is now.
+
+    With ``former`` and ``former_speaker_tag``, what you saw of the two, nothing is lost when
+    somebody else changed it meanwhile: the error's code is then ``changed_meanwhile``.
+    """
+    path = f"/api/transcribe/transcripts/{transcript_id}/segments/{position}"
+    return Call("PATCH", path, _object, {"json": change})
+
+
 def create_context(name: str, terms: Iterable[Mapping[str, Any]] = ()) -> Call[dict[str, Any]]:
     """Make a context; a term has a ``phrase`` and its ``boost`` (-100 to 100)."""
     body = {"name": name, "terms": [dict(term) for term in terms]}

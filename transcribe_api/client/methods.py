@@ -61,6 +61,7 @@ class Calls:
     engines = Asked(calls.engines)
     system_status = Asked(calls.system_status)
     name_speakers = Asked(calls.name_speakers)
+    change_segment = Asked(calls.change_segment)
     create_context = Asked(calls.create_context)
     contexts = Asked(calls.contexts)
     delete_context = Asked(calls.delete_context)

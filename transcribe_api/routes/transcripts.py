@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from core import segment_texts, speaker_names
+from core import segment_edits, speaker_names
 from core.db import transaction
 from transcribe_api import access, bodies, parse, render
 from transcribe_api.documented import Answer, documented
@@ -29,12 +29,12 @@ def name_speakers(transcript_id: str) -> ResponseReturnValue:
 @bp.patch("/<transcript_id>/segments/<position>")
 @documented(Answer(200, SpokenSegment), body=SegmentChange, refusals=(409,))
 def change_segment(transcript_id: str, position: str) -> ResponseReturnValue:
-    """Put another text in the place of what was heard; the answer is the whole segment."""
+    """Put another text or speaker where something was heard; the answer is the whole segment."""
     row_id = parse.row_id(transcript_id, "transcript_id")
     place = parse.position(position)
     given = bodies.read(SegmentChange)
     with transaction() as session:
-        row = segment_texts.change(
-            session, row_id, place, given.text, former=given.former, of=access.caller().sees
+        row = segment_edits.change(
+            session, row_id, place, given.wanted, seen=given.seen, of=access.caller().sees
         )
         return jsonify(render.segment(row))

@@ -74,6 +74,10 @@ class Problem(BaseModel):
     text: str | Absent = Field(
         default=None, description="With `changed_meanwhile`: what the segment says now."
     )
+    speaker_tag: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="With `changed_meanwhile`: who says it now.",
+    )
 
 
 def one_of(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:

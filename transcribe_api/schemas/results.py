@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from core.errors import InvalidInput
 from core.states import JobStatus
 from transcribe_api.bodies import SHOWN, Body, one_line
-from transcribe_api.schemas.common import EXAMPLE_ID, Absent, Confidence, Moment, Seconds
+from transcribe_api.schemas.common import (
+    EXAMPLE_ID,
+    Absent,
+    Confidence,
+    Moment,
+    Seconds,
+)
 
 _SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
 
@@ -39,7 +46,8 @@ class SpokenSegment(BaseModel):
     confidence: Confidence | None = Field(description="Of its words, on average.")
     words: list[SpokenWord]
     edited: bool | Absent = Field(
-        default=None, description="True where somebody typed this text; else it is not there."
+        default=None,
+        description="True where somebody changed text or speaker; else it is not there.",
     )
 
 
@@ -52,19 +60,53 @@ _Text = Annotated[
     AfterValidator(one_line),
     Field(json_schema_extra={"pattern": SHOWN}),
 ]
+_Number = Annotated[int, Field(ge=0)]
 
 
 class SegmentChange(Body):
-    """Another text for a segment."""
+    """Another text for a segment, another speaker, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["text"]}, {"required": ["speaker_tag"]}]}
+    )
 
     text: _Text = Field(
-        description="On one line; empty where nothing was said.", examples=["Hello there."]
+        default="",
+        description="On one line; empty where nothing was said.",
+        examples=["Hello there."],
+    )
+    speaker_tag: _Number | None = Field(
+        default=None,
+        description="A speaker of the transcript, or the number after the highest for somebody "
+        "new; null for nobody in particular.",
+        examples=[1],
     )
     former: _Text | None = Field(
         default=None,
         description="The text that this takes the place of; null takes the place of any.",
         examples=["Hello dare."],
     )
+    former_speaker_tag: _Number | None = Field(
+        default=None,
+        description="The speaker that this takes the place of, null being nobody; left out, it "
+        "takes the place of any.",
+        examples=[0],
+    )
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """The columns that are to be others. Raises `InvalidInput` when there are none."""
+        if not self.model_fields_set & {"text", "speaker_tag"}:
+            raise InvalidInput("text: send a text, a speaker_tag, or both", field="text")
+        return self.model_dump(include={"text", "speaker_tag"}, exclude_unset=True)
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the caller saw in them, as far as he says so."""
+        said: dict[str, Any] = {} if self.former is None else {"text": self.former}
+        if "former_speaker_tag" in self.model_fields_set:
+            said["speaker_tag"] = self.former_speaker_tag
+        return said
 
 
 class RangeHeaders(BaseModel):

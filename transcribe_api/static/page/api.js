@@ -10,6 +10,7 @@ export class Refused extends Error {
     this.status = status;
     this.code = problem.code;
     this.text = problem.text;
+    this.speaker_tag = problem.speaker_tag;
   }
 }
 

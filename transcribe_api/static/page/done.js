@@ -36,8 +36,8 @@ export function show(found) {
   [result, heard] = [found, null];
   listen(found);
   edit.begin(found);
-  transcript.show(found);
   speakers.show(found);
+  transcript.show(found);
   search.clear();
   downloads.show(found);
   redraw();
@@ -60,8 +60,12 @@ async function listen(found) {
 }
 
 function changed(position, segment) {
+  const isOther = result.segments[position].speaker_tag !== segment.speaker_tag;
   result.segments[position] = segment;
   search.refresh();
+  if (!isOther) return;
+  speakers.count(result.segments);
+  redraw();
 }
 
 function follow(time) {

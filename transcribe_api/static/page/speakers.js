@@ -1,9 +1,9 @@
-// The speakers of a transcript: their colours and their names, which can be changed.
+// The speakers of a transcript: their colours, their names, which can be changed, and a choice of them.
 
 import { said } from "./actions.js";
 import { ask } from "./api.js";
 import { $, announce, complain, h } from "./dom.js";
-import { label, t } from "./words.js";
+import { label, say, t } from "./words.js";
 
 /** Colours that a style sheet has, `--speaker-0` and so on. */
 const COLOURS = 8;
@@ -23,14 +23,41 @@ export function show(result) {
   transcriptId = result.transcript_id;
   names = result.speaker_names;
   roles = result.speaker_roles;
-  const found = new Set(result.segments.map((one) => one.speaker_tag));
-  tags = [...found].filter((tag) => tag !== null).sort((a, b) => a - b);
+  tags = [];
+  count(result.segments);
+}
+
+/** Lists whoever says something; drawn anew only when that is somebody else. */
+export function count(segments) {
+  const found = new Set(segments.map((one) => one.speaker_tag));
+  const now = [...found].filter((tag) => tag !== null).sort((a, b) => a - b);
+  if (`${now}` === `${tags}` && now.length) return;
+  tags = now;
   draw();
 }
 
 /** What the service writes in its formats when there is no name. */
 export function name(tag) {
   return names[tag] || `SPEAKER_${String(tag).padStart(2, "0")}`;
+}
+
+/** The same, also of nobody in particular. */
+export const called = (tag) => (tag === null ? t("speakers.unknown") : name(tag));
+
+/** All speakers to choose from, with somebody new and nobody in particular. */
+export function chooser(tag) {
+  const option = (value, text) => h("option", { value: `${value}`, selected: value === tag }, text);
+  const next = Math.max(-1, ...tags) + 1;
+  return h("select", {}, ...tags.map((one) => option(one, name(one))),
+    say(option(next), "speakers.new"), say(option(null), "speakers.unknown"));
+}
+
+export const chosen = (select) => (select.value === "null" ? null : Number(select.value));
+
+/** Somebody else may have chosen a speaker who was not there when the choice was made. */
+export function choose(select, tag) {
+  if (![...select.options].some((one) => one.value === `${tag}`)) select.prepend(h("option", { value: `${tag}` }, name(tag)));
+  select.value = `${tag}`;
 }
 
 /** The number of a speaker's colour; of nobody's, that of quiet text. */

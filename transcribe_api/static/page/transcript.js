@@ -30,11 +30,7 @@ export function clear() {
 export function show(result) {
   clear();
   const whole = document.createDocumentFragment();
-  let before;
-  for (const segment of result.segments) {
-    whole.append(line(segment, segment.speaker_tag !== before));
-    before = segment.speaker_tag;
-  }
+  for (const segment of result.segments) whole.append(line(segment));
   if (!segments.length) whole.append(say(h("li", { "data-speaker": "none" }), "done.empty"));
   list.append(whole);
 }
@@ -43,23 +39,30 @@ export function nameSpeakers() {
   for (const who of list.querySelectorAll(".who")) who.textContent = speakers.name(Number(who.dataset.tag));
 }
 
-function line(segment, isNew) {
+function line(segment) {
   const at = h("button", { type: "button", className: "at quiet" }, clock(segment.start));
   at.dataset.at = segment.start;
   label(at, "done.play_from", { time: clock(segment.start) });
-  const made = h("li", { "data-speaker": speakers.colourOf(segment.speaker_tag) }, at);
-  if (isNew && segment.speaker_tag !== null) {
-    made.classList.add("new-speaker");
-    made.append(h("strong", { className: "who", "data-tag": segment.speaker_tag }));
-  }
   const position = segments.length;
-  made.dataset.position = position;
+  const made = h("li", { "data-position": position }, at);
   const pen = h("button", { type: "button", className: "edit quiet", onclick: () => whenEdited(position) }, "✎");
   const [text, found] = said(segment);
   made.append(text, label(pen, "edit.open", { time: clock(segment.start) }));
   segments.push({ start: segment.start, segment, line: made, text, from: words.length, to: words.length + found.length });
   words.push(...found);
+  introduce(position);
   return made;
+}
+
+/** Gives a line the colour of who speaks, and his name where he begins. */
+function introduce(position) {
+  const { line, segment } = segments[position];
+  const tag = segment.speaker_tag;
+  const isNew = tag !== null && tag !== segments[position - 1]?.segment.speaker_tag;
+  line.dataset.speaker = speakers.colourOf(tag);
+  line.classList.toggle("new-speaker", isNew);
+  line.querySelector(".who")?.remove();
+  if (isNew) line.firstElementChild.after(h("strong", { className: "who", "data-tag": tag }, speakers.name(tag)));
 }
 
 /** The text of a segment as an element, and the words in it. */
@@ -79,6 +82,8 @@ export function replace(position, segment) {
   words.splice(entry.from, entry.to - entry.from, ...found);
   const more = found.length - (entry.to - entry.from);
   Object.assign(entry, { segment, text, to: entry.to + more });
+  introduce(position);
+  if (segments[position + 1]) introduce(position + 1);
   for (const later of segments.slice(position + 1)) {
     later.from += more;
     later.to += more;
