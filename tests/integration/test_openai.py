@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import wave
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import openai
 import pysubs2
 import pytest
@@ -15,6 +19,10 @@ from tests.integration.conftest import RunningStack, write_sample
 pytestmark = pytest.mark.processes
 
 CLIP_SECONDS = 12
+#: The first four sentences of the conversation end here.
+FOUR_SENTENCES = 15
+#: Seconds of a large file in which nothing is said, before those four; 48 kHz, stereo, 16 bit.
+QUIET, FRAME_RATE, FRAME_BYTES = 340, 48_000, 4
 
 
 @pytest.fixture
@@ -87,6 +95,52 @@ def test_a_diarized_stream_tells_segments_with_speakers(theirs, clip):
     segments = [one for one in events if one.type == "transcript.text.segment"]
     assert {one.speaker for one in segments} == {"A", "B"}
     assert events[-1].text == " ".join(one.text for one in segments)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More than twice what OpenAI takes: minutes of nothing, and then four sentences."""
+    folder = tmp_path_factory.mktemp("large")
+    with wave.open(str(write_sample(folder / "talk.wav", seconds=FOUR_SENTENCES))) as talk:
+        said = np.frombuffer(talk.readframes(talk.getnframes()), "<i2")
+        spread = np.repeat(said, 2 * FRAME_RATE // talk.getframerate())
+    with wave.open(str(folder / "large.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(FRAME_RATE)
+        file.writeframes(bytes(QUIET * FRAME_RATE * FRAME_BYTES) + spread.tobytes())
+    assert (folder / "large.wav").stat().st_size > 60_000_000
+    return folder / "large.wav"
+
+
+def likeness(heard: str) -> float:
+    """To the four sentences, word by word; 1 is the same."""
+    reference = SAMPLE.with_suffix(".txt").read_text().splitlines()[:4]
+    said = re.findall(r"[a-z']+", heard.lower())
+    return SequenceMatcher(None, said, " ".join(reference).split(), autojunk=False).ratio()
+
+
+@pytest.mark.parametrize("form", ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"])
+def test_a_file_of_more_than_sixty_megabytes_is_transcribed_in_every_format(
+    theirs, large, form: str
+):
+    told = transcribe(theirs, large, response_format=form)
+    text = told if isinstance(told, str) else told.text
+    if form in ("srt", "vtt"):
+        cues = pysubs2.SSAFile.from_string(told, format_=form)
+        assert cues[0].start >= QUIET * 1000
+        text = " ".join(cue.plaintext for cue in cues)
+    assert likeness(text) > 0.7
+    if form in ("verbose_json", "diarized_json"):
+        assert told.duration == pytest.approx(QUIET + FOUR_SENTENCES, abs=0.1)
+        assert all(QUIET <= one.start <= one.end <= told.duration for one in told.segments)
+
+
+def test_a_file_of_more_than_sixty_megabytes_is_streamed_and_ends_with_all_of_it(theirs, large):
+    *deltas, done = list(transcribe(theirs, large, stream=True))
+    assert done.type == "transcript.text.done"
+    assert "".join(one.delta for one in deltas) == done.text
+    assert likeness(done.text) > 0.7
 
 
 def test_models_are_those_that_somebody_serves(theirs):
