@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,9 @@ class _FilesFirst(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if (
-            args
-            and args[0] not in self.list_commands(ctx)
-            and args[0] not in ("--help", "--version")
-        ):
+        known = (*self.list_commands(ctx), "--help", "--version")
+        if args and args[0] not in known:
+            self._look_for(ctx, args[0])
             args = ["files", *args]
         return super().parse_args(ctx, args)
 
@@ -62,6 +61,14 @@ class _FilesFirst(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:  # which Click would have end with 1
             sys.exit(INTERRUPTED)
+
+    def _look_for(self, ctx: click.Context, word: str) -> None:
+        """A word that looks like no file and is none was meant to be a command."""
+        if ctx.resilient_parsing or not word.isidentifier() or Path(word).exists():
+            return
+        near = get_close_matches(word, self.list_commands(ctx), 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        ctx.fail(f"{word!r} is no command, and there is no such file{meant}")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         return [

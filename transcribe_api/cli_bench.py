@@ -11,7 +11,11 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.command(
+    short_help="Measure speed and memory.",
+    context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def bench(words: tuple[str, ...]) -> None:
     """Measure speed and memory; what follows is for ``python -m bench``. Needs a checkout."""

@@ -61,7 +61,7 @@ class _Formats(click.ParamType):
         return list(dict.fromkeys(wanted))
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or all of a folder.")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o", "--output", default=Path("transcripts"), type=click.Path(file_okay=False, path_type=Path),

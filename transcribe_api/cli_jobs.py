@@ -32,7 +32,7 @@ STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 STAGES = ("transcribe", "diarize", "merge")
 
 
-@click.group()
+@click.group(short_help="What a running service has done and does.")
 def jobs() -> None:
     """Jobs of a running service: of the one at --url or TRANSCRIBE_URL, or of `transcribe up`."""
 
@@ -106,7 +106,7 @@ def delete(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> No
     _each(job_ids, url, data_dir, one)
 
 
-@jobs.command()
+@jobs.command(short_help="What `transcribe up` has logged of a job.")
 @click.argument("job_id")
 @of_a_service
 def logs(job_id: str, url: str | None, data_dir: Path | None) -> None:
@@ -180,8 +180,8 @@ def _say(job_id: str, job: dict[str, Any]) -> None:
 
 def _print_table(found: Sequence[dict[str, Any]]) -> None:
     for job in found:
-        cells = (job["job_id"], f"{job['status']:<10}", f"{job['engine']:<8}", job["created_at"])
-        click.echo("  ".join((*cells, job["filename"])))
+        cells = (job["job_id"], f"{job['status']:<10}", f"{job['engine']:<8}")
+        click.echo("  ".join((*cells, f"{job['created_at']:.19}Z", job["filename"])))
 
 
 def _print_lines(job: dict[str, Any]) -> None:

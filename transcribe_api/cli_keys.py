@@ -48,7 +48,7 @@ def keys() -> None:
     """Keys, which callers send to use the service."""
 
 
-@keys.command()
+@keys.command(short_help="Make a key called NAME and print it.")
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=("read", "write"), show_default=True,
               type=click.Choice(["read", "write", "admin"]),

@@ -15,7 +15,7 @@ from transcribe_api.doctor import State, examine
 _MARKS = {State.OK: "ok     ", State.ABSENT: "absent ", State.BROKEN: "BROKEN "}
 
 
-@click.command()
+@click.command(short_help="Look what works here, and say what repairs the rest.")
 def doctor() -> None:
     """Look what works on this machine, and say what repairs the rest.
 
@@ -37,7 +37,7 @@ def models() -> None:
     """Models of the engines that have a choice."""
 
 
-@models.command()
+@models.command(short_help="Fetch models by size or repository.")
 @click.argument("names", nargs=-1, required=True)
 @click.option("--revision", default="main", show_default=True, help="A branch, a tag or a commit.")
 @click.option("--as", "place", help="The folder's name, such as align-pt; one model only.")
@@ -58,7 +58,7 @@ def pull(names: tuple[str, ...], revision: str, place: str | None, again: bool) 
         sys.exit(1)
 
 
-@models.command("list")
+@models.command("list", short_help="The models that a job may ask for.")
 def list_models() -> None:
     """Show the models that a job may ask for, where they lie and where they are from."""
     for model in _all():

@@ -167,6 +167,25 @@ def test_wrong_usage_ends_with_2(folder: Path, words: tuple[str, ...], told: str
     assert told in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "told"), [("job", "did you mean 'jobs'?"), ("frobnicate", "no such file\n")]
+)
+def test_a_word_that_is_no_command_and_no_file_is_said_to_be_neither(word: str, told: str):
+    done = typed(word, "list")
+    assert done.returncode == 2
+    assert f"{word!r} is no command" in done.stderr
+    assert told in done.stderr
+
+
+def test_a_file_may_be_called_as_no_command_is(folder: Path):
+    (folder / "interview").write_text("Dear Sir or Madam")
+    done = typed(folder / "interview", "--format", "pdf")
+    assert "srt, vtt" in done.stderr
+    with CliRunner().isolated_filesystem(folder):
+        Path("interview").write_text("Dear Sir or Madam")
+        assert "srt, vtt" in typed("interview", "--format", "pdf").stderr
+
+
 def test_a_context_is_found_by_its_name(stack: RunningStack, folder: Path, tmp_path: Path):
     with Client(stack.url) as client:
         made = client.create_context("Remedies", [{"phrase": "metformin", "boost": 20.0}])
