@@ -66,7 +66,10 @@ def _make_good(case: Case, body: dict[str, Any]) -> None:
         term["phrase"] = str(at)
     if isinstance(body.get("roles"), dict):
         body["roles"] = {f"role {at}": [f"cue {at}"] for at in range(len(body["roles"]))}
-    body.pop("former", None)  # it is what nobody can make up
+    for field in ("former", "former_speaker_tag"):
+        body.pop(field, None)  # it is what nobody can make up
+    if body.get("speaker_tag"):
+        body["speaker_tag"] = 0
     if body.get("names"):
         body["names"] = {"0": next(iter(body["names"].values()))}
 

@@ -66,6 +66,43 @@ def heard_while_it_runs(page: Any) -> None:
     assert told["state"] == "status.processing"
 
 
+#: Notes what forms are sent from now on, but for the files in them.
+NOTE_FORMS = """() => {
+  const send = XMLHttpRequest.prototype.send;
+  XMLHttpRequest.prototype.send = function (form) {
+    window.sent = Object.fromEntries([...form].filter(([, value]) => typeof value === "string"));
+    send.call(this, form);
+  };
+}"""
+
+
+def test_what_is_chosen_is_what_is_sent(opened: Opened, client: Client, tmp_path: Path):
+    terms = client.create_context("Medicines", [{"phrase": "metformin", "boost": 20.0}])
+    page = opened()
+    page.evaluate(NOTE_FORMS)
+    expect(page.locator("#model-field")).to_be_hidden()
+    page.select_option("#engine", "whisperx")
+    expect(page.locator("#engine-hint")).to_contain_text("No worker serves WhisperX")
+    page.select_option("#model", "small")
+    page.fill("#spoken", "pt")
+    page.select_option("#context", label="Medicines")
+    page.fill("#least", "2")
+    page.fill("#most", "3")
+    page.set_input_files("#files", silence(tmp_path / "chosen.wav"))
+    page.click("#send")
+    page.wait_for_url("**/#/jobs/*")
+    assert page.evaluate("() => window.sent") == {
+        "engine": "whisperx", "model": "small", "language": "pt", "min_speakers": "2",
+        "max_speakers": "3", "context_id": terms["context_id"],
+    }  # fmt: skip
+    expect(page.locator("#job-warnings")).to_contain_text("no worker serves the queue")
+    job_id = page.url.rpartition("/")[2]
+    page.locator(f"[data-job='{job_id}']").get_by_role("button", name="Delete").click()
+    page.click("#sure-yes")
+    expect(page.locator(f"[data-job='{job_id}']")).to_have_count(0)
+    client.delete_context(terms["context_id"])
+
+
 def is_done(page: Any) -> None:
     expect(page.locator("#job-badge")).to_have_text("done")
     expect(page.locator("#transcript li").first).to_be_visible()
@@ -148,139 +185,6 @@ def test_a_speaker_is_named_in_place(opened: Opened, done: str):
     expect(page.locator("#transcript .who").first).to_have_text("SPEAKER_00")
 
 
-def text_of(page: Any, number: int) -> Any:
-    return page.locator("#transcript li").nth(number).locator(":scope > p")
-
-
-def told(client: Client, job_id: str, number: int) -> dict[str, Any]:
-    segment: dict[str, Any] = client.result(job_id)["segments"][number]
-    return segment
-
-
-def test_a_text_is_corrected_in_place_and_undone(opened: Opened, client: Client, done: str):
-    before = told(client, done, 2)
-    page = opened(f"#/jobs/{done}")
-    page.locator("#transcript li").nth(2).hover()
-    page.get_by_role("button", name="Edit the text at").nth(2).click()
-    field = page.get_by_role("textbox", name="Text at")
-    expect(field).to_have_value(before["text"])
-    field.fill("What <b>she</b> said,\nword for word.")
-    page.keyboard.press("Enter")
-    expect(text_of(page, 2)).to_contain_text("What <b>she</b> said, word for word. edited")
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="Download as SRT").click()
-    assert "word for word." in saved.value.path().read_text()
-    page.fill("#sought", "for word")
-    expect(page.locator("#found")).to_have_text("1 of 1")
-    page.reload()
-    expect(text_of(page, 2)).to_contain_text("What <b>she</b> said, word for word. edited")
-    page.locator("#transcript li").nth(2).hover()
-    page.get_by_role("button", name="Edit the text at").nth(2).click()
-    field.fill("")
-    field.blur()
-    expect(text_of(page, 2)).to_contain_text("nothing said")
-    page.get_by_role("button", name="Undo").click()
-    expect(text_of(page, 2)).to_contain_text("What <b>she</b> said, word for word. edited")
-    page.locator("#transcript li").nth(2).hover()
-    page.get_by_role("button", name="Edit the text at").nth(2).click()
-    field.fill(before["text"])
-    page.get_by_role("button", name="Save").click()
-    expect(text_of(page, 2)).not_to_contain_text("edited")
-    assert told(client, done, 2)["words"] == before["words"]
-
-
-def who(page: Any, number: int, name: str) -> None:
-    """Has somebody else say a segment."""
-    page.locator("#transcript li").nth(number).hover()
-    page.get_by_role("button", name="Edit the text at").nth(number).click()
-    page.get_by_role("combobox", name="Speaker at").select_option(name)
-
-
-def test_a_segment_is_given_to_another_speaker_and_undone(
-    opened: Opened, client: Client, done: str
-):
-    before = told(client, done, 1)
-    page = opened(f"#/jobs/{done}")
-    line = page.locator("#transcript li").nth(1)
-    expect(page.get_by_role("button", name=": give another name")).to_have_count(2)
-    who(page, 1, "Somebody new")
-    page.get_by_role("button", name="Save").click()
-    expect(line).to_have_attribute("data-speaker", "2")
-    expect(line.locator(".who")).to_have_text("SPEAKER_02")
-    expect(page.get_by_role("button", name=": give another name")).to_have_count(3)
-    assert {word["speaker_tag"] for word in told(client, done, 1)["words"]} == {2}
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="Download as SRT").click()
-    assert "SPEAKER_02" in saved.value.path().read_text()
-    page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("button", name=": give another name")).to_have_count(2)
-    assert told(client, done, 1) == before
-    who(page, 1, "Not known")
-    page.locator("#sought").focus()
-    expect(line).to_have_attribute("data-speaker", "none")
-    page.reload()
-    expect(line).to_have_attribute("data-speaker", "none")
-    who(page, 1, f"SPEAKER_{before['speaker_tag']:02d}")
-    page.get_by_role("button", name="Save").click()
-    expect(text_of(page, 1)).not_to_contain_text("edited")
-    assert told(client, done, 1) == before
-
-
-def test_a_speaker_that_somebody_else_gave_stays_where_only_the_text_was_changed(
-    opened: Opened, client: Client, done: str
-):
-    before = told(client, done, 3)
-    page = opened(f"#/jobs/{done}")
-    page.locator("#transcript li").nth(3).hover()
-    page.get_by_role("button", name="Edit the text at").nth(3).click()
-    page.get_by_role("textbox", name="Text at").fill("Mine.")
-    transcript_id = client.result(done)["transcript_id"]
-    client.change_segment(transcript_id, 3, speaker_tag=2)
-    page.keyboard.press("Enter")
-    expect(page.locator(".editor [role=alert]")).to_contain_text("(SPEAKER_02)")
-    page.keyboard.press("Enter")
-    expect(text_of(page, 3)).to_contain_text("Mine.")
-    assert (told(client, done, 3)["text"], told(client, done, 3)["speaker_tag"]) == ("Mine.", 2)
-    back = {"text": before["text"], "speaker_tag": before["speaker_tag"]}
-    assert client.change_segment(transcript_id, 3, **back) == before
-
-
-def test_a_text_that_is_left_by_escape_stays(opened: Opened, client: Client, done: str):
-    before = told(client, done, 1)
-    page = opened(f"#/jobs/{done}")
-    expect(text_of(page, 1)).to_have_text(before["text"])
-    page.keyboard.press("n")
-    wait_until(lambda: page.evaluate(PLAYED) > 0)
-    page.keyboard.press("e")
-    expect(page.get_by_role("textbox", name="Text at")).to_be_focused()
-    page.keyboard.type("N? e k / ")
-    page.keyboard.press("Escape")
-    expect(text_of(page, 1)).to_have_text(before["text"])
-    expect(page.get_by_role("button", name="Edit the text at").nth(1)).to_be_focused()
-    assert told(client, done, 1) == before
-
-
-def test_a_change_that_somebody_else_made_is_told(opened: Opened, client: Client, done: str):
-    before = told(client, done, 0)["text"]
-    page, other = opened(f"#/jobs/{done}"), opened(f"#/jobs/{done}")
-    for one, text in ((page, "Mine."), (other, "Theirs.")):
-        expect(text_of(one, 0)).to_have_text(before)
-        one.get_by_role("button", name="Edit the text at").first.focus()
-        one.keyboard.press("Enter")
-        one.get_by_role("textbox", name="Text at").fill(text)
-    other.keyboard.press("Enter")
-    expect(text_of(other, 0)).to_contain_text("Theirs.")
-    page.keyboard.press("Enter")
-    expect(page.locator(".editor [role=alert]")).to_contain_text("“Theirs.”")
-    expect(page.get_by_role("textbox", name="Text at")).to_have_value("Mine.")
-    page.keyboard.press("Enter")
-    expect(text_of(page, 0)).to_contain_text("Mine.")
-    page.keyboard.press("e")
-    page.get_by_role("textbox", name="Text at").fill(before)
-    page.keyboard.press("Enter")
-    expect(text_of(page, 0)).not_to_contain_text("edited")
-
-
 def test_the_waveform_moves_the_player(opened: Opened, done: str):
     with_waveform = "/waveform.json"
     page = opened()
@@ -340,6 +244,22 @@ def test_with_the_keyboard_alone(opened: Opened, done: str):
     page.keyboard.press("Escape")
     page.keyboard.press("c")
     expect(page.locator("#new")).to_be_visible()
+
+
+def test_shortcuts_are_told_and_can_be_turned_off(opened: Opened, done: str):
+    page = opened(f"#/jobs/{done}")
+    expect(page.locator("#transcript li").first).to_be_visible()
+    page.click("#help-open")
+    told = page.locator("#help-keys dt").all_inner_texts()
+    assert told == ["Space, K", "←", "→", "P", "N", "<", ">", "E", "/", "C", "?"]
+    page.uncheck("#keys-on")
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(page.locator("#transcript li").first).to_be_visible()
+    page.keyboard.press("c")
+    page.keyboard.press("?")
+    expect(page.locator("#job")).to_be_visible()
+    expect(page.locator("#help")).to_be_hidden()
 
 
 def test_on_a_phone_one_thing_is_seen_at_a_time(opened: Opened, done: str):
@@ -412,6 +332,9 @@ def test_jobs_are_listed_by_the_page_and_cancelled_retried_and_deleted(
     page.click("#sure-yes")
     expect(page.locator("#new")).to_be_visible()
     expect(page.locator(f"[data-job='{job_id}']")).to_have_count(0)
+    page.select_option("#filter-status", "cancelled")
+    expect(page.locator("#jobs-empty")).to_have_text("Nothing like that.")
+    page.select_option("#filter-status", "")
     page.select_option("#filter-engine", "whisperx")
     expect(page.locator("#jobs-empty")).to_have_text("Nothing like that.")
 

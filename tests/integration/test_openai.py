@@ -14,7 +14,7 @@ import openai
 import pysubs2
 import pytest
 
-from tests.integration.conftest import RunningStack, write_sample
+from tests.integration.conftest import SAMPLE, RunningStack, write_sample
 
 pytestmark = pytest.mark.processes
 

@@ -2,14 +2,15 @@
 
 import { said } from "./actions.js";
 import { ask } from "./api.js";
-import { $, closeable, complain, h, show } from "./dom.js";
+import { $, closeable, complain, show } from "./dom.js";
+import * as engines from "./engines.js";
 import * as form from "./form.js";
 import * as job from "./job.js";
 import * as jobs from "./jobs.js";
 import * as key from "./key.js";
 import * as shortcuts from "./shortcuts.js";
 import * as theme from "./theme.js";
-import { current, preferred, say, speak } from "./words.js";
+import { current, preferred, speak } from "./words.js";
 
 /** Workers come and go, and engines with them. */
 const ENGINES_EVERY = 30_000;
@@ -53,17 +54,7 @@ async function loadEngines() {
   const told = await ask("jobs/engines");
   form.know(told);
   jobs.offerEngines(told.engines);
-  $("engines").replaceChildren(...Object.values(told.engines).map((one) => engine(one, told.default_engine)));
-}
-
-function engine(told, usual) {
-  const facts = [told.model, told.uri, ...(told.languages ?? []), ...(told.available_models ?? [])];
-  return h("li", {},
-    h("strong", {}, form.title(told.engine)),
-    say(h("span", { className: `badge ${told.available ? "is-completed" : ""}` }),
-      told.available ? "engines.there" : "engines.away"),
-    told.engine === usual ? say(h("span", { className: "hint" }), "engines.usual") : null,
-    h("span", { className: "hint facts" }, facts.filter(Boolean).join(", ")));
+  engines.show(told);
 }
 
 /** Opens what the address names. */

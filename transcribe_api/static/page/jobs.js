@@ -118,8 +118,8 @@ function line(job, state) {
   const made = h("li", {},
     h("a", { href: `#/jobs/${job.job_id}`, className: "name" }, job.filename),
     h("span", { className: "facts" },
-      badge(h("span"), job.status), ` ${title(job.engine)} `,
-      job.duration ? `· ${clock(job.duration)} ` : "", "· ", when(job.created_at)),
+      badge(h("span"), job.status), h("span", {}, title(job.engine)),
+      job.duration ? h("span", {}, clock(job.duration)) : null, when(job.created_at)),
     h("span", { className: "acts" }, ...buttons(job, whenChanged)));
   Object.assign(made.dataset, { job: job.job_id, state });
   return made;

@@ -82,9 +82,13 @@ export function when(moment) {
   return retold(element);
 }
 
+/** Short, as people of the reader's country write it; of this year, without the year. */
 function atTime(moment) {
-  const style = { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(language, style).format(new Date(moment));
+  const country = navigator.languages.find((one) => one.startsWith(`${language}-`)) ?? language;
+  const time = new Date(moment);
+  const year = time.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  const style = { day: "numeric", month: "short", year, hour: "numeric", minute: "2-digit" };
+  return new Intl.DateTimeFormat(country, style).format(time);
 }
 
 /** Seconds as 1:02:03 or 2:03. */
