@@ -67,7 +67,7 @@ class GatedStack:
 
 
 @contextmanager
-def gated_stack(folder: Path) -> Iterator[GatedStack]:
+def gated_stack(folder: Path, **settings: str) -> Iterator[GatedStack]:
     """Chunks are short, so that a recording has many; the gate is open."""
     gate, packages = Gate(folder / "gate"), folder / "packages"
     gate.folder.mkdir()
@@ -80,5 +80,6 @@ def gated_stack(folder: Path) -> Iterator[GatedStack]:
         MIN_SILENCE_DURATION="0.1",
         GATE=str(gate.folder),
         PYTHONPATH=path_with(packages),
+        **settings,
     ) as stack:
         yield GatedStack(stack, gate)

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.usefixtures("database")
 
 API = "/api/transcribe"
 NOBODY = {"HTTP_HOST": "localhost:8000", "SERVER_NAME": "127.0.0.1"}
+#: The id of no job; the same in each process that collects the tests.
+UNKNOWN = uuid.UUID(int=7)
 
 
 @pytest.fixture
@@ -144,11 +146,11 @@ def test_the_use_of_a_key_is_noted(browser: FlaskClient):
         (Scope.READ, "POST", f"{API}/auth/token", 200),
         (Scope.READ, "POST", f"{API}/sessions", 403),
         (Scope.READ, "POST", f"{API}/jobs/transcribe", 403),
-        (Scope.READ, "DELETE", f"{API}/jobs/{uuid.uuid4()}", 403),
+        (Scope.READ, "DELETE", f"{API}/jobs/{UNKNOWN}", 403),
         (Scope.READ, "GET", f"{API}/webhooks/secret", 403),
         (Scope.WRITE, "GET", f"{API}/webhooks/secret", 200),
         (Scope.WRITE, "POST", f"{API}/sessions", 201),
-        (Scope.WRITE, "DELETE", f"{API}/jobs/{uuid.uuid4()}", 404),
+        (Scope.WRITE, "DELETE", f"{API}/jobs/{UNKNOWN}", 404),
         (Scope.ADMIN, "POST", f"{API}/sessions", 201),
         (Scope.READ, "GET", "/nowhere", 404),
         (Scope.READ, "POST", "/nowhere", 404),
