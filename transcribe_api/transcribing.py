@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from transcribe_api.client import Client, ServiceError, Unreachable, is_over
@@ -18,6 +20,8 @@ _ARTEFACT = re.compile(r"(chunks/)?[a-z0-9_]+\.(json|wav|srt|vtt|txt)")
 
 #: Times that a lost connection is tried again, a second apart.
 PATIENCE = 30
+#: Seconds after which Ctrl-C is heard at the latest.
+LOOK_EVERY = 0.5
 #: Files that are sent and followed at the same time.
 AT_ONCE = 8
 
@@ -67,13 +71,15 @@ class Crew:
 
     def next(self, timeout: float | None = None) -> Outcome | None:
         """How the next file ended; None when none did within *timeout* seconds."""
-        try:
-            ended = self._ended.get(timeout=timeout)
-        except Empty:
-            return None
-        if isinstance(ended, BaseException):
-            raise ended
-        return ended
+        until = math.inf if timeout is None else monotonic() + timeout
+        while (left := until - monotonic()) > 0:
+            # Not all of it at once: Python may sleep on when Ctrl-C and SIGTERM come together.
+            with suppress(Empty):
+                ended = self._ended.get(timeout=min(left, LOOK_EVERY))
+                if isinstance(ended, BaseException):
+                    raise ended
+                return ended
+        return None
 
     def _work(self) -> None:
         while True:

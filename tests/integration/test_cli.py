@@ -177,13 +177,11 @@ def test_a_word_that_is_no_command_and_no_file_is_said_to_be_neither(word: str, 
     assert told in done.stderr
 
 
-def test_a_file_may_be_called_as_no_command_is(folder: Path):
-    (folder / "interview").write_text("Dear Sir or Madam")
-    done = typed(folder / "interview", "--format", "pdf")
-    assert "srt, vtt" in done.stderr
-    with CliRunner().isolated_filesystem(folder):
-        Path("interview").write_text("Dear Sir or Madam")
-        assert "srt, vtt" in typed("interview", "--format", "pdf").stderr
+def test_a_file_may_be_called_as_no_command_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "interview").write_text("Dear Sir or Madam")
+    monkeypatch.chdir(tmp_path)
+    for named in (tmp_path / "interview", "interview"):
+        assert "srt, vtt" in typed(named, "--format", "pdf").stderr
 
 
 def test_a_context_is_found_by_its_name(stack: RunningStack, folder: Path, tmp_path: Path):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 import redis
@@ -21,6 +22,7 @@ from core.storage import storage
 from tasks import cancelling, messages, pipeline, purge, waiting
 from tasks.celery import app
 from tests.unit.test_jobs import accept, begin_prepare, lease, prepared, store
+from transcripts.types import Stretch
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -218,10 +220,10 @@ def test_nothing_is_counted_of_a_job_that_ended_well_after_it_was_sent_twice():
 
 def _hear(job_id: str) -> None:
     """Store the words of the first chunk, as its step does: none."""
-    place = {"channel": None, "start": 0.0, "end": 30.0}
-    heard = {**place, "language": "en", "text": "", "words": [], "notes": []}
+    place = Stretch(0.0, 30.0)
+    heard = {**asdict(place), "language": "en", "text": "", "words": [], "notes": []}
     data = json.dumps(heard).encode()
     storage().put_bytes(layout.chunk_words(job_id, 0), data)
     with transaction() as session:
         part = PartId(job_id, PartKind.CHUNK, 0)
-        parts.store(session, part, hashlib.sha256(data).hexdigest())
+        parts.store(session, part, place, hashlib.sha256(data).hexdigest())

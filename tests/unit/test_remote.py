@@ -197,7 +197,7 @@ def test_what_is_only_doubtful_is_kept_with_a_note(answers: Give, chunk: Path):
     ]
 
 
-IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1))
+IN_A_DAY = format_datetime(datetime.now(UTC) + timedelta(days=1))
 LONG_AGO = format_datetime(datetime(2020, 1, 1, tzinfo=UTC))
 
 
@@ -206,7 +206,7 @@ LONG_AGO = format_datetime(datetime(2020, 1, 1, tzinfo=UTC))
     [
         (429, {}, {"Retry_After": "40"}, Unavailable, "has too much to do", (40, 40)),
         (429, {}, {}, Unavailable, "has too much to do", (2, 2)),
-        (503, {}, {"Retry_After": IN_AN_HOUR}, Unavailable, "is not there", (3000, 3600)),
+        (503, {}, {"Retry_After": IN_A_DAY}, Unavailable, "is not there", (80_000, 86_400)),
         (503, {}, {"Retry_After": LONG_AGO}, Unavailable, "is not there", (0, 0)),
         (503, {}, {"Retry_After": "soon"}, Unavailable, "is not there", (2, 2)),
         (502, b"<html>", {}, Unavailable, "is not there", (2, 2)),

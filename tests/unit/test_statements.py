@@ -41,8 +41,9 @@ def told(job_id: str) -> list[str]:
 def test_a_part_is_leased_and_stored_by_a_statement_each():
     job_id = listening()
     with counted() as found:
-        assert lease(job_id, 0)
-        store(job_id, 0)
+        place = lease(job_id, 0)
+        with transaction() as session:
+            parts.store(session, PartId(job_id, PartKind.CHUNK, 0), place, "0" * 64)
     assert found == ["UPDATE", "UPDATE"]
 
 
