@@ -46,7 +46,6 @@ class Vanguard:
         ]
         if time.monotonic() >= self._next_look:
             self._send()
-            self._next_look = time.monotonic() + EVERY
 
     def store_rest(self, chunks: Sequence[Piece]) -> None:
         """Begin to store those of all chunks that were not taken before."""
@@ -58,6 +57,7 @@ class Vanguard:
         ready = self._count_stored()
         if ready == self._sent:
             return
+        self._next_look = time.monotonic() + EVERY
         with transaction() as session:
             if parts.any_waiting(session, self._job_id) or not jobs.still_prepares(
                 session, self._job_id, self._owner
