@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks whether workers could do with more.
 EVERY = 0.5
+#: Chunks that are sent first, and twice as many each time that workers have begun with them all: a
+#: few are enough for a few workers, and each that still waits in the end is a message for nothing.
+FIRST = 8
 
 
 class Vanguard:
@@ -35,6 +38,7 @@ class Vanguard:
         self._chunks: list[Piece] = []
         self._stored: list[Future[None]] = []
         self._sent = 0
+        self._batch = FIRST
         self._next_look = 0.0
 
     def take(self, chunks: Sequence[Piece]) -> None:
@@ -54,7 +58,7 @@ class Vanguard:
                 self._uploads.store(piece, layout.chunk_audio(self._job_id, position))
 
     def _send(self) -> None:
-        ready = self._count_stored()
+        ready = min(self._count_stored(), self._sent + self._batch)
         if ready == self._sent:
             return
         self._next_look = time.monotonic() + EVERY
@@ -70,6 +74,7 @@ class Vanguard:
             self._job_id, [PartId(self._job_id, PartKind.CHUNK, one) for one in positions]
         )
         self._sent = ready
+        self._batch *= 2
         progress.tell(self._job_id)
 
     def _count_stored(self) -> int:

@@ -68,18 +68,13 @@ class GatedStack:
 
 @contextmanager
 def gated_stack(folder: Path, **settings: str) -> Iterator[GatedStack]:
-    """Chunks are short, so that a recording has many; the gate is open."""
+    """Chunks are short, so a recording has many, unless *settings* differ; the gate is open."""
     gate, packages = Gate(folder / "gate"), folder / "packages"
     gate.folder.mkdir()
     code = Path(str(gated_engine.__file__)).read_text()
     install(packages, "gated_engine", code, {"gated": "gated_engine:SPEC"}, ENGINES)
-    with started(
-        folder / "data",
-        *("--workers", str(PROCESSES)),
-        CHUNK_DURATION="5",
-        MIN_SILENCE_DURATION="0.1",
-        GATE=str(gate.folder),
-        PYTHONPATH=path_with(packages),
-        **settings,
-    ) as stack:
+    short = {"CHUNK_DURATION": "5", "MIN_SILENCE_DURATION": "0.1"}
+    ours = {"GATE": str(gate.folder), "PYTHONPATH": path_with(packages)}
+    workers = ("--workers", str(PROCESSES))
+    with started(folder / "data", *workers, **{**short, **ours, **settings}) as stack:
         yield GatedStack(stack, gate)

@@ -16,28 +16,32 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStack]:
-    """No recording may last an hour, so that one is known soon not to be a quiet one."""
-    with gated_stack(tmp_path_factory.mktemp("ahead"), MAX_RECORDING_SECONDS="3600") as running:
+    """No recording may last three hours, so that one is known soon not to be a quiet one."""
+    settings = {"MAX_RECORDING_SECONDS": "10800", "CHUNK_DURATION": "30"}
+    with gated_stack(tmp_path_factory.mktemp("ahead"), **settings) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of half an hour, which is decoded for a second or two."""
-    return write_sample(tmp_path_factory.mktemp("recording") / "long.wav", times=17)
+    """Of two hours: to cut it takes fifty times as long as until its first chunks are heard."""
+    return write_sample(tmp_path_factory.mktemp("recording") / "long.wav", times=67)
 
 
 @pytest.fixture
-def ahead(here: GatedStack, client: Client, recording: Path) -> str:
+def ahead(here: GatedStack, client: Client, recording: Path) -> Iterator[str]:
     """A job that is still being cut, and of which every process has a chunk in hand."""
     here.gate.close()
     job_id = str(client.submit(recording, engine="gated", diarizer="none")["job_id"])
     wait_until(lambda: here.gate.begun().count(job_id))
     for process in here.stack.workers("prepare"):
         process.suspend()
-    here.gate.wait_until_in_hand(job_id)
-    assert client.status(job_id)["stage"] == "prepare"
-    return job_id
+    try:
+        here.gate.wait_until_in_hand(job_id)
+        assert client.status(job_id)["stage"] == "prepare"
+        yield job_id
+    finally:
+        go_on(here)
 
 
 def go_on(here: GatedStack) -> None:
