@@ -33,11 +33,10 @@ def ahead(here: GatedStack, client: Client, recording: Path) -> Iterator[str]:
     """A job that is still being cut, and of which every process has a chunk in hand."""
     here.gate.close()
     job_id = str(client.submit(recording, engine="gated", diarizer="none")["job_id"])
-    wait_until(lambda: here.gate.begun().count(job_id))
+    here.gate.wait_until_in_hand(job_id)
     for process in here.stack.workers("prepare"):
         process.suspend()
     try:
-        here.gate.wait_until_in_hand(job_id)
         assert client.status(job_id)["stage"] == "prepare"
         yield job_id
     finally:
