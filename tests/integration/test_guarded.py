@@ -132,7 +132,7 @@ def test_a_gunicorn_that_does_not_know_better_answers_nobody_without_a_key(tmp_p
     mine = key(tmp_path / "data")
     with gunicorn("-b", "0.0.0.0:0", cwd=tmp_path, **settings) as process:
         url = f"http://127.0.0.1:{port_of(process)}"
-        with httpx2.Client(base_url=url) as http:
+        with httpx2.Client(base_url=url, timeout=60) as http:
             assert http.get("/healthz").status_code == 200
             assert http.get(JOBS).status_code == 401
             assert http.get(JOBS, headers={"X-API-Key": mine}).status_code == 200
@@ -144,11 +144,11 @@ def test_on_this_machine_alone_no_key_is_asked_for(tmp_path: Path):
     settings = {"TRANSCRIBE_DATA_DIR": str(tmp_path / "data")}
     with gunicorn("-b", f"unix:{path}", "-b", "127.0.0.1:0", **settings) as process:
         url = f"http://127.0.0.1:{port_of(process)}"
-        with httpx2.Client(base_url=url) as http:
+        with httpx2.Client(base_url=url, timeout=60) as http:
             wait_until(lambda: http.get("/healthz").status_code == 200)
             assert http.get(JOBS).status_code == 200
             rebound = http.get(JOBS, headers={"Host": "example.org"})
             assert rebound.status_code == 401, "a page of another site reaches us by its own name"
         transport = httpx2.HTTPTransport(uds=str(path))
-        with httpx2.Client(base_url="http://localhost", transport=transport) as http:
+        with httpx2.Client(base_url="http://localhost", transport=transport, timeout=60) as http:
             assert http.get(JOBS).status_code == 200
