@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from core.errors import InvalidInput
 from core.states import JobStatus
@@ -60,7 +67,14 @@ _Text = Annotated[
     AfterValidator(one_line),
     Field(json_schema_extra={"pattern": SHOWN}),
 ]
-_Number = Annotated[int, Field(ge=0)]
+
+
+def _whole(value: object) -> object:
+    """To JSON, 1.0 is the integer 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Number = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 
 
 class SegmentChange(Body):
