@@ -13,8 +13,11 @@ import json
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench import (
     accuracy,
@@ -29,11 +32,11 @@ from bench import (
     small,
     upload,
 )
-from bench.figures import HEADS, Measured, row
+from bench.figures import HEADS, Figure, Measured, row
 from bench.table import markdown
 from core.settings import settings
 
-FOLDER = Path("out/bench")
+FOLDER, RESULTS = Path("out/bench"), "results.md"
 
 #: Given the folder of recordings with references, if there is one.
 Measure = Callable[[Path | None], Measured]
@@ -59,26 +62,51 @@ _LONG: Mapping[str, Measure] = {
 }
 
 
-def main(measuring: Sequence[Measure], recordings: Path | None) -> int:
-    """Measure, and write down what was found; returns 1 when a goal was missed."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    found = [measure(recordings) for measure in measuring]
-    figures = [figure for one in found for figure in one.figures]
-    table = f"{_machine()}\n\n{markdown(HEADS, [row(one) for one in figures])}\n"
-    (FOLDER / "results.md").write_text(table)
-    (FOLDER / "results.json").write_text(json.dumps([one.as_dict() for one in found], indent=1))
-    drawn = plots.draw([curve for one in found for curve in one.curves], FOLDER)
-    print(
-        f"\n## All of it\n\n{table}\nIn {FOLDER}: results.md, results.json, {len(drawn)} pictures"
-    )
+def main(measuring: Mapping[str, Measure], recordings: Path | None) -> int:
+    """Measure, and write down what was found; returns 1 when a goal was missed.
+
+    Each is written down when it is done, beside what others found before: so hours are not lost
+    with the last of them, and one that is measured again does not take the others with it.
+    """
+    found = [_written(name, _measured(name, measure, recordings)) for name, measure in
+             measuring.items()]  # fmt: skip
+    print(f"\n## All of it\n\n{(FOLDER / RESULTS).read_text()}\nIn {FOLDER}, with pictures")
     return 0 if all(one.holds for one in found) else 1
+
+
+def _measured(name: str, measure: Measure, recordings: Path | None) -> Measured:
+    """One that breaks is a goal that was missed, and does not end the others."""
+    try:
+        return measure(recordings)
+    except Exception as error:
+        traceback.print_exc()
+        return Measured([Figure(name, "to be measured", f"{type(error).__name__}: {error}", False)])
+
+
+def _written(name: str, found: Measured) -> Measured:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    plots.draw(found.curves, FOLDER)
+    file = FOLDER / "results.json"
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    known[name] = {"measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **found.as_dict()}
+    in_turn = {name: known[name] for name in (*_USUAL, "small") if name in known}
+    file.write_text(json.dumps(in_turn, indent=1))
+    (FOLDER / RESULTS).write_text(_told(in_turn))
+    return found
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    """As Markdown."""
+    rows = [row(Figure(**figure)) for one in found.values() for figure in one["figures"]]
+    when = ", ".join(f"{name} {one['measured']}" for name, one in found.items())
+    return f"{_machine()}\n\n{markdown(HEADS, rows)}\n\n{when}\n"
 
 
 def _machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
 
 
-def _arguments(words: Sequence[str] | None = None) -> tuple[Sequence[Measure], Path | None]:
+def _arguments(words: Sequence[str] | None = None) -> tuple[Mapping[str, Measure], Path | None]:
     """What to measure, and the folder of recordings."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -98,9 +126,9 @@ def _arguments(words: Sequence[str] | None = None) -> tuple[Sequence[Measure], P
     if unknown := set(given.names) - set(_USUAL):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(_USUAL)}")
     if given.small:
-        return [lambda _: small.measure()], None
+        return {"small": lambda _: small.measure()}, None
     known = _LONG if given.all else _USUAL
-    return [known[name] for name in given.names or known], given.recordings
+    return {name: known[name] for name in given.names or known}, given.recordings
 
 
 if __name__ == "__main__":

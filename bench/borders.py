@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import wave
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -23,7 +22,7 @@ from pathlib import Path
 import jiwer
 
 from bench.table import show
-from chunking.cut import AudioChunker
+from chunking.cut import AudioChunker, new_wav
 from chunking.decode import BYTES_PER_SECOND, SAMPLE_RATE
 from chunking.plan import PlanSettings, plan
 from engines.base import Hints
@@ -169,10 +168,7 @@ def _hear(engine: Sphinx, name: str, reference: str, pcm: bytes, settings: PlanS
 
 def _words(engine: Sphinx, pcm: bytes, window: Span) -> tuple[Word, ...]:
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        with wave.open(file.name, "wb") as target:
-            target.setnchannels(1)
-            target.setsampwidth(2)
-            target.setframerate(SAMPLE_RATE)
+        with new_wav(Path(file.name)) as target:
             target.writeframes(_of(pcm, window))
         return shift(engine.transcribe(Path(file.name), Hints()).words, window.start)
 

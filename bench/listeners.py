@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-import wave
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from bench.figures import Figure, Measured, tell
 from bench.service import Service, running
 from bench.table import show
 from chunking import decode
+from chunking.cut import new_wav
 from core import progress
 from core.settings import settings
 from transcribe_api.client import Client
@@ -139,10 +139,7 @@ def _submitted(service: Service, jobs: int, engine: str) -> list[str]:
 def _recording() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "part.wav"
-        with decode.stream(SAMPLE) as stream, wave.open(str(path), "wb") as target:
-            target.setnchannels(1)
-            target.setsampwidth(2)
-            target.setframerate(decode.SAMPLE_RATE)
+        with decode.stream(SAMPLE) as stream, new_wav(path) as target:
             target.writeframes(b"".join(stream)[: RECORDING * 2 * decode.SAMPLE_RATE])
         yield path
 

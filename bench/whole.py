@@ -1,29 +1,49 @@
-"""The bare engine on a whole file: ``python -m bench.whole FILE`` prints what it hears."""
+"""The bare engine on a whole file: ``python -m bench.whole FILE`` prints what it hears.
+
+PocketSphinx keeps the lattice of all that it heard, so its time and its memory grow faster than the
+recording: half an hour in one go takes longer than the half hour, and an hour a gigabyte. Longer
+recordings it therefore hears in pieces of about ten minutes, which end in pauses.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-import wave
 from pathlib import Path
 
-from chunking import decode
+from chunking.cut import AudioChunker, ChunkingConfig, Cutting
+from chunking.plan import Window
 from engines.base import Hints
 from engines.sphinx import Sphinx
+from transcripts.types import Word
+
+#: Minutes that the engine hears in one go.
+LONGEST = 10
+_IN_PIECES = ChunkingConfig(chunk_duration=LONGEST * 60, overlap_duration=0)
 
 
 def heard(recording: Path) -> str:
     """Its words in lower case, as one utterance."""
-    with tempfile.TemporaryDirectory() as folder, decode.stream(recording) as stream:
-        path = Path(folder) / "whole.wav"
-        with wave.open(str(path), "wb") as target:
-            target.setnchannels(1)
-            target.setsampwidth(2)
-            target.setframerate(decode.SAMPLE_RATE)
-            for block in stream:
-                target.writeframesraw(block)
-        words = Sphinx().transcribe(path, Hints()).words
-    return " ".join(word.text for word in words).lower()
+    engine = Sphinx()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cutting = AudioChunker(_IN_PIECES).take_apart(recording, folder)
+        words = [
+            word.text
+            for window in _pieces(cutting)
+            for word in _words(engine, cutting, window, folder / "piece.wav")
+        ]
+    return " ".join(words).lower()
+
+
+def _pieces(cutting: Cutting) -> tuple[Window, ...]:
+    whole = Window(0, cutting.duration)
+    return (whole,) if cutting.duration <= LONGEST * 60 else cutting.windows
+
+
+def _words(engine: Sphinx, cutting: Cutting, window: Window, path: Path) -> tuple[Word, ...]:
+    cutting.write_wav(window, path)
+    return engine.transcribe(path, Hints()).words
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import wave
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -163,16 +164,23 @@ class AudioChunker:
 def write_wav(pcm: Path, window: Window, path: Path) -> None:
     """Write a *window* of 16 kHz mono 16-bit samples as a WAV file, block by block."""
     start, end = (_offset(seconds) for seconds in (window.start, window.end))
-    with pcm.open("rb") as source, wave.open(str(path), "wb") as target:
-        target.setnchannels(1)
-        target.setsampwidth(2)
-        target.setframerate(SAMPLE_RATE)
+    with pcm.open("rb") as source, new_wav(path) as target:
         # Known beforehand, so that the header is right when the file is a pipe or a socket.
         target.setnframes((end - start) // 2)
         source.seek(start)
         while start < end and (block := source.read(min(_BLOCK, end - start))):
             target.writeframesraw(block)
             start += len(block)
+
+
+@contextmanager
+def new_wav(path: Path) -> Iterator[wave.Wave_write]:
+    """A WAV file to write 16 kHz mono 16-bit samples into."""
+    with wave.open(str(path), "wb") as target:
+        target.setnchannels(1)
+        target.setsampwidth(2)
+        target.setframerate(SAMPLE_RATE)
+        yield target
 
 
 def chunk_name(index: int) -> str:

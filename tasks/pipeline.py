@@ -15,7 +15,7 @@ does no harm and `fan_out` is start and resume alike. A job that fails or is can
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -28,7 +28,8 @@ from core.errors import JobGone
 from core.parts import PartId
 from core.precedence import message_priority
 from core.settings import settings
-from core.states import PartKind, Stage
+from core.specs import JobSpec
+from core.states import Stage
 from tasks import cancelling, messages
 from tasks.messages import message
 from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT
@@ -64,8 +65,7 @@ def send_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
             chunk.apply_async()
     except OperationalError:
         log.warning("chunks wait until all are cut", job_id=job_id)
-    if _is_over(job_id):  # it was cancelled while this was being sent
-        cancelling.withdraw(job_id, {messages.step_of(spec, PartKind.CHUNK)[1]}, epoch)
+    _take_back_if_over(job_id, spec, chunks, epoch)
 
 
 def chunk_ahead_is_over(job_id: str) -> None:
@@ -101,9 +101,7 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
         messages.of_parts(spec, todo, epoch), then, task_id=messages.chord_id(job_id, epoch)
     )
     whole.apply_async(task_id=str(uuid.uuid4()))
-    if _is_over(job_id):  # it was cancelled while this was being sent
-        queues = {messages.step_of(spec, part.kind)[1] for part in todo}
-        cancelling.withdraw(job_id, queues, epoch)
+    _take_back_if_over(job_id, spec, todo, epoch)
 
 
 def merge(job_id: str) -> None:
@@ -150,6 +148,13 @@ def start_next() -> None:
             start(job_id)
     except OperationalError:
         log.warning("the next job waits for the broker")
+
+
+def _take_back_if_over(job_id: str, spec: JobSpec, sent: Iterable[PartId], epoch: int) -> None:
+    """It may have been cancelled while these parts were being sent."""
+    if _is_over(job_id):
+        queues = {messages.step_of(spec, part.kind)[1] for part in sent}
+        cancelling.withdraw(job_id, queues, epoch)
 
 
 def _is_over(job_id: str) -> bool:

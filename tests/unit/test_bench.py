@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,21 +46,49 @@ def test_several_measurements_are_one_that_holds_where_all_do():
 
 def test_a_run_leaves_table_json_and_its_exit_code(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(suite, "FOLDER", tmp_path)
-    assert suite.main([lambda _: Measured([GOOD])], None) == 0
-    assert suite.main([lambda _: Measured([GOOD]), lambda _: Measured([BAD])], None) == 1
+    assert suite.main({"merge": _good}, None) == 0
+    assert suite.main({"merge": _good, "costs": lambda _: Measured([BAD])}, None) == 1
     assert "| a chunk | ≤ 10 ms | 12 ms | **no** |" in (tmp_path / "results.md").read_text()
-    [first, second] = json.loads((tmp_path / "results.json").read_text())
-    assert first["figures"][0]["ratio"] == 1.034
-    assert second["figures"][0]["holds"] is False
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["merge"]["figures"][0]["ratio"] == 1.034
+    assert found["costs"]["figures"][0]["holds"] is False
+
+
+def test_what_is_measured_again_takes_its_own_place(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(suite, "FOLDER", tmp_path)
+    suite.main({"costs": lambda _: Measured([BAD])}, None)
+    suite.main({"merge": _good}, None)
+    better = replace(BAD, found="9 ms", holds=True)
+    assert suite.main({"costs": lambda _: Measured([better])}, None) == 0
+    table = (tmp_path / "results.md").read_text()
+    assert "12 ms" not in table
+    assert table.index("a merge") < table.index("9 ms")
+
+
+def test_a_measurement_that_breaks_is_a_goal_missed_and_the_others_are_measured(
+    tmp_path: Path, monkeypatch
+):
+    def breaks(_: Path | None) -> Measured:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(suite, "FOLDER", tmp_path)
+    assert suite.main({"upload": breaks, "merge": _good}, None) == 1
+    table = (tmp_path / "results.md").read_text()
+    assert "| upload | to be measured | OSError: no space left | **no** |" in table
+    assert "a merge" in table
+
+
+def _good(_: Path | None) -> Measured:
+    return Measured([GOOD])
 
 
 def test_measurements_are_chosen_by_name(monkeypatch):
     monkeypatch.setenv("RECORDINGS", "talks")
     assert suite._arguments(["merge", "kill"]) == (
-        [suite._USUAL["merge"], suite._USUAL["kill"]],
+        {"merge": suite._USUAL["merge"], "kill": suite._USUAL["kill"]},
         Path("talks"),
     )
-    assert len(suite._arguments(["--small"])[0]) == 1
+    assert list(suite._arguments(["--small"])[0]) == ["small"]
     assert suite._arguments(["--recordings", "others"])[1] == Path("others")
     with pytest.raises(SystemExit):
         suite._arguments(["speed"])
