@@ -1,7 +1,8 @@
 """Word error rates of the whole pipeline, against the engine alone on whole files.
 
 ``python -m bench.words FOLDER``: every ``NAME.txt`` in the folder is the reference of the recording
-``NAME.*`` beside it (lower case, no punctuation), every ``NAME.rttm`` its speaker turns.
+``NAME.*`` beside it (lower case, no punctuation, an utterance a line), every ``NAME.rttm`` its
+speaker turns. What could be chance is told by drawing utterances.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def measure(of: Sequence[Path]) -> Measured:
     )
     worse = [one.name for one in found if one.worse > ALLOWED]
     print(f"\n{len(found)} recordings, {len(worse)} more than {ALLOWED:.0%} worse: {worse}")
-    difference = compared([one.errors for one in found])
+    difference = compared([errors for one in found for errors in one.utterances])
     cut = sum(one.chunks > 1 for one in found)
     figure = Figure(
         f"WER of chunks, {len(found)} recordings, {cut} of them cut",
@@ -70,20 +71,24 @@ class Heard:
 
     name: str
     chunks: int
-    errors: Errors
+    #: In their order.
+    utterances: Sequence[Errors]
     der: str
     speakers: int
 
     @property
     def worse(self) -> float:
-        return (self.errors.ours - self.errors.floor) / self.errors.size
+        return self._rate(lambda one: one.ours) - self._rate(lambda one: one.floor)
+
+    def _rate(self, errors: Callable[[Errors], float]) -> float:
+        return sum(map(errors, self.utterances)) / sum(one.size for one in self.utterances)
 
     def row(self) -> tuple[object, ...]:
         return (
             self.name,
             self.chunks,
-            f"{self.errors.floor / self.errors.size:.3f}",
-            f"{self.errors.ours / self.errors.size:.3f}",
+            f"{self._rate(lambda one: one.floor):.3f}",
+            f"{self._rate(lambda one: one.ours):.3f}",
             f"{self.worse:+.3f}",
             self.der,
             self.speakers,
@@ -118,22 +123,41 @@ def left(folder: Path) -> dict[str, Any]:
 
 
 def _heard(recording: Path, alone: str, ours: dict[str, Any]) -> Heard:
-    spoken = " ".join(_reference(recording).read_text().split())
+    spoken = [line for line in _reference(recording).read_text().splitlines() if line.split()]
     final = ours["final_transcription"]
     text = " ".join(one["text"] for one in final["segments"]).lower()
     return Heard(
         recording.name,
         len(ours["chunks/chunks_metadata"]["chunks"]),
-        Errors(len(spoken.split()), _wrong(spoken, alone), _wrong(spoken, text)),
+        [
+            Errors(len(line.split()), *wrong)
+            for line, *wrong in zip(
+                spoken, _wrong(spoken, alone), _wrong(spoken, text), strict=True
+            )
+        ],
         _der(recording, ours.get("diarization_results")),
         len(final["speakers"]),
     )
 
 
-def _wrong(spoken: str, heard: str) -> int:
-    """Words that were put in, left out or taken for others."""
-    found = jiwer.process_words(spoken, heard or "-")
-    return found.substitutions + found.deletions + found.insertions
+def _wrong(spoken: Sequence[str], heard: str) -> Sequence[int]:
+    """Of each utterance the words that were put in, left out or taken for others.
+
+    All are aligned as one, for nobody tells where one ends in what was heard.
+    """
+    utterance = [number for number, line in enumerate(spoken) for _ in line.split()]
+    wrong = [0] * len(spoken)
+    [alignment] = jiwer.process_words(" ".join(spoken), heard or "-").alignments
+    for step in alignment:
+        if step.type == "insert":
+            # What is put in after the last word has none to stand before.
+            wrong[utterance[min(step.ref_start_idx, len(utterance) - 1)]] += (
+                step.hyp_end_idx - step.hyp_start_idx
+            )
+        elif step.type != "equal":
+            for word in range(step.ref_start_idx, step.ref_end_idx):
+                wrong[utterance[word]] += 1
+    return wrong
 
 
 def _der(recording: Path, told: Any) -> str:

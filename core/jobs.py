@@ -129,16 +129,16 @@ def parts(session: Session, job_id: str, kind: PartKind | None = None) -> Sequen
     return session.scalars(query.order_by(JobPart.kind, JobPart.position)).all()
 
 
-def begin_prepare(session: Session, job_id: str, owner: str, worker_id: str) -> bool:
+def begin_prepare(session: Session, job_id: str, owner: str, worker: str) -> bool:
     """Take the job to prepare it.
 
     False when that is done, or being done by a living worker, or when its turn has not come.
     """
     turn = true() if admission.may_begin(session, job_id) else false()
-    if not _take(session, job_id, owner, Stage.QUEUED, Stage.PREPARE, turn):
+    if not _take(session, job_id, owner, worker, Stage.QUEUED, Stage.PREPARE, turn):
         return False
     job = get(session, job_id)
-    job.worker_id = worker_id
+    job.worker_id = worker
     job.attempts += 1
     job.started_at = job.started_at or clock.utc_now()
     return True
@@ -173,14 +173,14 @@ def prepared(
     return True
 
 
-def begin_merge(session: Session, job_id: str, owner: str) -> bool:
+def begin_merge(session: Session, job_id: str, owner: str, worker: str | None = None) -> bool:
     """Take the job to merge it.
 
     False when that is done, or being done by a living worker, or when a part is not over: a chord
     that lost count may ask too early.
     """
     unfinished = exists().where(JobPart.job_id == job_id, JobPart.state.in_(PARTS_OPEN))
-    return _take(session, job_id, owner, Stage.LISTEN, Stage.MERGE, ~unfinished)
+    return _take(session, job_id, owner, worker, Stage.LISTEN, Stage.MERGE, ~unfinished)
 
 
 def listen_again(session: Session, job_id: str, owner: str, lost: Sequence[JobPart]) -> None:
@@ -312,6 +312,7 @@ def _take(
     session: Session,
     job_id: str,
     owner: str,
+    worker: str | None,
     before: Stage,
     now: Stage,
     condition: ColumnElement[bool] = _ALWAYS,
@@ -326,6 +327,7 @@ def _take(
             stage=now,
             status=JobStatus.PROCESSING,
             owner=owner,
+            worker=worker,
             lease_until=_lease(),
             attempts=JobRun.attempts + 1,
         ),

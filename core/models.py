@@ -184,8 +184,9 @@ class JobRun(Base):
     status: Mapped[str] = mapped_column(String(16), default=JobStatus.QUEUED)
     stage: Mapped[str] = mapped_column(String(16), default=Stage.QUEUED)
     priority: Mapped[str] = mapped_column(String(8))
-    #: Process that prepares or merges the job now.
+    #: Message by which a worker prepares or merges the job now, and Celery's name of the worker.
     owner: Mapped[str | None] = mapped_column(String(255))
+    worker: Mapped[str | None] = mapped_column(String(255))
     lease_until: Mapped[float] = mapped_column(default=0.0)
     #: Times that a worker began with the present stage.
     attempts: Mapped[int] = mapped_column(default=0)
@@ -218,7 +219,9 @@ class JobPart(Base):
     state: Mapped[str] = mapped_column(String(16), default=PartState.WAITING)
     #: Times that a worker began with it.
     attempts: Mapped[int] = mapped_column(default=0)
+    #: As in `JobRun`.
     owner: Mapped[str | None] = mapped_column(String(255))
+    worker: Mapped[str | None] = mapped_column(String(255))
     lease_until: Mapped[float] = mapped_column(default=0.0)
     #: Checksum of the stored result.
     sha256: Mapped[str | None] = mapped_column(String(64))

@@ -49,6 +49,7 @@ _LEASE = (
     .values(
         state=PartState.RUNNING,
         owner=bindparam("me"),
+        worker=bindparam("at_worker"),
         lease_until=bindparam("until"),
         attempts=JobPart.attempts + 1,
         changed_at=bindparam("now"),
@@ -76,8 +77,10 @@ _STORE = (
 )
 
 
-def lease(session: Session, part: PartId, owner: str) -> Stretch | None:
+def lease(session: Session, part: PartId, owner: str, worker: str | None = None) -> Stretch | None:
     """Take a part to work on, and get its place in the recording.
+
+    *owner* is the message, *worker* the name of who got it: see `core.afterlife`.
 
     None when there is nothing to do: it is stored, a living worker has it, another message is
     about to try it again, or the job is past listening. A part that was begun too often is set
@@ -87,6 +90,7 @@ def lease(session: Session, part: PartId, owner: str) -> Stretch | None:
     asked = {
         **_named(part),
         "me": owner,
+        "at_worker": worker,
         "now": now,
         "until": now + settings().lease_seconds,
         "tries": settings().chunk_max_retries,

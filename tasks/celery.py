@@ -14,7 +14,7 @@ from celery.signals import (
 )
 
 from core import log, scratch, tracing
-from tasks import farewell, lines, room, spans
+from tasks import afterlife, farewell, lines, room, spans
 from tasks.heartbeat import Heartbeat
 from tasks.room import Room
 from tasks.vitals import Vitals
@@ -22,6 +22,7 @@ from tasks.vitals import Vitals
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 app.steps["consumer"].update((Heartbeat, Room, Vitals))
+worker_init.connect(afterlife.begin)
 worker_shutting_down.connect(farewell.say)
 
 

@@ -24,7 +24,7 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
     """Write down the speaker turns of one shard. Safe to run twice."""
     part = PartId(job_id, PartKind.SHARD, position)
     with transaction() as session:
-        place = parts.lease(session, part, self.owner)
+        place = parts.lease(session, part, self.owner, self.worker)
         spec = jobs.spec_of(jobs.get(session, job_id))
         shards = jobs.parts(session, job_id, PartKind.SHARD)
     if place is None or spec.diarizer is None:

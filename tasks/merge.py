@@ -65,7 +65,7 @@ class Merged:
 def merge(self: JobStep, job_id: str) -> None:
     """Make one transcript of all parts. Safe to run twice: one of them ends the job."""
     with transaction() as session:
-        if not jobs.begin_merge(session, job_id, self.owner):
+        if not jobs.begin_merge(session, job_id, self.owner, self.worker):
             return
         job = jobs.get(session, job_id)
         parts = jobs.parts(session, job_id)

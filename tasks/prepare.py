@@ -19,7 +19,7 @@ from core.states import Channels
 from core.storage import storage
 from engines import catalog
 from tasks import fetch, pipeline
-from tasks.steps import JobStep, step, worker_id
+from tasks.steps import JobStep, step
 from tasks.uploads import Uploads
 from tasks.vanguard import Vanguard
 
@@ -38,7 +38,7 @@ def prepare(self: JobStep, job_id: str) -> None:
     The first chunks of a long one are worked on before it is cut to its end.
     """
     with transaction() as session:
-        if not jobs.begin_prepare(session, job_id, self.owner, worker_id()):
+        if not jobs.begin_prepare(session, job_id, self.owner, self.worker):
             return
         job = jobs.get(session, job_id)
     progress.tell(job_id)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -109,6 +107,11 @@ class Step(Task):
     def owner(self) -> str:
         """Under which name this run holds leases: `tasks.heartbeat` knows it too."""
         return str(self.request.id)
+
+    @property
+    def worker(self) -> str:
+        """Celery's name of the worker, of which this process is one."""
+        return str(self.request.hostname)
 
     @property
     def _queue(self) -> str:
@@ -228,11 +231,6 @@ def step(name: str, base: type[Step], **options: Any) -> Callable[[Callable[...,
     The function gets the running step first; see `Step.owner`.
     """
     return app.task(name=name, base=base, bind=True, **options)
-
-
-def worker_id() -> str:
-    """The name of this process among all workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _wait(reason: TranscribeError, tries: int) -> float:

@@ -34,7 +34,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     """
     part = PartId(job_id, PartKind.CHUNK, position)
     with transaction() as session:
-        place = parts.lease(session, part, self.owner)
+        place = parts.lease(session, part, self.owner, self.worker)
         job = jobs.get(session, job_id)
         phrases = named.phrases(session, job.transcript)
     if place is None:

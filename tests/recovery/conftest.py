@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.recovery.gated import GatedStack, gated_stack
+from tests.recovery.gated import GatedStack, gated_stack, heard, submit
 from transcribe_api.client import Client
 
 
@@ -20,3 +20,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStack]:
 def client(here: GatedStack) -> Iterator[Client]:
     with Client(here.stack.url) as ours:
         yield ours
+
+
+@pytest.fixture(scope="module")
+def expected(here: GatedStack) -> list[str]:
+    """What is heard of the sample when nothing happens."""
+    with Client(here.stack.url) as ours:
+        return heard(ours, submit(ours))

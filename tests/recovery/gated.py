@@ -8,15 +8,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import redis
 
-from tests.integration.conftest import RunningStack, started, wait_until
+from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
 from tests.packages import ENGINES, install, path_with
 from tests.recovery import gated_engine
+from transcribe_api.client import Client
 
 #: Chunks that are in hand at once.
 PROCESSES = 2
 QUEUE = gated_engine.SPEC.queue
+#: Chunks that are heard before something happens: see `in_the_middle`.
+HEARD = 7
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class GatedStack:
         with self.redis() as server:
             return int(server.llen(f"{QUEUE}:{priority}" if priority else QUEUE))
 
+    def workers(self, name: str) -> list[psutil.Process]:
+        """Those whose name ends so, with the processes of their pools."""
+        found = [one for one in self.stack.processes() if f"{name}@%h" in " ".join(one.cmdline())]
+        return [*found, *(child for one in found for child in one.children(recursive=True))]
+
     def attempts(self, job_id: str) -> list[int]:
         """How often a worker began with each chunk."""
         with closing(sqlite3.connect(self.stack.data_dir / "transcribe.db")) as records:
@@ -78,3 +87,24 @@ def gated_stack(folder: Path, **settings: str) -> Iterator[GatedStack]:
     workers = ("--workers", str(PROCESSES))
     with started(folder / "data", *workers, **{**short, **ours, **settings}) as stack:
         yield GatedStack(stack, gate)
+
+
+def submit(client: Client) -> str:
+    return str(client.submit(SAMPLE, engine="gated", diarizer="none")["job_id"])
+
+
+def heard(client: Client, job_id: str) -> list[str]:
+    wait_until(lambda: client.status(job_id)["status"] not in ("queued", "processing"))
+    told = client.result(job_id)
+    assert not any("could not be" in warning for warning in told["warnings"])
+    return [segment["text"] for segment in told["segments"]]
+
+
+def in_the_middle(here: GatedStack, client: Client) -> str:
+    """A job of which some chunks are heard, every process has one in hand, and others wait."""
+    here.gate.close(after=HEARD)
+    job_id = submit(client)
+    here.gate.wait_until_in_hand(job_id, after=HEARD)
+    wait_until(lambda: client.status(job_id)["chunks_done"] == HEARD)
+    assert client.status(job_id)["chunks_total"] > HEARD + 2 * PROCESSES
+    return job_id

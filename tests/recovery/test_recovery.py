@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-import psutil
 import pytest
 
-from tests.integration.conftest import SAMPLE, wait_until
-from tests.recovery.gated import PROCESSES, QUEUE, GatedStack
-from transcribe_api.client import Client
+from tests.recovery.gated import PROCESSES, QUEUE, heard, in_the_middle
 
 pytestmark = pytest.mark.processes
-
-#: Chunks that are heard before something happens.
-HEARD = 7
-
-
-@pytest.fixture(scope="module")
-def expected(here: GatedStack) -> list[str]:
-    """What is heard when nothing happens."""
-    with Client(here.stack.url) as client:
-        return heard(client, submit(client))
-
-
-def submit(client: Client) -> str:
-    return str(client.submit(SAMPLE, engine="gated", diarizer="none")["job_id"])
-
-
-def heard(client: Client, job_id: str) -> list[str]:
-    wait_until(lambda: client.status(job_id)["status"] not in ("queued", "processing"))
-    told = client.result(job_id)
-    assert not any("could not be" in warning for warning in told["warnings"])
-    return [segment["text"] for segment in told["segments"]]
-
-
-def in_the_middle(here: GatedStack, client: Client) -> str:
-    """A job of which some chunks are heard, every process has one in hand, and others wait."""
-    here.gate.close(after=HEARD)
-    job_id = submit(client)
-    here.gate.wait_until_in_hand(job_id, after=HEARD)
-    wait_until(lambda: client.status(job_id)["chunks_done"] == HEARD)
-    assert client.status(job_id)["chunks_total"] > HEARD + 2 * PROCESSES
-    return job_id
 
 
 def test_a_redis_that_forgets_everything_leaves_a_job_untouched(here, client, expected):
@@ -56,14 +22,8 @@ def test_a_redis_that_forgets_everything_leaves_a_job_untouched(here, client, ex
 def test_after_a_kill_only_what_was_in_hand_is_done_again(here, client, expected, which: str):
     """Of the engine's worker, or of all workers at once; others are started in their place."""
     job_id = in_the_middle(here, client)
-    for process in workers(here, which):
+    for process in here.workers(which):
         process.kill()
     here.gate.open()
     assert heard(client, job_id) == expected
     assert sum(attempts := here.attempts(job_id)) - len(attempts) <= PROCESSES
-
-
-def workers(here: GatedStack, name: str) -> list[psutil.Process]:
-    """With the processes of their pools."""
-    found = [one for one in here.stack.processes() if f"{name}@%h" in " ".join(one.cmdline())]
-    return [*found, *(child for one in found for child in one.children(recursive=True))]

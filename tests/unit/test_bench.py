@@ -139,6 +139,14 @@ def test_the_interval_holds_what_is_true_about_as_often_as_it_says():
     assert 180 <= hits <= 199
 
 
+def test_errors_are_those_of_the_utterance_they_are_in():
+    spoken = ["it was the best of times", "call me ishmael"]
+    assert words._wrong(spoken, "it was the best of times call me ishmael") == [0, 0]
+    assert words._wrong(spoken, "it was best of times call him ishmael") == [1, 1]
+    assert words._wrong(spoken, "so it was the best of times call me ishmael you know") == [1, 2]
+    assert sum(words._wrong(spoken, "")) == 9
+
+
 def test_the_largest_step_is_between_neighbours_whichever_way_it_goes():
     assert largest_step([10.0, 11.0, 10.0]) == pytest.approx(1.1)
     assert largest_step([10.0, 5.0, 4.0]) == pytest.approx(2.0)

@@ -1,0 +1,41 @@
+"""What a worker had in hand when it was killed, freed by the next one of its name.
+
+Otherwise that waits until its lease has run out, since nobody knows that the worker is gone.
+Whoever is started again in its place does know it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.models import JobPart, JobRun
+from core.states import PartState, Stage
+
+
+def left_anything(session: Session, worker: str) -> bool:
+    """Whether a worker of this name has a lease of anything."""
+    return bool(session.scalar(select(or_(*(exists().where(one) for one in _leased(worker))))))
+
+
+def free(session: Session, worker: str) -> None:
+    """End the leases of all that a worker of this name has in hand.
+
+    That was one of the tries: what kills its worker must not go round for ever.
+    """
+    for table, leased in zip((JobPart, JobRun), _leased(worker), strict=True):
+        session.execute(
+            update(table)
+            .where(leased)
+            .values(lease_until=0.0)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _leased(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Of parts and of jobs. By what the indexes know first: there are few of these."""
+    now = clock.now()
+    part = and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= now)
+    run = and_(JobRun.stage.in_((Stage.PREPARE, Stage.MERGE)), JobRun.lease_until >= now)
+    return and_(part, JobPart.worker == worker), and_(run, JobRun.worker == worker)
