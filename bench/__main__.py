@@ -36,7 +36,8 @@ from bench.figures import HEADS, Figure, Measured, row
 from bench.table import markdown
 from core.settings import settings
 
-FOLDER, RESULTS = Path("out/bench"), "results.md"
+FOLDER = Path("out/bench")
+RESULTS, JSON = "results.md", "results.json"
 
 #: Given the folder of recordings with references, if there is one.
 Measure = Callable[[Path | None], Measured]
@@ -68,10 +69,15 @@ def main(measuring: Mapping[str, Measure], recordings: Path | None) -> int:
     Each is written down when it is done, beside what others found before: so hours are not lost
     with the last of them, and one that is measured again does not take the others with it.
     """
-    found = [_written(name, _measured(name, measure, recordings)) for name, measure in
-             measuring.items()]  # fmt: skip
+    known, reached = _known(), True
+    for name, measure in measuring.items():
+        found = _measured(name, measure, recordings)
+        reached &= found.holds
+        known[name] = {"measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **found.as_dict()}
+        _write_down(known)
+        plots.draw(found.curves, FOLDER)
     print(f"\n## All of it\n\n{(FOLDER / RESULTS).read_text()}\nIn {FOLDER}, with pictures")
-    return 0 if all(one.holds for one in found) else 1
+    return 0 if reached else 1
 
 
 def _measured(name: str, measure: Measure, recordings: Path | None) -> Measured:
@@ -83,16 +89,17 @@ def _measured(name: str, measure: Measure, recordings: Path | None) -> Measured:
         return Measured([Figure(name, "to be measured", f"{type(error).__name__}: {error}", False)])
 
 
-def _written(name: str, found: Measured) -> Measured:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    plots.draw(found.curves, FOLDER)
-    file = FOLDER / "results.json"
-    known = json.loads(file.read_text()) if file.is_file() else {}
-    known[name] = {"measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **found.as_dict()}
+def _known() -> dict[str, Any]:
+    """What was found before, by measurement; read before anything is measured."""
+    file = FOLDER / JSON
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
+def _write_down(known: Mapping[str, Any]) -> None:
     in_turn = {name: known[name] for name in (*_USUAL, "small") if name in known}
-    file.write_text(json.dumps(in_turn, indent=1))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / JSON).write_text(json.dumps(in_turn, indent=1))
     (FOLDER / RESULTS).write_text(_told(in_turn))
-    return found
 
 
 def _told(found: Mapping[str, Any]) -> str:
