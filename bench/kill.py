@@ -1,9 +1,9 @@
 """What is lost when a worker is killed: ``python -m bench.kill``.
 
-The only worker of an engine, with all its processes, gets SIGKILL in the middle of a job; the stack
-starts another. Counted are seconds until the next chunk is heard, of those since the new worker is
-ready, until all chunks are heard that it had in hand, and chunks that were heard twice. The engine
-(`bench/standin`) takes a second a chunk.
+The only worker of an engine, with all its processes, gets SIGKILL: in the middle of a job, and when
+nothing is left of one but the chunks that it has in hand. The stack starts another. Counted are
+seconds until the next chunk is heard, of those since the new worker is ready, until the last ones
+are, and chunks that were heard twice. The engine (`bench/standin`) takes a second a chunk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.table import show
 from core.db import reading
 from core.models import JobPart
 from core.settings import settings
-from core.states import PartState
+from core.states import PartState, Stage
 from transcribe_api.client import Client, is_over
 
 WORKER = "asr.standin"
@@ -52,39 +52,29 @@ def measure() -> Measured:
     ):
         recording = Path(folder) / "recording.mp3"
         make(recording, MINUTES)
-        found = _killed(service, recording)
+        middle = _killed(service, recording, lambda job: job.done >= HEARD)
+        end = _killed(service, recording, lambda job: job.done == job.chunks - job.held > 0)
     show(
-        f"kill -9 of the only worker, {PROCESSES} processes, a job of {found.chunks} chunks",
-        ("until the next worker is ready", "until the next chunk is heard",
-         "until all in hand are heard", "in hand", "begun twice"),
-        [(f"{found.ready:.1f} s", f"{found.going_on:.1f} s", f"{found.made_up_for:.1f} s",
-          found.in_hand, found.twice)],
+        f"kill -9 of the only worker, {PROCESSES} processes, jobs of {middle.chunks} chunks",
+        ("when", "until the next worker is ready", "until the next chunk is heard",
+         "in hand", "begun twice", "lost"),
+        [
+            (when, f"{one.ready:.1f} s", f"{one.going_on:.1f} s", one.in_hand, one.twice, one.lost)
+            for when, one in (("in the middle", middle), ("at the end", end))
+        ],
     )  # fmt: skip
+    twice, in_hand = middle.twice + end.twice, middle.in_hand + end.in_hand
+    lost = middle.lost + end.lost
     return Measured(
         [
-            Figure(
-                "kill -9 of the only worker: until the next chunk is heard",
-                f"≤ {GOAL:.0f} s",
-                f"{found.going_on:.1f} s, {found.going_on - found.ready:.1f} s of them "
-                "since the next worker is ready",
-                found.going_on <= GOAL,
-                (found.going_on - found.ready) / TAKES,
-                f"the engine's time for a chunk, {TAKES:.0f} s, since the next worker is ready",
-            ),
-            Figure(
-                "kill -9 of the only worker: until all that it had in hand is heard",
-                f"≤ {GOAL:.0f} s",
-                f"{found.made_up_for:.1f} s",
-                found.made_up_for <= GOAL,
-                found.made_up_for / found.going_on,
-                "until the next chunk is heard",
-            ),
+            _goes_on("kill -9 of the only worker: until the next chunk is heard", middle),
+            _goes_on("the same, where all that is left was in its hands", end),
             Figure(
                 "kill -9 of the only worker: chunks done twice",
                 "≤ those in hand, none lost",
-                f"{found.twice} of {found.in_hand} in hand, {found.lost} lost",
-                found.twice <= found.in_hand and not found.lost,
-                found.twice / found.in_hand,
+                f"{twice} of {in_hand} in hand, {lost} lost",
+                twice <= in_hand and not lost,
+                twice / in_hand,
                 "chunks in hand",
             ),
         ]
@@ -99,34 +89,56 @@ class Killed:
     in_hand: int
     ready: float
     going_on: float
-    made_up_for: float
     twice: int
     lost: int
 
 
-def _killed(service: Service, recording: Path) -> Killed:
+def _goes_on(what: str, found: Killed) -> Figure:
+    return Figure(
+        what,
+        f"≤ {GOAL:.0f} s",
+        f"{found.going_on:.1f} s, {found.going_on - found.ready:.1f} s of them "
+        "since the next worker is ready",
+        found.going_on <= GOAL,
+        (found.going_on - found.ready) / TAKES,
+        f"the engine's time for a chunk, {TAKES:.0f} s, since the next worker is ready",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How far a job is: chunks that there are, that are stored, and that are in hand."""
+
+    chunks: int
+    done: int
+    held: int
+
+
+def _killed(service: Service, recording: Path, is_time: Callable[[Job], bool]) -> Killed:
     with Client(service.url) as client:
         job_id = str(client.submit(recording, engine="standin", diarizer="none")["job_id"])
-        _until(lambda: _done(job_id) >= HEARD)
+        _until(lambda: _is_cut(client, job_id) and is_time(_job(job_id)))
         workers = _ready()
         _kill(service)
         began = time.monotonic()
-        done, held = _done(job_id), _places(job_id, PartState.RUNNING)
+        before = _job(job_id)
         ready = _until(lambda: _ready() > workers) - began
-        going_on = _until(lambda: _done(job_id) > done) - began
-        made_up_for = _until(lambda: held <= _places(job_id, PartState.STORED)) - began
+        going_on = _until(lambda: _job(job_id).done > before.done) - began
         _until(lambda: is_over(client.status(job_id)))
         last = client.status(job_id)
-    parts = _parts(job_id)
     return Killed(
-        len(parts),
-        len(held),
+        before.chunks,
+        before.held,
         ready,
         going_on,
-        made_up_for,
-        sum(part.attempts - 1 for part in parts),
+        sum(part.attempts - 1 for part in _parts(job_id)),
         last["chunks_total"] - last["chunks_done"],
     )
+
+
+def _is_cut(client: Client, job_id: str) -> bool:
+    """Whether all its chunks are known."""
+    return bool(client.status(job_id)["stage"] == Stage.LISTEN)
 
 
 def _kill(service: Service) -> None:
@@ -152,13 +164,10 @@ def _ready() -> int:
     return log.read_text().count(" ready.")
 
 
-def _done(job_id: str) -> int:
-    return len(_places(job_id, PartState.STORED))
-
-
-def _places(job_id: str, state: PartState) -> set[int]:
-    """The chunks in that state."""
-    return {part.position for part in _parts(job_id) if part.state == state}
+def _job(job_id: str) -> Job:
+    parts = _parts(job_id)
+    states = [part.state for part in parts]
+    return Job(len(parts), states.count(PartState.STORED), states.count(PartState.RUNNING))
 
 
 def _parts(job_id: str) -> Sequence[JobPart]:
