@@ -1,4 +1,4 @@
-"""Folders that are used for a while, and what killed processes have left of them.
+"""Folders and files that are used for a while, and what killed processes have left of them.
 
 Whoever uses one holds a lock on it, which the kernel takes back when the process ends, however it
 ends. So what a killed process left can be told at once from what is in use, also by a process in
@@ -12,7 +12,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from core.settings import settings
 #: Hours after which whoever wrote a file is gone, where nothing is locked.
 OLD_HOURS = 24.0
 
-#: The end of the names of folders that are locked by whoever uses them.
+#: The end of the names of what is locked by whoever uses it.
 _LOCKED = ".locked"
 
 
@@ -31,7 +32,10 @@ class Folder:
 
     def __init__(self, parent: Path, prefix: str) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        self.path, self._lock = _locked_folder(parent, prefix)
+        self._lock: int | None
+        self.path, self._lock = _locked(
+            lambda: Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCKED, dir=parent))
+        )
 
     def remove(self) -> None:
         """Remove it with all that is in it. Safe to run twice."""
@@ -49,6 +53,20 @@ def folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         yield made.path
     finally:
         made.remove()
+
+
+@contextmanager
+def file(prefix: str, parent: Path) -> Iterator[Path]:
+    """An empty file in *parent* for as long as the block lasts, unless that gives it another name.
+
+    Takes a third of the time of a folder with one file in it. Raises `OSError`.
+    """
+    path, lock = _locked(lambda: _made_file(parent, prefix))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
 
 
 def keep_temporary_files() -> None:
@@ -71,9 +89,19 @@ def _temporary() -> Path:
     return settings().transcribe_data_dir / "tmp"
 
 
-def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
+def _made_file(parent: Path, prefix: str) -> Path:
+    path = parent / f"{prefix}{uuid.uuid4().hex}{_LOCKED}"
+    try:
+        path.touch(exist_ok=False)
+    except FileNotFoundError:  # rare, and to look beforehand would cost every file
+        parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    return path
+
+
+def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCKED, dir=parent))
+        path = make()
         try:
             lock = os.open(path, os.O_RDONLY)
         except FileNotFoundError:  # a sweep took it for what a killed process has left

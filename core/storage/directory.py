@@ -98,10 +98,9 @@ class DirectoryStorage:
     def _written(self, key: str) -> Iterator[Path]:
         target = self._path(key)
         try:
-            with scratch.folder("object-", self._unfinished) as folder:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                yield folder / "object"
-                (folder / "object").replace(target)
+            with scratch.file("object-", self._unfinished) as unfinished:
+                yield unfinished
+                _move(unfinished, target)
         except OSError as error:
             raise Unavailable(f"the object store cannot be written: {error.strerror}") from error
 
@@ -110,6 +109,14 @@ class DirectoryStorage:
         if not path.resolve().is_relative_to(self._real_root):
             raise NotFound(f"there is no object {key}")
         return path
+
+
+def _move(file: Path, target: Path) -> None:
+    try:
+        file.replace(target)
+    except FileNotFoundError:  # the first one there; to look beforehand would cost every object
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
 
 
 def _is_file(path: Path) -> bool:

@@ -13,27 +13,28 @@ from core import clock, scratch
 from core.settings import settings
 from core.storage.directory import DirectoryStorage
 
-#: Makes a folder as every step does, says so, and is killed in the middle of its work.
+#: Makes a folder as every step does, or a file as every object is, and is killed while it writes.
 _KILLED = """
 import os, signal
 from pathlib import Path
 from core import scratch
-with scratch.folder("prepare-", Path({parent!r})) as folder:
-    (folder / "recording.pcm").write_bytes(b"x")
+with scratch.{kind}("prepare-", Path({parent!r})) as made:
+    (made / "recording.pcm" if made.is_dir() else made).write_bytes(b"x")
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def die_in(parent: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", _KILLED.format(parent=str(parent))], check=False)
-    assert done.returncode < 0
-    assert [one.name for one in parent.glob("*/*")] == ["recording.pcm"]
+def die_in(parent: Path, kind: str) -> None:
+    code = _KILLED.format(parent=str(parent), kind=kind)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode < 0
+    assert [one.read_bytes() for one in parent.rglob("*") if one.is_file()] == [b"x"]
 
 
+@pytest.mark.parametrize("kind", ["folder", "file"])
 @pytest.mark.parametrize("where", ["scratch", "objects/.unfinished"])
-def test_what_a_killed_process_left_is_removed_at_once(where: str):
+def test_what_a_killed_process_left_is_removed_at_once(where: str, kind: str):
     parent = settings().transcribe_data_dir / where
-    die_in(parent)
+    die_in(parent, kind)
     with scratch.folder("prepare-", parent) as in_use:
         assert scratch.sweep() == 1
         assert list(parent.iterdir()) == [in_use]
@@ -84,6 +85,20 @@ def test_a_folder_that_a_sweep_took_for_a_dead_one_is_made_again(monkeypatch: py
     with scratch.folder("prepare-") as folder:
         assert folder.is_dir()
         assert folder not in taken
+
+
+def test_a_file_keeps_another_name_that_it_was_given(tmp_path: Path):
+    with scratch.file("object-", tmp_path / "unfinished") as unfinished:
+        unfinished.write_bytes(b"x")
+        unfinished.replace(tmp_path / "kept")
+    assert (tmp_path / "kept").read_bytes() == b"x"
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def test_a_file_of_what_fails_is_gone(tmp_path: Path):
+    with pytest.raises(ValueError, match="in the middle"), scratch.file("object-", tmp_path):
+        raise ValueError("in the middle")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_there_at_the_first_start():
