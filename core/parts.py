@@ -26,6 +26,17 @@ class PartId:
     position: int
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A part that somebody is to work on."""
+
+    part: PartId
+    #: Of sound.
+    seconds: float
+    #: By somebody who lost it.
+    was_begun: bool
+
+
 # What every chunk asks for is made once: to make a statement takes longer than to run it.
 _IS_PART = and_(
     JobPart.job_id == bindparam("of_job"),
@@ -169,19 +180,21 @@ def fail(session: Session, part: PartId, owner: str, reason: TranscribeError) ->
     _set(session, part, state=PartState.FAILED, error=details, lease_until=0.0, only_owner=owner)
 
 
-def missing(session: Session, job_id: str) -> dict[PartId, float]:
+def missing(session: Session, job_id: str) -> Sequence[Missing]:
     """The parts that are neither stored, nor failed, nor in the hands of a living worker.
 
-    Each with its length in seconds, in the order of the recording.
+    In the order of the recording.
     """
     rows = session.scalars(
         select(JobPart)
         .where(JobPart.job_id == job_id, _needs_work())
         .order_by(JobPart.kind, JobPart.position)
     )
-    return {
-        PartId(row.job_id, PartKind(row.kind), row.position): row.end - row.start for row in rows
-    }
+    return [Missing(_id_of(row), row.end - row.start, was_begun=row.attempts > 0) for row in rows]
+
+
+def _id_of(row: JobPart) -> PartId:
+    return PartId(row.job_id, PartKind(row.kind), row.position)
 
 
 def stored_chunks(session: Session, job_id: str) -> Sequence[int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Signature
 from sqlalchemy.orm import Session
 
 from core import jobs
-from core.parts import PartId
+from core.parts import Missing, PartId
 from core.precedence import message_priority
 from core.specs import JobSpec
 from core.states import PartKind
@@ -38,13 +38,16 @@ def headers(job_id: str, epoch: int) -> dict[str, str | int]:
     return {"job_id": job_id, "epoch": epoch}
 
 
-def of_parts(spec: JobSpec, seconds: Mapping[PartId, float], epoch: int) -> Sequence[Signature]:
-    """A message for each part, of which the seconds of sound are given."""
-    left = {
-        kind: sum(length for part, length in seconds.items() if part.kind == kind)
-        for kind in PartKind
-    }
-    return [_of_part(spec, part, epoch, left[part.kind]) for part in seconds]
+def of_parts(spec: JobSpec, todo: Sequence[Missing], epoch: int) -> Sequence[Signature]:
+    """A message for each part.
+
+    What was begun before goes before the rest of its job: whoever reads along waits for it.
+    """
+    left = {kind: sum(one.seconds for one in todo if one.part.kind == kind) for kind in PartKind}
+    return [
+        _of_part(spec, one.part, epoch, one.seconds if one.was_begun else left[one.part.kind])
+        for one in todo
+    ]
 
 
 def sent_ahead(spec: JobSpec, chunks: Sequence[PartId], epoch: int) -> Sequence[Signature]:

@@ -101,7 +101,7 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
         messages.of_parts(spec, todo, epoch), then, task_id=messages.chord_id(job_id, epoch)
     )
     whole.apply_async(task_id=str(uuid.uuid4()))
-    _take_back_if_over(job_id, spec, todo, epoch)
+    _take_back_if_over(job_id, spec, [one.part for one in todo], epoch)
 
 
 def merge(job_id: str) -> None:

@@ -343,7 +343,8 @@ def test_a_merge_that_finds_a_part_missing_has_it_done_again():
     with transaction() as session:
         jobs.listen_again(session, job_id, "first", [jobs.parts(session, job_id)[0]])
     with reading() as session:
-        assert parts.missing(session, job_id) == {PartId(job_id, PartKind.CHUNK, 0): 30.0}
+        [found] = parts.missing(session, job_id)
+        assert (found.part, found.seconds) == (PartId(job_id, PartKind.CHUNK, 0), 30.0)
         assert jobs.get(session, job_id).run.stage == Stage.LISTEN
     assert lease(job_id, 0)
 

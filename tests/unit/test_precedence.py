@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics_core import Metric
 
-from core import fleet, jobs, metrics, status
+from core import fleet, jobs, metrics, parts, status
 from core.db import reading, transaction
 from core.fleet import Teller
 from core.precedence import message_priority
 from core.states import Priority
+from tasks import messages
 from tests.unit.test_jobs import TimeMachine, accept, begin_prepare, lease, prepared, store, time
 
 __all__ = ["time"]
@@ -28,6 +29,20 @@ def test_less_never_goes_after_more_and_all_of_it_is_a_priority_of_the_broker(pr
     assert found == sorted(found)
     assert len(set(found)) > 1
     assert set(found) <= set(range(10))
+
+
+@pytest.mark.usefixtures("database")
+def test_what_a_killed_worker_had_goes_before_the_rest_of_its_job(time: TimeMachine):
+    job_id = waiting(chunks=200)
+    lease(job_id, 2)
+    time.forward(60)
+    with reading() as session:
+        todo = parts.missing(session, job_id)
+        spec = jobs.spec_of(jobs.get(session, job_id))
+    priorities = [one.options["priority"] for one in messages.of_parts(spec, todo, epoch=1)]
+    again = priorities.pop(2)
+    assert len(priorities) == 199
+    assert again < min(priorities)
 
 
 def told(job_id: str, pace: float | None = None) -> tuple[int | None, float | None]:

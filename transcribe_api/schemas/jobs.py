@@ -237,7 +237,7 @@ class JobState(BaseModel):
         description="Percent; never goes down, and is 100 only when the result can be fetched.",
     )
     transcript_id: UUID
-    worker_id: str | None = Field(description="Celery's name of the worker that prepared the job last.")
+    worker_id: str | None = Field(description="Name of the worker that last prepared the job.")
     message: str = Field(description="For people.", examples=["Transcribing with PocketSphinx"])
     engine: str = Field(examples=["sphinx"])
     filename: str = Field(examples=["meeting.mp3"])
