@@ -7,7 +7,6 @@ another container.
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import os
 import shutil
@@ -15,6 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from core import clock
@@ -76,7 +76,8 @@ def keep_temporary_files() -> None:
     """
     made = Folder(_temporary(), f"{os.getpid()}-")
     tempfile.tempdir = str(made.path)
-    atexit.register(made.remove)
+    # The pool has a folder in there, which goes first: `multiprocessing` removes that at -100.
+    Finalize(None, made.remove, exitpriority=-200)
 
 
 def sweep() -> int:

@@ -59,6 +59,14 @@ def test_the_temporary_files_of_a_worker_go_with_it(end: str, left: int):
     assert list(parent.iterdir()) == []
 
 
+def test_the_folder_that_a_pool_has_among_them_is_removed_first():
+    worker = "from multiprocessing import util; from core import scratch"
+    code = f"{worker}; scratch.keep_temporary_files(); util.get_temp_dir()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stderr == b""
+    assert list((settings().transcribe_data_dir / "tmp").iterdir()) == []
+
+
 def test_what_is_not_locked_is_removed_when_it_is_old():
     folder = settings().scratch_dir
     folder.mkdir(parents=True)

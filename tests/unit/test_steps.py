@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -118,9 +119,9 @@ def test_a_merge_puts_words_and_speakers_together():
 
 def test_a_step_holds_its_leases_under_the_name_that_the_heartbeat_knows(monkeypatch):
     owners = []
-    monkeypatch.setattr(jobs, "begin_merge", lambda _session, _job_id, owner: owners.append(owner))
+    monkeypatch.setattr(jobs, "begin_merge", lambda *about: owners.extend(about[2:]))
     app.tasks["merge"].apply(args=(listening(),), task_id="message-1", throw=True)
-    assert owners == ["message-1"]
+    assert owners == ["message-1", socket.gethostname()]
 
 
 def test_a_second_merge_changes_nothing():
