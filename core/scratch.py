@@ -59,7 +59,7 @@ def folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 def file(prefix: str, parent: Path) -> Iterator[Path]:
     """An empty file in *parent* for as long as the block lasts, unless that gives it another name.
 
-    Takes a third of the time of a folder with one file in it. Raises `OSError`.
+    Raises `OSError`.
     """
     path, lock = _locked(lambda: _made_file(parent, prefix))
     try:
