@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from billiard import Process
+from celery import Celery
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -19,19 +21,32 @@ from tasks.queues import CONTROL
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that a living worker of the same name has to say so.
-PATIENCE = 1.0
+#: Seconds that a living worker of the same name has to say so; and that all of it may take.
+PATIENCE, AT_MOST = 1.0, 20.0
 
 
 def begin(sender: Any, **_: Any) -> None:
-    """Free what was left behind, and have it sent again. *sender*: the worker, not yet forked."""
+    """Have it done before the worker takes anything. *sender*: the worker, its pool not yet forked.
+
+    In a process of its own: whatever was connected to here would be shared by all of the pool.
+    """
+    helper = Process(target=look, args=(sender.app, sender.hostname))
+    helper.start()
+    helper.join(AT_MOST)
+    if helper.is_alive():
+        helper.terminate()
+        log.warning("leases not freed", reason="it took too long")
+
+
+def look(app: Celery, worker: str) -> None:
+    """Free what was left behind, and have it sent again."""
     engine = build_engine(settings().database, poolclass=NullPool)
     try:
         with Session(engine) as session, session.begin():
-            if not afterlife.left_anything(session, sender.hostname) or _lives(sender):
+            if not afterlife.left_anything(session, worker) or _lives(app, worker):
                 return
-            afterlife.free(session, sender.hostname)
-        sender.app.send_task("housekeeping", queue=CONTROL, priority=0)
+            afterlife.free(session, worker)
+        app.send_task("housekeeping", queue=CONTROL, priority=0, ignore_result=True)
     except Exception as error:
         # A worker starts without its database and its broker, too. Then the leases run out.
         log.warning("leases not freed", reason=type(error).__name__)
@@ -39,6 +54,6 @@ def begin(sender: Any, **_: Any) -> None:
         engine.dispose()
 
 
-def _lives(worker: Any) -> bool:
+def _lives(app: Celery, worker: str) -> bool:
     """Two of one name, started by mistake: the second must not take what the first works on."""
-    return bool(worker.app.control.ping([worker.hostname], timeout=PATIENCE))
+    return bool(app.control.ping([worker], timeout=PATIENCE))

@@ -26,13 +26,13 @@ class Worker:
     def __init__(self, hostname: str = HERE, *, has_a_twin: bool = False) -> None:
         self.hostname = hostname
         self.sent: list[str] = []
-        self.app = SimpleNamespace(
+        self.app: Any = SimpleNamespace(
             control=SimpleNamespace(ping=lambda _, timeout: [timeout] if has_a_twin else []),
             send_task=lambda name, **_: self.sent.append(name),
         )
 
     def begins(self) -> list[str]:
-        afterlife.begin(self)
+        afterlife.look(self.app, self.hostname)
         return self.sent
 
 
