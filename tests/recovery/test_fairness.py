@@ -35,6 +35,7 @@ def behind(here: GatedStack, client: Client, long: Path) -> Iterator[str]:
     here.gate.close()
     job_id = submit(client, long)
     here.gate.wait_until_in_hand(job_id)
+    wait_until(lambda: client.status(job_id)["stage"] == "listen")
     chunks = client.status(job_id)["chunks_total"]
     assert chunks > 500
     wait_until(lambda: here.waiting(LONG) == chunks - PROCESSES)
