@@ -109,7 +109,8 @@ class S3Storage:
     def get_bytes(self, key: str) -> bytes:
         with _translated(key):
             told = self._client.get_object(Bucket=self._bucket, Key=key)
-            body: bytes = told["Body"].read()
+            with closing(told["Body"]) as stream:
+                body: bytes = stream.read()
         _refuse_other_bytes(told, hashlib.sha256(body).hexdigest())
         return body
 
