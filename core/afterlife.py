@@ -9,9 +9,9 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from core import clock
+from core import clock, parts
 from core.models import JobPart, JobRun
-from core.states import PartState, Stage
+from core.states import Stage
 
 
 def left_anything(session: Session, worker: str) -> bool:
@@ -35,7 +35,5 @@ def free(session: Session, worker: str) -> None:
 
 def _leased(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Of parts and of jobs. By what the indexes know first: there are few of these."""
-    now = clock.now()
-    part = and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= now)
-    run = and_(JobRun.stage.in_((Stage.PREPARE, Stage.MERGE)), JobRun.lease_until >= now)
-    return and_(part, JobPart.worker == worker), and_(run, JobRun.worker == worker)
+    alive = JobRun.stage.in_((Stage.PREPARE, Stage.MERGE)), JobRun.lease_until >= clock.now()
+    return and_(parts.alive(), JobPart.worker == worker), and_(*alive, JobRun.worker == worker)

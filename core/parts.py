@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -229,12 +229,12 @@ def all_over(session: Session, job_id: str) -> bool:
 
 def any_running(session: Session, job_id: str) -> bool:
     """Whether a living worker has a part of the job."""
-    alive = and_(
-        JobPart.job_id == job_id,
-        JobPart.state == PartState.RUNNING,
-        JobPart.lease_until >= clock.now(),
-    )
-    return bool(session.scalar(select(exists().where(alive))))
+    return bool(session.scalar(select(exists().where(JobPart.job_id == job_id, alive()))))
+
+
+def alive() -> ColumnElement[bool]:
+    """Whether a living worker has the part."""
+    return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= clock.now())
 
 
 def _named(part: PartId) -> dict[str, Any]:

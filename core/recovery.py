@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
 
-from core import admission, clock
+from core import admission, clock, parts
 from core.models import JobPart, JobRun
 from core.settings import settings
 from core.states import PARTS_OPEN, PartState, Stage
@@ -57,7 +57,7 @@ def abandoned(session: Session) -> list[Abandoned]:
         *_find(
             session,
             Need.FAN_OUT,
-            and_(_at(Stage.LISTEN), _has_part(_waiting()), ~_has_part(_alive()), _is_late()),
+            and_(_at(Stage.LISTEN), _has_part(_waiting()), ~_has_part(parts.alive()), _is_late()),
             may_be_queued=True,
         ),
     ]
@@ -76,7 +76,7 @@ def unfinished(session: Session) -> list[Abandoned]:
 def stragglers(session: Session) -> Sequence[str]:
     """The messages of parts that a living worker goes on with although their job is over."""
     of_run = JobRun.job_id == JobPart.job_id
-    query = select(JobPart.owner).join(JobRun, of_run).where(_alive(), _at(Stage.OVER))
+    query = select(JobPart.owner).join(JobRun, of_run).where(parts.alive(), _at(Stage.OVER))
     return [owner for owner in session.scalars(query) if owner]
 
 
@@ -111,10 +111,6 @@ def _has_part(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def _part_lease_ran_out() -> ColumnElement[bool]:
     return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
-
-
-def _alive() -> ColumnElement[bool]:
-    return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= clock.now())
 
 
 def _waiting() -> ColumnElement[bool]:

@@ -11,12 +11,9 @@ from typing import Any
 import structlog
 from billiard import Process
 from celery import Celery
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 from core import afterlife
-from core.db import build_engine
-from core.settings import settings
+from core.db import reading, transaction
 from tasks.queues import CONTROL
 
 log = structlog.get_logger(__name__)
@@ -40,18 +37,17 @@ def begin(sender: Any, **_: Any) -> None:
 
 def look(app: Celery, worker: str) -> None:
     """Free what was left behind, and have it sent again."""
-    engine = build_engine(settings().database, poolclass=NullPool)
     try:
-        with Session(engine) as session, session.begin():
-            if not afterlife.left_anything(session, worker) or _lives(app, worker):
-                return
+        with reading() as session:
+            is_needed = afterlife.left_anything(session, worker)
+        if not is_needed or _lives(app, worker):
+            return
+        with transaction() as session:
             afterlife.free(session, worker)
         app.send_task("housekeeping", queue=CONTROL, priority=0, ignore_result=True)
     except Exception as error:
         # A worker starts without its database and its broker, too. Then the leases run out.
         log.warning("leases not freed", reason=type(error).__name__)
-    finally:
-        engine.dispose()
 
 
 def _lives(app: Celery, worker: str) -> bool:

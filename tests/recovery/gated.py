@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,18 @@ def heard(client: Client, job_id: str) -> list[str]:
     told = client.result(job_id)
     assert not any("could not be" in warning for warning in told["warnings"])
     return [segment["text"] for segment in told["segments"]]
+
+
+def killed_in_the_middle(
+    here: GatedStack, client: Client, which: str, expected: Sequence[str]
+) -> None:
+    """Workers are killed in the middle of a job; only what was in hand is done again."""
+    job_id = in_the_middle(here, client)
+    for process in here.workers(which):
+        process.kill()
+    here.gate.open()
+    assert heard(client, job_id) == expected
+    assert sum(attempts := here.attempts(job_id)) - len(attempts) <= PROCESSES
 
 
 def in_the_middle(here: GatedStack, client: Client) -> str:

@@ -6,14 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.recovery.gated import (
-    PROCESSES,
-    QUEUE,
-    GatedStack,
-    gated_stack,
-    heard,
-    in_the_middle,
-)
+from tests.recovery.gated import QUEUE, GatedStack, gated_stack, killed_in_the_middle
 
 pytestmark = pytest.mark.processes
 
@@ -28,9 +21,4 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStack]:
 @pytest.mark.parametrize("which", [QUEUE, ""])
 def test_what_was_in_hand_does_not_wait_for_its_lease(here, client, expected, which: str):
     """Of the engine's worker, or of all workers at once."""
-    job_id = in_the_middle(here, client)
-    for process in here.workers(which):
-        process.kill()
-    here.gate.open()
-    assert heard(client, job_id) == expected
-    assert sum(attempts := here.attempts(job_id)) - len(attempts) <= PROCESSES
+    killed_in_the_middle(here, client, which, expected)

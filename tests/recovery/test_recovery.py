@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recovery.gated import PROCESSES, QUEUE, heard, in_the_middle
+from tests.recovery.gated import QUEUE, heard, in_the_middle, killed_in_the_middle
 
 pytestmark = pytest.mark.processes
 
@@ -21,9 +21,4 @@ def test_a_redis_that_forgets_everything_leaves_a_job_untouched(here, client, ex
 @pytest.mark.parametrize("which", [QUEUE, ""])
 def test_after_a_kill_only_what_was_in_hand_is_done_again(here, client, expected, which: str):
     """Of the engine's worker, or of all workers at once; others are started in their place."""
-    job_id = in_the_middle(here, client)
-    for process in here.workers(which):
-        process.kill()
-    here.gate.open()
-    assert heard(client, job_id) == expected
-    assert sum(attempts := here.attempts(job_id)) - len(attempts) <= PROCESSES
+    killed_in_the_middle(here, client, which, expected)
