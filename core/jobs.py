@@ -113,8 +113,13 @@ def get(session: Session, job_id: str, *, of: uuid.UUID | None = None) -> Transc
     """
     job = session.scalar(_BY_ID, {"job_id": job_id})
     if job is None or (of is not None and job.transcript.owner_id != of):
-        raise JobGone(f"there is no job {job_id}")
+        raise gone(job_id)
     return job
+
+
+def gone(job_id: str) -> JobGone:
+    """For whoever asks for a job that there is not."""
+    return JobGone(f"there is no job {job_id}")
 
 
 def spec_of(job: TranscriptJob) -> JobSpec:

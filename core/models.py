@@ -373,3 +373,10 @@ class SecretRow(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+# As tables, for statements that are run for every chunk: SQLAlchemy is faster with these than with
+# models, since it need not see which objects a statement may concern.
+TRANSCRIPTS, TRANSCRIPT_JOBS, JOB_RUNS, JOB_PARTS = (
+    Base.metadata.tables[one.__tablename__] for one in (Transcript, TranscriptJob, JobRun, JobPart)
+)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import KillsItsWorker, TranscribeError
-from core.models import JobPart, JobRun
+from core.models import JOB_PARTS, JOB_RUNS, JobPart, JobRun
 from core.settings import settings
 from core.states import PARTS_OPEN, PartKind, PartState, Stage
 from transcripts.types import Span, Stretch
@@ -39,43 +39,45 @@ class Missing:
 
 # What every chunk asks for is made once: to make a statement takes longer than to run it.
 _IS_PART = and_(
-    JobPart.job_id == bindparam("of_job"),
-    JobPart.kind == bindparam("of_kind"),
-    JobPart.position == bindparam("at"),
+    JOB_PARTS.c.job_id == bindparam("of_job"),
+    JOB_PARTS.c.kind == bindparam("of_kind"),
+    JOB_PARTS.c.position == bindparam("at"),
 )
 _MAY_BEGIN = and_(
     _IS_PART,
-    JobPart.state.in_(PARTS_OPEN),
+    JOB_PARTS.c.state.in_(PARTS_OPEN),
     # A message that comes a second time says that whoever had it first is gone. One that is to be
     # tried again is under way until then: another one ends here, so that they do not become many.
-    or_(JobPart.owner == bindparam("me"), JobPart.lease_until < bindparam("now")),
+    or_(JOB_PARTS.c.owner == bindparam("me"), JOB_PARTS.c.lease_until < bindparam("now")),
     # Chunks that are cut early are heard while the job is still being prepared.
     exists().where(
-        JobRun.job_id == bindparam("of_job"), JobRun.stage.in_((Stage.PREPARE, Stage.LISTEN))
+        JOB_RUNS.c.job_id == bindparam("of_job"),
+        JOB_RUNS.c.stage.in_((Stage.PREPARE, Stage.LISTEN)),
     ),
 )
 _LEASE = (
-    update(JobPart)
-    .where(_MAY_BEGIN, JobPart.attempts <= bindparam("tries"))
+    update(JOB_PARTS)
+    .where(_MAY_BEGIN, JOB_PARTS.c.attempts <= bindparam("tries"))
     .values(
         state=PartState.RUNNING,
         owner=bindparam("me"),
         worker=bindparam("at_worker"),
         lease_until=bindparam("until"),
-        attempts=JobPart.attempts + 1,
+        attempts=JOB_PARTS.c.attempts + 1,
         changed_at=bindparam("now"),
     )
-    .returning(JobPart.start, JobPart.end, JobPart.channel)
-    .execution_options(synchronize_session=False)
+    .returning(JOB_PARTS.c.start, JOB_PARTS.c.end, JOB_PARTS.c.channel)
 )
-_BEGUN_TOO_OFTEN = select(JobPart.error).where(_MAY_BEGIN, JobPart.attempts > bindparam("tries"))
+_BEGUN_TOO_OFTEN = select(JOB_PARTS.c.error).where(
+    _MAY_BEGIN, JOB_PARTS.c.attempts > bindparam("tries")
+)
 _STORE = (
-    update(JobPart)
+    update(JOB_PARTS)
     .where(
         _IS_PART,
-        JobPart.state != PartState.STORED,
-        JobPart.start == bindparam("begins"),
-        JobPart.end == bindparam("ends"),
+        JOB_PARTS.c.state != PartState.STORED,
+        JOB_PARTS.c.start == bindparam("begins"),
+        JOB_PARTS.c.end == bindparam("ends"),
     )
     .values(
         state=PartState.STORED,
@@ -84,7 +86,6 @@ _STORE = (
         error=None,
         changed_at=bindparam("now"),
     )
-    .execution_options(synchronize_session=False)
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -81,19 +81,21 @@ def _client(url: str, _pid: int) -> redis.Redis:
 
 def tell(job_id: str) -> None:
     """Publish the present state of a job."""
-    with reading() as session:
-        now = status.snapshot(session, job_id)
-    try:
-        client().eval(
-            _TELL,
-            2,
-            status_key(job_id),
-            status_channel(job_id),
-            json.dumps(now),
-            settings().redis_job_ttl,
-        )
-    except redis.RedisError as error:
-        log.warning("progress not told", job_id=job_id, reason=str(error))
+    with _sent_at_once(job_id) as pipe:
+        _add_state(pipe, job_id)
+
+
+def tell_heard(job_id: str, chunk: int, heard: dict[str, Any]) -> None:
+    """Publish what was heard in one chunk, and keep it for listeners who come later; then `tell`.
+
+    Without the database, what was heard is told all the same.
+    """
+    message = json.dumps(heard)
+    with _sent_at_once(job_id) as pipe:
+        pipe.hset(segments_key(job_id), str(chunk), message)
+        pipe.expire(segments_key(job_id), settings().redis_job_ttl)
+        pipe.publish(segments_channel(job_id), message)
+        _add_state(pipe, job_id)
 
 
 def forget(job_id: str) -> None:
@@ -104,17 +106,24 @@ def forget(job_id: str) -> None:
         log.warning("progress not forgotten", job_id=job_id, reason=str(error))
 
 
-def tell_segment(job_id: str, chunk: int, heard: dict[str, Any]) -> None:
-    """Publish what was heard in one chunk, and keep it for listeners who come later."""
-    message = json.dumps(heard)
+@contextmanager
+def _sent_at_once(job_id: str) -> Iterator[Any]:
+    """Commands for Redis, sent at the end of the block, or as far as it came if it raises."""
+    pipe = client().pipeline(transaction=False)
     try:
-        pipe = client().pipeline(transaction=False)
-        pipe.hset(segments_key(job_id), str(chunk), message)
-        pipe.expire(segments_key(job_id), settings().redis_job_ttl)
-        pipe.publish(segments_channel(job_id), message)
-        pipe.execute()
-    except redis.RedisError as error:
-        log.warning("segment not told", job_id=job_id, reason=str(error))
+        yield pipe
+    finally:
+        try:
+            pipe.execute()
+        except redis.RedisError as error:
+            log.warning("progress not told", job_id=job_id, reason=str(error))
+
+
+def _add_state(pipe: Any, job_id: str) -> None:
+    with reading() as session:
+        now = status.snapshot(session, job_id)
+    keys = (status_key(job_id), status_channel(job_id))
+    pipe.eval(_TELL, len(keys), *keys, json.dumps(now), settings().redis_job_ttl)
 
 
 def known(job_id: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 
@@ -33,9 +34,7 @@ class Folder:
     def __init__(self, parent: Path, prefix: str) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None
-        self.path, self._lock = _locked(
-            lambda: Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCKED, dir=parent))
-        )
+        self.path, self._lock = _locked(lambda: _made_folder(parent, prefix))
 
     def remove(self) -> None:
         """Remove it with all that is in it. Safe to run twice."""
@@ -90,23 +89,27 @@ def _temporary() -> Path:
     return settings().transcribe_data_dir / "tmp"
 
 
-def _made_file(parent: Path, prefix: str) -> Path:
+def _made_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCKED, dir=parent))
+        with suppress(FileNotFoundError):  # a sweep took it for what a killed process has left
+            return path, os.open(path, os.O_RDONLY)
+
+
+def _made_file(parent: Path, prefix: str) -> tuple[Path, int]:
     path = parent / f"{prefix}{uuid.uuid4().hex}{_LOCKED}"
+    new = partial(os.open, path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        path.touch(exist_ok=False)
+        return path, new()
     except FileNotFoundError:  # rare, and to look beforehand would cost every file
         parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
-    return path
+        return path, new()
 
 
-def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
+def _locked(make: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
+    """What was made, and a descriptor that holds the lock."""
     while True:
-        path = make()
-        try:
-            lock = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:  # a sweep took it for what a killed process has left
-            continue
+        path, lock = make()
         with suppress(OSError):  # some file systems know no locks: there, age tells
             fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,14 @@ from sqlalchemy import Row, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from core import admission, clock, jobs, precedence
-from core.models import JobPart, JobRun, SegmentRow, TranscriptJob
+from core.models import (
+    JOB_PARTS,
+    JOB_RUNS,
+    TRANSCRIPT_JOBS,
+    TRANSCRIPTS,
+    JobPart,
+    SegmentRow,
+)
 from core.precedence import Ahead
 from core.states import PARTS_OVER, JobStatus, PartKind, PartState, Stage
 
@@ -34,16 +42,37 @@ _OF_STAGE = {
 }
 
 # Made once, since the state is told after every part: to make it takes longer than to run it.
+_JOB, _TRANSCRIPT, _RUN, _PART = TRANSCRIPT_JOBS.c, TRANSCRIPTS.c, JOB_RUNS.c, JOB_PARTS.c
+_TOLD = (
+    select(
+        _JOB.transcript_id,
+        _JOB.worker_id,
+        _JOB.engine,
+        _JOB.engine_params,
+        _JOB.error_details,
+        _JOB.created_at,
+        _JOB.completed_at,
+        _TRANSCRIPT.filename,
+        _TRANSCRIPT.duration,
+        _TRANSCRIPT.warnings,
+        _RUN.status,
+        _RUN.stage,
+        _RUN.listening_since,
+    )
+    .join_from(TRANSCRIPT_JOBS, TRANSCRIPTS)
+    .join(JOB_RUNS, _RUN.job_id == _JOB.job_id)
+    .where(_JOB.job_id == bindparam("job_id"))
+)
 _COUNTED = (
     select(
-        JobPart.kind,
-        JobPart.state,
+        _PART.kind,
+        _PART.state,
         func.count().label("parts"),
-        func.sum(JobPart.end - JobPart.start).label("seconds"),
-        func.sum(case((JobPart.lease_until > bindparam("now"), 1), else_=0)).label("leased"),
+        func.sum(_PART.end - _PART.start).label("seconds"),
+        func.sum(case((_PART.lease_until > bindparam("now"), 1), else_=0)).label("leased"),
     )
-    .where(JobPart.job_id == bindparam("job_id"))
-    .group_by(JobPart.kind, JobPart.state)
+    .where(_PART.job_id == bindparam("job_id"))
+    .group_by(_PART.kind, _PART.state)
 )
 
 
@@ -69,20 +98,22 @@ def snapshot(
     *pace*: seconds that the fleet takes for a second of sound with an engine, or None if nothing is
     known. With it, jobs that wait are told when they will be done.
     """
-    job = jobs.get(session, job_id)
+    row = session.execute(_TOLD, {"job_id": job_id}).first()
+    if row is None:
+        raise jobs.gone(job_id)
     chunks, shards = _tallies(session, job_id)
-    status = JobStatus(job.run.status)
-    ahead = precedence.ahead(session, job) if _waits(job.run, chunks) else None
+    status, stage = JobStatus(row.status), Stage(row.stage)
+    ahead = precedence.ahead(session, jobs.get(session, job_id)) if _waits(stage, chunks) else None
     told = {
         "job_id": job_id,
         "status": str(status),
-        "progress": progress(status, Stage(job.run.stage), chunks, shards),
-        "transcript_id": str(job.transcript_id),
-        "worker_id": job.worker_id,
-        "message": _message(session, job, some_wait=bool(chunks.held_up or shards.held_up)),
-        "engine": job.engine,
-        "filename": job.transcript.filename,
-        "stage": str(job.run.stage),
+        "progress": progress(status, stage, chunks, shards),
+        "transcript_id": str(row.transcript_id),
+        "worker_id": row.worker_id,
+        "message": _message(session, job_id, row, some_wait=bool(chunks.held_up or shards.held_up)),
+        "engine": row.engine,
+        "filename": row.filename,
+        "stage": str(stage),
         "chunks_done": chunks.done,
         "chunks_total": chunks.total,
         "shards_done": shards.done,
@@ -90,17 +121,17 @@ def snapshot(
         "audio_seconds_done": round(chunks.seconds_done, 3),
         "audio_seconds_total": round(chunks.seconds_total, 3),
         "queue_position": ahead and ahead.jobs,
-        "seconds_left": _seconds_left(job.run, chunks, shards)
-        or _seconds_to_wait(ahead, chunks, pace(job.engine) if ahead else None),
-        "warnings": job.transcript.warnings,
-        "error": job.error_details,
-        "created_at": clock.iso(job.created_at),
-        "completed_at": clock.iso(job.completed_at),
+        "seconds_left": _seconds_left(stage, row.listening_since, chunks, shards)
+        or _seconds_to_wait(ahead, chunks, pace(row.engine) if ahead else None),
+        "warnings": row.warnings,
+        "error": row.error_details,
+        "created_at": clock.iso(row.created_at),
+        "completed_at": clock.iso(row.completed_at),
     }
     if status is JobStatus.COMPLETED:
         told["result"] = {
-            "segments_count": _count_segments(session, job),
-            "duration": job.transcript.duration,
+            "segments_count": _count_segments(session, row.transcript_id),
+            "duration": row.duration,
         }
     return told
 
@@ -130,22 +161,24 @@ def _share(chunks: Tally, shards: Tally) -> float:
     return done / total if total else 0.0
 
 
-def _seconds_left(run: JobRun, chunks: Tally, shards: Tally) -> float | None:
+def _seconds_left(
+    stage: Stage, listening_since: float | None, chunks: Tally, shards: Tally
+) -> float | None:
     """Estimate by the slower of the two kinds of parts; None before there is something to go by."""
     kinds = [kind for kind in (chunks, shards) if kind.total]
-    if run.stage != Stage.LISTEN or run.listening_since is None:
+    if stage is not Stage.LISTEN or listening_since is None:
         return None
     if not kinds or not all(kind.seconds_done for kind in kinds):
         return None
-    elapsed = clock.now() - run.listening_since
+    elapsed = clock.now() - listening_since
     left = (elapsed * (kind.seconds_total / kind.seconds_done - 1) for kind in kinds)
     return round(max(left), 1)
 
 
-def _waits(run: JobRun, chunks: Tally) -> bool:
-    if run.stage == Stage.LISTEN:
+def _waits(stage: Stage, chunks: Tally) -> bool:
+    if stage is Stage.LISTEN:
         return bool(chunks.total) and not chunks.begun
-    return run.stage == Stage.QUEUED
+    return stage is Stage.QUEUED
 
 
 def _seconds_to_wait(ahead: Ahead | None, chunks: Tally, pace: float | None) -> float | None:
@@ -177,8 +210,8 @@ def _tally(rows: Sequence[Row[Any]]) -> Tally:
     )
 
 
-def _count_segments(session: Session, job: TranscriptJob) -> int:
-    query = select(func.count()).where(SegmentRow.transcript_id == job.transcript_id)
+def _count_segments(session: Session, transcript_id: uuid.UUID) -> int:
+    query = select(func.count()).where(SegmentRow.transcript_id == transcript_id)
     return session.scalar(query) or 0
 
 
@@ -193,18 +226,15 @@ def _held_up(session: Session, job_id: str) -> str:
     return f"; a part waits to be tried again: {error['message']}" if error else ""
 
 
-def _message(session: Session, job: TranscriptJob, *, some_wait: bool) -> str:
-    if job.run.status == JobStatus.FAILED and job.error_details:
-        return str(job.error_details["message"])
-    if job.run.stage == Stage.PREPARE and job.engine_params.get("source_url"):
+def _message(session: Session, job_id: str, row: Any, *, some_wait: bool) -> str:
+    status, stage = JobStatus(row.status), Stage(row.stage)
+    if status is JobStatus.FAILED and row.error_details:
+        return str(row.error_details["message"])
+    if stage is Stage.PREPARE and row.engine_params.get("source_url"):
         return "Fetching the recording"
-    if job.run.stage == Stage.QUEUED and admission.is_full(session):
+    if stage is Stage.QUEUED and admission.is_full(session):
         return "Waiting for other jobs to end"
-    if job.run.stage == Stage.LISTEN:
-        held_up = _held_up(session, job.job_id) if some_wait else ""
-        return f"Transcribing with {TITLES.get(job.engine, job.engine)}{held_up}"
-    return (
-        _OF_STATUS.get(JobStatus(job.run.status))
-        or _OF_STAGE.get(Stage(job.run.stage))
-        or "Working"
-    )
+    if stage is Stage.LISTEN:
+        held_up = _held_up(session, job_id) if some_wait else ""
+        return f"Transcribing with {TITLES.get(row.engine, row.engine)}{held_up}"
+    return _OF_STATUS.get(status) or _OF_STAGE.get(stage) or "Working"

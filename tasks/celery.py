@@ -14,11 +14,12 @@ from celery.signals import (
 )
 
 from core import log, scratch, tracing
-from tasks import afterlife, farewell, lines, room, spans
+from tasks import afterlife, farewell, lines, room, spans, transport
 from tasks.heartbeat import Heartbeat
 from tasks.room import Room
 from tasks.vitals import Vitals
 
+transport.install()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 app.steps["consumer"].update((Heartbeat, Room, Vitals))

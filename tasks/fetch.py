@@ -51,8 +51,8 @@ def fetch(job_id: str, owner: str, url: str, folder: Path) -> bool:
     path = folder / "fetched"
     log.info("fetching", url=outgoing.shown(url))
     fetched = _download(url, path)
-    storage().put_file(layout.source(job_id), path)
-    path.unlink()
+    storage().take_file(layout.source(job_id), path)
+    path.unlink(missing_ok=True)
     with transaction() as session:
         return sources.fetched(session, job_id, owner, size=fetched.size, sha256=fetched.sha256)
 

@@ -60,8 +60,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
 
     with transaction() as session:
         parts.store(session, part, place, hashlib.sha256(data).hexdigest())
-    progress.tell_segment(job_id, position, {"chunk": position, **written})
-    progress.tell(job_id)
+    progress.tell_heard(job_id, position, {"chunk": position, **written})
 
 
 def _in_recording(heard: Heard, start: float) -> Heard:

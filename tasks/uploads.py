@@ -49,6 +49,6 @@ class Uploads(AbstractContextManager["Uploads", None]):
         path = self._folder / f"{uuid4().hex}.wav"
         try:
             piece.write_wav(path)
-            storage().put_file(key, path)
+            storage().take_file(key, path)
         finally:
             path.unlink(missing_ok=True)

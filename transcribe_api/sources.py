@@ -104,7 +104,7 @@ class _InForm:
         look_into(self.upload.path)
 
     def keep(self, job_id: str) -> None:
-        storage().put_file(layout.source(job_id), self.upload.path)
+        storage().take_file(layout.source(job_id), self.upload.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ class Storage(Protocol):
         """Copy a file there, in constant memory."""
         ...
 
+    def take_file(self, key: str, path: Path) -> None:
+        """The same with a file that nobody needs any more: it may be gone afterwards."""
+        ...
+
     def put_bytes(self, key: str, data: bytes) -> None:
         """Write a small object."""
         ...

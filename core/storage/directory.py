@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,12 +24,20 @@ class DirectoryStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._real_root = root.resolve()
+        self._inside = f"{root.resolve()}/"
         self._unfinished = root / ".unfinished"
 
     def put_file(self, key: str, path: Path) -> None:
         with self._written(key) as unfinished:
             shutil.copyfile(path, unfinished)
+
+    def take_file(self, key: str, path: Path) -> None:
+        try:
+            _move(path, self._path(key))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise _not_written(error) from error
+            self.put_file(key, path)  # it lies on another disk
 
     def put_bytes(self, key: str, data: bytes) -> None:
         with self._written(key) as unfinished:
@@ -102,13 +111,17 @@ class DirectoryStorage:
                 yield unfinished
                 _move(unfinished, target)
         except OSError as error:
-            raise Unavailable(f"the object store cannot be written: {error.strerror}") from error
+            raise _not_written(error) from error
 
     def _path(self, key: str) -> Path:
         path = self._root / key
-        if not path.resolve().is_relative_to(self._real_root):
+        if not f"{os.path.realpath(path)}/".startswith(self._inside):
             raise NotFound(f"there is no object {key}")
         return path
+
+
+def _not_written(error: OSError) -> Unavailable:
+    return Unavailable(f"the object store cannot be written: {error.strerror}")
 
 
 def _move(file: Path, target: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from core.settings import Settings
 log = structlog.get_logger(__name__)
 
 BLOCK = 1024 * 1024
-#: Bytes of a part of a multipart upload; two are under way at a time, so memory stays constant.
+#: Bytes of a part of a large object; two are under way at a time, so memory stays constant. What is
+#: no larger is sent and fetched in one request.
 PART = 8 * 1024 * 1024
 _TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=2)
 #: The server copies by itself, but none copies more than 5 GiB at once.
@@ -70,13 +73,21 @@ class S3Storage:
         return cls(client, settings.minio_bucket_name, settings.scratch_dir, links)
 
     def put_file(self, key: str, path: Path) -> None:
-        extra = {"Metadata": {_SHA256: _sha256(path)}}
-        self._write(
-            lambda: self._client.upload_file(
-                str(path), self._bucket, key, ExtraArgs=extra, Config=_TRANSFER
-            ),
-            key,
+        is_small = path.stat().st_size <= PART
+        send = partial(self._send_small if is_small else self._send_large, key, path)
+        self._write(partial(send, {_SHA256: _sha256(path)}), key)
+
+    def _send_small(self, key: str, path: Path, metadata: dict[str, str]) -> None:
+        # What boto has for files of any size costs more than to send a chunk.
+        with path.open("rb") as body:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata)
+
+    def _send_large(self, key: str, path: Path, metadata: dict[str, str]) -> None:
+        self._client.upload_file(
+            str(path), self._bucket, key, ExtraArgs={"Metadata": metadata}, Config=_TRANSFER
         )
+
+    take_file = put_file
 
     def put_bytes(self, key: str, data: bytes) -> None:
         metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
@@ -126,8 +137,13 @@ class S3Storage:
 
     def _download(self, key: str, path: Path) -> None:
         with _translated(key):
-            told = self._client.head_object(Bucket=self._bucket, Key=key)
-            self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
+            told = self._client.get_object(Bucket=self._bucket, Key=key)
+            is_small = told["ContentLength"] <= PART
+            with closing(told["Body"]) as body, path.open("wb") as file:
+                if is_small:
+                    shutil.copyfileobj(body, file, BLOCK)
+            if not is_small:  # in parts, of which each is asked for again that breaks off
+                self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
         _refuse_other_bytes(told, _sha256(path))
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

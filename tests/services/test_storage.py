@@ -83,13 +83,14 @@ def broken(store: S3Storage, use: Callable[..., None]) -> Iterator[tuple[S3Stora
         yield S3Storage.from_settings(settings()), made
 
 
+@pytest.mark.parametrize("size", [3 * MEGABYTE, PART + 1])
 @pytest.mark.parametrize("mood", [Mood.CORRUPT, Mood.SHORT, Mood.ERRORS, Mood.GONE])
 def test_a_wrong_answer_is_refused_and_the_next_one_taken(
-    broken: tuple[S3Storage, Proxy], tmp_path: Path, mood: Mood
+    broken: tuple[S3Storage, Proxy], tmp_path: Path, mood: Mood, size: int
 ):
     ours, server = broken
     source = tmp_path / "source"
-    source.write_bytes(os.urandom(3 * MEGABYTE))
+    source.write_bytes(os.urandom(size))
     ours.put_file(KEY, source)
     ours.put_bytes("jobs/1/a", b"said")
     with server.feeling(mood):

@@ -79,8 +79,7 @@ def hear(job_id: str, chunk: int, *, tell: bool = True) -> None:
     store_chunk(job_id, chunk, f"words of {chunk}")
     if tell:
         text = progress.heard(job_id, [chunk], keep=False)[chunk]
-        progress.tell_segment(job_id, chunk, json.loads(text))
-        progress.tell(job_id)
+        progress.tell_heard(job_id, chunk, json.loads(text))
 
 
 def fail(job_id: str, *, tell: bool = True) -> None:

@@ -56,7 +56,9 @@ def test_the_state_is_read_by_two_statements():
 
 def test_why_a_part_waits_is_only_asked_when_one_does():
     job_id = listening()
+    # The other one is in hand: where none is, the job's place in line is asked for, too.
     assert lease(job_id, 0)
+    assert lease(job_id, 1)
     part, down = PartId(job_id, PartKind.CHUNK, 0), Unavailable("Riva does not answer")
     with transaction() as session:
         parts.release(session, part, "me", down, wait=60.0)

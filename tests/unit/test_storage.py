@@ -1,5 +1,6 @@
 """A directory keeps objects as the interface promises."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,26 @@ def test_what_is_put_can_be_read_in_every_way(store: DirectoryStorage, tmp_path:
         assert path.read_bytes() == source.read_bytes()
     assert b"".join(store.stream("jobs/1/source")) == source.read_bytes()
     assert store.get_bytes("jobs/1/source") == source.read_bytes()
+
+
+def test_a_file_that_is_given_away_becomes_the_object(store: DirectoryStorage, tmp_path: Path):
+    given = tmp_path / "given"
+    given.write_bytes(b"sound")
+    store.put_bytes("jobs/1/source", b"what was there")
+    store.take_file("jobs/1/source", given)
+    assert store.get_bytes("jobs/1/source") == b"sound"
+    assert not given.exists()
+
+
+def test_a_file_on_another_disk_can_be_given_away(store: DirectoryStorage, tmp_path: Path):
+    elsewhere = Path("/dev/shm")  # in memory, so no other files are there
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other disk")
+    with tempfile.NamedTemporaryFile(dir=elsewhere) as given:
+        given.write(b"sound")
+        given.flush()
+        store.take_file("jobs/1/source", Path(given.name))
+    assert store.get_bytes("jobs/1/source") == b"sound"
 
 
 def test_a_copy_is_the_same_and_stands_alone(store: DirectoryStorage):
@@ -90,6 +111,8 @@ def test_nothing_is_written_outside(store: DirectoryStorage, tmp_path: Path):
 def test_a_write_that_fails_leaves_nothing_and_says_so(store: DirectoryStorage, tmp_path: Path):
     with pytest.raises(Unavailable):
         store.put_file("a/b", tmp_path / "missing")
+    with pytest.raises(Unavailable):
+        store.take_file("a/b", tmp_path / "missing")
     assert store.keys("") == []
     assert not any((tmp_path / "objects").rglob("*[0-9a-f]" * 4))
 

@@ -1,0 +1,55 @@
+"""Messages go to Redis by one client of each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from core.settings import settings
+from tasks import transport
+
+pytestmark = pytest.mark.usefixtures("redis_server")
+
+
+@pytest.fixture
+def channel() -> Iterator[Any]:
+    transport.install()
+    with Connection(settings().broker) as connection:
+        yield connection.default_channel
+
+
+def clients(channel: Any) -> tuple[Any, Any]:
+    with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+        return first, second
+
+
+def test_commands_of_a_channel_share_a_client(channel):
+    first, second = clients(channel)
+    assert first is second
+    assert first.ping()
+
+
+def test_each_channel_has_its_own(channel):
+    assert clients(channel)[0] is not clients(channel.connection.client.channel())[0]
+
+
+def test_the_one_that_waits_for_messages_is_another(channel):
+    assert channel.client is not clients(channel)[0]
+
+
+def test_a_channel_that_lost_its_connections_goes_on_with_a_new_client(channel):
+    before, _ = clients(channel)
+    channel._disconnect_pools()
+    after, _ = clients(channel)
+    assert after is not before
+    assert after.ping()
+
+
+def test_the_application_sends_by_it():
+    from tasks.celery import app
+
+    with app.connection_for_write() as connection:
+        assert type(connection.transport) is transport.Transport
