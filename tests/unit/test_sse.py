@@ -12,7 +12,7 @@ import pytest
 
 from core import db, jobs, parts, progress, status
 from core.db import reading, transaction
-from core.errors import EngineError
+from core.errors import EngineError, Unavailable
 from core.parts import PartId
 from core.settings import settings
 from core.states import PartKind
@@ -198,6 +198,21 @@ def test_a_chunk_whose_words_are_gone_is_left_out(redis_server):
     storage().delete(f"jobs/{job_id}/parts/chunk_0000")
     fail(job_id)
     assert Heard(job_id).end() == ["failed", 1]
+
+
+def test_without_the_database_what_was_heard_is_told_all_the_same(
+    redis_server, monkeypatch: pytest.MonkeyPatch
+):
+    job_id = listening(chunks=2)
+    # It is not in storage, where those who listen look as well.
+    heard = {"chunk": 1, "text": "words of 1"}
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+        settings.cache_clear()
+        with pytest.raises(Unavailable):
+            progress.tell_heard(job_id, 1, heard)
+    settings.cache_clear()
+    assert progress.heard(job_id, [1], keep=False) == {1: json.dumps(heard)}
 
 
 def test_a_state_that_was_overtaken_is_not_told(redis_server):
