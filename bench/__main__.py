@@ -8,7 +8,6 @@ and five hundred listeners. ``--small`` takes two minutes and only guards what m
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -22,6 +21,7 @@ from typing import Any
 from bench import (
     accuracy,
     costs,
+    given,
     kill,
     latency,
     listeners,
@@ -115,27 +115,25 @@ def _machine() -> str:
 
 def _arguments(words: Sequence[str] | None = None) -> tuple[Mapping[str, Measure], Path | None]:
     """What to measure, and the folder of recordings."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = given.parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(_USUAL))
     how_long = parser.add_mutually_exclusive_group()
     how_long.add_argument("--all", action="store_true", help="at full length")
     how_long.add_argument("--small", action="store_true", help="the guard for every change")
     parser.add_argument(
         "--recordings",
-        type=Path,
+        type=given.folder,
         default=os.environ.get("RECORDINGS") or None,
         metavar="FOLDER",
         help="recordings with NAME.txt or NAME.rttm beside them, for accuracy; also RECORDINGS",
     )
-    given = parser.parse_args(words)
-    if unknown := set(given.names) - set(_USUAL):
+    asked = parser.parse_args(words)
+    if unknown := set(asked.names) - set(_USUAL):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(_USUAL)}")
-    if given.small:
+    if asked.small:
         return {"small": lambda _: small.measure()}, None
-    known = _LONG if given.all else _USUAL
-    return {name: known[name] for name in given.names or known}, given.recordings
+    known = _LONG if asked.all else _USUAL
+    return {name: known[name] for name in asked.names or known}, asked.recordings
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import calls, diarization, made, pauses, words
+from bench import calls, diarization, given, made, pauses, words
 from bench.figures import Measured, tell, together
 
 #: Made-up talks: so many, each of all sentences so many times; for words, and for speakers.
@@ -49,4 +49,6 @@ def _made_up() -> Sequence[Measured]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
+    parser = given.parser(__doc__)
+    parser.add_argument("recordings", type=given.folder, nargs="?", metavar="FOLDER")
+    sys.exit(main(parser.parse_args().recordings))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import jiwer
 
+from bench import given
 from bench.table import show
 from chunking.cut import AudioChunker, new_wav
 from chunking.decode import BYTES_PER_SECOND, SAMPLE_RATE
@@ -243,4 +244,9 @@ def _row(hearing: Hearing, found: Verdict, floor: Verdict) -> tuple[object, ...]
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), *map(float, sys.argv[2:4])))
+    parser = given.parser(__doc__)
+    parser.add_argument("recordings", type=given.folder, metavar="FOLDER")
+    parser.add_argument("seconds", type=float, nargs="?", default=11.0, help="of a window")
+    parser.add_argument("overlap", type=float, nargs="?", default=5.0, help="seconds")
+    asked = parser.parse_args()
+    sys.exit(main(asked.recordings, asked.seconds, asked.overlap))

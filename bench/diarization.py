@@ -20,6 +20,7 @@ from pathlib import Path
 
 import simpleder
 
+from bench import given
 from bench.figures import Figure, Measured, tell
 from bench.noise import Errors, compared
 from bench.shards import turns
@@ -175,4 +176,8 @@ def _shares(counted: Sequence[Mapping[str, float]]) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else None))
+    parser = given.parser(__doc__)
+    parser.add_argument("recordings", type=given.folder, metavar="FOLDER")
+    parser.add_argument("seconds", type=float, nargs="?", metavar="SECONDS", help="of a shard")
+    asked = parser.parse_args()
+    sys.exit(main(asked.recordings, asked.seconds))

@@ -20,7 +20,7 @@ from typing import Any
 import jiwer
 import simpleder
 
-from bench import whole
+from bench import given, whole
 from bench.diarization import truth
 from bench.figures import Figure, Measured, tell
 from bench.noise import Errors, compared
@@ -172,4 +172,6 @@ def _reference(recording: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    parser = given.parser(__doc__)
+    parser.add_argument("recordings", type=given.folder, metavar="FOLDER")
+    sys.exit(main(parser.parse_args().recordings))

@@ -82,16 +82,25 @@ def _good(_: Path | None) -> Measured:
     return Measured([GOOD])
 
 
-def test_measurements_are_chosen_by_name(monkeypatch):
-    monkeypatch.setenv("RECORDINGS", "talks")
+def test_measurements_are_chosen_by_name(monkeypatch, tmp_path: Path):
+    talks, others = tmp_path / "talks", tmp_path / "others"
+    talks.mkdir()
+    others.mkdir()
+    monkeypatch.setenv("RECORDINGS", str(talks))
     assert suite._arguments(["merge", "kill"]) == (
         {"merge": suite._USUAL["merge"], "kill": suite._USUAL["kill"]},
-        Path("talks"),
+        talks,
     )
     assert list(suite._arguments(["--small"])[0]) == ["small"]
-    assert suite._arguments(["--recordings", "others"])[1] == Path("others")
+    assert suite._arguments(["--recordings", str(others)])[1] == others
     with pytest.raises(SystemExit):
         suite._arguments(["speed"])
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_measured(capsys):
+    with pytest.raises(SystemExit):
+        suite._arguments(["--recordings", "nowhere"])
+    assert "--recordings: there is no folder nowhere" in capsys.readouterr().err
 
 
 # ---- rates and chance -----------------------------------------------------------------------
