@@ -77,7 +77,7 @@ class Verdict:
     reordered: tuple[Word, ...]
 
 
-def main(folder: Path, seconds: float = 11.0, overlap: float = 5.0) -> int:
+def main(folder: Path, seconds: float, overlap: float) -> int:
     """Print a row for each recording; 1 if a word was doubled or reordered anywhere."""
     settings = PlanSettings(chunk_duration=seconds, chunk_overlap=overlap)
     rows = []

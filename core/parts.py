@@ -238,14 +238,18 @@ def alive() -> ColumnElement[bool]:
     return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= clock.now())
 
 
+def lease_ran_out() -> ColumnElement[bool]:
+    """Whether a worker began with the part and is gone."""
+    return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
+
+
 def _named(part: PartId) -> dict[str, Any]:
     """As `_IS_PART` asks for it; names of columns are taken."""
     return {"of_job": part.job_id, "of_kind": part.kind, "at": part.position}
 
 
-def _needs_work() -> Any:
-    abandoned = and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
-    return or_(JobPart.state == PartState.WAITING, abandoned)
+def _needs_work() -> ColumnElement[bool]:
+    return or_(JobPart.state == PartState.WAITING, lease_ran_out())
 
 
 def _details(reason: TranscribeError) -> dict[str, str]:

@@ -46,7 +46,7 @@ def abandoned(session: Session) -> list[Abandoned]:
     found = [
         *_find(session, Need.PREPARE, _lease_ran_out(Stage.PREPARE)),
         *_find(session, Need.MERGE, _lease_ran_out(Stage.MERGE)),
-        *_find(session, Need.FAN_OUT, and_(_at(Stage.LISTEN), _has_part(_part_lease_ran_out()))),
+        *_find(session, Need.FAN_OUT, and_(_at(Stage.LISTEN), _has_part(parts.lease_ran_out()))),
         *_find(session, Need.MERGE, and_(_at(Stage.LISTEN), ~_has_part(_unfinished()), _is_late())),
         *_find(
             session,
@@ -107,10 +107,6 @@ def _lease_ran_out(stage: Stage) -> ColumnElement[bool]:
 
 def _has_part(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(JobPart.job_id == JobRun.job_id, condition)
-
-
-def _part_lease_ran_out() -> ColumnElement[bool]:
-    return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
 
 
 def _waiting() -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 import structlog
@@ -80,7 +80,7 @@ class S3Storage:
     def _send_small(self, key: str, path: Path, metadata: dict[str, str]) -> None:
         # What boto has for files of any size costs more than to send a chunk.
         with path.open("rb") as body:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata)
+            self._put(key, body, metadata)
 
     def _send_large(self, key: str, path: Path, metadata: dict[str, str]) -> None:
         self._client.upload_file(
@@ -91,12 +91,10 @@ class S3Storage:
 
     def put_bytes(self, key: str, data: bytes) -> None:
         metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
-        self._write(
-            lambda: self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=data, Metadata=metadata
-            ),
-            key,
-        )
+        self._write(partial(self._put, key, data, metadata), key)
+
+    def _put(self, key: str, body: bytes | IO[bytes], metadata: dict[str, str]) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata)
 
     def _write(self, put: Callable[[], object], key: str) -> None:
         with _translated(key):
