@@ -99,6 +99,32 @@ class Settings(BaseSettings):
     #: Number that the server gives to the first speaker.
     riva_first_speaker: int = Field(default=1, ge=0, le=1)
 
+    #: Models of the engine `whisper` that jobs may ask for.
+    whisper_available_models: Annotated[tuple[str, ...], NoDecode] = (
+        "tiny",
+        "tiny.en",
+        "base",
+        "base.en",
+        "small",
+        "small.en",
+        "medium",
+        "medium.en",
+        "large-v3-turbo",
+        "large-v2",
+        "large-v3",
+    )
+    whisper_default_model: str = "base"
+    #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
+    whisper_device: str = Field(default="auto", pattern=DEVICE)
+    #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
+    whisper_compute_type: str = "auto"
+    #: Windows of 30 s that are heard at once; halved when memory runs out.
+    whisper_batch_size: int = Field(default=8, ge=1, le=256)
+    #: 0: the likeliest words, the same each time; above, words are drawn by lot.
+    whisper_temperature: float = Field(default=0.0, ge=0, le=1)
+    #: How words get their times: by the model's attention, or only sentences, which is faster.
+    whisper_word_times: Literal["attention", "segments"] = "attention"
+
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
         "base",
@@ -182,7 +208,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
 
-    @field_validator("whisperx_available_models", "outgoing_allow", "media_roots", mode="before")
+    @field_validator(
+        "whisper_available_models",
+        "whisperx_available_models",
+        "outgoing_allow",
+        "media_roots",
+        mode="before",
+    )
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):

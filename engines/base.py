@@ -24,6 +24,8 @@ class Hints:
     model: str | None = None
     #: Phrases to expect and how strongly (Riva's scale, -100..100).
     phrases: Mapping[str, float] = field(default_factory=dict)
+    #: Text that an engine which reads before it listens is to read: spelling, script, style.
+    initial_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class EngineSpec:
     model_mb: Mapping[str, int] = field(default_factory=dict, hash=False)
     #: Can be told which phrases to expect.
     phrases: bool = False
+    #: Reads a text before it listens: `JobSpec.initial_prompt`.
+    prompts: bool = False
     #: Finds out the language by itself.
     detects_language: bool = False
     #: Sets full stops and capitals.
@@ -141,6 +143,21 @@ RIVA = EngineSpec(
     tells_speakers=True,
     offer="engines.riva:offer",
 )
+WHISPER = EngineSpec(
+    name="whisper",
+    title="Whisper",
+    factory="engines.faster_whisper:FasterWhisper",
+    requires=Requirement("faster_whisper"),
+    memory_mb=4000,
+    # Four windows of half a minute, with room to end each in a pause.
+    chunk_seconds=108.0,
+    model_mb={"tiny": 400, "tiny.en": 400, "base": 500, "base.en": 500, "small": 1000},
+    phrases=True,
+    prompts=True,
+    detects_language=True,
+    punctuates=True,
+    reheard=True,
+)
 WHISPERX = EngineSpec(
     name="whisperx",
     title="WhisperX",
@@ -155,6 +172,7 @@ WHISPERX = EngineSpec(
     # large one.
     model_mb={"tiny": 2500, "base": 2500, "small": 3000, "medium": 4500},
     phrases=True,
+    prompts=True,
     detects_language=True,
     punctuates=True,
     reheard=True,
@@ -196,7 +214,7 @@ RIVA_SPEAKERS = DiarizerSpec(
 )
 
 #: Also found in a plain checkout, that has no entry points because it was never installed.
-_RECOGNIZERS = (SPHINX, RIVA, WHISPERX)
+_RECOGNIZERS = (WHISPER, SPHINX, RIVA, WHISPERX)
 _DIARIZERS = (CLASSIC, PYANNOTE, RIVA_SPEAKERS)
 
 
