@@ -36,6 +36,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     OMP_NUM_THREADS=1 \
     TRANSCRIBE_DATA_DIR=/data \
+    MODEL_DIR=/data/models \
+    MODEL_WHEELS=false \
     HF_HOME=/data/models
 WORKDIR /app
 COPY alembic.ini flowerconfig.py gunicorn.conf.py ./

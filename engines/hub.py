@@ -37,13 +37,13 @@ _WORKSHOP = ".pulling"
 def pull(
     name: str, *, revision: str = "main", place: str | None = None, again: bool = False
 ) -> Path:
-    """Fetch a model by its name or its repository into ``WHISPERX_MODEL_DIR``; gives its folder.
+    """Fetch a model by its name or its repository into ``MODEL_DIR``; gives its folder.
 
     *revision*: a branch, a tag or a commit. *place*: the folder's name, when not that of the model.
     *again*: also where there is one. Raises `EngineError` and `InvalidInput`, which say what helps,
     and `Unavailable` when the hub is not reached.
     """
-    ours = _model_dir()
+    ours = settings().model_dir
     repository = _repository(name)
     target = ours / (place or name)
     if target.exists() and not again:
@@ -55,13 +55,6 @@ def pull(
         manifest.write(folder, _looked_at(info, repository, folder))
         _move(folder, target, workshop)
     return target
-
-
-def _model_dir() -> Path:
-    ours = settings().whisperx_model_dir
-    if ours is None:
-        raise EngineError("set WHISPERX_MODEL_DIR to the folder that models are to be pulled into")
-    return ours.expanduser().resolve()
 
 
 def _repository(name: str) -> str:
@@ -81,7 +74,7 @@ def _repository(name: str) -> str:
 def _alone(ours: Path, target: Path) -> Iterator[Path]:
     """The folder to put the model together in, which no other process uses; removed when done."""
     if not target.resolve().is_relative_to(ours) or target == ours:
-        raise InvalidInput(f"{target.name!r} is no name of a folder in WHISPERX_MODEL_DIR")
+        raise InvalidInput(f"{target.name!r} is no name of a folder in MODEL_DIR")
     name = "--".join(target.relative_to(ours).parts)
     workshop = ours / _WORKSHOP / name
     workshop.mkdir(parents=True, exist_ok=True)
@@ -101,7 +94,7 @@ def _look_up(repository: str, revision: str, *, is_aligner: bool) -> Any:
     info = HfApi(token=settings().hf_token).model_info(
         repository, revision=revision, files_metadata=True
     )
-    names = {one.rfilename for one in info.siblings}
+    names = {one.rfilename for one in info.siblings or ()}
     if names.isdisjoint(_KINDS) and not is_aligner:
         kinds = " nor ".join(f"{kind} ({file})" for file, kind in _KINDS.items())
         raise EngineError(f"{repository} holds neither {kinds}")

@@ -60,20 +60,19 @@ def pipeline() -> OnShelf:
 
 def pipeline_folder(name: str) -> Path | None:
     """The folder of a pipeline that was put there by hand, or pulled."""
-    ours = settings().whisperx_model_dir
-    places = [Path(name), *([ours / name] if ours else [])]
+    places = (Path(name), settings().model_dir / name)
     return next((place for place in places if place.is_dir()), None)
 
 
 def others() -> list[OnShelf]:
     """What was pulled and is named by no setting; jobs may not ask for it."""
-    ours = settings().whisperx_model_dir
-    found = sorted(path.parent for path in ours.rglob(manifest.NAME)) if ours else []
+    ours = settings().model_dir
+    found = sorted(path.parent for path in ours.rglob(manifest.NAME))
     known = {one.folder for one in (*whisper(), pipeline())}
     return [
         OnShelf("-", folder.relative_to(ours).as_posix(), folder)
         for folder in found
-        if ours and folder not in known and not folder.relative_to(ours).parts[0].startswith(".")
+        if folder not in known and not folder.relative_to(ours).parts[0].startswith(".")
     ]
 
 
@@ -102,11 +101,12 @@ def _on_shelf(engine: str, name: str, folder: Path | None, files: tuple[str, ...
 
 
 def _whisper_folder(name: str) -> Path | None:
-    ours = settings().whisperx_model_dir
-    if ours is not None and (ours / name).is_dir():
+    ours = settings().model_dir
+    if (ours / name).is_dir():
         return ours / name
     short = name.rpartition("/")[2].removeprefix("faster-whisper-")
-    return _cached(ours or _cache(), f"*faster-whisper-{short}")
+    places = (_cached(cache, f"*faster-whisper-{short}") for cache in (ours, _cache()))
+    return next((place for place in places if place), None)
 
 
 def _cached(cache: Path, name: str) -> Path | None:

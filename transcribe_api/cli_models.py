@@ -43,7 +43,7 @@ def models() -> None:
 @click.option("--as", "place", help="The folder's name, such as align-pt; one model only.")
 @click.option("--again", is_flag=True, help="Also what is there already.")
 def pull(names: tuple[str, ...], revision: str, place: str | None, again: bool) -> None:
-    """Fetch models into WHISPERX_MODEL_DIR: by size, or by repository on Hugging Face's hub.
+    """Fetch models into MODEL_DIR: by size, or by repository on Hugging Face's hub.
 
     What arrives is checked, and written down with its commit and its hashes for `verify`.
     """

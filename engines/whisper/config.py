@@ -11,7 +11,7 @@ from core.settings import settings
 class WhisperConfig:
     """What is left out is as the settings have it."""
 
-    #: By size, such as ``large-v3``, or a folder's name in ``WHISPERX_MODEL_DIR``.
+    #: By size, such as ``large-v3``, or a folder's name in ``MODEL_DIR``.
     model_name: str = field(default_factory=lambda: settings().whisperx_default_model)
     #: 0: the likeliest words, the same each time; above, words are drawn by lot.
     temperature: float = field(default_factory=lambda: settings().whisperx_temperature)

@@ -1,13 +1,15 @@
 """Finds Whisper models by name and asks them: what is said in some windows, and in what language.
 
-A model is a folder of CTranslate2 files. One that lies in ``WHISPERX_MODEL_DIR`` is read from there
-and nothing else; any other is looked for in the cache below that folder, then fetched into it.
+A model is a folder of CTranslate2 files. One that lies in ``MODEL_DIR`` is read from there and
+nothing else; any other is looked for in the cache below that folder and in Hugging Face's own, then
+fetched into that folder.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,13 +180,13 @@ def _compute_type(device: torch.device) -> str:
 
 def _folder(name: str) -> Path:
     """Where the model lies, after fetching it if need be."""
-    ours = settings().whisperx_model_dir
-    if ours is not None and (ours / name).is_dir():
+    ours = settings().model_dir
+    if (ours / name).is_dir():
         return _whole(ours / name, name)
-    try:
-        return _fetch(name, ours, local_files_only=True)
-    except LocalEntryNotFoundError:
-        return _fetch_from_hub(name, ours)
+    for cache in (ours, None):  # None: the one of Hugging Face's own
+        with suppress(LocalEntryNotFoundError):
+            return _fetch(name, cache, local_files_only=True)
+    return _fetch_from_hub(name, ours)
 
 
 def _whole(folder: Path, name: str) -> Path:
@@ -196,8 +198,8 @@ def _whole(folder: Path, name: str) -> Path:
     return folder
 
 
-def _fetch_from_hub(name: str, ours: Path | None) -> Path:
-    remedy = f"put its files into {ours / name}" if ours else "set WHISPERX_MODEL_DIR"
+def _fetch_from_hub(name: str, ours: Path) -> Path:
+    remedy = f"put its files into {ours / name}"
     try:
         return _fetch(name, ours, local_files_only=False)
     except LocalEntryNotFoundError as error:
@@ -221,7 +223,7 @@ def _fetch(name: str, ours: Path | None, *, local_files_only: bool) -> Path:
         raise
     except ValueError as error:
         raise EngineError(
-            f"There is no model {name!r}: it is no folder in WHISPERX_MODEL_DIR and no name that "
+            f"There is no model {name!r}: it is no folder in MODEL_DIR and no name that "
             "faster-whisper knows, such as base or large-v3."
         ) from error
     return Path(found)

@@ -22,7 +22,7 @@ def run(*words: str) -> Result:
 
 @pytest.fixture
 def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("WHISPERX_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     settings.cache_clear()
     return tmp_path / "models"
