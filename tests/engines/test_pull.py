@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import hub_server, tiny
+from tests.engines import hub_server
 from tests.engines.hub_server import COMMIT, TOKEN, Hub
 from tests.integration.conftest import clean_environment
-
-pytestmark = tiny.needs("huggingface_hub", "whisperx")
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = "from transcribe_api.cli import main; main()"
