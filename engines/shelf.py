@@ -10,6 +10,7 @@ from core.settings import settings
 from engines import manifest
 from engines.manifest import Manifest
 from engines.weights.local import hub_cache
+from engines.weights.pinned import MODELS
 
 #: Files of a Whisper model; without the last, one would be fetched from elsewhere.
 WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -64,11 +65,23 @@ def pipeline_folder(name: str) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
+def pinned() -> list[OnShelf]:
+    """Models whose bytes are known beforehand and that no setting names."""
+    named = {one.name for one in whisper()}
+    return [
+        _on_shelf(
+            "-", name, folder if (folder := settings().model_dir / name).is_dir() else None, ()
+        )
+        for name in MODELS
+        if name not in named
+    ]
+
+
 def others() -> list[OnShelf]:
     """What was pulled and is named by no setting; jobs may not ask for it."""
     ours = settings().model_dir
     found = sorted(path.parent for path in ours.rglob(manifest.NAME))
-    known = {one.folder for one in (*whisper(), pipeline())}
+    known = {one.folder for one in (*whisper(), pipeline(), *pinned())}
     return [
         OnShelf("-", folder.relative_to(ours).as_posix(), folder)
         for folder in found
@@ -79,7 +92,14 @@ def others() -> list[OnShelf]:
 def damaged(model: OnShelf) -> list[str]:
     """The files of a pulled model that are no longer what they were. Reads every byte."""
     pulled = model.manifest
-    return manifest.differing(model.folder, pulled) if pulled and model.folder else []
+    if pulled is None or model.folder is None:
+        return []
+    expected = dict(pulled.files)
+    known = MODELS.get(model.name)
+    if known and known.is_source_of(pulled):
+        expected |= known.manifest().files  # whatever is written beside the files
+    whole = Manifest(pulled.repository, pulled.commit, expected)
+    return manifest.differing(model.folder, whole)
 
 
 def lacking(folder: Path, files: tuple[str, ...]) -> tuple[str, ...]:

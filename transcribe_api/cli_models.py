@@ -13,6 +13,7 @@ from engines import manifest, shelf
 from engines.manifest import Manifest
 from engines.shelf import OnShelf
 from engines.weights import pull as weights
+from engines.weights.pinned import MODELS
 from engines.weights.wish import Wish
 from transcribe_api.doctor import State, examine
 from transcribe_api.pull_progress import show_progress
@@ -79,7 +80,10 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
 
 @models.command("list", short_help="The models that a job may ask for.")
 def list_models() -> None:
-    """Show the models that a job may ask for, where they lie and where they are from."""
+    """Show the models that a job may ask for, where they lie and where they are from.
+
+    Those that are pinned are known byte by byte, and are shown although no job may ask for them.
+    """
     for model in _all():
         click.echo(f"{model.engine:<9} {model.name:<42} {_place(model)}{_from(model)}")
 
@@ -101,7 +105,7 @@ def verify() -> None:
 
 
 def _all() -> list[OnShelf]:
-    return [*shelf.whisper(), shelf.pipeline(), *shelf.others()]
+    return [*shelf.whisper(), shelf.pipeline(), *shelf.pinned(), *shelf.others()]
 
 
 def _place(model: OnShelf) -> str:
@@ -113,7 +117,13 @@ def _place(model: OnShelf) -> str:
 
 
 def _from(model: OnShelf) -> str:
-    return f", {_origin(model.manifest)}" if model.manifest else ""
+    known, pulled = MODELS.get(model.name), model.manifest
+    if pulled:
+        is_pinned = known is not None and known.is_source_of(pulled)
+        return f", {_origin(pulled)}{', pinned' if is_pinned else ''}"
+    if known is None:
+        return ""
+    return f", pinned: {known.repository} at {known.revision[:12]}, {known.licence}"
 
 
 def _origin(pulled: Manifest | None) -> str:

@@ -6,6 +6,7 @@ What an interruption leaves is gone on with. A hub that is not there is found ou
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,14 +62,19 @@ def fetch_files(model: PinnedModel, names: Sequence[str], folder: Path, meter: M
         _download(info, model.repository, names, folder, meter, _size(info, model.files))
         for name in names:
             if expected := model.files[name]:
-                check(folder / name, expected, f"the hub at {constants.ENDPOINT}")
+                check(folder / name, expected, f"the hub at {find_endpoint()}")
         _check_arrived(info, model.repository, names, folder)
+
+
+def find_endpoint() -> str:
+    """The hub's address, as the library reads it."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
 
 
 def _look_up(repository: str, revision: str) -> Any:
     """What the hub knows of the repository, its files with their hashes."""
     configure_http_backend(build_session)
-    return HfApi(token=settings().hf_token).model_info(
+    return HfApi(find_endpoint(), token=settings().hf_token).model_info(
         repository, revision=revision, files_metadata=True
     )
 
@@ -93,6 +99,7 @@ def _download(
             name,
             revision=info.sha,
             local_dir=folder,
+            endpoint=find_endpoint(),
             token=settings().hf_token,
         )
     shutil.rmtree(folder / ".cache", ignore_errors=True)
@@ -165,7 +172,7 @@ def _failure(error: Exception, repository: str, revision: str) -> TranscribeErro
         case OSError(errno=int()) if not isinstance(error, ConnectionError):
             return EngineError(f"the model cannot be written: {error}")
     return Unavailable(
-        f"the hub at {constants.ENDPOINT} does not answer, or broke off (what has come is kept; "
+        f"the hub at {find_endpoint()} does not answer, or broke off (what has come is kept; "
         "HF_ENDPOINT names another hub)"
     )
 

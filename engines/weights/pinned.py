@@ -65,6 +65,10 @@ class PinnedModel:
         files = {name: file for name, file in self.files.items() if file}
         return Manifest(self.repository, self.revision, files)
 
+    def is_source_of(self, pulled: Manifest) -> bool:
+        """Whether a model was pulled at the pinned revision."""
+        return (self.repository, self.revision) == (pulled.repository, pulled.commit)
+
     def missing(self, folder: Path) -> list[str]:
         """The files that the folder lacks, or has other bytes of. Reads every byte."""
         differing = set(manifest.differing(folder, self.manifest()))

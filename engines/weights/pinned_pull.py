@@ -42,11 +42,11 @@ def pull(name: str, model: PinnedModel, target: Path, wish: Wish, meter: Meter) 
 def _is_whole(model: PinnedModel, target: Path) -> bool:
     """Raises `EngineError` for a folder of somebody's own making that is not this model."""
     pulled, missing = manifest.read(target), model.missing(target)
-    if pulled is None:
+    if pulled is None or not model.is_source_of(pulled):
         if missing:
             raise EngineError(
-                f"{target} is there already and was not pulled, and {', '.join(missing)} in it is "
-                "not the makers': --again fetches the model anew"
+                f"{target} is there already and is another model, or at another revision: "
+                f"{', '.join(missing)} in it differs. --again fetches the pinned one"
             )
         with suppress(OSError):
             manifest.write(target, manifest.describe(target, model.repository, model.revision))
