@@ -15,6 +15,7 @@ from engines.shelf import OnShelf
 from engines.weights import pull as weights
 from engines.weights.pinned import MODELS
 from engines.weights.wish import Wish
+from engines.weights.workshop import remove_downloads
 from transcribe_api.doctor import State, examine
 from transcribe_api.pull_progress import show_progress
 
@@ -73,6 +74,7 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
             told = f", from {sources}" if sources else ", whole"
             origin = _origin(manifest.read(pulled.folder))
             click.echo(f"{name}: {origin} in {pulled.folder}{told}")
+        remove_downloads()
     except TranscribeError as error:
         click.echo(f"transcribe: {error}", err=True)
         sys.exit(1)

