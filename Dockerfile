@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One file, a target a kind of process: docker build --target worker -t transcribe-worker .
-# 3.11 or 3.13: for 3.12 the speech engine of the base installation has no wheel.
+# 3.11 or newer; on 3.12 PocketSphinx is left out, which has no wheel for it.
 ARG PYTHON=3.13
 
 # Everything that is compiled or downloaded; no final image is made from here.
@@ -36,6 +36,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     OMP_NUM_THREADS=1 \
     TRANSCRIBE_DATA_DIR=/data \
+    MODEL_DIR=/data/models \
+    MODEL_WHEELS=false \
     HF_HOME=/data/models
 WORKDIR /app
 COPY alembic.ini flowerconfig.py gunicorn.conf.py ./

@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The model that set-up fetches, by a name that `transcribe models list` shows; none: no model.
+MODEL  ?= base
+FETCHED := $(if $(filter-out none,$(MODEL)),$(VENV)/share/chordscribe/models/$(MODEL)/transcribe-model.json)
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
@@ -12,7 +15,7 @@ NEURAL := .venv-neural
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Install everything into .venv (Python 3.11+; nothing outside this folder)
+setup: $(READY) $(FETCHED) ## Install everything into .venv, with a model (MODEL=base); MODEL=none without
 
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -21,6 +24,11 @@ $(READY): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+# Not there after a failure, so the next `make setup` tries again.
+$(FETCHED): | $(READY)
+	@$(BIN)/transcribe models pull $(MODEL) || \
+	  echo "Set-up goes on without the model $(MODEL), with PocketSphinx; make setup tries again"
 
 demo: setup ## Transcribe the sample conversation, show the transcript and its word error rate
 	$(BIN)/python samples/demo.py out/demo
@@ -88,13 +96,13 @@ $(NEURAL)/.ready: requirements-dev.txt requirements-neural.txt pyproject.toml
 	rm -f $(NEURAL)/lib/python3*/site-packages/torchaudio/lib/*.so
 	@echo "$(NEURAL): $$(du -sh $(NEURAL) | cut -f1), installed in $$(( $$(date +%s) - $$(cat $(NEURAL)/.began) )) s" | tee $@
 
-check: setup ## Check form, types and which package imports which
+check: $(READY) ## Check form, types and which package imports which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Put the code into form
+format: $(READY) ## Put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -26,8 +26,8 @@ from bench.table import show
 from chunking.cut import AudioChunker, new_wav
 from chunking.decode import BYTES_PER_SECOND, SAMPLE_RATE
 from chunking.plan import PlanSettings, plan
-from engines.base import Hints
-from engines.sphinx import Sphinx
+from engines import catalog
+from engines.base import Hints, Recognizer
 from transcripts.stitch import HeardChunk, shift, stitch
 from transcripts.types import Span, Word
 
@@ -97,7 +97,7 @@ def main(folder: Path, seconds: float, overlap: float) -> int:
 
 def hearings(folder: Path, settings: PlanSettings) -> Iterator[Hearing]:
     """What the engine makes of every recording that is long enough to be cut, and of the glue."""
-    engine = Sphinx()
+    engine = catalog.load_recognizer(catalog.SPHINX)
     glue, told = bytearray(), []
     for recording, reference in _recordings(folder):
         pcm, speech = _decoded(recording)
@@ -154,7 +154,9 @@ def _decoded(recording: Path) -> tuple[bytes, tuple[Span, ...]]:
         return cutting.pcm.read_bytes(), cutting.speech
 
 
-def _hear(engine: Sphinx, name: str, reference: str, pcm: bytes, settings: PlanSettings) -> Hearing:
+def _hear(
+    engine: Recognizer, name: str, reference: str, pcm: bytes, settings: PlanSettings
+) -> Hearing:
     duration = len(pcm) / BYTES_PER_SECOND
     windows = [
         Span(window.start, window.end) for window in plan([Span(0, duration)], duration, settings)
@@ -167,7 +169,7 @@ def _hear(engine: Sphinx, name: str, reference: str, pcm: bytes, settings: PlanS
     )
 
 
-def _words(engine: Sphinx, pcm: bytes, window: Span) -> tuple[Word, ...]:
+def _words(engine: Recognizer, pcm: bytes, window: Span) -> tuple[Word, ...]:
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         with new_wav(Path(file.name)) as target:
             target.writeframes(_of(pcm, window))

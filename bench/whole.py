@@ -13,8 +13,8 @@ from pathlib import Path
 
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
 from chunking.plan import Window
-from engines.base import Hints
-from engines.sphinx import Sphinx
+from engines import catalog
+from engines.base import Hints, Recognizer
 from transcripts.types import Word
 
 #: Minutes that the engine hears in one go.
@@ -24,7 +24,7 @@ _IN_PIECES = ChunkingConfig(chunk_duration=LONGEST * 60, overlap_duration=0)
 
 def heard(recording: Path) -> str:
     """Its words in lower case, as one utterance."""
-    engine = Sphinx()
+    engine = catalog.load_recognizer(catalog.SPHINX)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cutting = AudioChunker(_IN_PIECES).take_apart(recording, folder)
@@ -41,7 +41,7 @@ def _pieces(cutting: Cutting) -> tuple[Window, ...]:
     return (whole,) if cutting.duration <= LONGEST * 60 else cutting.windows
 
 
-def _words(engine: Sphinx, cutting: Cutting, window: Window, path: Path) -> tuple[Word, ...]:
+def _words(engine: Recognizer, cutting: Cutting, window: Window, path: Path) -> tuple[Word, ...]:
     cutting.write_wav(window, path)
     return engine.transcribe(path, Hints()).words
 

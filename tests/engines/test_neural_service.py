@@ -45,7 +45,7 @@ def workers(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> It
 
     folder = tmp_path_factory.mktemp("models")
     settings = {
-        "WHISPERX_MODEL_DIR": str(tiny.model_dir(folder / "whisper")),
+        "MODEL_DIR": str(tiny.model_dir(folder / "whisper")),
         "WHISPERX_DEFAULT_MODEL": "digits",
         "PYANNOTE_MODEL": str(tiny_pipeline.build(folder / "pipeline")),
         "OMP_NUM_THREADS": "1",

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import hub_server, tiny
+from tests.engines import hub_server
 from tests.engines.hub_server import COMMIT, TOKEN, Hub
 from tests.integration.conftest import clean_environment
-
-pytestmark = tiny.needs("huggingface_hub", "whisperx")
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = "from transcribe_api.cli import main; main()"
@@ -46,7 +44,7 @@ def run(hub: Hub, ours: Path, tmp_path: Path) -> Run:
 
     def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         environment = clean_environment(
-            HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "home"), WHISPERX_MODEL_DIR=str(ours),
+            HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "home"), MODEL_DIR=str(ours),
             HF_HUB_OFFLINE="0",
         ) | settings  # fmt: skip
         return subprocess.run(
@@ -167,7 +165,6 @@ def test_a_token_opens_what_asks_for_one(run: Run, hub: Hub, ours: Path):
         (["tiny", "--revision", "v9"], {}, "no revision 'v9'"),
         (["tiny"], {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
         (["tiny"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "does not answer"),
-        (["tiny"], {"WHISPERX_MODEL_DIR": ""}, "set WHISPERX_MODEL_DIR"),
         (["tiny", "--as", "../elsewhere"], {}, "no name of a folder"),
     ],
 )

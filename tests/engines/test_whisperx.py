@@ -42,7 +42,7 @@ _WORDS = [f"{a}{b}" for a in ("ba", "do", "ki", "lu", "mo", "ne") for b in ("ra"
 
 @pytest.fixture(autouse=True)
 def configured(models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    monkeypatch.setenv("WHISPERX_MODEL_DIR", str(models))
+    monkeypatch.setenv("MODEL_DIR", str(models))
     monkeypatch.setenv("WHISPERX_DEFAULT_MODEL", "digits")
     monkeypatch.setenv("WHISPERX_DEVICE", "cpu")
     settings.cache_clear()
@@ -153,7 +153,7 @@ def test_the_language_of_several_places_is_one(recording: Path, tmp_path: Path):
     [
         ("digits", "tlh", r"does not know the language 'tlh'.*leave the language out"),
         ("english.en", "de", r"The model english\.en does not know the language 'de'.*: en\."),
-        ("no-such", "en", r"no model 'no-such'.*WHISPERX_MODEL_DIR"),
+        ("no-such", "en", r"no model 'no-such'.*MODEL_DIR"),
         ("broken", "en", r"broken in .* is not whole: tokenizer\.json is missing or broken"),
         ("base", "en", r"base is not on this machine.*HF_HUB_OFFLINE.*put its files into .*base"),
     ],

@@ -72,7 +72,7 @@ def digits_wav(folder: Path, start: float = 0.0, end: float = 62.0) -> Path:
 
 
 def model_dir(folder: Path) -> Path:
-    """A folder as `WHISPERX_MODEL_DIR` may be, with the models that are kept here."""
+    """A folder as `MODEL_DIR` may be, with the models that are kept here."""
     for name in ("digits", "align-en"):
         shutil.copytree(MODELS / name, folder / name)
     return folder

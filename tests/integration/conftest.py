@@ -49,7 +49,7 @@ class RunningStack:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without any setting of the service."""
-    ours = {name.upper() for name in Settings.model_fields}
+    ours = Settings.variables()
     return {name: value for name, value in os.environ.items() if name not in ours} | more
 
 

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "make env": "test_the_passwords_are_made_up_once",
     "docker compose up -d --build": "test_a_compose_file_has_the_form_that_compose_asks_for",
     "transcribe --watch inbox/ -o out/": "test_a_folder_is_watched_and_what_was_done_stays_done",
+    "transcribe models pull base --from /media/usb": "test_a_folder_has_it",
     WORKER: "test_a_worker_started_by_hand_joins_in",
     "transcribe up --port 8001": "test_a_taken_port_is_named",
     "transcribe up --port 8001 --data-dir /tmp/other": "test_a_data_directory_has_one_stack",

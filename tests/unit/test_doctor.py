@@ -30,7 +30,7 @@ def model_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for file in ("config.json", "tokenizer.json"):
             (tmp_path / "models" / name / file).write_text("{}")
     (tmp_path / "models" / "base" / "model.bin").write_bytes(bytes(3_000_000))
-    monkeypatch.setenv("WHISPERX_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     settings.cache_clear()
     return tmp_path / "models"

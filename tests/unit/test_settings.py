@@ -1,11 +1,12 @@
 """Settings are read once, typed, and wrong ones are named."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from core.errors import SettingsError
-from core.settings import settings
+from core.settings import Settings, settings
 
 
 def test_nothing_has_to_be_set(data_dir: Path):
@@ -65,6 +66,28 @@ def test_secrets_are_not_printed(monkeypatch, name):
 def test_postgresql_means_the_driver_that_is_shipped(monkeypatch, scheme):
     monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:p@db/x")
     assert settings().database == "postgresql+psycopg2://u:p@db/x"
+
+
+@pytest.mark.parametrize("name", ["MODEL_DIR", "WHISPERX_MODEL_DIR"])
+def test_the_folder_of_models_has_an_old_name_as_well(monkeypatch, tmp_path: Path, name: str):
+    monkeypatch.setenv(name, str(tmp_path))
+    assert settings().model_dir == tmp_path
+    assert name in Settings.variables()
+
+
+def test_models_lie_in_the_virtual_environment_whatever_the_data_directory(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    (tmp_path / "venv").mkdir()
+    inside = tmp_path / "venv" / "share" / "chordscribe" / "models"
+    assert Settings(transcribe_data_dir=tmp_path / "scratch").model_dir == inside
+
+
+def test_models_lie_beside_the_usual_data_where_the_environment_is_not_ours(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    assert Settings().model_dir == tmp_path / "home" / "transcribe" / "models"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "removed"))  # where nothing can be written
+    assert Settings().model_dir == tmp_path / "home" / "transcribe" / "models"
 
 
 def test_lists_are_split_at_commas(monkeypatch):
