@@ -19,8 +19,9 @@ MOST_COMPRESSION = 2.4
 LEAST_TEXT = 80
 #: Mean log-probability of a piece of text below which it was hardly understood.
 LEAST_LOGPROB = -1.0
-#: Probability that there is no speech above which there is none, if the text is unsure too.
-NO_SPEECH = 0.6
+#: Probability that there is no speech, and mean log-probability below which the text then is none
+#: that was said. The surer the model is of the one, the less it must doubt the other.
+NO_SPEECH = ((0.5, -0.8), (0.8, -0.5))
 #: Words, and characters, that nobody says in a second.
 MOST_WORDS, MOST_CHARACTERS = 8.0, 40.0
 #: Seconds that are granted when counting them: the edges of speech are soft.
@@ -101,13 +102,22 @@ def judge(guess: Guess) -> Verdict:
     if not guess.text.strip():
         return Verdict()
     found = {
-        Sign.NO_SPEECH: guess.no_speech > NO_SPEECH and guess.logprob < LEAST_LOGPROB,
+        Sign.NO_SPEECH: _is_no_speech(guess),
         Sign.KNOWN: _is_known(guess),
         Sign.REPEATS: _repeats(guess.text),
         Sign.TOO_FAST: _is_too_fast(guess),
         Sign.UNSURE: guess.logprob < LEAST_LOGPROB,
     }
     return Verdict(tuple(sign for sign, is_there in found.items() if is_there))
+
+
+def _is_no_speech(guess: Guess) -> bool:
+    has_words = any(map(str.isalnum, guess.text))
+    is_unlikely = any(
+        guess.no_speech > no_speech and (guess.logprob < logprob or _repeats(guess.text))
+        for no_speech, logprob in NO_SPEECH
+    )
+    return is_unlikely or not has_words
 
 
 def _is_known(guess: Guess) -> bool:

@@ -1,22 +1,20 @@
-"""Makes the sample conversation: two voices of flite read a text of our own.
+"""Makes the sample conversations: two voices of a synthesizer read a text of our own.
 
     python samples/make_conversation.py [FOLDER]
 
-writes conversation.flac (16 kHz mono), conversation.txt (the words, one turn a line) and
-conversation.rttm (who speaks when), the same bytes each time with the same flite. Needs flite,
-which Debian packages, and PyAV, which the project installs.
+writes, for each conversation, NAME.flac (16 kHz mono), NAME.txt (the words, one turn a line) and
+NAME.rttm (who speaks when), the same bytes each time with the same synthesizer. Needs flite for
+English and espeak-ng for Portuguese, which Debian packages, and PyAV, which the project installs.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 16_000
+
+#: Speaker and text, in order.
+Turns = Sequence[tuple[str, str]]
+#: The samples of a text in the voice of a speaker.
+Speak = Callable[[str, str], "NDArray[np.int16]"]
+
 #: Samples quieter than this before and after the words are not part of a turn.
 AUDIBLE = 300
 #: Pause before each turn in seconds, over and over.
 PAUSES = (0.6, 0.4, 0.9, 0.35, 0.7, 1.2, 0.5)
 
 #: Name of the speaker, voice of flite.
-VOICES = {"anna": "slt", "robert": "rms"}
+ENGLISH_VOICES = {"anna": "slt", "robert": "rms"}
 
-TURNS = (
+ENGLISH = (
     ("anna", "Good morning. Do you have a few minutes to talk about the new radio show?"),
     ("robert", "Of course. I was just reading the letter from the city council."),
     ("anna", "What did they say?"),
@@ -72,6 +76,34 @@ TURNS = (
     ("robert", "Thank you very much. I am looking forward to it."),
 )
 
+#: Name of the speaker, voice of espeak-ng.
+PORTUGUESE_VOICES = {"marta": "pt-br+f2", "paulo": "pt-br"}
+
+PORTUGUESE = (
+    ("marta", "Bom dia. Você tem um momento para conversar sobre a feira de livros?"),
+    ("paulo", "Claro que sim. Eu estava lendo a carta da prefeitura agora mesmo."),
+    ("marta", "O que eles disseram?"),
+    ("paulo", "Eles vão emprestar a praça grande durante todo o mês de agosto."),
+    ("marta", "Que boa notícia. Assim podemos colocar as mesas debaixo das árvores."),
+    ("paulo", "E quem passa pela rua vai ver os livros e entrar para conversar."),
+    ("marta", "Na primeira noite eu gostaria de ouvir música da nossa região."),
+    ("paulo", "Meu irmão toca piano, e os amigos dele têm uma pequena banda."),
+    ("marta", "Depois da música, uma professora pode falar sobre a escola."),
+    ("paulo", "O que você vai perguntar para ela?"),
+    (
+        "marta",
+        "Quero saber como as crianças aprendem a ler, "
+        "e o que os pais podem fazer para ajudar em casa.",
+    ),
+    ("paulo", "É uma boa pergunta. Muitas famílias vão querer ouvir a resposta."),
+    ("marta", "Também precisamos de alguém para cuidar da comida."),
+    ("paulo", "Minha mãe faz um bolo de chocolate muito bom, e café para todo mundo."),
+    ("marta", "Então temos um plano. Eu telefono para a banda hoje à noite."),
+    ("paulo", "E eu escrevo para a escola amanhã de manhã."),
+    ("marta", "Muito obrigada. Até quinta-feira, na praça."),
+    ("paulo", "Até quinta. Foi um prazer conversar com você."),
+)
+
 Samples = NDArray[np.int16]
 
 
@@ -86,23 +118,27 @@ class Line:
 
 
 def main(folder: Path) -> None:
-    """Write the three files into the folder."""
-    if shutil.which("flite") is None:
-        sys.exit("flite is missing, which speaks the text: apt-get install flite")
-    sound, lines = conversation()
-    write_flac(folder / "conversation.flac", sound)
-    (folder / "conversation.txt").write_text("".join(f"{line.words}\n" for line in lines))
-    (folder / "conversation.rttm").write_text("".join(map(rttm, lines)))
+    """Write the files of all conversations into the folder."""
+    write(folder, "conversation", ENGLISH, lambda who, text: flite(ENGLISH_VOICES[who], text))
+    write(folder, "conversa", PORTUGUESE, lambda who, text: espeak(PORTUGUESE_VOICES[who], text))
 
 
-def conversation() -> tuple[Samples, list[Line]]:
+def write(folder: Path, name: str, turns: Turns, speak: Speak) -> None:
+    """Write the three files of one conversation."""
+    sound, lines = conversation(turns, speak)
+    write_flac(folder / f"{name}.flac", sound)
+    (folder / f"{name}.txt").write_text("".join(f"{line.words}\n" for line in lines))
+    (folder / f"{name}.rttm").write_text("".join(rttm(name, line) for line in lines))
+
+
+def conversation(turns: Turns, speak: Speak) -> tuple[Samples, list[Line]]:
     """Speak all turns, one after the other, with a pause before each and a second at the end."""
     parts: list[Samples] = []
     lines: list[Line] = []
     length = 0
-    for number, (speaker, text) in enumerate(TURNS):
+    for number, (speaker, text) in enumerate(turns):
         pause = np.zeros(round(PAUSES[number % len(PAUSES)] * RATE), np.int16)
-        voice = audible(speak(VOICES[speaker], text))
+        voice = audible(speak(speaker, text))
         start = length + len(pause)
         length = start + len(voice)
         parts += [pause, voice]
@@ -110,15 +146,28 @@ def conversation() -> tuple[Samples, list[Line]]:
     return np.concatenate([*parts, np.zeros(RATE, np.int16)]), lines
 
 
-def speak(voice: str, text: str) -> Samples:
+def flite(voice: str, text: str) -> Samples:
     """Have flite read the text; 16 kHz is what its larger voices give."""
+    return synthesize("flite", "-voice", voice, "-t", text, "-o")
+
+
+def espeak(voice: str, text: str) -> Samples:
+    """Have espeak-ng read the text, at 150 words a minute."""
+    return synthesize("espeak-ng", "-v", voice, "-s", "150", text, "-w")
+
+
+def synthesize(program: str, *arguments: str) -> Samples:
+    """The samples of the WAV file that the program writes, as 16 kHz mono."""
+    if shutil.which(program) is None:
+        sys.exit(f"{program} is missing, which speaks the text: apt-get install {program}")
     with tempfile.TemporaryDirectory() as folder:
         spoken = Path(folder) / "spoken.wav"
-        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(spoken)], check=True)
-        with wave.open(io.BytesIO(spoken.read_bytes())) as file:
-            if (file.getframerate(), file.getnchannels()) != (RATE, 1):
-                sys.exit(f"flite has no 16 kHz voice {voice}: install the whole of flite")
-            return np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        subprocess.run([program, *arguments, str(spoken)], check=True)
+        with av.open(str(spoken)) as file:
+            resampler = av.AudioResampler("s16", "mono", RATE)
+            decoded = [*file.decode(audio=0), None]
+            blocks = [block for frame in decoded for block in resampler.resample(frame)]
+    return np.concatenate([block.to_ndarray()[0] for block in blocks])
 
 
 def audible(sound: Samples) -> Samples:
@@ -129,13 +178,13 @@ def audible(sound: Samples) -> Samples:
 
 def words(text: str) -> str:
     """The words as a recogniser writes them."""
-    return " ".join(re.findall(r"[a-z']+", text.lower()))
+    return " ".join(re.findall(r"[^\W\d_']+(?:['-][^\W\d_]+)*", text.lower()))
 
 
-def rttm(line: Line) -> str:
+def rttm(name: str, line: Line) -> str:
     """One line of the NIST rich transcription time marks."""
     times = f"{line.start:.3f} {line.end - line.start:.3f}"
-    return f"SPEAKER conversation 1 {times} <NA> <NA> {line.speaker} <NA> <NA>\n"
+    return f"SPEAKER {name} 1 {times} <NA> <NA> {line.speaker} <NA> <NA>\n"
 
 
 def write_flac(path: Path, sound: Samples) -> None:
