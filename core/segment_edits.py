@@ -14,7 +14,7 @@ from core.errors import ChangedMeanwhile, InvalidInput, NotFound
 from core.models import SegmentRow, Transcript
 from transcripts.editing import retyped
 from transcripts.formats import segments_json
-from transcripts.spacing import join
+from transcripts.spacing import join_words
 from transcripts.stored import words_from_json
 from transcripts.types import Segment, Span
 
@@ -140,4 +140,4 @@ _NOTHING: Mapping[str, Any] = {"text": "", "confidence": None, "words": []}
 
 
 def _place(start: float, end: float, words: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
-    return start, end, join(word["word"] for word in words)
+    return start, end, join_words(words_from_json(words))

@@ -279,8 +279,11 @@ def _write_artefacts(job: TranscriptJob, found: Sequence[Stored], merged: Merged
 
 def _what_was_heard(job: TranscriptJob, found: Sequence[Stored], merged: Merged) -> dict[str, Any]:
     """What the engine said, chunk by chunk, and how much of the speech that covers."""
+    model = jobs.spec_of(job).model or catalog.default_model(catalog.recognizer(job.engine))
     return {
         "engine": job.engine,
+        "model": model,
+        "language": merged.language,
         "chunks": [
             {"index": one.part.position, **_told(one, merged)}
             for one in found

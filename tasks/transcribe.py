@@ -18,7 +18,7 @@ from engines import catalog
 from engines.base import Hints
 from tasks import holes, language, loading
 from tasks.steps import ChunkStep, step
-from transcripts.spacing import join
+from transcripts.spacing import join_words
 from transcripts.stitch import shift
 from transcripts.stored import notes_to_json, words_to_json
 from transcripts.types import Heard, Stretch
@@ -80,7 +80,7 @@ def _write_down(heard: Heard, place: Stretch) -> dict[str, Any]:
         "start": round(place.start, 3),
         "end": round(place.end, 3),
         "language": heard.language,
-        "text": join(word.text for word in heard.words),
+        "text": join_words(heard.words),
         "words": words_to_json(heard.words),
         "notes": notes_to_json(heard.notes),
     }

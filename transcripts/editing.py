@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from transcripts.spacing import is_unspaced
+from transcripts.spacing import is_unspaced, unusual_space
 from transcripts.types import Span, Word
 
 
@@ -35,7 +35,17 @@ def retyped(
             words += _in_place(heard[first:after], new, is_heard=what == "equal")
         else:
             words += _sharing(new, _room(heard, first, after, place))
-    return tuple(replace(word, speaker=speaker) for word in words)
+    return tuple(replace(word, speaker=speaker) for word in _as_typed(words, text))
+
+
+def _as_typed(words: Sequence[Word], text: str) -> Iterator[Word]:
+    """The words, with the spaces between them that somebody typed."""
+    before, done = "", 0
+    for word in words:
+        at = text.index(word.text, done)
+        space = unusual_space(before, word.text, is_spaced=at > done) if before else None
+        yield replace(word, space_before=space)
+        before, done = word.text, at + len(word.text)
 
 
 def _in_place(heard: Sequence[Word], typed: Sequence[str], *, is_heard: bool) -> Iterator[Word]:

@@ -39,6 +39,11 @@ def gap(text: str, following: str) -> str:
     return "" if is_unspaced(text[-1:]) and is_unspaced(following[:1]) else " "
 
 
+def unusual_space(text: str, following: str, *, is_spaced: bool) -> bool | None:
+    """What a word should know of the space before it; None where `gap` tells it anyway."""
+    return None if gap(text, following) == (" " if is_spaced else "") else is_spaced
+
+
 def gap_before(text: str, word: Spaced) -> str:
     """What stands between *text* and the word that follows it."""
     if word.space_before is None:

@@ -13,9 +13,9 @@ from typing import Any
 
 from core.errors import EngineError
 from engines.hallucination import Guess, Verdict, judge
-from engines.spread import evenly
 from engines.whisper import names
 from engines.whisper.telling import note
+from engines.whisper.timing import fit
 from transcripts.types import Heard, Span, Word
 
 
@@ -79,21 +79,7 @@ def _piece(segment: Mapping[str, Any], words: Sequence[Word], seconds: float) ->
         logprob=float(segment.get("avg_logprob") or 0.0),
         no_speech=float(segment.get("no_speech_prob") or 0.0),
     )
-    return Piece(place, text, tuple(_spoken(text, words, place)), judge(guess))
-
-
-def _spoken(text: str, words: Sequence[Word], place: Span) -> Iterator[Word]:
-    texts = text.split()
-    if not words:
-        for one, start, end in evenly(texts, place.start, place.end):
-            yield Word(one, start, end)
-        return
-    # Not every service punctuates the words too, so their texts are those of the segment.
-    if len(texts) != len(words):
-        texts = [word.text for word in words]
-    for one, word in zip(texts, words, strict=True):
-        if one:
-            yield Word(one, word.start, word.end, word.confidence)
+    return Piece(place, text, tuple(fit(text, words, place)), judge(guess))
 
 
 def _word(told: Mapping[str, Any], seconds: float) -> Word:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from transcripts.spacing import gap, is_unspaced
+from transcripts.spacing import is_unspaced, unusual_space
 from transcripts.types import Span, Word
 
 #: Characters of the text that a timed word may leave out before it.
@@ -109,8 +109,8 @@ def _glue(pieces: Sequence[Word]) -> list[Word]:
         if not words:
             words.append(replace(piece, text=bare))
         elif is_spaced or _is_border(words[-1].text, bare):
-            is_usual = gap(words[-1].text, bare) == (" " if is_spaced else "")
-            words.append(replace(piece, text=bare, space_before=None if is_usual else is_spaced))
+            space = unusual_space(words[-1].text, bare, is_spaced=is_spaced)
+            words.append(replace(piece, text=bare, space_before=space))
         else:
             words[-1] = _unite(words[-1], replace(piece, text=bare))
     return words

@@ -286,7 +286,7 @@ class TestTimes:
     """Words that an aligner cannot place still get a time."""
 
     def test_between_their_neighbours(self):
-        from engines.whisper.aligning import fill
+        from engines.whisper.timing import fill
         from transcripts.types import Span, Word
 
         nan = float("nan")
@@ -301,7 +301,7 @@ class TestTimes:
         ]  # fmt: skip
 
     def test_over_the_window_where_none_can_be_placed(self):
-        from engines.whisper.aligning import spread
+        from engines.whisper.timing import spread
         from transcripts.types import Span
 
         words = spread(["a", "bbb"], Span(2.0, 4.0))

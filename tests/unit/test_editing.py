@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcripts.editing import retyped
-from transcripts.spacing import join
+from transcripts.spacing import join, join_words
 from transcripts.types import Span, Word
 
 
@@ -114,7 +114,6 @@ def test_times_stay_in_order_and_in_their_place(said: tuple[list[Word], Span], t
 @given(spoken())
 def test_who_types_what_was_heard_changes_nothing(said: tuple[list[Word], Span]) -> None:
     words, place = said
-    text = " ".join(word.text for word in words)
-    assert list(retyped(words, text, place)) == words
+    assert list(retyped(words, join_words(words), place)) == words
     shown = join(word.text for word in words)
     assert join(word.text for word in retyped(words, shown, place)) == shown

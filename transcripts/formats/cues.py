@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from transcripts.borders import cut, pause_after
 from transcripts.formats.clock import milliseconds
-from transcripts.spacing import gap
+from transcripts.spacing import Spaced, gap_before
 from transcripts.speakers import label
 from transcripts.types import Segment, Word
 
@@ -72,6 +72,14 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lead:
+    """Stands before the words of a cue: who speaks."""
+
+    text: str
+    space_before: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Draft:
     """A cue before its lines are wrapped and its times are settled."""
 
@@ -89,10 +97,9 @@ class _Draft:
         return max(word.end for word in self.words)
 
     @property
-    def tokens(self) -> list[str]:
+    def tokens(self) -> list[Spaced]:
         """What is wrapped into lines; a name is not torn apart."""
-        texts = [word.text for word in self.words]
-        return [self.lead, *texts] if self.lead else texts
+        return [_Lead(self.lead), *self.words] if self.lead else [*self.words]
 
 
 def lay_out(
@@ -131,7 +138,7 @@ def _drafts(
         words = [part for word in segment.words for part in _writable(word, layout)]
         speaker, lead = segment.speaker, ""
         if words and leads and speaker is not None and speaker != shown:
-            lead = _lead(label(speaker, names), words[0].text, layout)
+            lead = _lead(label(speaker, names), words[0], layout)
         if words:
             shown = speaker
             yield from _split(words, speaker, lead, layout)
@@ -150,8 +157,14 @@ def _writable(word: Word, layout: Layout) -> Iterable[Word]:
     step = (word.end - word.start) / max(1, len(texts))
     starts = [word.start + at * step for at in range(len(texts))]
     return [
-        replace(word, text=text, start=start, end=start + step)
-        for text, start in zip(texts, starts, strict=True)
+        replace(
+            word,
+            text=text,
+            start=start,
+            end=start + step,
+            space_before=None if at else word.space_before,
+        )
+        for at, (text, start) in enumerate(zip(texts, starts, strict=True))
     ]
 
 
@@ -173,12 +186,12 @@ def _hangs_on(text: str, at: int) -> bool:
     return joined or unicodedata.category(text[at])[0] == "M" or text[at] in _SKIN_TONES
 
 
-def _lead(name: str, first_word: str, layout: Layout) -> str:
+def _lead(name: str, first_word: Word, layout: Layout) -> str:
     """The name to begin a cue with, shortened to a line; none if it leaves no room for a word."""
     name = _UNWRITABLE.sub("", name)
     limit = layout.max_line_length
     lead = f"{name}:" if len(name) < limit else f"{name[: max(0, limit - 2)]}…:"
-    return lead if len(_filled([lead, first_word], limit)) <= layout.max_lines else ""
+    return lead if len(_filled([_Lead(lead), first_word], limit)) <= layout.max_lines else ""
 
 
 def _split(
@@ -196,9 +209,8 @@ def _room(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
     lines, filled = 1, len(lead)
     latest = words[first].start + layout.max_duration
     for at in range(first, len(words)):
-        space = (
-            len(gap(words[at - 1].text if at > first else lead, words[at].text)) if filled else 0
-        )
+        before = words[at - 1].text if at > first else lead
+        space = len(gap_before(before, words[at])) if filled else 0
         longer = filled + space + len(words[at].text)
         if longer > layout.max_line_length and filled:
             lines, longer = lines + 1, len(words[at].text)
@@ -230,7 +242,7 @@ def _led(
         elif draft.lead or draft.speaker is None:
             yield draft
         else:
-            lead = _lead(label(draft.speaker, names), draft.words[0].text, layout)
+            lead = _lead(label(draft.speaker, names), draft.words[0], layout)
             yield from _split(draft.words, draft.speaker, lead, layout)
         shown = draft.speaker
 
@@ -290,7 +302,7 @@ def _cue(draft: _Draft, start: int, following: int | None, layout: Layout) -> Cu
     return Cue(start, max(end, start + FRAME), lines, draft.speaker)
 
 
-def _wrapped(tokens: Sequence[str], layout: Layout) -> tuple[str, ...]:
+def _wrapped(tokens: Sequence[Spaced], layout: Layout) -> tuple[str, ...]:
     """As few lines as possible, and these as even as possible."""
     lines = _filled(tokens, layout.max_line_length)
     narrowest = sum(map(len, lines)) // len(lines)
@@ -301,13 +313,13 @@ def _wrapped(tokens: Sequence[str], layout: Layout) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _filled(tokens: Sequence[str], width: int) -> list[str]:
+def _filled(tokens: Sequence[Spaced], width: int) -> list[str]:
     """Lines that each take as many tokens as fit; a longer token has a line of its own."""
-    lines = [tokens[0]]
+    lines = [tokens[0].text]
     for token in tokens[1:]:
-        longer = lines[-1] + gap(lines[-1], token) + token
+        longer = lines[-1] + gap_before(lines[-1], token) + token.text
         if len(longer) <= width:
             lines[-1] = longer
         else:
-            lines.append(token)
+            lines.append(token.text)
     return lines

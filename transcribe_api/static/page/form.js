@@ -7,6 +7,8 @@ import * as upload from "./upload.js";
 import { placeholder, say } from "./words.js";
 
 let engines = {};
+/** The engine of a job that names none. */
+let usual = "";
 
 /** `sent` is called with the answers when something was sent, `accepted` with each on the way. */
 export function set({ accepted, sent }) {
@@ -30,9 +32,9 @@ export function set({ accepted, sent }) {
 /** What of the form is filled in. */
 function fields() {
   const wanted = {};
-  for (const name of ["engine", "model", "language", "context_id", "channels"]) {
+  for (const name of ["engine", "model", "language", "context_id", "channels", "initial_prompt"]) {
     const value = $("new-form").elements[name].value.trim();
-    if (value) wanted[name] = value;
+    if (value && !(name === "initial_prompt" && $("prompt-field").hidden)) wanted[name] = value;
   }
   if (wanted.channels === "separate") return wanted;
   delete wanted.channels;
@@ -65,10 +67,12 @@ function takeDrops() {
 /** Shows what the service has told of its engines. */
 export function know(told) {
   engines = told.engines;
+  usual = told.default_engine;
   const select = $("engine");
-  const chosen = select.value || told.default_engine;
-  select.replaceChildren(...Object.values(engines).map(option));
-  select.value = engines[chosen] ? chosen : told.default_engine;
+  const chosen = select.value;
+  const automatic = say(h("option", { value: "" }), "engines.automatic", { name: title(usual) });
+  select.replaceChildren(automatic, ...Object.values(engines).map(option));
+  select.value = engines[chosen] ? chosen : "";
   offer();
 }
 
@@ -76,12 +80,15 @@ function option({ engine, available }) {
   return say(h("option", { value: engine }), available ? "engines.option" : "engines.option_away", { name: title(engine) });
 }
 
-const TITLES = { sphinx: "PocketSphinx", asr: "NVIDIA Riva", whisperx: "WhisperX" };
+const TITLES = { whisper: "Whisper", sphinx: "PocketSphinx", asr: "NVIDIA Riva", whisperx: "WhisperX" };
+/** Engines that read a text before they listen. */
+const READERS = ["whisper", "whisperx"];
 export const title = (engine) => TITLES[engine] ?? engine;
 
 function offer() {
-  const engine = engines[$("engine").value];
+  const engine = engines[$("engine").value || usual];
   if (!engine) return;
+  show($("prompt-field"), READERS.includes(engine.engine));
   const models = engine.available_models ?? engine.models ?? [];
   show($("model-field"), models.length > 0);
   const kept = $("model").value;

@@ -1,0 +1,43 @@
+"""Prompt and terms share what Whisper reads; terms give way first, and somebody is told."""
+
+from __future__ import annotations
+
+from engines.whisper.prompt import PROMPT_CUT, ROOM, TERMS_CUT, build_prompt
+
+
+def encode(text: str) -> list[int]:
+    """A token a character."""
+    return [ord(character) for character in text]
+
+
+def decode(tokens: tuple[int, ...]) -> str:
+    return "".join(map(chr, tokens))
+
+
+def test_terms_come_first_with_commas_between_them():
+    prompt = build_prompt(["spirometry", "Okonkwo"], "A talk.", encode)
+    assert decode(prompt.tokens) == " spirometry, Okonkwo A talk."
+    assert prompt.remarks == ()
+
+
+def test_nothing_to_read_is_nothing():
+    assert build_prompt([], None, encode).tokens == ()
+    assert build_prompt([], "  ", encode).tokens == ()
+
+
+def test_terms_give_way_to_the_prompt_the_weakest_first():
+    prompt = build_prompt(["strong", "w" * 100, "weak"], "p" * 200, encode)
+    assert decode(prompt.tokens) == " strong " + "p" * 200
+    assert prompt.remarks == (TERMS_CUT,)
+
+
+def test_of_a_prompt_that_is_too_long_the_end_is_read():
+    prompt = build_prompt(["term"], "a" * 300 + "b" * ROOM, encode)
+    assert decode(prompt.tokens) == "b" * ROOM
+    assert prompt.remarks == (PROMPT_CUT, TERMS_CUT)
+
+
+def test_there_is_never_more_than_fits():
+    for size in (0, 1, ROOM - 1, ROOM, ROOM + 1, 5 * ROOM):
+        prompt = build_prompt(["term"] * 50, "x" * size, encode)
+        assert len(prompt.tokens) <= ROOM
