@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,6 +116,13 @@ def test_times_stay_in_order_and_in_their_place(said: tuple[list[Word], Span], t
 @given(spoken())
 def test_who_types_what_was_heard_changes_nothing(said: tuple[list[Word], Span]) -> None:
     words, place = said
-    assert list(retyped(words, join_words(words), place)) == words
+    text = " ".join(word.text for word in words)
+    typed = [replace(word, space_before=None) for word in retyped(words, text, place)]
+    assert typed == words
+
+
+def test_spaces_are_kept_as_they_were_typed() -> None:
+    words = retyped([], "你好 世界 用iPhone", Span(0.0, 4.0))
+    assert join_words(words) == "你好 世界 用iPhone"
     shown = join(word.text for word in words)
     assert join(word.text for word in retyped(words, shown, place)) == shown
