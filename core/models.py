@@ -37,7 +37,7 @@ JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "pos
 Timestamp = DateTime(timezone=True)
 
 #: What the enumeration `transcription_engine` of a new PostgreSQL database holds.
-ENGINES = ("asr", "whisperx", "sphinx")
+ENGINES = ("asr", "whisperx", "sphinx", "whisper")
 
 
 class EngineName(TypeDecorator[str]):

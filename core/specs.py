@@ -18,6 +18,8 @@ class JobSpec:
     diarizer: str | None
     language: str | None = None
     model: str | None = None
+    #: What an engine that reads before it listens is to read.
+    initial_prompt: str | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
     channels: Channels = Channels.MIX

@@ -29,7 +29,7 @@ LISTENING_FROM, LISTENING_TO = 5, 95
 SHARD_WEIGHT = 0.2
 
 #: How engines are called in messages.
-TITLES = {"asr": "ASR", "whisperx": "WhisperX", "sphinx": "PocketSphinx"}
+TITLES = {"asr": "ASR", "whisperx": "WhisperX", "whisper": "Whisper", "sphinx": "PocketSphinx"}
 
 _OF_STATUS = {
     JobStatus.QUEUED: "Waiting for a worker",

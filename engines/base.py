@@ -24,6 +24,8 @@ class Hints:
     model: str | None = None
     #: Phrases to expect and how strongly (Riva's scale, -100..100).
     phrases: Mapping[str, float] = field(default_factory=dict)
+    #: Text that an engine which reads before it listens is to read: spelling, script, style.
+    initial_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,16 @@ class SpeakerHints:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an engine that lives on a server of its own has right now."""
+    """What an engine that depends on more than its library has right now."""
 
-    #: Names of models, the usual one first.
-    models: tuple[str, ...]
+    #: Names of models, the usual one first; empty: those that its settings name.
+    models: tuple[str, ...] = ()
     #: BCP 47 tags, the usual one first; None for any.
-    languages: tuple[str, ...] | None
+    languages: tuple[str, ...] | None = None
+    #: Whether jobs that name no engine may be given to it.
+    by_default: bool = True
+    #: Models that lie on the machine of the worker.
+    models_here: tuple[str, ...] = ()
 
 
 class Recognizer(Protocol):

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from core.errors import EngineError, InvalidInput
 from core.settings import settings
+from engines.whisper.names import LANGUAGES as WHISPER_LANGUAGES
+from engines.whisper.telling import code as whisper_code
 
 if TYPE_CHECKING:
     from engines.base import Diarizer, Offer, Recognizer
@@ -62,6 +64,8 @@ class EngineSpec:
     model_mb: Mapping[str, int] = field(default_factory=dict, hash=False)
     #: Can be told which phrases to expect.
     phrases: bool = False
+    #: Reads a text before it listens: `JobSpec.initial_prompt`.
+    prompts: bool = False
     #: Finds out the language by itself.
     detects_language: bool = False
     #: Sets full stops and capitals.
@@ -70,10 +74,8 @@ class EngineSpec:
     tells_speakers: bool = False
     #: Passes over speech now and then that it hears when it is given that stretch by itself.
     reheard: bool = False
-    #: The diarizer that suits it when the caller names none.
-    diarizer: str = "classic"
-    #: ``module:function`` that gives the `Offer` of the engine's server, or raises why it has none.
-    #: None for an engine that can work wherever a worker has it.
+    #: ``module:function`` that gives the `Offer` of the engine, or raises why it has none: its
+    #: server is away, its model is not here. None for one that can work wherever a worker has it.
     offer: str | None = None
 
     kind = "recognizer"
@@ -109,6 +111,8 @@ class DiarizerSpec:
     shard_seconds: float = 1500.0
     #: Speakers of two shards are one when the cosine distance of their embeddings is less.
     same_speaker: float = 0.25
+    #: As of `EngineSpec`.
+    offer: str | None = None
 
     kind = "diarizer"
 
@@ -141,6 +145,22 @@ RIVA = EngineSpec(
     tells_speakers=True,
     offer="engines.riva:offer",
 )
+WHISPER = EngineSpec(
+    name="whisper",
+    title="Whisper",
+    factory="engines.faster_whisper:FasterWhisper",
+    requires=Requirement("faster_whisper"),
+    memory_mb=4000,
+    # Four windows of half a minute, with room to end each in a pause.
+    chunk_seconds=108.0,
+    model_mb={"tiny": 400, "tiny.en": 400, "base": 500, "base.en": 500, "small": 1000},
+    phrases=True,
+    prompts=True,
+    detects_language=True,
+    punctuates=True,
+    reheard=True,
+    offer="engines.offers:whisper",
+)
 WHISPERX = EngineSpec(
     name="whisperx",
     title="WhisperX",
@@ -155,10 +175,11 @@ WHISPERX = EngineSpec(
     # large one.
     model_mb={"tiny": 2500, "base": 2500, "small": 3000, "medium": 4500},
     phrases=True,
+    prompts=True,
     detects_language=True,
     punctuates=True,
     reheard=True,
-    diarizer="pyannote",
+    offer="engines.offers:whisperx",
 )
 #: What WhisperX is where ``WHISPERX_SERVICE_URL`` is set.
 REMOTE_WHISPERX = replace(
@@ -184,6 +205,7 @@ PYANNOTE = DiarizerSpec(
     requires=Requirement("pyannote.audio", "pyannote"),
     memory_mb=3000,
     same_speaker=0.5,
+    offer="engines.offers:pyannote",
 )
 RIVA_SPEAKERS = DiarizerSpec(
     name="riva",
@@ -195,8 +217,14 @@ RIVA_SPEAKERS = DiarizerSpec(
     shard_seconds=7 * 24 * 3600.0,
 )
 
+#: As the name of an engine, a diarizer or a language: the best one, as things are.
+AUTO = "auto"
+#: Engines and diarizers that `AUTO` may stand for, best first.
+ENGINES_BY_PREFERENCE = (RIVA.name, WHISPERX.name, WHISPER.name, SPHINX.name)
+DIARIZERS_BY_PREFERENCE = (PYANNOTE.name, CLASSIC.name)
+
 #: Also found in a plain checkout, that has no entry points because it was never installed.
-_RECOGNIZERS = (SPHINX, RIVA, WHISPERX)
+_RECOGNIZERS = (WHISPER, SPHINX, RIVA, WHISPERX)
 _DIARIZERS = (CLASSIC, PYANNOTE, RIVA_SPEAKERS)
 
 
@@ -213,6 +241,11 @@ def diarizers() -> dict[str, DiarizerSpec]:
     return dict(_diarizers())
 
 
+def every_spec() -> list[EngineSpec | DiarizerSpec]:
+    """All known engines and diarizers."""
+    return [*recognizers().values(), *diarizers().values()]
+
+
 def recognizer(name: str) -> EngineSpec:
     """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none."""
     return _named(name, recognizers(), "engine")
@@ -224,28 +257,37 @@ def diarizer(name: str) -> DiarizerSpec:
 
 
 def models(engine: EngineSpec) -> tuple[str, ...]:
-    """The models that may be asked for: those of WhisperX are the operator's choice.
+    """The models that may be asked for: those of Whisper are the operator's choice.
 
     Those of a remote WhisperX are, too, for as long as its service lists none.
     """
-    is_ours = engine in (WHISPERX, REMOTE_WHISPERX)
-    return settings().whisperx_available_models if is_ours else engine.models
+    if engine is WHISPER:
+        return settings().whisper_available_models
+    is_theirs = engine in (WHISPERX, REMOTE_WHISPERX)
+    return settings().whisperx_available_models if is_theirs else engine.models
 
 
 def default_model(engine: EngineSpec) -> str | None:
     """The model of a job that names none, for engines that have several."""
+    if engine is WHISPER:
+        return settings().whisper_default_model
     return settings().whisperx_default_model if engine is WHISPERX else None
+
+
+def speaks(engine: EngineSpec, language: str | None, model: str | None = None) -> bool:
+    """Whether the engine can be given this language with that model; None: with its usual one."""
+    if language is None or engine not in (WHISPER, WHISPERX):
+        return engine.speaks(language)
+    code = whisper_code(language)
+    if (model or default_model(engine) or "").endswith(".en"):
+        return code == "en"
+    return code in WHISPER_LANGUAGES
 
 
 def memory_mb(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> int:
     """MiB of a worker process with this model in it; None: with the largest."""
     known = spec.model_mb if isinstance(spec, EngineSpec) else {}
     return known.get(model or "", spec.memory_mb)
-
-
-def default_diarizer(engine: EngineSpec) -> str:
-    """Name of the diarizer that suits the engine, be it installed here or not."""
-    return engine.diarizer if engine.diarizer in _diarizers() else CLASSIC.name
 
 
 def covers(spoken: str, asked: str) -> bool:
@@ -275,8 +317,8 @@ def load(spec: EngineSpec | DiarizerSpec, *given: object) -> object:
     return _imported(spec, spec.factory)(*given)
 
 
-def offer(spec: EngineSpec) -> Offer:
-    """Ask the engine's server what it has. Only for engines that say how.
+def offer(spec: EngineSpec | DiarizerSpec) -> Offer:
+    """Ask what the engine has right now. Only for engines that say how.
 
     Raises `TranscribeError` when it has nothing, or is not installed. As `load`, not to be called
     in a process that forks.

@@ -68,7 +68,7 @@ def _fields(hints: Hints) -> dict[str, Any]:
         "timestamp_granularities[]": ["word", "segment"],
         "temperature": str(settings().whisperx_temperature),
         "language": telling.code(hints.language) if hints.language else None,
-        "prompt": expected,
+        "prompt": ", ".join(filter(None, (expected, hints.initial_prompt))) or None,
         "hotwords": expected,
     }
     return {name: value for name, value in fields.items() if value is not None}

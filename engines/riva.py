@@ -121,6 +121,8 @@ def offer() -> Offer:
     return Offer(
         models=tuple(dict.fromkeys(model.name for model in (*usual, *models))),
         languages=None if ANY in tags else tuple(tags),
+        # Somebody must have said that there is a server: jobs are not given to what may be one.
+        by_default=now.riva_uri is not None,
     )
 
 

@@ -45,11 +45,20 @@ class OnShelf:
 
 
 def whisper() -> list[OnShelf]:
-    """The models that ``WHISPERX_AVAILABLE_MODELS`` names."""
+    """The models of Whisper that a setting names."""
+    now = settings()
     names = dict.fromkeys(
-        [*settings().whisperx_available_models, settings().whisperx_default_model]
+        [
+            *(now.whisper_default_model, *now.whisper_available_models),
+            *(now.whisperx_default_model, *now.whisperx_available_models),
+        ]
     )
-    return [_on_shelf("whisperx", name, _whisper_folder(name), WHISPER_FILES) for name in names]
+    return [find_whisper(name) for name in names]
+
+
+def find_whisper(name: str) -> OnShelf:
+    """A model of Whisper, be it here or not."""
+    return _on_shelf("whisper", name, _whisper_folder(name), WHISPER_FILES)
 
 
 def pipeline() -> OnShelf:

@@ -1,10 +1,11 @@
-"""The engines that are installed, as values of PostgreSQL's enumeration of them."""
+"""Engines of other packages, as values of PostgreSQL's enumeration of them."""
 
 from __future__ import annotations
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from core.models import ENGINES
 from engines import catalog
 
 _PRESENT = """
@@ -14,15 +15,15 @@ WHERE pg_type.oid = to_regtype('transcription_engine')
 
 
 def add(connection: Connection) -> None:
-    """Have the database know every engine that is installed here, whoever brought it.
+    """Have the database know the engines that other packages have brought here.
 
-    Engines that are gone stay known: jobs of theirs may be kept.
+    Ours are known by migrations. Engines that are gone stay known: jobs of theirs may be kept.
     """
     if connection.dialect.name != "postgresql":  # others keep names as text
         return
     present = set(connection.scalars(text(_PRESENT)))
     # Without any, the migrations went back to before there was a job.
-    for name in sorted(catalog.recognizers().keys() - present) if present else ():
+    for name in sorted(catalog.recognizers().keys() - present - set(ENGINES)) if present else ():
         quoted = name.replace("'", "''")
         connection.exec_driver_sql(
             f"ALTER TYPE transcription_engine ADD VALUE IF NOT EXISTS '{quoted}'"

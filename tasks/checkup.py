@@ -1,8 +1,8 @@
-"""Asks engines that live on a server of their own what they have, for as long as a worker serves
-them: such an engine is only there when its server is.
+"""Asks engines that depend on a server or a model what they have, for as long as a worker serves
+them: such an engine is only there when its server, or its model, is.
 
-``python -m tasks.checkup ENGINE WORKER`` asks one of them. It is a process of its own because the
-worker's main process forks, which gRPC does not survive.
+``python -m tasks.checkup KIND ENGINE WORKER`` asks one of them. It is a process of its own because
+the worker's main process forks, which gRPC does not survive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core import log as logs
 from core import serving
 from core.errors import TranscribeError
 from engines import catalog
-from engines.catalog import EngineSpec
+from engines.catalog import DiarizerSpec, EngineSpec
 
 log = structlog.get_logger(__name__)
 
@@ -37,9 +37,8 @@ class Checkups:
     def __init__(self, worker: str, queues: Iterable[str]) -> None:
         served = set(queues)
         self._worker = worker
-        self._specs = [
-            spec for spec in catalog.recognizers().values() if spec.offer and spec.queue in served
-        ]
+        known = catalog.every_spec()
+        self._specs = [spec for spec in known if spec.offer and spec.queue in served]
         self._running: dict[str, Popen[bytes]] = {}
 
     @property
@@ -50,9 +49,9 @@ class Checkups:
     def keep(self) -> None:
         """Start what does not run."""
         for spec in self._specs:
-            child = self._running.get(spec.name)
+            child = self._running.get(spec.queue)
             if child is None or child.poll() is not None:
-                self._running[spec.name] = _start(spec, self._worker)
+                self._running[spec.queue] = _start(spec, self._worker)
 
     def stop(self) -> None:
         """End them; when this returns, they announce nothing more."""
@@ -67,16 +66,16 @@ class Checkups:
         self._running.clear()
 
 
-def _start(spec: EngineSpec, worker: str) -> Popen[bytes]:
+def _start(spec: EngineSpec | DiarizerSpec, worker: str) -> Popen[bytes]:
     return Popen(
-        [sys.executable, "-m", "tasks.checkup", spec.name, worker],
+        [sys.executable, "-m", "tasks.checkup", spec.kind, spec.name, worker],
         stdin=DEVNULL,
         # Ctrl-C is for the worker, which then ends us.
         start_new_session=True,
     )
 
 
-def watch(spec: EngineSpec, worker: str) -> None:
+def watch(spec: EngineSpec | DiarizerSpec, worker: str) -> None:
     """Ask again and again, until the worker is gone."""
     parent = os.getppid()
     before: str | None = ""
@@ -88,7 +87,7 @@ def watch(spec: EngineSpec, worker: str) -> None:
         time.sleep(SECONDS)
 
 
-def _look(spec: EngineSpec, worker: str) -> str | None:
+def _look(spec: EngineSpec | DiarizerSpec, worker: str) -> str | None:
     """Announce the engine's queue if the engine can work now; returns why it cannot."""
     told: dict[str, Any] = {}
     try:
@@ -99,11 +98,16 @@ def _look(spec: EngineSpec, worker: str) -> str | None:
         log.exception("engine not checked", engine=spec.name)
         reason = f"an unexpected {type(error).__name__}"
     with suppress(redis.RedisError):
-        serving.describe(spec.name, {**told, "reason": reason})
-        (serving.withdraw if reason else serving.announce)(worker, [spec.queue])
+        serving.describe(spec.queue, {**told, "reason": reason})
+        if reason is None:
+            serving.announce(worker, [spec.queue])
+        else:
+            serving.withdraw(worker, [spec.queue])
+            serving.forget([spec.queue])
     return reason
 
 
 if __name__ == "__main__":
     logs.configure()
-    watch(catalog.recognizer(sys.argv[1]), sys.argv[2])
+    find = catalog.recognizer if sys.argv[1] == EngineSpec.kind else catalog.diarizer
+    watch(find(sys.argv[2]), sys.argv[3])

@@ -43,7 +43,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     # No transaction is open while the engine listens: that may take minutes.
     spec = jobs.spec_of(job)
     engine = loading.recognizer(spec.engine, spec.model)
-    hints = Hints(language=spec.language, model=spec.model, phrases=phrases)
+    hints = Hints(spec.language, spec.model, phrases, spec.initial_prompt)
     hints = replace(hints, language=language.of(job, engine, hints))
     with (
         storage().local(layout.chunk_audio(job_id, position)) as audio,

@@ -53,6 +53,8 @@ def data_dir(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)  # where there is no .env
     monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / "data"))
+    # The engine that needs no model: what a machine has must not decide what is tested.
+    monkeypatch.setenv("DEFAULT_TRANSCRIPTION_ENGINE", "sphinx")
     if url := pytestconfig.getoption("database_url"):
         monkeypatch.setenv("DATABASE_URL", url)
     settings.cache_clear()

@@ -81,9 +81,14 @@ class _Formats(click.ParamType):
     metavar="NAMES",
     help=f"Write these only, as transcription.NAME: {','.join(FORMATS)}.",
 )
-@click.option("--engine", help="Speech engine; see /api/transcribe/jobs/engines.")
+@click.option("--engine", help="Speech engine, such as whisper; auto: the best that works now.")
 @click.option("--model", help="Model of the engine, where it has several.")
-@click.option("--language", help="Language tag such as en-US.")
+@click.option("--language", help="Language tag such as en-US; auto: it is found.")
+@click.option(
+    "--prompt",
+    "initial_prompt",
+    help="What Whisper reads before it listens: names, spelling, script.",
+)
 @click.option("--diarizer", help="Who finds the speakers; 'none' for nobody.")
 @click.option("--speakers", type=_Speakers(), metavar="N|MIN-MAX", help="How many there are.")
 @click.option("--min-speakers", type=int, help="Fewest speakers that there can be.")

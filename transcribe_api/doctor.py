@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,6 +46,7 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Everything, one after the other; nothing is changed and no model is loaded."""
     yield from _engines()
+    yield from _choices()
     yield from _models()
     yield from _weights()
     yield _gpu()
@@ -54,18 +55,74 @@ def examine() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
-    specs: list[EngineSpec | DiarizerSpec] = list(catalog.recognizers().values())
-    for spec in [*specs, *catalog.diarizers().values()]:
-        if spec.installed():
-            yield Finding(f"{spec.kind} {spec.name}", State.OK, f"serves the queue {spec.queue}")
-        else:
-            yield Finding(f"{spec.kind} {spec.name}", State.ABSENT, catalog.remedy(spec))
+    for spec in catalog.every_spec():
+        yield _engine(spec)
+
+
+def _engine(spec: EngineSpec | DiarizerSpec) -> Finding:
+    """Whether it could work here; what is installed and could not is no "ok"."""
+    what = f"{spec.kind} {spec.name}"
+    if not spec.installed():
+        return Finding(what, State.ABSENT, catalog.remedy(spec))
+    if spec is catalog.RIVA and settings().riva_uri is None:
+        return Finding(what, State.ABSENT, "set RIVA_URI to the address of a Riva server")
+    try:
+        if spec.offer:
+            catalog.offer(spec)
+    except TranscribeError as error:
+        return Finding(what, State.ABSENT, str(error))
+    return Finding(what, State.OK, f"serves the queue {spec.queue}{_UNPROVEN.get(spec.name, '')}")
+
+
+#: What was never tried where this was made, said where people look what works.
+_UNPROVEN = {
+    "asr": "; never tried with a real Riva server, only with its stand-in",
+    "whisperx": "; never tried on a GPU, nor with models larger than small",
+}
+
+
+def _choices() -> Iterator[Finding]:
+    """What `auto` stands for here, and why."""
+    able = {finding.what for finding in _engines() if finding.state is State.OK}
+    yield _choice("engine", settings().default_transcription_engine, _able_engines(able))
+    yield _choice("diarizer", settings().default_diarizer, _able_diarizers(able))
+
+
+def _choice(kind: str, setting: str, able: Sequence[str]) -> Finding:
+    what = f"default {kind}"
+    if setting != catalog.AUTO:
+        return Finding(what, State.OK, f"{setting}, as DEFAULT_… says")
+    if not able:
+        return Finding(what, State.BROKEN, "none works here: transcribe models pull base")
+    passed = f"; {', '.join(able[1:])} would do as well" if able[1:] else ""
+    return Finding(what, State.OK, f"{able[0]}, the best that works here{passed}")
+
+
+def _able_engines(able: Collection[str]) -> list[str]:
+    return [
+        name
+        for name in catalog.ENGINES_BY_PREFERENCE
+        if f"recognizer {name}" in able and _is_by_default(name)
+    ]
+
+
+def _is_by_default(name: str) -> bool:
+    spec = catalog.recognizer(name)
+    return not spec.offer or catalog.offer(spec).by_default
+
+
+def _able_diarizers(able: Collection[str]) -> list[str]:
+    return [name for name in catalog.DIARIZERS_BY_PREFERENCE if f"diarizer {name}" in able]
 
 
 def _models() -> Iterator[Finding]:
+    """Only models that are here, or that a job without a model needs."""
+    needed = {settings().whisper_default_model}
     if catalog.recognizer("whisperx") is catalog.WHISPERX and catalog.WHISPERX.installed():
-        for model in shelf.whisper():
-            yield _model(model, "it is fetched when it is first used")
+        needed.add(settings().whisperx_default_model)
+    for model in shelf.whisper():
+        if model.folder is not None or model.name in needed:
+            yield _model(model, f"transcribe models pull {model.name}")
     if catalog.PYANNOTE.installed():
         needs = "set HF_TOKEN, or PYANNOTE_MODEL to a folder that holds a pipeline"
         told = "it is fetched when it is first used" if settings().hf_token else needs
@@ -103,7 +160,7 @@ def _model(model: OnShelf, remedy: str) -> Finding:
 def _gpu() -> Finding:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return Finding("GPU", State.ABSENT, "none: WhisperX and pyannote use the processor")
+        return Finding("GPU", State.ABSENT, "none: Whisper and pyannote use the processor")
     done = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=30)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()

@@ -7,7 +7,6 @@ from typing import Any
 
 from core import serving
 from core.errors import NotFound
-from core.settings import settings
 from engines import catalog
 
 #: What programs written for OpenAI ask for unless they are told otherwise.
@@ -20,20 +19,19 @@ class UnknownModel(NotFound):
     code = "model_not_found"
 
 
-def meant(name: str) -> tuple[str, str | None]:
-    """The engine and its model. Raises `UnknownModel`.
+def meant(name: str) -> tuple[str | None, str | None]:
+    """The engine, None for the usual one, and its model. Raises `UnknownModel`.
 
-    Names are those of `known`, a model's alone, or one of OpenAI's, which stands for the default
-    engine.
+    Names are those of `known`, a model's alone, which stands for the best engine that has it, or
+    one of OpenAI's, which stands for the usual engine.
     """
     engine, _, model = name.partition("/")
     if model in ("", *_models(engine)) and engine in catalog.recognizers():
         return engine, model or None
     if _THEIRS.fullmatch(name):
-        return settings().default_transcription_engine, None
-    for engine in catalog.recognizers():
-        if name in _models(engine):
-            return engine, name
+        return None, None
+    if any(name in _models(engine) for engine in catalog.recognizers()):
+        return catalog.AUTO, name
     raise UnknownModel(f"there is no model {name!r}; allowed: {', '.join(known())}")
 
 

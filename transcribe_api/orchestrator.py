@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,10 +225,18 @@ def _whisper(client: Client, config: OrchestratorConfig) -> dict[str, str]:
     """The engine and its model, where a model of Whisper is wanted."""
     if config.whisper_model is None:
         return {}
-    engines = client.engines()
-    is_there = engines["engines"]["whisperx"]["available"]
-    engine = config.engine or ("whisperx" if is_there else engines["default_engine"])
-    if engine == "whisperx":
-        return {"engine": "whisperx", "model": config.whisper_model}
-    log.warning("%s hears, without %s: that is a model of WhisperX", engine, config.whisper_model)
+    told = client.engines()
+    engine = config.engine or _engine_with(config.whisper_model, told["engines"])
+    if engine in ("whisper", "whisperx"):
+        return {"engine": engine, "model": config.whisper_model}
+    usual = engine or told["default_engine"]
+    log.warning("%s hears, without %s: no worker has that model", usual, config.whisper_model)
     return {}
+
+
+def _engine_with(model: str, engines: Mapping[str, Any]) -> str | None:
+    """The engine of Whisper whose workers can use the model now."""
+    if engines["whisperx"]["available"]:
+        return "whisperx"
+    whisper = engines["whisper"]
+    return "whisper" if whisper["available"] and model in whisper["models_here"] else None

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from core import languages, outgoing, serving
+from core import languages, outgoing
 from core.errors import InvalidInput
-from core.settings import settings
 from core.specs import JobSpec, SpeakerWishes
 from core.states import Channels, JobStatus, Priority, Redo
 from engines import catalog
-from engines.catalog import EngineSpec
+from engines.catalog import AUTO, EngineSpec
+from transcribe_api.engine_choice import choose_diarizer, choose_engine
 
 #: More speakers than this no diarizer tells apart.
 MOST_SPEAKERS = 50
@@ -25,22 +24,27 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 LARGEST = 999_999_999
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 NO_DIARIZER = "none"
+#: Characters of a prompt: engines read the end of it, some 200 words.
+LONGEST_PROMPT = 4000
 
 
 def job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
     """What the form asks for, of the named engine or of its own choice. Raises `InvalidInput`."""
-    chosen = engine_name or _text(form, "engine") or settings().default_transcription_engine
-    engine = _as_served(catalog.recognizer(chosen))
+    language, model = _language(form), _text(form, "model")
+    engine = choose_engine(engine_name or _text(form, "engine"), language, model)
+    _check_model(model, engine)
+    _check_language(language, model, engine)
     least, most = _speakers(form)
     channels = _one_of(form, "channels", Channels) or Channels.MIX
     if channels is Channels.SEPARATE:
         _refuse_speaker_fields(form)
     return JobSpec(
         engine=engine.name,
-        diarizer=None if channels is Channels.SEPARATE else _diarizer(form, engine),
+        diarizer=None if channels is Channels.SEPARATE else _diarizer(form),
         channels=channels,
-        language=_language(form, engine),
-        model=_model(form, engine),
+        language=language or _usual_language(engine),
+        model=model,
+        initial_prompt=_prompt(form),
         min_speakers=least,
         max_speakers=most,
         priority=_one_of(form, "priority", Priority) or Priority.NORMAL,
@@ -57,7 +61,7 @@ def redo(query: Mapping[str, str]) -> tuple[Redo | None, SpeakerWishes]:
     if stage is not Redo.DIARIZE:
         _refuse_wishes(query)
     named = _text(query, "diarizer")
-    diarizer = catalog.diarizer(named) if named else None
+    diarizer = catalog.diarizer(choose_diarizer(named)) if named else None
     least, most = _speakers(query)
     return stage, SpeakerWishes(
         diarizer=diarizer.name if diarizer else None,
@@ -102,59 +106,62 @@ def job_filters(query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _as_served(engine: EngineSpec) -> EngineSpec:
-    """With the models and languages that its server has right now, where a worker told of them."""
-    told = serving.described(engine.name) if engine.offer else {}
-    if not told.get("models"):
-        return engine
-    languages = told["languages"] and tuple(told["languages"])
-    return replace(engine, models=tuple(told["models"]), languages=languages)
-
-
 def _text(form: Mapping[str, str], field: str) -> str | None:
     return form.get(field, "").strip() or None
 
 
-def _diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
+def _diarizer(form: Mapping[str, str]) -> str | None:
     name = _text(form, "diarizer")
     wanted = flag(form, "enable_diarization", default=name != NO_DIARIZER)
     if not wanted or name == NO_DIARIZER:
         return None
-    return catalog.diarizer(name or _default_diarizer(engine)).name
+    return choose_diarizer(name)
 
 
-def _default_diarizer(engine: EngineSpec) -> str:
-    """What suits the engine, if anybody can do it: here or on a worker elsewhere."""
-    suggested = catalog.diarizer(catalog.default_diarizer(engine))
-    if suggested.installed() or serving.workers(suggested.queue):
-        return suggested.name
-    return settings().default_diarizer
-
-
-def _language(form: Mapping[str, str], engine: EngineSpec) -> str | None:
+def _language(form: Mapping[str, str]) -> str | None:
+    """The language that is asked for; None for one that is to be found."""
     language = _text(form, "language")
-    if language is None:
-        return engine.languages[0] if engine.languages else None
+    if language is None or language.lower() == AUTO:
+        return None
     if not LANGUAGE.fullmatch(language) or not languages.is_language(language):
         raise InvalidInput(
-            f"language: {language!r} is no language tag such as en-US or pt", field="language"
-        )
-    if not engine.speaks(language):
-        known = ", ".join(engine.languages or ())
-        raise InvalidInput(
-            f"language: the engine {engine.name} does not know {language!r}, but {known}",
+            f"language: {language!r} is no language tag such as en-US or pt, nor auto",
             field="language",
         )
     return language
 
 
-def _model(form: Mapping[str, str], engine: EngineSpec) -> str | None:
-    model = _text(form, "model")
+def _usual_language(engine: EngineSpec) -> str | None:
+    """Of an engine that cannot find the language, its first one."""
+    return engine.languages[0] if engine.languages and not engine.detects_language else None
+
+
+def _check_language(language: str | None, model: str | None, engine: EngineSpec) -> None:
+    if catalog.speaks(engine, language, model):
+        return
+    model = model or catalog.default_model(engine)
+    what = f"the engine {engine.name}" + (f" with the model {model}" if model else "")
+    known = f", but {', '.join(engine.languages)}" if engine.languages else ""
+    raise InvalidInput(f"language: {what} does not know {language!r}{known}", field="language")
+
+
+def _check_model(model: str | None, engine: EngineSpec) -> None:
     known = catalog.models(engine)
     if model is not None and model not in known:
         allowed = ", ".join(known) or "none: the engine has one model"
         raise InvalidInput(f"model: {model!r} is not known; allowed: {allowed}", field="model")
-    return model
+
+
+def _prompt(form: Mapping[str, str]) -> str | None:
+    prompt = _text(form, "initial_prompt")
+    if prompt is not None and len(prompt) > LONGEST_PROMPT:
+        raise InvalidInput(
+            f"initial_prompt: at most {LONGEST_PROMPT} characters are allowed, not {len(prompt)}",
+            field="initial_prompt",
+        )
+    if prompt is not None and "\0" in prompt:
+        raise InvalidInput("initial_prompt: no NUL characters are allowed", field="initial_prompt")
+    return prompt
 
 
 def _speakers(form: Mapping[str, str]) -> tuple[int | None, int | None]:

@@ -153,9 +153,19 @@ def engine(name: str, *, available: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"engine": name, "available": available}
     if name == "asr":
         now = settings()
-        told |= {"uri": now.riva_uri, "model": now.riva_model, "language": now.riva_language}
+        told |= {"uri": now.riva_target, "model": now.riva_model, "language": now.riva_language}
+    elif name == "whisper":
+        told |= {
+            "available_models": list(settings().whisper_available_models),
+            "model": settings().whisper_default_model,
+            "models_here": _offer(name).get("models_here", []),
+        }
     elif name == "whisperx":
-        offered = serving.described(name).get("models") if settings().whisperx_service_url else None
+        offered = (
+            serving.described(f"asr.{name}").get("models")
+            if settings().whisperx_service_url
+            else None
+        )
         told |= {
             "url": settings().whisperx_service_url,
             "available_models": list(offered or settings().whisperx_available_models),
@@ -165,6 +175,11 @@ def engine(name: str, *, available: bool) -> dict[str, Any]:
         spec = catalog.recognizer(name)
         told |= {"models": list(spec.models), "languages": list(spec.languages or ())}
     return told
+
+
+def _offer(name: str) -> dict[str, Any]:
+    """What a worker last said of the engine."""
+    return serving.described(catalog.recognizer(name).queue)
 
 
 def _times(row: Named) -> dict[str, Any]:

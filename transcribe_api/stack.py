@@ -22,7 +22,7 @@ from typing import IO
 import psutil
 import redis
 
-from core import canary, records, recovery
+from core import canary, records, recovery, serving
 from core.db import reading
 from core.errors import TranscribeError
 from core.settings import settings
@@ -131,6 +131,7 @@ class Stack:
             _refuse_taken_port(watching.HOST, self._flower, option="--flower-port")
         if settings().redis_url is None:
             self._start_redis()
+        _expect_engines()
         records.upgrade()
         _say_that_nothing_was_lost()
         allow_open_files(2 * _threads() + SPARE_FILES)
@@ -294,6 +295,23 @@ class Stack:
     def _write_down(self) -> None:
         told = {"url": self.url, "flower": self.flower_url, "pid": os.getpid()}
         (self._dir / "stack.json").write_text(json.dumps(told))
+
+
+def _expect_engines() -> None:
+    """Say which engines are about to be there: a job that is sent early is meant for the best."""
+    expected, absent = [], []
+    for spec in catalog.every_spec():
+        if not spec.installed() or not spec.memory_mb:  # of a server, only its worker knows
+            continue
+        try:
+            if spec.offer:
+                catalog.offer(spec)
+            expected.append(spec.queue)
+        except TranscribeError:
+            absent.append(spec.queue)
+    with suppress(redis.RedisError):
+        serving.forget(absent)
+        serving.expect(expected)
 
 
 def _threads() -> int:

@@ -139,7 +139,7 @@ def _accept(
                 filename=source.filename,
                 audio_bytes=size,
                 audio_sha256=source.sha256,
-                warnings=_unserved(spec),
+                warnings=[*_unserved(spec), *_unused(spec)],
                 owner=access.caller().owner,
             )
             told = render.accepted(job)
@@ -150,6 +150,13 @@ def _accept(
         # Without its row nobody would ever find the object again.
         storage().delete(layout.root(job_id))
         raise
+
+
+def _unused(spec: JobSpec) -> list[str]:
+    """What the engine cannot be told."""
+    if spec.initial_prompt and not catalog.recognizer(spec.engine).prompts:
+        return [f"the engine {spec.engine} reads no initial_prompt; it has no effect"]
+    return []
 
 
 def _unserved(spec: JobSpec) -> list[str]:

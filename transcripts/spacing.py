@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Protocol
 
 # Thai, Lao, Burmese, Khmer, Chinese and Japanese, each with its punctuation. Korean has spaces.
 _UNSPACED = re.compile(
@@ -13,6 +14,16 @@ _UNSPACED = re.compile(
 )
 #: Below this are the scripts that most words are in; looking no further saves time.
 _FIRST = "\u0e00"
+
+
+class Spaced(Protocol):
+    """A word that knows what stands before it."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def space_before(self) -> bool | None: ...
 
 
 def is_unspaced(character: str) -> bool:
@@ -28,11 +39,30 @@ def gap(text: str, following: str) -> str:
     return "" if is_unspaced(text[-1:]) and is_unspaced(following[:1]) else " "
 
 
-def join(words: Iterable[str]) -> str:
-    """The words in a row, empty ones left out."""
+def gap_before(text: str, word: Spaced) -> str:
+    """What stands between *text* and the word that follows it."""
+    if word.space_before is None:
+        return gap(text, word.text)
+    return " " if word.space_before else ""
+
+
+def join(texts: Iterable[str]) -> str:
+    """The texts in a row, empty ones left out."""
     parts: list[str] = []
-    for word in filter(None, words):
+    for text in filter(None, texts):
         if parts:
-            parts.append(gap(parts[-1], word))
-        parts.append(word)
+            parts.append(gap(parts[-1], text))
+        parts.append(text)
+    return "".join(parts)
+
+
+def join_words(words: Iterable[Spaced]) -> str:
+    """The words in a row as they were written, empty ones left out."""
+    parts: list[str] = []
+    for word in words:
+        if not word.text:
+            continue
+        if parts:
+            parts.append(gap_before(parts[-1], word))
+        parts.append(word.text)
     return "".join(parts)

@@ -10,15 +10,21 @@ from transcripts.types import Note, Span, Turn, Voices, Word
 
 def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
     """Times rounded to milliseconds, so that the same words always give the same bytes."""
-    return [
-        {
-            "word": word.text,
-            "start": round(word.start, 3),
-            "end": round(word.end, 3),
-            "confidence": None if word.confidence is None else round(word.confidence, 4),
-        }
-        for word in words
-    ]
+    return [{**_word_to_json(word), **space_to_json(word)} for word in words]
+
+
+def _word_to_json(word: Word) -> dict[str, Any]:
+    return {
+        "word": word.text,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "confidence": None if word.confidence is None else round(word.confidence, 4),
+    }
+
+
+def space_to_json(word: Word) -> dict[str, Any]:
+    """Only where it is not as the script of the word has it, which is seldom."""
+    return {} if word.space_before is None else {"space_before": word.space_before}
 
 
 def words_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Word, ...]:
@@ -30,6 +36,7 @@ def words_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Word, ...]:
             end=word["end"],
             confidence=word["confidence"],
             speaker=word.get("speaker_tag"),
+            space_before=word.get("space_before"),
         )
         for word in stored
     )

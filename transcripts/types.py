@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transcripts.spacing import join
+from transcripts.spacing import join_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Word:
     confidence: float | None = None
     #: Number of the speaker in the whole recording, or None when it is not known.
     speaker: int | None = None
+    #: Whether a space stands between the word before and this one; None: as its script has it.
+    space_before: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Segment:
 
     @property
     def text(self) -> str:
-        return join(word.text for word in self.words)
+        return join_words(self.words)
 
     @property
     def confidence(self) -> float | None:

@@ -103,13 +103,13 @@ class Line:
 
 def _channel(now: Settings) -> grpc.Channel:
     if not now.riva_use_ssl:
-        return grpc.insecure_channel(now.riva_uri, options=_OPTIONS)
+        return grpc.insecure_channel(now.riva_target, options=_OPTIONS)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=_read(now.riva_ssl_cert),
         private_key=_read(now.riva_ssl_client_key),
         certificate_chain=_read(now.riva_ssl_client_cert),
     )
-    return grpc.secure_channel(now.riva_uri, credentials, options=_OPTIONS)
+    return grpc.secure_channel(now.riva_target, credentials, options=_OPTIONS)
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -1,1 +1,1 @@
-"""Runs Whisper on windows of half a minute and times its words, for `engines.whisperx`."""
+"""Runs Whisper on windows of half a minute and times its words, for `whisper` and `whisperx`."""

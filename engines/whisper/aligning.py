@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,9 @@ from core.errors import EngineError
 from core.settings import settings
 from engines import devices
 from engines.sound import Sound
-from engines.whisper.models import Said
-from transcripts.types import Span, Word
+from engines.whisper.models import Said, Times
+from engines.whisper.timing import fill, fit
+from transcripts.types import Word
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of libraries, about each other
@@ -42,6 +42,8 @@ class NoAligner(Exception):
 class Aligner:
     """Knows the sounds of one language. Building it raises `NoAligner` where there is no model."""
 
+    times = Times.NONE
+
     def __init__(self, language: str, device: torch.device) -> None:
         self._device = device
         with _quietly():
@@ -65,7 +67,7 @@ class Aligner:
                 f"There is not enough memory to time words on {self._device}. Run fewer processes."
             ) from error
         found = [_word(word) for word in aligned["word_segments"]]
-        return fill(found, said.window) or spread(said.text.split(), said.window)
+        return fit(said.text, fill(found, said.window), said.window)
 
 
 def _load(language: str, device: torch.device) -> tuple[Any, dict[str, Any]]:
@@ -111,31 +113,6 @@ def _word(found: dict[str, Any]) -> Word:
         end=float("nan") if end is None else float(end),
         confidence=None if score is None else min(1.0, max(0.0, float(score))),
     )
-
-
-def fill(words: Sequence[Word], window: Span) -> list[Word]:
-    """Give times to words that have none, between those of their neighbours."""
-    filled: list[Word] = []
-    for is_timed, run in itertools.groupby(words, key=lambda word: word.start <= word.end):
-        some = list(run)
-        if is_timed:
-            filled += some
-            continue
-        start = filled[-1].end if filled else window.start
-        later = words[len(filled) + len(some) :]
-        end = max(start, later[0].start if later else window.end)
-        filled += spread([word.text for word in some], Span(start, end))
-    return filled
-
-
-def spread(texts: Sequence[str], span: Span) -> list[Word]:
-    """Share a stretch of time out among words, by their length."""
-    lengths = [0, *itertools.accumulate(len(text) for text in texts)]
-    places = [span.start + span.duration * length / max(1, lengths[-1]) for length in lengths]
-    return [
-        Word(text, start, end)
-        for text, (start, end) in zip(texts, itertools.pairwise(places), strict=True)
-    ]
 
 
 @contextmanager

@@ -27,6 +27,9 @@ _CODES = {
     "vietnamese": "vi", "welsh": "cy", "yiddish": "yi", "yoruba": "yo",
 }  # fmt: skip
 
+#: The codes of all.
+LANGUAGES = frozenset(_CODES.values())
+
 
 def code(told: str) -> str | None:
     """The code of a language that a service tells by code or by name; None for neither."""

@@ -19,10 +19,15 @@ def code(language: str) -> str:
     return _CODES.get(first, first)
 
 
-def hotwords(phrases: Mapping[str, float]) -> str | None:
+def terms(phrases: Mapping[str, float]) -> list[str]:
     """The phrases to expect, the strongest first: Whisper has no measure of strength."""
     wanted = sorted((-boost, phrase) for phrase, boost in phrases.items() if boost > 0)
-    return ", ".join(phrase for _, phrase in wanted) or None
+    return [phrase for _, phrase in wanted]
+
+
+def hotwords(phrases: Mapping[str, float]) -> str | None:
+    """The same in one line, as services take them."""
+    return ", ".join(terms(phrases)) or None
 
 
 def note(place: Span, text: str, verdict: Verdict) -> Note | None:

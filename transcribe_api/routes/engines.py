@@ -6,10 +6,10 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from core import serving
-from core.settings import settings
 from engines import catalog
 from transcribe_api import render
 from transcribe_api.documented import Answer, documented
+from transcribe_api.engine_choice import choose_engine
 from transcribe_api.schemas.system import Engines
 
 bp = Blueprint("engines", __name__, url_prefix="/api/transcribe/jobs")
@@ -23,4 +23,4 @@ def show() -> ResponseReturnValue:
         name: render.engine(name, available=serving.workers(spec.queue) > 0)
         for name, spec in catalog.recognizers().items()
     }
-    return jsonify({"engines": told, "default_engine": settings().default_transcription_engine})
+    return jsonify({"engines": told, "default_engine": choose_engine(None).name})

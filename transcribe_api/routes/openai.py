@@ -132,6 +132,7 @@ def _spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
     fields = {
         "language": form.get("language", ""),
         "model": model or "",
+        "initial_prompt": form.get("prompt", ""),
         "diarizer": "" if wants_speakers else parse.NO_DIARIZER,
     }
     return parse.job(fields, engine)

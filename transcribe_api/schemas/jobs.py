@@ -61,13 +61,19 @@ class EngineForm(BaseModel):
     )
     language: _Language | Absent = Field(
         default=None,
-        description="A tag; which ones are known depends on the engine.",
+        description="A tag; which ones are known depends on the engine. `auto`: it is found.",
         examples=["en-US"],
+    )
+    initial_prompt: str | Absent = Field(
+        default=None,
+        max_length=parse.LONGEST_PROMPT,
+        description="What an engine of Whisper reads before each window: names, spelling, script.",
+        examples=["A talk of Dr. Okonkwo about spirometry."],
     )
     diarizer: str | Absent = Field(
         default=None,
-        description="What tells the speakers apart; default: what suits the engine.",
-        json_schema_extra=one_of(lambda: [*catalog.diarizers(), parse.NO_DIARIZER]),
+        description="What tells the speakers apart; default: `auto`, the best that works now.",
+        json_schema_extra=one_of(lambda: [catalog.AUTO, *catalog.diarizers(), parse.NO_DIARIZER]),
     )
     enable_diarization: bool | Absent = Field(
         default=None, description="`false` is the same as the diarizer `none`."
@@ -117,8 +123,8 @@ class JobForm(EngineForm):
     )
     engine: str | Absent = Field(
         default=None,
-        description="Default: `DEFAULT_TRANSCRIPTION_ENGINE`.",
-        json_schema_extra=one_of(catalog.recognizers),
+        description="Default: `DEFAULT_TRANSCRIPTION_ENGINE`; `auto`: the best that works now.",
+        json_schema_extra=one_of(lambda: [catalog.AUTO, *catalog.recognizers()]),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from transcripts.formats.clock import seconds
 from transcripts.speakers import label
+from transcripts.stored import space_to_json
 from transcripts.types import Segment, Word
 
 
@@ -61,6 +62,7 @@ def _word(word: Word) -> dict[str, Any]:
         "end": seconds(word.end),
         "confidence": _share(word.confidence),
         "speaker_tag": word.speaker,
+        **space_to_json(word),
     }
 
 

@@ -1,0 +1,66 @@
+"""Whether engines that need a model can work on this machine. Loads no library of theirs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import httpx2
+
+from core.errors import EngineError
+from core.settings import settings
+from engines import shelf
+from engines.base import Offer
+
+#: Seconds that the hub has for an answer: it is only asked whether it is there.
+_HUB_SECONDS = 3.0
+
+
+def whisper() -> Offer:
+    """Raises `EngineError` when the usual model is not here and cannot be fetched."""
+    _require_model(settings().whisper_default_model)
+    return Offer(models_here=tuple(one.name for one in shelf.whisper() if one.is_whole))
+
+
+def whisperx() -> Offer:
+    """The same; without a GPU it is only used by jobs that name it."""
+    _require_model(settings().whisperx_default_model)
+    return Offer(by_default=has_gpu() and settings().whisperx_device != "cpu")
+
+
+def pyannote() -> Offer:
+    """Raises `EngineError` when the pipeline is not here and cannot be fetched."""
+    model = shelf.pipeline()
+    if model.is_whole or (settings().hf_token and _does_hub_answer()):
+        return Offer()
+    raise EngineError(
+        f"the pipeline {model.name} is not on this machine: set HF_TOKEN, or PYANNOTE_MODEL to a "
+        "folder that holds one"
+    )
+
+
+def has_gpu() -> bool:
+    """Whether the driver of NVIDIA shows a device here."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _require_model(name: str) -> None:
+    model = shelf.find_whisper(name)
+    if model.lacks:
+        lacks = ", ".join(model.lacks)
+        raise EngineError(f"the model {name} in {model.folder} lacks {lacks}")
+    if model.folder is None and not _does_hub_answer():
+        raise EngineError(
+            f"the model {name} is not on this machine, and the hub does not answer: "
+            f"transcribe models pull {name}"
+        )
+
+
+def _does_hub_answer() -> bool:
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
+    try:
+        httpx2.head(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", timeout=_HUB_SECONDS)
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""What Whisper reads before it listens: the prompt of a job and the terms to expect.
+
+Both share 223 tokens, half of what the model reads and writes at once, less one. It reads them
+before every window, and never the text of the window before: one error would go on for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+#: Tokens of prompt and terms together, as in openai/whisper.
+ROOM = 223
+
+Encode = Callable[[str], list[int]]
+
+TERMS_CUT = "not all terms to expect fit beside the prompt; the weakest were left out"
+PROMPT_CUT = f"the prompt is longer than {ROOM} tokens of Whisper; only its end was used"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The tokens, and what a caller should know about them."""
+
+    tokens: tuple[int, ...] = ()
+    #: What did not fit.
+    remarks: tuple[str, ...] = ()
+
+
+def build_prompt(terms: Sequence[str], text: str | None, encode: Encode) -> Prompt:
+    """The terms, the strongest first, then the *text*; what does not fit is cut, terms first."""
+    written = encode(" " + text.strip()) if text and text.strip() else []
+    kept = written[-ROOM:]
+    listed = _list_terms(terms, ROOM - len(kept), encode)
+    remarks = []
+    if len(kept) < len(written):
+        remarks.append(PROMPT_CUT)
+    if listed.count < len(terms):
+        remarks.append(TERMS_CUT)
+    return Prompt((*listed.tokens, *kept), tuple(remarks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    tokens: list[int]
+    count: int
+
+
+def _list_terms(terms: Sequence[str], room: int, encode: Encode) -> _Listed:
+    """As many of the first terms as there is room for, with commas between them."""
+    tokens: list[int] = []
+    for count, term in enumerate(terms):
+        more = encode(f", {term}" if count else f" {term}")
+        if len(tokens) + len(more) > room:
+            return _Listed(tokens, count)
+        tokens += more
+    return _Listed(tokens, len(terms))
