@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.default_folders import default_data_dir, default_model_dir
 from core.errors import SettingsError
 
 #: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
@@ -37,21 +37,6 @@ _GRPC_TARGET = re.compile(r":\d+$|^unix:")
 _DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "postgres://")
 
 
-def _default_data_dir() -> Path:
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "transcribe"
-
-
-def _default_model_dir() -> Path:
-    """In the virtual environment, so that all its processes find what was fetched for it."""
-    ours = Path(sys.prefix) / "share" / "chordscribe" / "models"
-    is_virtual = sys.prefix != sys.base_prefix
-    if is_virtual and (ours.is_dir() or os.access(sys.prefix, os.W_OK)):
-        return ours
-    # Not the data directory of this process: every scratch stack would have models of its own.
-    return _default_data_dir() / "models"
-
-
 class Settings(BaseSettings):
     """One validated object. The environment variable of a field is its name in capitals."""
 
@@ -60,7 +45,7 @@ class Settings(BaseSettings):
     )
 
     #: Where the embedded default keeps records, objects, its Redis socket and its logs.
-    transcribe_data_dir: Path = Field(default_factory=_default_data_dir)
+    transcribe_data_dir: Path = Field(default_factory=default_data_dir)
     #: Where the command line finds a running service; without it, it starts one of its own.
     transcribe_url: str | None = None
     #: The key that the command line sends to that service.
@@ -120,7 +105,7 @@ class Settings(BaseSettings):
 
     #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for times of words.
     model_dir: Path = Field(
-        default_factory=_default_model_dir,
+        default_factory=default_model_dir,
         # The old name, of when only one engine had models.
         validation_alias=AliasChoices("MODEL_DIR", "WHISPERX_MODEL_DIR"),
     )
