@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.default_folders import default_data_dir, default_model_dir
 from core.errors import SettingsError
+from core.setting_errors import describe_errors
 
 #: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
@@ -399,27 +400,4 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
-
-
-#: Settings whose names hold one of these are never shown; addresses may hold passwords.
-_IN_NAMES_OF_SECRETS = (
-    "KEY",
-    "TOKEN",
-    "BASIC_AUTH",
-    "REDIS_URL",
-    "BROKER_URL",
-    "DATABASE_URL",
-    "SERVICE_URL",
-)
-
-
-def _sentence(error: ValidationError) -> str:
-    problems = []
-    for detail in error.errors(include_url=False):
-        name = str(detail["loc"][0]).upper() if detail["loc"] else ""
-        reason = detail["msg"].removeprefix("Value error, ")
-        is_secret = any(word in name for word in _IN_NAMES_OF_SECRETS)
-        given = "" if is_secret else f" (it is {detail['input']!r})"
-        problems.append(f"{name}: {reason}{given}" if name else reason)
-    return "wrong settings: " + "; ".join(problems)
+        raise SettingsError(describe_errors(error)) from None
