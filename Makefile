@@ -27,8 +27,9 @@ $(READY): requirements-dev.txt pyproject.toml
 
 # Not there after a failure, so the next `make setup` tries again.
 $(FETCHED): | $(READY)
-	@$(BIN)/transcribe models pull $(MODEL) || \
-	  echo "Set-up goes on without the model $(MODEL), with PocketSphinx; make setup tries again"
+	@$(BIN)/transcribe models pull $(MODEL) || { \
+	  $(BIN)/python -c 'import pocketsphinx' 2>/dev/null && left="with PocketSphinx" || left="without any engine"; \
+	  echo "Set-up goes on without the model $(MODEL), $$left; make setup tries again"; }
 
 demo: setup ## Transcribe the sample conversation, show the transcript and its word error rate
 	$(BIN)/python samples/demo.py out/demo

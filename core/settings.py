@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +23,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.default_folders import default_data_dir, default_model_dir
 from core.errors import SettingsError
+from core.setting_errors import describe_errors
 
 #: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
@@ -37,21 +38,6 @@ _GRPC_TARGET = re.compile(r":\d+$|^unix:")
 _DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "postgres://")
 
 
-def _default_data_dir() -> Path:
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "transcribe"
-
-
-def _default_model_dir() -> Path:
-    """In the virtual environment, so that all its processes find what was fetched for it."""
-    ours = Path(sys.prefix) / "share" / "chordscribe" / "models"
-    is_virtual = sys.prefix != sys.base_prefix
-    if is_virtual and (ours.is_dir() or os.access(sys.prefix, os.W_OK)):
-        return ours
-    # Not the data directory of this process: every scratch stack would have models of its own.
-    return _default_data_dir() / "models"
-
-
 class Settings(BaseSettings):
     """One validated object. The environment variable of a field is its name in capitals."""
 
@@ -60,7 +46,7 @@ class Settings(BaseSettings):
     )
 
     #: Where the embedded default keeps records, objects, its Redis socket and its logs.
-    transcribe_data_dir: Path = Field(default_factory=_default_data_dir)
+    transcribe_data_dir: Path = Field(default_factory=default_data_dir)
     #: Where the command line finds a running service; without it, it starts one of its own.
     transcribe_url: str | None = None
     #: The key that the command line sends to that service.
@@ -120,7 +106,7 @@ class Settings(BaseSettings):
 
     #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for times of words.
     model_dir: Path = Field(
-        default_factory=_default_model_dir,
+        default_factory=default_model_dir,
         # The old name, of when only one engine had models.
         validation_alias=AliasChoices("MODEL_DIR", "WHISPERX_MODEL_DIR"),
     )
@@ -414,27 +400,4 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
-
-
-#: Settings whose names hold one of these are never shown; addresses may hold passwords.
-_IN_NAMES_OF_SECRETS = (
-    "KEY",
-    "TOKEN",
-    "BASIC_AUTH",
-    "REDIS_URL",
-    "BROKER_URL",
-    "DATABASE_URL",
-    "SERVICE_URL",
-)
-
-
-def _sentence(error: ValidationError) -> str:
-    problems = []
-    for detail in error.errors(include_url=False):
-        name = str(detail["loc"][0]).upper() if detail["loc"] else ""
-        reason = detail["msg"].removeprefix("Value error, ")
-        is_secret = any(word in name for word in _IN_NAMES_OF_SECRETS)
-        given = "" if is_secret else f" (it is {detail['input']!r})"
-        problems.append(f"{name}: {reason}{given}" if name else reason)
-    return "wrong settings: " + "; ".join(problems)
+        raise SettingsError(describe_errors(error)) from None

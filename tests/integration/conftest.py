@@ -19,6 +19,7 @@ import pytest
 
 from chunking import decode
 from core.settings import Settings
+from tests.conftest import skip_without_engine
 from transcribe_api.client import Client
 
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "conversation.flac"
@@ -73,9 +74,16 @@ def wait_until(is_so: Callable[[], object]) -> None:
     pytest.fail("it never came to be so")
 
 
+@pytest.fixture(autouse=True)
+def needs_engine() -> None:
+    """Nothing is transcribed on a machine without an engine."""
+    skip_without_engine()
+
+
 @contextmanager
 def started(data_dir: Path, *options: str, **settings: str) -> Iterator[RunningStack]:
     """Run `transcribe up` for as long as the block lasts."""
+    skip_without_engine()
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "up.log").open("w+") as errors:
         process = subprocess.Popen(

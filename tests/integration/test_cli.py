@@ -307,6 +307,7 @@ def test_jobs_are_cancelled_retried_and_deleted(stack: RunningStack, folder: Pat
         assert job_id not in {one["job_id"] for one in client.jobs()["jobs"]}
 
 
+@pytest.mark.sphinx
 def test_logs_of_a_job_are_gathered_from_all_processes(stack: RunningStack, job: str):
     done = typed("jobs", "logs", job, "--data-dir", stack.data_dir)
     assert done.returncode == 0

@@ -24,6 +24,7 @@ from transcribe_api.client import Client
 
 pytestmark = [
     pytest.mark.processes,
+    pytest.mark.sphinx,
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
 

@@ -43,6 +43,7 @@ def word_error_rate(text: str) -> float:
     return float(jiwer.wer(spoken, text.lower()))
 
 
+@pytest.mark.sphinx
 def test_a_submission_is_answered_as_documented(stack: RunningStack, client: Client):
     with SAMPLE.open("rb") as file:
         answer = httpx2.post(
@@ -156,6 +157,7 @@ def test_the_command_line_writes_the_whole_tree(stack: RunningStack, tmp_path: P
     assert word_error_rate(" ".join(one["text"] for one in final["segments"])) <= 0.25
 
 
+@pytest.mark.sphinx
 def test_a_worker_started_by_hand_joins_in(stack: RunningStack, client: Client, beginning: Path):
     """`celery -A tasks worker -Q asr.sphinx` beside a running stack takes chunks."""
     root = SAMPLE.parents[1]
@@ -186,6 +188,7 @@ def test_a_worker_started_by_hand_joins_in(stack: RunningStack, client: Client, 
     assert last.data["status"] == "completed"
 
 
+@pytest.mark.sphinx
 def test_engines_that_nobody_serves_are_said_to_be_unavailable(client: Client, stack: RunningStack):
     told = httpx2.get(f"{stack.url}/api/transcribe/jobs/engines").json()
     assert told["default_engine"] == "sphinx"

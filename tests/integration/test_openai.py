@@ -44,6 +44,7 @@ def transcribe(theirs: openai.OpenAI, recording: Path, **options):
         )
 
 
+@pytest.mark.sphinx
 def test_plain_json_and_text_say_the_same(theirs, clip):
     told = transcribe(theirs, clip, response_format="json")
     assert len(told.text.split()) > 10
@@ -143,6 +144,7 @@ def test_a_file_of_more_than_sixty_megabytes_is_streamed_and_ends_with_all_of_it
     assert likeness(done.text) > 0.7
 
 
+@pytest.mark.sphinx
 def test_models_are_those_that_somebody_serves(theirs):
     assert "sphinx" in [model.id for model in theirs.models.list()]
     assert theirs.models.retrieve("whisperx/large-v3").owned_by == "transcribe"

@@ -17,6 +17,7 @@ def engine(url: str) -> dict:
     return httpx2.get(f"{url}/api/transcribe/jobs/engines").json()["engines"]["whisperx"]
 
 
+@pytest.mark.sphinx
 @pytest.mark.processes
 def test_a_stack_without_a_model_has_another_one_hear(stack: RunningStack, tmp_path: Path):
     clip = write_sample(tmp_path / "clip.wav", seconds=SECONDS)

@@ -78,6 +78,7 @@ def test_a_part_that_takes_longer_than_its_lease_is_not_given_to_another(
     assert [one for one in attempts if one[2] != 1] == []
 
 
+@pytest.mark.sphinx
 def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Client, beginning: Path):
     job_id = client.submit(beginning)["job_id"]
     events = client.events(job_id)

@@ -17,6 +17,8 @@ from engines import catalog
 from engines.base import Hints, Recognizer
 from transcripts.types import Heard
 
+pytestmark = pytest.mark.sphinx
+
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 RATE = 16_000
 #: Seconds of the sample that are listened to, and the turns in them.

@@ -1,0 +1,23 @@
+"""Where things lie when no setting says so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def default_data_dir() -> Path:
+    """As the XDG specification has it, of this user alone."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "transcribe"
+
+
+def default_model_dir() -> Path:
+    """In the virtual environment, so that all its processes find what was fetched for it."""
+    ours = Path(sys.prefix) / "share" / "chordscribe" / "models"
+    is_virtual = sys.prefix != sys.base_prefix
+    if is_virtual and (ours.is_dir() or os.access(sys.prefix, os.W_OK)):
+        return ours
+    # Not the data directory of this process: every scratch stack would have models of its own.
+    return default_data_dir() / "models"
