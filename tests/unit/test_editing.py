@@ -119,10 +119,10 @@ def test_who_types_what_was_heard_changes_nothing(said: tuple[list[Word], Span])
     text = " ".join(word.text for word in words)
     typed = [replace(word, space_before=None) for word in retyped(words, text, place)]
     assert typed == words
+    shown = join(word.text for word in words)
+    assert join(word.text for word in retyped(words, shown, place)) == shown
 
 
 def test_spaces_are_kept_as_they_were_typed() -> None:
     words = retyped([], "你好 世界 用iPhone", Span(0.0, 4.0))
     assert join_words(words) == "你好 世界 用iPhone"
-    shown = join(word.text for word in words)
-    assert join(word.text for word in retyped(words, shown, place)) == shown
