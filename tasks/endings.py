@@ -91,11 +91,15 @@ def follow(job_id: str) -> None:
     What cannot be done now, housekeeping does later.
     """
     try:
-        is_told = progress.tell(job_id)
+        tell(job_id)
         pipeline.deliver(job_id)
         pipeline.start_next()
-        if is_told:
-            with transaction() as session:
-                recovery.note_told(session, job_id)
     except Unavailable as error:
         log.warning("what follows an end waits", job_id=job_id, reason=str(error))
+
+
+def tell(job_id: str) -> None:
+    """Tell the end of a job to Redis and to whoever listens, and note that this is done."""
+    if progress.tell(job_id):
+        with transaction() as session:
+            recovery.note_told(session, job_id)

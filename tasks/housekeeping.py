@@ -125,7 +125,7 @@ def _tell_ends() -> None:
     for job_id in ended:
         log.warning("end told by housekeeping", job_id=job_id)
         with suppress(JobGone):
-            endings.follow(job_id)
+            endings.tell(job_id)
 
 
 def _is_queued(job: Abandoned) -> bool:

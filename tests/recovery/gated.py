@@ -42,6 +42,13 @@ class Gate:
     def open(self) -> None:
         (self.folder / "closed").unlink()
 
+    @contextmanager
+    def wordy(self, times: int) -> Iterator[None]:
+        """Each chunk has its word so many times, for as long as the block lasts."""
+        (self.folder / "wordy").write_text(str(times))
+        yield
+        (self.folder / "wordy").unlink()
+
     def begun(self) -> list[str]:
         """The job of each chunk, in the order in which workers began with them."""
         told = self.folder / "begun"
