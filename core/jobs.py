@@ -303,15 +303,15 @@ def renew(session: Session, owners: Collection[str]) -> None:
     )
 
 
-def hand_back(session: Session, owners: Collection[str], *, counts: bool) -> None:
-    """Let go of all jobs that these owners prepare or merge: their messages go back to the queue.
-
-    *counts*: whether this was one of the tries that a stage has.
-    """
+def hand_back(
+    session: Session, owners: Collection[str], worker: str | None, *, counts: bool
+) -> None:
+    """Let go of all jobs that these owners prepare or merge, as `core.parts.hand_back` of parts."""
     attempts = JobRun.attempts - (0 if counts else 1)
+    mine = and_(JobRun.owner.in_(owners), JobRun.worker == worker)
     session.execute(
         update(JobRun)
-        .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
+        .where(mine, JobRun.stage != Stage.OVER)
         .values(lease_until=0.0, dispatched_at=clock.now(), attempts=attempts)
         .execution_options(synchronize_session=False)
     )

@@ -145,14 +145,21 @@ def renew(session: Session, owners: Collection[str]) -> None:
     )
 
 
-def hand_back(session: Session, owners: Collection[str], *, counts: bool) -> None:
+def hand_back(
+    session: Session, owners: Collection[str], worker: str | None, *, counts: bool
+) -> None:
     """Let go of all parts that these owners have, unfinished: their messages go back to the queue.
 
+    *worker*: that of the owners; another may have begun anew with a message of the same name.
     *counts*: whether this was one of the tries that a part has.
     """
     session.execute(
         update(JobPart)
-        .where(JobPart.owner.in_(owners), JobPart.state == PartState.RUNNING)
+        .where(
+            JobPart.owner.in_(owners),
+            JobPart.worker == worker,
+            JobPart.state == PartState.RUNNING,
+        )
         .values(
             state=PartState.WAITING,
             lease_until=0.0,

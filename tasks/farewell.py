@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -41,13 +41,14 @@ def say(how: str = "Warm", **_: Any) -> None:
         threading.Thread(target=_wait, args=(known,), name="farewell", daemon=True).start()
 
 
-def hand_back(owners: Collection[str], *, counts: bool) -> None:
-    """Note that what these messages were about is done by nobody now, before they are requeued.
+def hand_back(requests: Sequence[Any], *, counts: bool) -> None:
+    """Note that what these messages are about is done by nobody now, before they are requeued.
 
     *counts*: whether this was one of the tries that a part or a stage has. When the database is
     down, the leases run out by themselves.
     """
-    _change(owners, partial(parts.hand_back, counts=counts), partial(jobs.hand_back, counts=counts))
+    about = {"worker": requests[0].hostname, "counts": counts}
+    _change(requests, partial(parts.hand_back, **about), partial(jobs.hand_back, **about))
 
 
 def _wait(known: Sequence[Any]) -> None:
@@ -59,7 +60,7 @@ def _wait(known: Sequence[Any]) -> None:
             _cut_off(left)
             return
         if now - renewed >= settings().lease_seconds / 3:
-            _change([one.id for one in left], parts.renew, jobs.renew)
+            _change(left, parts.renew, jobs.renew)
             renewed = now
         time.sleep(LOOK_EVERY)
 
@@ -67,14 +68,15 @@ def _wait(known: Sequence[Any]) -> None:
 def _cut_off(left: Sequence[Any]) -> None:
     log.warning("work is left to others", steps=len(left))
     # First: soon others may have them under the same names. What was begun in vain is no try.
-    hand_back([one.id for one in left], counts=False)
+    hand_back(left, counts=False)
     # Whoever has nothing in hand is gone by now, and deaf engines hear nothing milder.
     for process in psutil.Process().children():
         with suppress(psutil.Error):
             process.kill()
 
 
-def _change(owners: Collection[str], *changes: Callable[[Session, Collection[str]], None]) -> None:
+def _change(requests: Sequence[Any], *changes: Callable[[Session, list[str]], None]) -> None:
+    owners = [one.id for one in requests]
     engine = build_engine(settings().database, poolclass=NullPool)
     try:
         with Session(engine) as session, session.begin():

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 100
 
 _SEND: dict[Need, Callable[[Abandoned], None]] = {
-    Need.PREPARE: lambda job: pipeline.start(job.job_id),
+    Need.PREPARE: lambda job: pipeline.start(job.job_id, job.epoch),
     Need.FAN_OUT: lambda job: pipeline.fan_out(job.job_id, job.epoch),
     Need.RESEND: lambda job: pipeline.resend(job.job_id, is_queue_empty=job.may_be_queued),
     Need.MERGE: lambda job: pipeline.merge(job.job_id, job.epoch),
@@ -48,9 +48,8 @@ def housekeeping() -> None:
     """Send again the jobs that nobody works on. Safe to run twice and at any time."""
     try:
         for job in _abandoned():
-            if not _is_queued(job):
-                log.warning("sent again", job_id=job.job_id, need=job.need)
-                _SEND[job.need](job)
+            with suppress(JobGone):  # it was deleted meanwhile
+                _send_unless_queued(job)
         _send_webhooks()
         _end_stragglers()
         _tell_ends()
@@ -126,6 +125,12 @@ def _tell_ends() -> None:
         log.warning("end told by housekeeping", job_id=job_id)
         with suppress(JobGone):
             endings.tell(job_id)
+
+
+def _send_unless_queued(job: Abandoned) -> None:
+    if not _is_queued(job):
+        log.warning("sent again", job_id=job.job_id, need=job.need)
+        _SEND[job.need](job)
 
 
 def _is_queued(job: Abandoned) -> bool:

@@ -38,13 +38,15 @@ from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT
 log = structlog.get_logger(__name__)
 
 
-def start(job_id: str) -> None:
+def start(job_id: str, epoch: int | None = None) -> None:
     """Send a job that was accepted on its way. Call it after the commit.
+
+    *epoch*: do nothing if someone else sent the job since that was read.
 
     Raises `OperationalError` of kombu when the broker is down: housekeeping will send it later.
     """
     with transaction() as session:
-        if not jobs.dispatched(session, job_id):
+        if not jobs.dispatched(session, job_id, epoch):
             return
         job = jobs.get(session, job_id)
         spec, epoch = jobs.spec_of(job), job.run.epoch

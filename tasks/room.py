@@ -76,7 +76,7 @@ class Request(request.Request):
         """
         if isinstance(exc_info.exception, WorkerLostError):
             # First: Celery requeues the message, and then another worker may have it.
-            farewell.hand_back([self.id], counts=True)
+            farewell.hand_back([self], counts=True)
         super().on_failure(exc_info, *args, **kwargs)
         if isinstance(exc_info.exception, Ignore):
             claims = ResourceManager().claims()
@@ -86,7 +86,7 @@ class Request(request.Request):
     def cancel(self, *args: Any, **kwargs: Any) -> None:
         """Hand the step back: the worker was told to end at once, and will requeue its message."""
         # Celery calls this in the handler of a signal: what that interrupted may hold a lock.
-        helper = Thread(target=farewell.hand_back, args=([self.id],), kwargs={"counts": False})
+        helper = Thread(target=farewell.hand_back, args=([self],), kwargs={"counts": False})
         helper.start()
         helper.join(HAND_BACK_SECONDS)
         super().cancel(*args, **kwargs)

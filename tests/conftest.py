@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads what is marked here
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have a file of tests stay in one process, and all that share the stack of the session."""
+    for item in items:
+        shares = "tests/integration" in item.nodeid and not item.get_closest_marker("own_stack")
+        item.add_marker(pytest.mark.xdist_group("stack" if shares else item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def data_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
@@ -43,12 +52,36 @@ def data_dir(
     settings.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite with no row in it: to run all migrations takes longer than most tests."""
+    from core import db, records
+
+    folder = tmp_path_factory.mktemp("migrated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRANSCRIBE_DATA_DIR", str(folder))
+        patch.delenv("DATABASE_URL", raising=False)
+        settings.cache_clear()
+        records.upgrade()
+        db.engine().dispose()  # which writes what lies beside the file into it
+        db._engine.cache_clear()
+        settings.cache_clear()
+    return folder / "transcribe.db"
+
+
 @pytest.fixture
-def database(data_dir: Path) -> Iterator[None]:
+def database(request: pytest.FixtureRequest) -> Iterator[None]:
     """An empty, migrated database."""
     from core import db, records
 
-    records.upgrade()
+    if request.config.getoption("database_url"):
+        request.getfixturevalue("data_dir")
+        records.upgrade()
+    else:
+        migrated = request.getfixturevalue("migrated")
+        data_dir = request.getfixturevalue("data_dir")
+        data_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copy(migrated, data_dir)
     yield
     if db.engine().dialect.name != "sqlite":  # which is a new file for each test
         _forget_everything(db.engine())

@@ -78,6 +78,7 @@ def test_speakers_are_looked_for_again_and_no_word_is_heard_again(
     assert refused.value.status == 422
 
 
+@pytest.mark.own_stack
 def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path, beginning: Path):
     """A chunk of ten minutes, which would be heard for minutes more than a test waits."""
     with started(tmp_path / "data", CHUNK_DURATION="600") as stack, Client(stack.url) as client:

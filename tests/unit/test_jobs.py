@@ -97,10 +97,10 @@ def claim_lost(job_id: str, *, is_queue_empty: bool = False) -> list[tuple[int, 
         ]
 
 
-def hand_back(*owners: str, counts: bool = False) -> None:
+def hand_back(*owners: str, worker: str | None = None, counts: bool = False) -> None:
     with transaction() as session:
-        parts.hand_back(session, owners, counts=counts)
-        jobs.hand_back(session, owners, counts=counts)
+        parts.hand_back(session, owners, worker, counts=counts)
+        jobs.hand_back(session, owners, worker, counts=counts)
 
 
 def chunk(job_id: str, position: int = 0) -> JobPart:
@@ -445,7 +445,7 @@ class TestRecovery:
         assert surely_needs(job_id) == [], "its queue may be long"
         assert needs(job_id) == [Need(stage)], "or empty"
         assert begin(job_id, "stopped")
-        hand_back("stopped")
+        hand_back("stopped", worker="worker" if stage is Stage.PREPARE else None)
         assert needs(job_id) == [], "its own message comes back"
         assert begin(job_id, "another")
 
@@ -482,6 +482,12 @@ class TestRecovery:
         assert surely_needs(job_id) == []
         assert send_parts(job_id) == [], "its own message comes back"
         assert lease(job_id, 0, "message")
+
+    def test_what_another_worker_has_by_the_same_message_stays_its_own(self):
+        job_id = listening()
+        assert lease(job_id, 0, "message")
+        hand_back("message", worker="another")
+        assert (chunk(job_id).state, chunk(job_id).attempts) == (PartState.RUNNING, 1)
 
     def test_a_lost_process_is_one_of_the_tries_of_its_part(self):
         job_id = listening()
