@@ -10,7 +10,7 @@ FETCHED := $(if $(filter-out none,$(MODEL)),$(VENV)/share/chordscribe/models/$(M
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small lock clean
+.PHONY: help setup demo up env test test-stacks test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small nightly lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,11 +46,15 @@ env: ## Make up the passwords that docker compose asks for, in .env
 	give FLOWER_BASIC_AUTH admin:$$(secret); \
 	echo "Passwords are in .env. Next: docker compose up -d --build"
 
-# Processes that take one file of tests after the other; each has a stack of its own.
+# Processes that take one group of tests after the other: a file, or all that share the stack.
 SIDE_BY_SIDE ?= 2
+SIDES := -n $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder
 
-test: setup ## Run the tests, with real worker processes; SIDE_BY_SIDE=1 one after the other
-	$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
+test: setup ## Run the tests, with a stack of real worker processes; SIDE_BY_SIDE=1 one after the other
+	$(BIN)/python -m pytest $(SIDES) -m "not own_stack"
+
+test-stacks: setup ## Tests that start stacks of their own: guarded, killed, watched, with other settings
+	$(BIN)/python -m pytest $(SIDES) -m own_stack
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api
@@ -64,7 +68,7 @@ test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way;
 SEEDS ?= 25
 
 test-faults: setup ## Let faults strike jobs for SEEDS seeds, or for one (SEED=17); see out/faults
-	SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults $(if $(SEED),-k disturbed)
+	SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults $(if $(SEED),-k "disturbed or stop")
 
 ifdef EXTRAS
 test-engines: setup
@@ -113,6 +117,11 @@ bench: setup ## Measure speed, memory, accuracy against their floors; ARGS=--all
 
 bench-small: setup ## What must not grow: counts and ratios that do not depend on the machine
 	$(BIN)/python -m bench --small
+
+nightly: ## What takes hours, once before a release: faults with 25 seeds, all engines, servers, the page, benchmarks
+	$(MAKE) test-recovery test-services test-browser test-engines
+	$(MAKE) test-faults SEEDS=25
+	$(MAKE) bench ARGS=--all
 
 lock: setup ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet uv

@@ -20,17 +20,16 @@ def left_anything(session: Session, worker: str) -> bool:
 
 
 def free(session: Session, worker: str) -> None:
-    """End the leases of all that a worker of this name has in hand.
+    """End the leases of all that a worker of this name has in hand: its messages are gone, too.
 
     That was one of the tries: what kills its worker must not go round for ever.
     """
-    for table, leased in zip((JobPart, JobRun), _leased(worker), strict=True):
-        session.execute(
-            update(table)
-            .where(leased)
-            .values(lease_until=0.0)
-            .execution_options(synchronize_session=False)
-        )
+    of_parts, of_jobs = _leased(worker)
+    for statement in (
+        update(JobPart).where(of_parts).values(lease_until=0.0),
+        update(JobRun).where(of_jobs).values(lease_until=0.0, dispatched_at=None),
+    ):
+        session.execute(statement.execution_options(synchronize_session=False))
 
 
 def _leased(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -83,10 +83,11 @@ def _begin_again(job: TranscriptJob, todo: Sequence[JobPart]) -> None:
         _refuse(job, "its recording was removed")
     for part in todo:
         part.state, part.attempts, part.error = PartState.WAITING, 0, None
-        part.owner, part.lease_until, part.sha256 = None, 0.0, None
+        part.owner, part.lease_until, part.sha256, part.sent_at = None, 0.0, None, None
     job.run.stage = Stage.LISTEN if was_prepared else Stage.QUEUED
     job.run.status = JobStatus.PROCESSING if was_prepared else JobStatus.QUEUED
-    job.run.attempts, job.run.dispatched_at = 0, None
+    job.run.attempts, job.run.dispatched_at, job.run.parts_resent = 0, None, 0
+    job.run.lease_until = 0.0
     job.run.listening_since = clock.now() if was_prepared else None
     job.completed_at = job.error_details = None
     job.transcript.status = JobStatus.PROCESSING

@@ -48,6 +48,8 @@ from transcripts.roles import Role
 from transcripts.types import Stretch
 
 _ALWAYS: ColumnElement[bool] = true()
+#: Seconds that whoever ends a job has to tell of it, before housekeeping does.
+TELL_SECONDS = 10.0
 # Made once: every step asks for its job, some of them twice.
 _BY_ID = select(TranscriptJob).where(TranscriptJob.job_id == bindparam("job_id"))
 
@@ -137,7 +139,8 @@ def parts(session: Session, job_id: str, kind: PartKind | None = None) -> Sequen
 def begin_prepare(session: Session, job_id: str, owner: str, worker: str) -> bool:
     """Take the job to prepare it.
 
-    False when that is done, or being done by a living worker, or when its turn has not come.
+    False when that is done, or being done by a living worker, or when its turn has not come. Raises
+    `KillsItsWorker` when it was begun too often.
     """
     turn = true() if admission.may_begin(session, job_id) else false()
     if not _take(session, job_id, owner, worker, Stage.QUEUED, Stage.PREPARE, turn):
@@ -182,7 +185,7 @@ def begin_merge(session: Session, job_id: str, owner: str, worker: str | None = 
     """Take the job to merge it.
 
     False when that is done, or being done by a living worker, or when a part is not over: a chord
-    that lost count may ask too early.
+    that lost count may ask too early. Raises `KillsItsWorker` when it was begun too often.
     """
     unfinished = exists().where(JobPart.job_id == job_id, JobPart.state.in_(PARTS_OPEN))
     return _take(session, job_id, owner, worker, Stage.LISTEN, Stage.MERGE, ~unfinished)
@@ -193,7 +196,7 @@ def listen_again(session: Session, job_id: str, owner: str, lost: Sequence[JobPa
     if _move(session, job_id, owner, Stage.MERGE, Stage.LISTEN):
         for part in lost:
             part.state = PartState.WAITING
-            part.sha256 = None
+            part.sha256 = part.sent_at = None
             part.lease_until = 0.0
 
 
@@ -242,19 +245,22 @@ def fail(session: Session, job_id: str, reason: TranscribeError) -> bool:
     return _end(session, job_id, JobStatus.FAILED, JobRun.stage != Stage.OVER, error=error)
 
 
-def cancel(session: Session, job_id: str) -> InHand:
+def cancel(session: Session, job_id: str, *, tell_caller: bool = True) -> InHand:
     """End the job at its caller's wish: no further part of it begins. Raises `Conflict` if over.
 
-    Returns what workers still do for it, for `tasks.cancelling.stop`.
+    Returns what workers still do for it, for `tasks.cancelling.stop`. *tell_caller*: whether its
+    webhook is to be sent.
     """
-    in_hand = _in_hand(session, job_id)
-    if not _end(session, job_id, JobStatus.CANCELLED, JobRun.stage != Stage.OVER):
+    found = in_hand(session, job_id)
+    is_not_over = JobRun.stage != Stage.OVER
+    if not _end(session, job_id, JobStatus.CANCELLED, is_not_over, tell_caller=tell_caller):
         status = get(session, job_id).run.status
         raise Conflict(f"the job is {status}: it cannot be cancelled", job_status=str(status))
-    return in_hand
+    return found
 
 
-def _in_hand(session: Session, job_id: str) -> InHand:
+def in_hand(session: Session, job_id: str) -> InHand:
+    """What workers have of a job."""
     run = get(session, job_id).run
     return InHand(
         preparing=run.owner if run.stage == Stage.PREPARE else None,
@@ -277,10 +283,12 @@ def release(session: Session, job_id: str, owner: str, *, wait: float, counts: b
 
     *counts*: whether this was one of the tries that a stage has.
     """
+    due = clock.now() + wait
+    attempts = JobRun.attempts - (0 if counts else 1)
     session.execute(
         update(JobRun)
         .where(JobRun.job_id == job_id, _owned_by(owner))
-        .values(lease_until=clock.now() + wait, attempts=JobRun.attempts - (0 if counts else 1))
+        .values(lease_until=due, dispatched_at=due, attempts=attempts)
         .execution_options(synchronize_session=False)
     )
 
@@ -295,12 +303,16 @@ def renew(session: Session, owners: Collection[str]) -> None:
     )
 
 
-def abandon(session: Session, owners: Collection[str]) -> None:
-    """Let go of all jobs that these owners prepare or merge; it was none of their tries."""
+def hand_back(
+    session: Session, owners: Collection[str], worker: str | None, *, counts: bool
+) -> None:
+    """Let go of all jobs that these owners prepare or merge, as `core.parts.hand_back` of parts."""
+    attempts = JobRun.attempts - (0 if counts else 1)
+    mine = and_(JobRun.owner.in_(owners), JobRun.worker == worker)
     session.execute(
         update(JobRun)
-        .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
-        .values(lease_until=0.0, attempts=JobRun.attempts - 1)
+        .where(mine, JobRun.stage != Stage.OVER)
+        .values(lease_until=0.0, dispatched_at=clock.now(), attempts=attempts)
         .execution_options(synchronize_session=False)
     )
 
@@ -324,7 +336,7 @@ def _take(
 ) -> bool:
     # A message that comes a second time says that whoever had it first is gone.
     abandoned = and_(_at(now), or_(JobRun.lease_until < clock.now(), _owned_by(owner)))
-    taken = _changed(
+    is_taken = _changed(
         session,
         update(JobRun)
         .where(JobRun.job_id == job_id, or_(and_(_at(before), condition), abandoned))
@@ -337,15 +349,10 @@ def _take(
             attempts=JobRun.attempts + 1,
         ),
     )
-    return taken and not _was_begun_too_often(session, job_id)
-
-
-def _was_begun_too_often(session: Session, job_id: str) -> bool:
-    job = get(session, job_id)
-    if job.run.attempts <= settings().chunk_max_retries + 1:
-        return False
-    fail(session, job_id, KillsItsWorker("every worker that tried was lost"))
-    return True
+    if is_taken and get(session, job_id).run.attempts > settings().chunk_max_retries + 1:
+        # Whoever asks ends the job by this, as by any error of its own.
+        raise KillsItsWorker("every worker that tried was lost")
+    return is_taken
 
 
 def _move(session: Session, job_id: str, owner: str, before: Stage, now: Stage) -> bool:
@@ -366,19 +373,22 @@ def _end(
     *,
     error: dict[str, str] | None = None,
     segments_count: int = 0,
+    tell_caller: bool = True,
 ) -> bool:
+    told_until = clock.now() + TELL_SECONDS
     ended = _changed(
         session,
         update(JobRun)
         .where(JobRun.job_id == job_id, condition)
-        .values(stage=Stage.OVER, status=status, owner=None, lease_until=0.0),
+        .values(stage=Stage.OVER, status=status, owner=None, lease_until=told_until),
     )
     if ended:
         job = get(session, job_id)
         job.completed_at = clock.utc_now()
         job.error_details = error
         job.transcript.status = status
-        webhooks.write_down(session, job, segments_count)
+        if tell_caller:
+            webhooks.write_down(session, job, segments_count)
         metrics.job_ended(session, job)
     return ended
 

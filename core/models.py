@@ -187,6 +187,7 @@ class JobRun(Base):
     #: Message by which a worker prepares or merges the job now, and Celery's name of the worker.
     owner: Mapped[str | None] = mapped_column(String(255))
     worker: Mapped[str | None] = mapped_column(String(255))
+    #: Of a job that is over: until when its end is told by whoever ended it; 0 when that is done.
     lease_until: Mapped[float] = mapped_column(default=0.0)
     #: Times that a worker began with the present stage.
     attempts: Mapped[int] = mapped_column(default=0)
@@ -198,6 +199,8 @@ class JobRun(Base):
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
     #: When the first chunk could be heard.
     listening_since: Mapped[float | None] = mapped_column()
+    #: Parts that were sent again, each by itself: the job's chord does not count those messages.
+    parts_resent: Mapped[int] = mapped_column(default=0)
 
 
 class JobPart(Base):
@@ -227,6 +230,9 @@ class JobPart(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     #: Why it failed.
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    #: When its message last began to wait in a queue; in the future for one that is to be tried
+    #: again. None: it was not sent yet, or only ahead of the others.
+    sent_at: Mapped[float | None] = mapped_column()
     changed_at: Mapped[float] = mapped_column(default=0.0)
 
 

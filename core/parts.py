@@ -6,15 +6,29 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.errors import KillsItsWorker, TranscribeError
-from core.models import JOB_PARTS, JOB_RUNS, JobPart, JobRun
+from core.models import JOB_PARTS, JOB_RUNS, JobPart
 from core.settings import settings
 from core.states import PARTS_OPEN, PartKind, PartState, Stage
 from transcripts.types import Span, Stretch
+
+#: Seconds that a message may be under way before it counts as lost, if its queue is empty.
+MESSAGE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +145,34 @@ def renew(session: Session, owners: Collection[str]) -> None:
     )
 
 
-def abandon(session: Session, owners: Collection[str]) -> None:
-    """Let go of all parts that these owners have, unfinished; it was none of their tries."""
+def hand_back(
+    session: Session, owners: Collection[str], worker: str | None, *, counts: bool
+) -> None:
+    """Let go of all parts that these owners have, unfinished: their messages go back to the queue.
+
+    *worker*: that of the owners; another may have begun anew with a message of the same name.
+    *counts*: whether this was one of the tries that a part has.
+    """
     session.execute(
         update(JobPart)
-        .where(JobPart.owner.in_(owners), JobPart.state == PartState.RUNNING)
-        .values(lease_until=0.0, attempts=JobPart.attempts - 1)
+        .where(
+            JobPart.owner.in_(owners),
+            JobPart.worker == worker,
+            JobPart.state == PartState.RUNNING,
+        )
+        .values(
+            state=PartState.WAITING,
+            lease_until=0.0,
+            sent_at=_at_if_sent(clock.now()),
+            attempts=JobPart.attempts - (0 if counts else 1),
+        )
         .execution_options(synchronize_session=False)
     )
+
+
+def _at_if_sent(moment: float) -> ColumnElement[float | None]:
+    """For a message that waits anew. One that was sent ahead does not stand for its part."""
+    return case((JobPart.sent_at.is_not(None), moment))
 
 
 def store(session: Session, part: PartId, place: Span, sha256: str) -> None:
@@ -168,7 +202,8 @@ def release(
         session,
         part,
         state=PartState.WAITING,
-        lease_until=clock.now() + wait,
+        lease_until=(due := clock.now() + wait),
+        sent_at=_at_if_sent(due),
         error=_details(reason),
         attempts=JobPart.attempts - (0 if counts else 1),
         only_owner=owner,
@@ -181,21 +216,67 @@ def fail(session: Session, part: PartId, owner: str, reason: TranscribeError) ->
     _set(session, part, state=PartState.FAILED, error=details, lease_until=0.0, only_owner=owner)
 
 
-def missing(session: Session, job_id: str) -> Sequence[Missing]:
-    """The parts that are neither stored, nor failed, nor in the hands of a living worker.
+def claim_unsent(session: Session, job_id: str) -> Sequence[Missing]:
+    """The parts that have no message yet, noted as sent: whoever claims them sends them.
 
-    In the order of the recording.
+    In the order of the recording. Of two who claim at once, one gets a part. For a part in hand,
+    the message that was sent ahead stands from now on.
     """
-    rows = session.scalars(
-        select(JobPart)
-        .where(JobPart.job_id == job_id, _needs_work())
-        .order_by(JobPart.kind, JobPart.position)
+    in_hand = and_(JobPart.job_id == job_id, JobPart.sent_at.is_(None), alive())
+    session.execute(
+        update(JobPart)
+        .where(in_hand)
+        .values(sent_at=clock.now())
+        .execution_options(synchronize_session=False)
     )
-    return [Missing(_id_of(row), row.end - row.start, was_begun=row.attempts > 0) for row in rows]
+    return _claim(session, job_id, or_(is_unsent(), lease_ran_out()))
 
 
-def _id_of(row: JobPart) -> PartId:
-    return PartId(row.job_id, PartKind(row.kind), row.position)
+def claim_lost(session: Session, job_id: str, *, is_queue_empty: bool) -> Sequence[Missing]:
+    """The parts whose own message must be gone, noted as sent: whoever claims them sends them.
+
+    A message is gone when its worker is, and when nothing waits in its queue any more although it
+    should: *is_queue_empty*.
+    """
+    lost = message_is_late() if is_queue_empty else false()
+    return _claim(session, job_id, or_(lost, lease_ran_out()))
+
+
+def _claim(session: Session, job_id: str, condition: ColumnElement[bool]) -> Sequence[Missing]:
+    rows = session.execute(
+        update(JobPart)
+        .where(JobPart.job_id == job_id, condition)
+        .values(state=PartState.WAITING, sent_at=clock.now())
+        .returning(JobPart.kind, JobPart.position, JobPart.start, JobPart.end, JobPart.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    return [
+        Missing(
+            PartId(job_id, PartKind(row.kind), row.position),
+            row.end - row.start,
+            was_begun=row.attempts > 0,
+        )
+        for row in sorted(rows, key=lambda row: (row.kind, row.position))
+    ]
+
+
+def forget_sending(session: Session, sent: Collection[PartId]) -> None:
+    """Take back that these parts were sent: the broker did not get their messages."""
+    for part in sent:
+        _set(session, part, sent_at=None)
+
+
+def forget_sendings(session: Session) -> None:
+    """Take back that any part was sent: the broker lost its memory.
+
+    What is to be tried again later waits in the memory of a worker.
+    """
+    session.execute(
+        update(JobPart)
+        .where(JobPart.state == PartState.WAITING, JobPart.lease_until < clock.now())
+        .values(sent_at=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def stored_chunks(session: Session, job_id: str) -> Sequence[int]:
@@ -221,16 +302,44 @@ def any_waiting(session: Session, job_id: str) -> bool:
     return bool(session.scalar(select(exists().where(waits))))
 
 
-def all_over(session: Session, job_id: str) -> bool:
-    """Whether the job listens, and none of its parts is left to be waited for."""
-    is_open = and_(JobPart.job_id == job_id, JobPart.state.in_(PARTS_OPEN))
-    listens = and_(JobRun.job_id == job_id, JobRun.stage == Stage.LISTEN)
-    return bool(session.scalar(select(exists().where(listens, ~exists().where(is_open)))))
+# The chord has a job merged whose messages it counted all. It cannot count what was sent ahead of
+# it or again after it, and is never complete when a message that it counts is lost.
+_ALL_OVER = select(
+    exists().where(
+        JOB_RUNS.c.job_id == bindparam("of_job"),
+        JOB_RUNS.c.stage == Stage.LISTEN,
+        or_(JOB_RUNS.c.parts_resent > 0, bindparam("is_uncounted", type_=Boolean)),
+        ~exists().where(JOB_PARTS.c.job_id == JOB_RUNS.c.job_id, JOB_PARTS.c.state.in_(PARTS_OPEN)),
+    )
+)
+
+
+def all_over(session: Session, job_id: str, *, is_counted: bool = False) -> bool:
+    """Whether the job listens, and none of its parts is left to be waited for.
+
+    *is_counted*: whether who asks was counted by the job's chord; then only if that is not enough.
+    """
+    asked = {"of_job": job_id, "is_uncounted": not is_counted}
+    return bool(session.scalar(_ALL_OVER, asked))
 
 
 def any_running(session: Session, job_id: str) -> bool:
     """Whether a living worker has a part of the job."""
     return bool(session.scalar(select(exists().where(JobPart.job_id == job_id, alive()))))
+
+
+def is_unsent() -> ColumnElement[bool]:
+    """Whether the part waits and has no message of its own yet."""
+    return and_(JobPart.state == PartState.WAITING, JobPart.sent_at.is_(None))
+
+
+def message_is_late() -> ColumnElement[bool]:
+    """Whether the part waits, and so does its message for long, if it is still there."""
+    return and_(
+        JobPart.state == PartState.WAITING,
+        JobPart.sent_at < clock.now() - MESSAGE_SECONDS,
+        JobPart.lease_until < clock.now(),
+    )
 
 
 def alive() -> ColumnElement[bool]:
@@ -246,10 +355,6 @@ def lease_ran_out() -> ColumnElement[bool]:
 def _named(part: PartId) -> dict[str, Any]:
     """As `_IS_PART` asks for it; names of columns are taken."""
     return {"of_job": part.job_id, "of_kind": part.kind, "at": part.position}
-
-
-def _needs_work() -> ColumnElement[bool]:
-    return or_(JobPart.state == PartState.WAITING, lease_ran_out())
 
 
 def _details(reason: TranscribeError) -> dict[str, str]:

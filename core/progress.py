@@ -79,10 +79,11 @@ def _client(url: str, _pid: int) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
-def tell(job_id: str) -> None:
-    """Publish the present state of a job."""
-    with _sent_at_once(job_id) as pipe:
-        _add_state(pipe, job_id)
+def tell(job_id: str) -> bool:
+    """Publish the present state of a job. False when Redis does not answer."""
+    pipe = client().pipeline(transaction=False)
+    _add_state(pipe, job_id)
+    return _send(pipe, job_id)
 
 
 def tell_heard(job_id: str, chunk: int, heard: dict[str, Any]) -> None:
@@ -113,10 +114,16 @@ def _sent_at_once(job_id: str) -> Iterator[Any]:
     try:
         yield pipe
     finally:
-        try:
-            pipe.execute()
-        except redis.RedisError as error:
-            log.warning("progress not told", job_id=job_id, reason=str(error))
+        _send(pipe, job_id)
+
+
+def _send(pipe: Any, job_id: str) -> bool:
+    try:
+        pipe.execute()
+    except redis.RedisError as error:
+        log.warning("progress not told", job_id=job_id, reason=str(error))
+        return False
+    return True
 
 
 def _add_state(pipe: Any, job_id: str) -> None:

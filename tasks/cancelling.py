@@ -7,26 +7,12 @@ from collections.abc import Collection, Mapping
 import structlog
 from kombu.exceptions import OperationalError
 
-from core import jobs
-from core.db import transaction
 from core.jobs import InHand
 from tasks import messages
 from tasks.celery import app
 from tasks.queues import CONTROL, URGENT
 
 log = structlog.get_logger(__name__)
-
-
-def cancel(job_id: str) -> None:
-    """End a job at its caller's wish, and free the workers and the queues of it.
-
-    Raises `Conflict` when it is over.
-    """
-    with transaction() as session:
-        in_hand = jobs.cancel(session, job_id)
-        waiting, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
-    stop(in_hand)
-    withdraw(job_id, waiting, epoch)
 
 
 def stop(in_hand: InHand) -> None:

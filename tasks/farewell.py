@@ -2,8 +2,9 @@
 
 Celery takes no more messages then and waits for its processes, however long they take, without any
 sign of life for their leases. So a thread of the worker's main process goes on giving these; and
-when ``SHUTDOWN_SECONDS`` are over it ends the processes and lets go of what they had, so that other
-workers take it at once. What was begun in vain does not count as a try.
+when ``SHUTDOWN_SECONDS`` are over it ends the processes and hands back what they had: its messages
+return to the head of their queues, and other workers take them at once. A worker that is told to
+end at once, or that loses a process of its pool, hands back in the same way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import psutil
@@ -32,11 +34,21 @@ LOOK_EVERY = 0.2
 
 def say(how: str = "Warm", **_: Any) -> None:
     """See to what the worker has in hand: Celery has just been told to end."""
-    # Told to do so at once, it lets its messages go by itself.
+    # Told to do so at once, it cancels its requests: see `tasks.room.Request`.
     if how == "Warm":
         # Celery learns of a step that was begun this moment only when it is over.
         known = tuple({*state.reserved_requests, *state.active_requests})
         threading.Thread(target=_wait, args=(known,), name="farewell", daemon=True).start()
+
+
+def hand_back(requests: Sequence[Any], *, counts: bool) -> None:
+    """Note that what these messages are about is done by nobody now, before they are requeued.
+
+    *counts*: whether this was one of the tries that a part or a stage has. When the database is
+    down, the leases run out by themselves.
+    """
+    about = {"worker": requests[0].hostname, "counts": counts}
+    _change(requests, partial(parts.hand_back, **about), partial(jobs.hand_back, **about))
 
 
 def _wait(known: Sequence[Any]) -> None:
@@ -48,30 +60,29 @@ def _wait(known: Sequence[Any]) -> None:
             _cut_off(left)
             return
         if now - renewed >= settings().lease_seconds / 3:
-            _tell(left, parts.renew, jobs.renew)
+            _change(left, parts.renew, jobs.renew)
             renewed = now
         time.sleep(LOOK_EVERY)
 
 
 def _cut_off(left: Sequence[Any]) -> None:
     log.warning("work is left to others", steps=len(left))
-    # First: soon others may have them under the same names.
-    _tell(left, parts.abandon, jobs.abandon)
+    # First: soon others may have them under the same names. What was begun in vain is no try.
+    hand_back(left, counts=False)
     # Whoever has nothing in hand is gone by now, and deaf engines hear nothing milder.
     for process in psutil.Process().children():
         with suppress(psutil.Error):
             process.kill()
 
 
-def _tell(requests: Sequence[Any], *what: Callable[[Session, list[str]], None]) -> None:
-    owners = [request.id for request in requests]
+def _change(requests: Sequence[Any], *changes: Callable[[Session, list[str]], None]) -> None:
+    owners = [one.id for one in requests]
     engine = build_engine(settings().database, poolclass=NullPool)
     try:
         with Session(engine) as session, session.begin():
-            for tell in what:
-                tell(session, owners)
+            for change in changes:
+                change(session, owners)
     except Exception as error:
-        # Then the leases run out by themselves.
         log.warning("leases not changed", reason=type(error).__name__)
     finally:
         engine.dispose()

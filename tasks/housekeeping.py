@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import redis
 import structlog
 from kombu.exceptions import OperationalError
 
-from core import canary, idempotency, jobs, layout, recovery, retention, scratch, strays, webhooks
+from core import (
+    canary,
+    idempotency,
+    jobs,
+    layout,
+    parts,
+    recovery,
+    retention,
+    scratch,
+    strays,
+    webhooks,
+)
 from core.db import reading, transaction
 from core.errors import JobGone, Unavailable
 from core.jobs import InHand
 from core.recovery import Abandoned, Need
 from core.storage import storage
-from tasks import cancelling, messages, pipeline, waiting
+from tasks import cancelling, endings, messages, pipeline, waiting
 from tasks.celery import app
-from tasks.queues import DELIVER
+from tasks.queues import DELIVER, MERGE, PREPARE
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +36,10 @@ log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 100
 
 _SEND: dict[Need, Callable[[Abandoned], None]] = {
-    Need.PREPARE: lambda job: pipeline.start(job.job_id),
+    Need.PREPARE: lambda job: pipeline.start(job.job_id, job.epoch),
     Need.FAN_OUT: lambda job: pipeline.fan_out(job.job_id, job.epoch),
-    Need.MERGE: lambda job: pipeline.merge(job.job_id),
+    Need.RESEND: lambda job: pipeline.resend(job.job_id, is_queue_empty=job.may_be_queued),
+    Need.MERGE: lambda job: pipeline.merge(job.job_id, job.epoch),
 }
 
 
@@ -35,20 +47,26 @@ _SEND: dict[Need, Callable[[Abandoned], None]] = {
 def housekeeping() -> None:
     """Send again the jobs that nobody works on. Safe to run twice and at any time."""
     try:
-        with reading() as session:
-            # An empty broker holds no message any more, of whatever job.
-            find = recovery.unfinished if canary.is_gone() else recovery.abandoned
-            found = find(session)
-        for job in found:
-            if not _is_queued(job):
-                log.warning("sent again", job_id=job.job_id, need=job.need)
-                _SEND[job.need](job)
+        for job in _abandoned():
+            with suppress(JobGone):  # it was deleted meanwhile
+                _send_unless_queued(job)
         _send_webhooks()
         _end_stragglers()
+        _tell_ends()
     except (OperationalError, redis.RedisError) as error:
         log.warning("broker does not answer", reason=type(error).__name__)
     except Unavailable as error:
         log.warning("housekeeping waits", reason=str(error))
+
+
+def _abandoned() -> Sequence[Abandoned]:
+    if not canary.is_gone():
+        with reading() as session:
+            return recovery.abandoned(session)
+    # An empty broker holds no message any more, of whatever job.
+    with transaction() as session:
+        parts.forget_sendings(session)
+        return recovery.unfinished(session)
 
 
 @app.task(name="fan_out")
@@ -100,13 +118,33 @@ def _end_stragglers() -> None:
     cancelling.stop(InHand(parts=tuple(found)))
 
 
+def _tell_ends() -> None:
+    with reading() as session:
+        ended = recovery.untold(session)
+    for job_id in ended:
+        log.warning("end told by housekeeping", job_id=job_id)
+        with suppress(JobGone):
+            endings.tell(job_id)
+
+
+def _send_unless_queued(job: Abandoned) -> None:
+    if not _is_queued(job):
+        log.warning("sent again", job_id=job.job_id, need=job.need)
+        _SEND[job.need](job)
+
+
 def _is_queued(job: Abandoned) -> bool:
     """Whether the messages of the job are perhaps only waiting for their turn."""
-    if not job.may_be_queued:
-        return False
+    return job.may_be_queued and _is_anything_in(_queues_of(job))
+
+
+def _queues_of(job: Abandoned) -> set[str]:
+    if job.need is Need.PREPARE:
+        return {PREPARE}
+    if job.need is Need.MERGE:
+        return {MERGE}
     with reading() as session:
-        queues = messages.queues(session, job.job_id)
-    return _is_anything_in(queues)
+        return messages.queues(session, job.job_id) - {PREPARE}
 
 
 def _is_anything_in(queues: set[str]) -> bool:

@@ -18,9 +18,8 @@ from core.specs import JobSpec
 from core.states import Channels, PartKind, PartState
 from core.storage import storage
 from engines import catalog
-from tasks import holes, pipeline
+from tasks import endings, holes, pipeline
 from tasks.export import export
-from tasks.purge import forget_chords
 from tasks.steps import JobStep, step
 from transcripts import channels, formats, roles
 from transcripts.coverage import Coverage, measure, to_json, told, unexplained
@@ -83,20 +82,14 @@ def merge(self: JobStep, job_id: str) -> None:
     output_dir = jobs.spec_of(job).output_dir
     unwritten = export(job_id, output_dir) if output_dir else None
 
-    with transaction() as session:
-        jobs.complete(
-            session,
-            job_id,
-            self.owner,
-            segments=formats.segments_json(merged.segments),
-            language=merged.language,
-            warnings=[*merged.warnings, *([unwritten] if unwritten else [])],
-            roles=merged.roles,
-        )
-    progress.tell(job_id)
-    pipeline.deliver(job_id)
-    pipeline.start_next()
-    forget_chords(job_id, job.run.epoch)
+    endings.complete(
+        job_id,
+        self.owner,
+        segments=formats.segments_json(merged.segments),
+        language=merged.language,
+        warnings=[*merged.warnings, *([unwritten] if unwritten else [])],
+        roles=merged.roles,
+    )
 
 
 def _read(part: JobPart) -> Stored:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Signature
@@ -19,8 +19,9 @@ from tasks import lines
 from tasks.celery import app
 from tasks.queues import PREPARE
 
-#: A header of messages that no chord counts.
+#: Headers of messages that no chord counts: of what is sent before the chord, and again after it.
 AHEAD = "ahead"
+RESENT = "resent"
 
 
 def message(
@@ -56,6 +57,19 @@ def sent_ahead(spec: JobSpec, chunks: Sequence[PartId], epoch: int) -> Sequence[
     for one in sent:
         one.options["headers"] |= {AHEAD: True}
     return sent
+
+
+def resent(spec: JobSpec, lost: Sequence[Missing], epoch: int) -> Sequence[Signature]:
+    """A message for each part whose own is gone."""
+    sent = of_parts(spec, lost, epoch)
+    for one in sent:
+        one.options["headers"] |= {RESENT: True}
+    return sent
+
+
+def is_counted(headers: Mapping[str, Any]) -> bool:
+    """Whether the chord of its job counts a message with these headers."""
+    return AHEAD not in headers and RESENT not in headers
 
 
 def _of_part(spec: JobSpec, part: PartId, epoch: int, left: float) -> Signature:

@@ -8,15 +8,16 @@ begun when all are cut is sent together: the header of a chord, of which `merge`
 
 Steps are named here, not imported: whoever starts a job needs none of the libraries that the steps
 need. The database remembers how far a job is, the messages only carry its id, so sending one twice
-does no harm and `fan_out` is start and resume alike. A job that fails or is cancelled goes to
+does no harm. It also remembers which parts were sent: `fan_out` sends those that were not, `resend`
+those whose messages are lost, each by itself. A job that fails or is cancelled goes to
 `deliver` from wherever it is. Which message goes to which queue, `messages` says.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import structlog
 from celery import chord
@@ -25,7 +26,7 @@ from kombu.exceptions import OperationalError
 from core import admission, jobs, parts, webhooks
 from core.db import reading, transaction
 from core.errors import JobGone
-from core.parts import PartId
+from core.parts import Missing, PartId
 from core.precedence import message_priority
 from core.settings import settings
 from core.specs import JobSpec
@@ -37,13 +38,15 @@ from tasks.queues import CONTROL, DELIVER, MERGE, PATIENT, PREPARE, URGENT
 log = structlog.get_logger(__name__)
 
 
-def start(job_id: str) -> None:
+def start(job_id: str, epoch: int | None = None) -> None:
     """Send a job that was accepted on its way. Call it after the commit.
+
+    *epoch*: do nothing if someone else sent the job since that was read.
 
     Raises `OperationalError` of kombu when the broker is down: housekeeping will send it later.
     """
     with transaction() as session:
-        if not jobs.dispatched(session, job_id):
+        if not jobs.dispatched(session, job_id, epoch):
             return
         job = jobs.get(session, job_id)
         spec, epoch = jobs.spec_of(job), job.run.epoch
@@ -68,21 +71,21 @@ def send_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
     _take_back_if_over(job_id, spec, chunks, epoch)
 
 
-def chunk_ahead_is_over(job_id: str) -> None:
-    """Have the transcript put together if the job waited for nothing else but this chunk.
+def part_is_over(job_id: str, *, is_counted: bool) -> None:
+    """Have the transcript put together if the job waited for nothing else but this part.
 
-    The chord does not count what was sent ahead of it. Call it after the commit; when the broker is
-    down, housekeeping sees to it later.
+    *is_counted*: whether the chord counts it; then that sees to it, as long as it can. Call it
+    after the commit; when the broker is down, housekeeping sees to it later.
     """
     with reading() as session:
-        is_last = parts.all_over(session, job_id)
+        is_last = parts.all_over(session, job_id, is_counted=is_counted)
     if is_last:
         with suppress(OperationalError):
             merge(job_id)
 
 
 def fan_out(job_id: str, epoch: int | None = None) -> None:
-    """Have every part that is still missing worked on at once, then merge.
+    """Have every part that was not sent yet worked on at once, then merge.
 
     *epoch*: do nothing if someone else sent the job since that was read.
     """
@@ -91,21 +94,48 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
             return
         job = jobs.get(session, job_id)
         spec, epoch = jobs.spec_of(job), job.run.epoch
-        todo = parts.missing(session, job_id)
+        todo = parts.claim_unsent(session, job_id)
+        is_all_over = not todo and parts.all_over(session, job_id)
     then = message("merge", job_id, queue=MERGE, priority=URGENT)
-    if not todo:
+    if is_all_over:
         then.apply_async()
+    if not todo:
         return
     # The one id is the parts', by which a cancel finds their counters; the other the merge's.
     whole = chord(
         messages.of_parts(spec, todo, epoch), then, task_id=messages.chord_id(job_id, epoch)
     )
-    whole.apply_async(task_id=str(uuid.uuid4()))
+    with _sent_or_not(todo):
+        whole.apply_async(task_id=str(uuid.uuid4()))
     _take_back_if_over(job_id, spec, [one.part for one in todo], epoch)
 
 
-def merge(job_id: str) -> None:
-    """Have the transcript put together: every part is over."""
+def resend(job_id: str, *, is_queue_empty: bool) -> None:
+    """Have each part worked on whose own message must be gone, and no other.
+
+    The chord of the job does not count these messages, see `part_is_over`. *is_queue_empty*:
+    whether what should wait there is gone.
+    """
+    with transaction() as session:
+        job = jobs.get(session, job_id)
+        spec, epoch = jobs.spec_of(job), job.run.epoch
+        lost = parts.claim_lost(session, job_id, is_queue_empty=is_queue_empty)
+        job.run.parts_resent += len(lost)
+    with _sent_or_not(lost):
+        for one in messages.resent(spec, lost, epoch):
+            one.apply_async()
+    _take_back_if_over(job_id, spec, [one.part for one in lost], epoch)
+
+
+def merge(job_id: str, epoch: int | None = None) -> None:
+    """Have the transcript put together: every part is over.
+
+    *epoch*: note that it is sent, and do nothing if someone else sent the job since that was read.
+    """
+    if epoch is not None:
+        with transaction() as session:
+            if not jobs.dispatched(session, job_id, epoch):
+                return
     message("merge", job_id, queue=MERGE, priority=URGENT).apply_async()
 
 
@@ -148,6 +178,17 @@ def start_next() -> None:
             start(job_id)
     except OperationalError:
         log.warning("the next job waits for the broker")
+
+
+@contextmanager
+def _sent_or_not(claimed: Sequence[Missing]) -> Iterator[None]:
+    """When the broker does not take the messages of these parts, housekeeping sends them later."""
+    try:
+        yield
+    except OperationalError:
+        with transaction() as session:
+            parts.forget_sending(session, [one.part for one in claimed])
+        raise
 
 
 def _take_back_if_over(job_id: str, spec: JobSpec, sent: Iterable[PartId], epoch: int) -> None:

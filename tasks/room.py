@@ -13,18 +13,20 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 import psutil
 import structlog
 from celery import bootsteps
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, WorkerLostError
 from celery.worker import request, state
 
 from core import clock
 from core.errors import Unavailable
 from core.resources import Claim, ResourceManager, must_leave
 from engines import catalog
+from tasks import farewell
 from tasks.alarm import alarm
 
 log = structlog.get_logger(__name__)
@@ -36,6 +38,8 @@ IDLE_PATIENCE = 1.0
 #: Seconds that a process without room leaves the work to others, and between its looks.
 SIT_OUT = 10.0
 SIT_OUT_STEP = 0.5
+#: Seconds that a worker which ends at once gives the database for each step in hand.
+HAND_BACK_SECONDS = 3.0
 #: MiB that a process may take beside its models.
 LIBRARIES_MB = 1024
 
@@ -66,15 +70,26 @@ class Request(request.Request):
     """A step as the worker's main process sees it."""
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> None:
-        """End the process if it handed its message back in order to leave.
+        """Hand the step back whose process is lost; end one that handed it back in order to leave.
 
         This is the moment at which it surely has nothing in hand.
         """
+        if isinstance(exc_info.exception, WorkerLostError):
+            # First: Celery requeues the message, and then another worker may have it.
+            farewell.hand_back([self], counts=True)
         super().on_failure(exc_info, *args, **kwargs)
         if isinstance(exc_info.exception, Ignore):
             claims = ResourceManager().claims()
             if any(one.pid == self.worker_pid and one.is_leaving for one in claims):
                 _end(self.worker_pid)
+
+    def cancel(self, *args: Any, **kwargs: Any) -> None:
+        """Hand the step back: the worker was told to end at once, and will requeue its message."""
+        # Celery calls this in the handler of a signal: what that interrupted may hold a lock.
+        helper = Thread(target=farewell.hand_back, args=([self],), kwargs={"counts": False})
+        helper.start()
+        helper.join(HAND_BACK_SECONDS)
+        super().cancel(*args, **kwargs)
 
 
 class Room(bootsteps.StartStopStep):

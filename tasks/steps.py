@@ -21,7 +21,7 @@ from core.resources import NoRoom
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
-from tasks import cancelling, loading, messages, pipeline, room
+from tasks import endings, loading, messages, pipeline, room
 from tasks.celery import app
 from tasks.queues import URGENT
 
@@ -174,15 +174,7 @@ class JobStep(Step):
             jobs.release(session, job_id, self.owner, wait=wait, counts=counts)
 
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:  # noqa: ARG002
-        with transaction() as session:
-            jobs.fail(session, job_id, reason)
-            sent_ahead = parts.any_waiting(session, job_id)
-            queues, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
-        if sent_ahead:
-            cancelling.withdraw(job_id, queues, epoch)
-        progress.tell(job_id)
-        pipeline.deliver(job_id)
-        pipeline.start_next()
+        endings.fail(job_id, reason)
 
 
 class PartStep(Step):
@@ -190,6 +182,9 @@ class PartStep(Step):
 
     abstract = True
     kind: PartKind
+
+    def ended(self, job_id: str) -> None:
+        pipeline.part_is_over(job_id, is_counted=messages.is_counted(self._headers))
 
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
         with transaction() as session:
@@ -212,10 +207,6 @@ class ChunkStep(PartStep):
 
     abstract = True
     kind = PartKind.CHUNK
-
-    def ended(self, job_id: str) -> None:
-        if messages.AHEAD in self._headers:
-            pipeline.chunk_ahead_is_over(job_id)
 
 
 class ShardStep(PartStep):

@@ -1,11 +1,27 @@
-"""How messages get to Redis and back: as kombu does it, with less to do for each of them."""
+"""How messages get to Redis and back: as kombu does it, but with less to do for each of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+
+
+class QoS(kombu_redis.QoS):
+    """Keeps what a consumer has not acknowledged."""
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Put a message that is requeued where it came from, as other brokers do.
+
+        kombu puts it behind all others of its priority: what a lost process had in hand would be
+        done last.
+        """
+        if requeue:
+            self.restore_by_tag(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            super().reject(delivery_tag)
 
 
 class Channel(kombu_redis.Channel):
@@ -15,6 +31,7 @@ class Channel(kombu_redis.Channel):
     A client only borrows connections from the channel's pool, so threads may share it.
     """
 
+    QoS = QoS
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:

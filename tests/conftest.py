@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from core.errors import EngineError
 from core.settings import Settings, settings
 from engines import catalog
 
@@ -28,20 +30,37 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads what is marked here
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if catalog.SPHINX.installed():
-        return
-    skip = pytest.mark.skip(reason="PocketSphinx is not installed; it has no wheel for Python 3.12")
     for item in items:
-        if item.get_closest_marker("sphinx"):
-            item.add_marker(skip)
+        _group(item)
+        if item.get_closest_marker("sphinx") and not catalog.SPHINX.installed():
+            item.add_marker(_NO_SPHINX)
+
+
+def _group(item: pytest.Item) -> None:
+    """Have a file of tests stay in one process, and all that share the stack of the session."""
+    shares = "tests/integration" in item.nodeid and not item.get_closest_marker("own_stack")
+    item.add_marker(pytest.mark.xdist_group("stack" if shares else item.path.stem))
+
+
+_NO_SPHINX = pytest.mark.skip(
+    reason="PocketSphinx is not installed; it has no wheel for Python 3.12"
+)
+
+
+def engine_for_tests() -> str:
+    """The engine that is quick and needs no model; Whisper where it is not installed."""
+    return catalog.SPHINX.name if catalog.SPHINX.installed() else catalog.WHISPER.name
 
 
 def skip_without_engine() -> None:
-    """Skip what transcribes where no engine is installed that needs no server."""
-    engines = catalog.recognizers().values()
-    if not any(spec.installed() and spec.offer is None for spec in engines):
-        pytest.skip("no speech engine is installed here that needs no server")
+    """Skip what transcribes where no engine can work."""
+    try:
+        if not catalog.SPHINX.installed():
+            catalog.offer(catalog.WHISPER)
+    except EngineError as error:
+        pytest.skip(f"no speech engine works here: {error}")
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +73,7 @@ def data_dir(
     monkeypatch.chdir(tmp_path)  # where there is no .env
     monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / "data"))
     # The engine that needs no model: what a machine has must not decide what is tested.
-    monkeypatch.setenv("DEFAULT_TRANSCRIPTION_ENGINE", "sphinx")
+    monkeypatch.setenv("DEFAULT_TRANSCRIPTION_ENGINE", engine_for_tests())
     if url := pytestconfig.getoption("database_url"):
         monkeypatch.setenv("DATABASE_URL", url)
     settings.cache_clear()
@@ -62,12 +81,36 @@ def data_dir(
     settings.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite with no row in it: to run all migrations takes longer than most tests."""
+    from core import db, records
+
+    folder = tmp_path_factory.mktemp("migrated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRANSCRIBE_DATA_DIR", str(folder))
+        patch.delenv("DATABASE_URL", raising=False)
+        settings.cache_clear()
+        records.upgrade()
+        db.engine().dispose()  # which writes what lies beside the file into it
+        db._engine.cache_clear()
+        settings.cache_clear()
+    return folder / "transcribe.db"
+
+
 @pytest.fixture
-def database(data_dir: Path) -> Iterator[None]:
+def database(request: pytest.FixtureRequest) -> Iterator[None]:
     """An empty, migrated database."""
     from core import db, records
 
-    records.upgrade()
+    if request.config.getoption("database_url"):
+        request.getfixturevalue("data_dir")
+        records.upgrade()
+    else:
+        migrated = request.getfixturevalue("migrated")
+        data_dir = request.getfixturevalue("data_dir")
+        data_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copy(migrated, data_dir)
     yield
     if db.engine().dialect.name != "sqlite":  # which is a new file for each test
         _forget_everything(db.engine())

@@ -14,7 +14,7 @@ def install(folder: Path, name: str, code: str, points: Mapping[str, str], group
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.py").write_text(code)
     info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
+    info.mkdir(exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = [f"{point} = {value}\n" for point, value in points.items()]
     (info / "entry_points.txt").write_text(f"[{group}]\n{''.join(lines)}")

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.faults.driver import Baseline, undisturbed_run
 from tests.faults.field import Field, prepared
 from tests.faults.ledger import Ledger
+from tests.faults.stops import Courses
 from tests.services.conftest import postgres, redis_server, s3  # noqa: F401
 from tests.services.servers import Postgres, Redis, Server
 
@@ -55,3 +56,8 @@ def baseline(field: Field) -> Baseline:
 @pytest.fixture(scope="session")
 def entries() -> Ledger:
     return Ledger(OUT)
+
+
+@pytest.fixture(scope="session")
+def courses() -> Courses:
+    return Courses(OUT)

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.faults import invariants
-from tests.faults.faults import FAULTS
+from tests.faults.backlog import Backlog
+from tests.faults.faults import FAULTS, left_behind
 from tests.faults.field import ASKED, Field
 from tests.faults.invariants import Told, Undisturbed
 from tests.faults.ledger import Entry
@@ -54,7 +55,7 @@ def disturbed_run(field: Field, baseline: Baseline, seed: int, fault: str) -> En
     random = Random(f"{seed} {fault}")
     field.store.random = Random(f"{seed} {fault} store")
     ended_before, began = len(field.fleet.ended), time.monotonic()
-    with ThreadPoolExecutor(1) as callers:
+    with Backlog(field, left_behind(fault)) as backlog, ThreadPoolExecutor(1) as callers:
         submitting = callers.submit(_submit, field)
         moment = random.uniform(0, baseline.seconds)
         time.sleep(moment)
@@ -63,11 +64,11 @@ def disturbed_run(field: Field, baseline: Baseline, seed: int, fault: str) -> En
         FAULTS[fault](field, random)
         healed = time.monotonic()
         job_ids = submitting.result()
-    over = wait_until_over(field, job_ids)
+        over = wait_until_over(field, job_ids)
     entry.lasted = healed - struck
     entry.to_go_on = _first_hearing(field, healed, over) - healed
     entry.late_by = max(0.0, over - began - baseline.seconds)
-    entry.problems = _problems(field, baseline, job_ids)
+    entry.problems = backlog.problems + _problems(field, baseline, job_ids)
     entry.heard_twice = heard_twice(field, began)
     entry.ended = field.fleet.ended[ended_before:]
     entry.told_again = _told_again(field)

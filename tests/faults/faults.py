@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from random import Random
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import psutil
 import redis
@@ -27,6 +27,20 @@ Fault = Callable[[Field, Random], None]
 HAND = 2
 
 FAULTS: dict[str, Fault] = {}
+#: Those of them that tell processes to end.
+STOPS: dict[str, Fault] = {}
+
+#: Messages of one part that stay unacknowledged because its worker or its broker was killed; None:
+#: the fault itself makes them many.
+_LEFT = {
+    "a pool process is killed": 0,
+    "messages come twice and in another order": None,
+}
+
+
+def left_behind(fault: str) -> int | None:
+    """How many messages of one part a fault may leave in the broker, beside those that work."""
+    return 0 if fault in STOPS else _LEFT.get(fault, 1)
 
 
 def _fault(function: Fault) -> Fault:
@@ -91,6 +105,66 @@ def everything_of_ours_is_killed(field: Field, random: Random) -> None:
     """SIGKILL for workers, beat and the service at once."""
     names = (*WORKERS, "beat", "api")
     field.fleet.kill(*names)
+    field.fleet.start(*names)
+
+
+def _stop(name: str) -> Callable[[Fault], Fault]:
+    """A fault of which nothing may be left in the broker: processes that are told to end."""
+
+    def register(function: Fault) -> Fault:
+        FAULTS[name] = STOPS[name] = function
+        return function
+
+    return register
+
+
+@_stop("a worker is stopped by SIGTERM")
+def a_worker_is_stopped(field: Field, random: Random) -> None:
+    """As supervisors do it, and a new one when it has ended."""
+    _restart(field, [random.choice(EARS)], SIGTERM)
+
+
+@_stop("a worker is stopped by Ctrl-C")
+def a_worker_is_interrupted(field: Field, random: Random) -> None:
+    """SIGINT, as at a terminal, and a new one when it has ended."""
+    _restart(field, [random.choice(EARS)], SIGINT)
+
+
+@_stop("a worker is stopped by Ctrl-C twice")
+def a_worker_is_interrupted_twice(field: Field, random: Random) -> None:
+    """The second SIGINT ends it at once."""
+    _restart(field, [random.choice(EARS)], SIGINT, times=2)
+
+
+@_stop("the stack is stopped by SIGTERM")
+def the_stack_is_stopped(field: Field, random: Random) -> None:
+    """Workers, beat and the service together, and all of them anew when the last has ended."""
+    _restart(field, [*WORKERS, "beat", "api"], SIGTERM)
+
+
+@_stop("the stack is stopped by Ctrl-C")
+def the_stack_is_interrupted(field: Field, random: Random) -> None:
+    """The same with SIGINT."""
+    _restart(field, [*WORKERS, "beat", "api"], SIGINT)
+
+
+@_stop("all workers are restarted in turn")
+def all_workers_are_restarted_in_turn(field: Field, random: Random) -> None:
+    """A rolling restart: each has ended and serves again before the next is told."""
+    for name in random.sample(WORKERS, len(WORKERS)):
+        _restart(field, [name], SIGTERM)
+        field.fleet.wait_until_ready()
+
+
+@_stop("all workers are restarted in turn twice")
+def all_workers_are_restarted_in_turn_twice(field: Field, random: Random) -> None:
+    """A rolling restart, and then another one."""
+    for _ in range(2):
+        all_workers_are_restarted_in_turn(field, random)
+
+
+def _restart(field: Field, names: Sequence[str], signal: int, times: int = 1) -> None:
+    field.fleet.stop(*names, signal=signal, times=times)
     field.fleet.start(*names)
 
 

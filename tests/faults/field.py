@@ -38,6 +38,8 @@ JOBS = "/api/transcribe/jobs"
 WORK, CHUNK = 0.7, 5
 #: Megabytes: an hour of sound as it came, unpacked, and on its way.
 SCRATCH = 400
+#: Seconds that a worker which is told to end has for what it has in hand: less than a chunk takes.
+GRACE = 0.3
 #: Seconds of a lease: short, so that recovery does not take most of the time.
 LEASE = 3
 
@@ -149,6 +151,7 @@ def prepared(
             "TRANSCRIBE_DATA_DIR": str(folder),
             "LEASE_SECONDS": str(LEASE),
             "CHUNK_DURATION": str(CHUNK),
+            "SHUTDOWN_SECONDS": str(GRACE),
             "OUTGOING_ALLOW": "127.0.0.0/8",
             "SUBMIT_LIMIT_PER_MINUTE": "0",
             "RATE_LIMIT_PER_MINUTE": "0",
@@ -156,6 +159,7 @@ def prepared(
         _migrate(_environment(folder, now))
         recordings.write(folder / "meeting.wav", sample=20, times=3)
         recordings.write(folder / "note.wav", sample=13, times=2)
+        recordings.write(folder / "talk.wav", times=3)
         recordings.write(folder / "hour.wav", times=33)
         fleet = stack.enter_context(Fleet(folder, _environment(folder, now) | clock.environment))
         values = {name.lower(): value for name, value in now.items()}

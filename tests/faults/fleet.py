@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from subprocess import DEVNULL, STDOUT
 
 import httpx2
@@ -29,6 +29,8 @@ EARS = ("ears-1", "ears-2")
 WORKERS = ("control", "prepare", *EARS)
 #: One that does everything by itself, and is not started unless it is asked for.
 ONLY = "only"
+#: Seconds in which a process that is told to end must have ended.
+STOP_SECONDS = 30
 #: Seconds between two looks of the supervisor.
 _LOOK = 0.1
 
@@ -94,6 +96,20 @@ class Fleet:
                     process.send_signal(SIGKILL)
             for name in names:
                 self._running.pop(name).wait()
+
+    def stop(self, *names: str, signal: int = SIGTERM, times: int = 1) -> None:
+        """Tell main processes to end, so many times, and wait until they have.
+
+        They stay away until they are started.
+        """
+        with self._lock:
+            stopped = [self._running.pop(name) for name in names]
+        for number in range(times):
+            if number:  # as fast as somebody presses Ctrl-C twice
+                psutil.wait_procs(stopped, timeout=0.5)
+            _tell(stopped, signal)
+        _gone, alive = psutil.wait_procs(stopped, timeout=STOP_SECONDS)
+        assert not alive, f"{names} did not end"
 
     def kill_main(self, name: str) -> None:
         """SIGKILL for a process alone: its children are orphans. The supervisor starts another."""

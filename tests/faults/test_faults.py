@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.driver import Baseline, disturbed_run
-from tests.faults.faults import FAULTS, dealt, lacking
+from tests.faults.faults import FAULTS, STOPS, dealt, lacking
 from tests.faults.field import Field
+from tests.faults.fleet import EARS
 from tests.faults.ledger import Ledger
 from tests.faults.lonely import MOST_IN_HAND, lonely_run
+from tests.faults.stops import IN_HAND, Courses, stopped_run
 
 pytestmark = pytest.mark.processes
 
@@ -36,6 +38,19 @@ def test_a_disturbed_job_comes_to_what_an_undisturbed_one_does(
     assert problems == [], f"do it again with: make test-faults SEED={seed}"
     if lacked:
         pytest.skip("; ".join(lacked))
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_stop_makes_messages_no_more(
+    seed: int, stop: str, field: Field, baseline: Baseline, courses: Courses
+):
+    course = stopped_run(field, seed, stop)
+    courses.append(course)
+    assert course.problems == [], f"do it again with: make test-faults SEED={seed}"
+    most_stops = 2 * len(EARS) if "in turn" in stop else 1
+    assert course.heard_twice <= most_stops * IN_HAND, (
+        "but what was in hand, nothing is heard twice"
+    )
 
 
 def test_every_fault_has_its_turn():

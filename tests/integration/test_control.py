@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +36,6 @@ def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningSt
     *_, last = client.events(job_id)
     assert last.data["status"] == "cancelled"
 
-    time.sleep(1)
     before = client.status(job_id)["chunks_done"]
     retried = httpx2.post(f"{stack.url}{BASE}/{job_id}/retry")
     assert retried.status_code == 202
@@ -79,6 +77,7 @@ def test_speakers_are_looked_for_again_and_no_word_is_heard_again(
 
 
 @pytest.mark.sphinx
+@pytest.mark.own_stack
 def test_what_is_in_hand_of_a_cancelled_job_stops_in_the_middle(tmp_path: Path, beginning: Path):
     """A chunk of ten minutes, which would be heard for minutes more than a test waits."""
     with started(tmp_path / "data", CHUNK_DURATION="600") as stack, Client(stack.url) as client:

@@ -31,7 +31,7 @@ from tests.integration.conftest import (
 from transcribe_api.client import Client
 from transcribe_api.orchestrator import DiarizationOrchestrator, FinishedJob, OrchestratorConfig
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 #: The document's module: where its names live.
 HOMES = {

@@ -24,7 +24,7 @@ from tests.integration.conftest import (
 )
 from transcribe_api.client import Client, ServiceError
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = "/api/transcribe/jobs"

@@ -20,7 +20,7 @@ from tests.integration.conftest import (
 )
 from transcribe_api.client import Client
 
-pytestmark = [pytest.mark.processes, pytest.mark.sphinx]
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack, pytest.mark.sphinx]
 
 PASSWORD = "open-sesame-open"
 TASKS = {"prepare", "transcribe_chunk", "diarize", "merge"}

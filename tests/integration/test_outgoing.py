@@ -14,7 +14,7 @@ from tests.integration.test_bad_input import silence
 from tests.receiver import Receiver, listening, reply
 from transcribe_api.client import Client
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 BASE = "/api/transcribe/jobs"
 SOUND = SAMPLE.read_bytes()

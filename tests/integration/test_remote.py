@@ -19,6 +19,7 @@ def engine(url: str) -> dict:
 
 @pytest.mark.sphinx
 @pytest.mark.processes
+@pytest.mark.own_stack
 def test_a_stack_without_a_model_has_another_one_hear(stack: RunningStack, tmp_path: Path):
     clip = write_sample(tmp_path / "clip.wav", seconds=SECONDS)
     settings = {"WHISPERX_SERVICE_URL": stack.url, "WHISPERX_DEFAULT_MODEL": "sphinx"}

@@ -25,7 +25,7 @@ from tests.integration.conftest import (
 )
 from transcribe_api.client import Client
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 
 def texts(result: dict) -> list[tuple[str, int | None]]:

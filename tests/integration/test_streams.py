@@ -14,7 +14,7 @@ import redis
 from tests.integration.conftest import RunningStack, another_api, started, write_sample
 from transcribe_api.client import Client, is_over
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ proto = pytest.importorskip(
 pytest.importorskip("opentelemetry.instrumentation.celery")
 pytest.importorskip("opentelemetry.instrumentation.flask")
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 
 class Collector(ThreadingHTTPServer):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -38,6 +42,13 @@ class Gate:
     def open(self) -> None:
         (self.folder / "closed").unlink()
 
+    @contextmanager
+    def wordy(self, times: int) -> Iterator[None]:
+        """Each chunk has its word so many times, for as long as the block lasts."""
+        (self.folder / "wordy").write_text(str(times))
+        yield
+        (self.folder / "wordy").unlink()
+
     def begun(self) -> list[str]:
         """The job of each chunk, in the order in which workers began with them."""
         told = self.folder / "begun"
@@ -63,6 +74,28 @@ class GatedStack:
         with self.redis() as server:
             return int(server.llen(f"{QUEUE}:{priority}" if priority else QUEUE))
 
+    def messages(self, job_id: str) -> Counter[str]:
+        """How many messages each chunk of a job has: those that wait, and those in hand."""
+        lists = [f"{QUEUE}:{priority}" if priority else QUEUE for priority in range(10)]
+        with self.redis() as server, server.pipeline(transaction=True) as pipe:
+            for name in lists:
+                pipe.lrange(name, 0, -1)
+            *waiting, held = pipe.hvals("unacked").execute()
+        found = [json.loads(one) for one in chain(*waiting)] + [json.loads(one)[0] for one in held]
+        headers = [one["headers"] for one in found]
+        return Counter(
+            str(one["argsrepr"])
+            for one in headers
+            if one["task"] == "transcribe_chunk" and one["job_id"] == job_id
+        )
+
+    def wait_for_housekeeping(self, times: int = 3) -> None:
+        """Until it has looked so many times more what is to be sent again."""
+        log = self.stack.data_dir / "logs" / "control.log"
+        line = re.compile(r"Task housekeeping\[\S+\] succeeded")
+        before = len(line.findall(log.read_text()))
+        wait_until(lambda: len(line.findall(log.read_text())) >= before + times)
+
     def workers(self, name: str) -> list[psutil.Process]:
         """Those whose name ends so, with the processes of their pools."""
         found = [one for one in self.stack.processes() if f"{name}@%h" in " ".join(one.cmdline())]
@@ -79,7 +112,7 @@ class GatedStack:
 def gated_stack(folder: Path, **settings: str) -> Iterator[GatedStack]:
     """Chunks are short, so a recording has many, unless *settings* differ; the gate is open."""
     gate, packages = Gate(folder / "gate"), folder / "packages"
-    gate.folder.mkdir()
+    gate.folder.mkdir(exist_ok=True)
     code = Path(str(gated_engine.__file__)).read_text()
     install(packages, "gated_engine", code, {"gated": "gated_engine:SPEC"}, ENGINES)
     short = {"CHUNK_DURATION": "5", "MIN_SILENCE_DURATION": "0.1"}

@@ -18,7 +18,7 @@ SPEC = EngineSpec("gated", "Gated", "gated_engine:Gated", Requirement("json"), m
 
 
 class Gated:
-    """Hears the number of the chunk."""
+    """Hears the number of the chunk, as often as a file of the gate's folder says."""
 
     def __init__(self) -> None:
         self._folder = Path(os.environ["GATE"])
@@ -30,7 +30,14 @@ class Gated:
         number = int(audio.stem.rpartition("_")[2])
         while number >= self._first_to_wait():
             time.sleep(0.02)
-        return Heard((Word(audio.stem, 0.0, 0.5, 0.9),), hints.language)
+        said = Word(audio.stem, 0.0, 0.5, 0.9)
+        return Heard((said,) * self._times_to_say(), hints.language)
+
+    def _times_to_say(self) -> int:
+        try:
+            return int((self._folder / "wordy").read_text())
+        except FileNotFoundError:
+            return 1
 
     def _first_to_wait(self) -> float:
         try:

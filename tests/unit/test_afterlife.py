@@ -13,7 +13,16 @@ from core.parts import PartId
 from core.recovery import Need
 from core.states import PartKind
 from tasks import afterlife
-from tests.unit.test_jobs import accept, begin_prepare, lease, listening, needs, store, store_all
+from tests.unit.test_jobs import (
+    accept,
+    begin_prepare,
+    lease,
+    listening,
+    needs,
+    send_parts,
+    store,
+    store_all,
+)
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -44,15 +53,17 @@ def take(job_id: str, position: int, worker: str) -> Any:
 
 def test_what_it_had_is_found_at_once_and_can_be_taken():
     job_id = listening()
+    send_parts(job_id)
     take(job_id, 0, HERE)
     assert needs(job_id) == []
     assert Worker().begins() == ["housekeeping"]
-    assert needs(job_id) == [Need.FAN_OUT]
+    assert needs(job_id) == [Need.RESEND]
     assert lease(job_id, 0, "another message")
 
 
 def test_what_others_have_stays_theirs():
     job_id = listening()
+    send_parts(job_id)
     take(job_id, 0, "asr@there")
     lease(job_id, 1, "a message of a worker without a name")
     assert Worker().begins() == []
@@ -83,6 +94,7 @@ def test_jobs_that_it_prepared_or_merged_go_on_too(need: Need):
 
 def test_a_living_worker_of_the_same_name_keeps_what_it_has():
     job_id = listening()
+    send_parts(job_id)
     take(job_id, 0, HERE)
     assert Worker(has_a_twin=True).begins() == []
     assert needs(job_id) == []

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from core import clock, db, jobs, parts, recovery, status
 from core.db import reading, transaction
-from core.errors import EngineError, NotFound, Unavailable
+from core.errors import EngineError, KillsItsWorker, NotFound, Unavailable
 from core.jobs import InHand
 from core.models import JobPart
 from core.parts import PartId
@@ -79,6 +79,33 @@ def listening(**options) -> str:
     begin_prepare(job_id)
     prepared(job_id, **options)
     return job_id
+
+
+def send_parts(job_id: str) -> list[PartId]:
+    """Note that the parts are sent, as `tasks.pipeline.fan_out` does; returns which."""
+    with transaction() as session:
+        jobs.dispatched(session, job_id)
+        return [one.part for one in parts.claim_unsent(session, job_id)]
+
+
+def claim_lost(job_id: str, *, is_queue_empty: bool = False) -> list[tuple[int, bool]]:
+    """The chunks whose messages are gone, and whether somebody began with them."""
+    with transaction() as session:
+        lost = parts.claim_lost(session, job_id, is_queue_empty=is_queue_empty)
+        return [
+            (one.part.position, one.was_begun) for one in lost if one.part.kind == PartKind.CHUNK
+        ]
+
+
+def hand_back(*owners: str, worker: str | None = None, counts: bool = False) -> None:
+    with transaction() as session:
+        parts.hand_back(session, owners, worker, counts=counts)
+        jobs.hand_back(session, owners, worker, counts=counts)
+
+
+def chunk(job_id: str, position: int = 0) -> JobPart:
+    with reading() as session:
+        return jobs.parts(session, job_id, PartKind.CHUNK)[position]
 
 
 def lease(job_id: str, position: int = 0, owner: str = "me", kind: PartKind = PartKind.CHUNK):
@@ -308,8 +335,8 @@ def test_a_job_that_kills_its_workers_fails(time: TimeMachine):
     for attempt in range(settings().chunk_max_retries + 1):
         assert begin_prepare(job_id, f"worker {attempt}")
         time.forward(settings().lease_seconds + 1)
-    assert not begin_prepare(job_id, "one more")
-    assert told(job_id)["error"]["code"] == "worker_lost"
+    with pytest.raises(KillsItsWorker):
+        begin_prepare(job_id, "one more")
 
 
 def test_merging_waits_for_every_part():
@@ -342,8 +369,8 @@ def test_a_merge_that_finds_a_part_missing_has_it_done_again():
     begin_merge(job_id, "first")
     with transaction() as session:
         jobs.listen_again(session, job_id, "first", [jobs.parts(session, job_id)[0]])
-    with reading() as session:
-        [found] = parts.missing(session, job_id)
+    with transaction() as session:
+        [found] = parts.claim_unsent(session, job_id)
         assert (found.part, found.seconds) == (PartId(job_id, PartKind.CHUNK, 0), 30.0)
         assert jobs.get(session, job_id).run.stage == Stage.LISTEN
     assert lease(job_id, 0)
@@ -366,6 +393,13 @@ def test_two_dispatchers_that_saw_the_same_do_not_both_send():
         epoch = jobs.get(session, job_id).run.epoch
         assert jobs.dispatched(session, job_id, epoch)
         assert not jobs.dispatched(session, job_id, epoch)
+
+
+def surely_needs(job_id: str) -> list[Need]:
+    """Also when the queues are full of other messages."""
+    with reading() as session:
+        found = recovery.abandoned(session)
+    return [one.need for one in found if one.job_id == job_id and not one.may_be_queued]
 
 
 class TestRecovery:
@@ -394,31 +428,122 @@ class TestRecovery:
         time.forward(settings().lease_seconds + 1)
         assert needs(job_id) == [Need(stage)]
 
-    def test_a_part_whose_owner_is_gone(self, time: TimeMachine):
-        job_id = listening()
+    @pytest.mark.parametrize("stage", [Stage.PREPARE, Stage.MERGE])
+    def test_a_job_that_was_sent_again_waits_for_its_turn(self, time: TimeMachine, stage: Stage):
+        """However long its queue is, and whoever was killed or handed it back."""
+        job_id = accept() if stage is Stage.PREPARE else listening()
+        if stage is Stage.MERGE:
+            store_all(job_id)
+        begin = begin_prepare if stage is Stage.PREPARE else begin_merge
+        begin(job_id, "killed")
+        time.forward(settings().lease_seconds + 1)
+        assert surely_needs(job_id) == [Need(stage)]
         with transaction() as session:
             jobs.dispatched(session, job_id)
+        assert needs(job_id) == []
+        time.forward(3600)
+        assert surely_needs(job_id) == [], "its queue may be long"
+        assert needs(job_id) == [Need(stage)], "or empty"
+        assert begin(job_id, "stopped")
+        hand_back("stopped", worker="worker" if stage is Stage.PREPARE else None)
+        assert needs(job_id) == [], "its own message comes back"
+        assert begin(job_id, "another")
+
+    def test_a_part_whose_owner_is_gone(self, time: TimeMachine):
+        job_id = listening()
+        send_parts(job_id)
         lease(job_id, 0)
         assert needs(job_id) == []
         time.forward(settings().lease_seconds + 1)
-        assert needs(job_id) == [Need.FAN_OUT]
+        assert surely_needs(job_id) == [Need.RESEND]
+
+    def test_a_part_is_sent_again_once(self, time: TimeMachine):
+        """And the others, which wait, are left where they are."""
+        job_id = listening(chunks=3)
+        assert len(send_parts(job_id)) == 4
+        assert lease(job_id, 1, "killed")
+        time.forward(settings().lease_seconds + 1)
+        assert claim_lost(job_id) == [(1, True)]
+        for _ in range(100):
+            time.forward(60)
+            assert surely_needs(job_id) == []
+            assert claim_lost(job_id) == []
+        assert chunk(job_id, 1).state == PartState.WAITING
+        assert lease(job_id, 1, "another")
+
+    def test_a_part_that_is_handed_back_is_not_sent_again(self, time: TimeMachine):
+        job_id = listening()
+        send_parts(job_id)
+        assert lease(job_id, 0, "message")
+        hand_back("message")
+        assert (chunk(job_id).state, chunk(job_id).attempts) == (PartState.WAITING, 0)
+        assert needs(job_id) == []
+        time.forward(settings().lease_seconds + 1)
+        assert surely_needs(job_id) == []
+        assert send_parts(job_id) == [], "its own message comes back"
+        assert lease(job_id, 0, "message")
+
+    def test_what_another_worker_has_by_the_same_message_stays_its_own(self):
+        job_id = listening()
+        assert lease(job_id, 0, "message")
+        hand_back("message", worker="another")
+        assert (chunk(job_id).state, chunk(job_id).attempts) == (PartState.RUNNING, 1)
+
+    def test_a_lost_process_is_one_of_the_tries_of_its_part(self):
+        job_id = listening()
+        assert lease(job_id, 0, "message")
+        hand_back("message", counts=True)
+        assert (chunk(job_id).state, chunk(job_id).attempts) == (PartState.WAITING, 1)
+
+    def test_a_message_sent_ahead_does_not_stand_for_its_part(self):
+        """The chord counts a part whose message, sent ahead of it, was handed back before."""
+        job_id = listening(chunks=1, shards=0)
+        assert lease(job_id, 0, "sent ahead")
+        hand_back("sent ahead")
+        assert send_parts(job_id) == [PartId(job_id, PartKind.CHUNK, 0)]
+
+    def test_a_message_sent_ahead_stands_for_a_part_that_is_in_hand_when_all_are_sent(self, time):
+        job_id = listening(chunks=1, shards=0)
+        assert lease(job_id, 0, "sent ahead")
+        assert send_parts(job_id) == []
+        hand_back("sent ahead")
+        time.forward(3600)
+        assert surely_needs(job_id) == []
 
     def test_parts_that_wait_behind_a_working_one_are_left_alone(self, time: TimeMachine):
         job_id = listening()
+        send_parts(job_id)
         lease(job_id, 0, "first")
         time.forward(recovery.MESSAGE_SECONDS + 1)
         with transaction() as session:
             parts.renew(session, ["first"])
         assert needs(job_id) == []
 
+    def test_parts_that_were_never_sent(self, time: TimeMachine):
+        job_id = listening()
+        with transaction() as session:
+            jobs.dispatched(session, job_id)
+        assert needs(job_id) == [], "whoever prepared it is about to"
+        time.forward(recovery.MESSAGE_SECONDS + 1)
+        assert surely_needs(job_id) == [Need.FAN_OUT]
+        assert len(send_parts(job_id)) == 3
+        assert send_parts(job_id) == [], "of two who send, one does"
+
     def test_parts_whose_messages_are_lost(self, time: TimeMachine):
         job_id = listening()
+        send_parts(job_id)
         store(job_id, 0)
+        assert needs(job_id) == []
         time.forward(recovery.MESSAGE_SECONDS + 1)
-        assert needs(job_id) == [Need.FAN_OUT]
+        assert surely_needs(job_id) == []
+        assert needs(job_id) == [Need.RESEND]
+        assert claim_lost(job_id) == [], "they may wait in a long queue"
+        assert claim_lost(job_id, is_queue_empty=True) == [(1, False)]
+        assert claim_lost(job_id, is_queue_empty=True) == []
 
     def test_a_part_that_is_to_be_tried_again_is_given_its_pause(self, time: TimeMachine):
         job_id = listening(chunks=1, shards=0)
+        send_parts(job_id)
         lease(job_id, 0, "me")
         time.forward(recovery.MESSAGE_SECONDS + 1)
         with transaction() as session:
@@ -426,7 +551,9 @@ class TestRecovery:
             parts.release(session, part, "me", EngineError("hiccup"), wait=60.0)
         assert needs(job_id) == []
         time.forward(61)
-        assert needs(job_id) == [Need.FAN_OUT]
+        assert needs(job_id) == [], "its message waits in a queue since a second"
+        time.forward(recovery.MESSAGE_SECONDS)
+        assert needs(job_id) == [Need.RESEND]
 
     def test_a_merge_that_nobody_asked_for(self, time: TimeMachine):
         job_id = listening()
@@ -452,6 +579,11 @@ class TestRecovery:
         with reading() as session:
             found = {one.job_id: one.need for one in recovery.unfinished(session)}
         assert found == {waiting: Need.PREPARE, hearing: Need.FAN_OUT}
+        assert len(send_parts(hearing)) == 3
+        assert send_parts(hearing) == []
+        with transaction() as session:
+            parts.forget_sendings(session)
+        assert len(send_parts(hearing)) == 3
 
 
 def test_a_cancelled_job_names_what_is_in_hand_and_housekeeping_finds_who_goes_on(time):

@@ -36,8 +36,8 @@ def test_what_a_killed_worker_had_goes_before_the_rest_of_its_job(time: TimeMach
     job_id = waiting(chunks=200)
     lease(job_id, 2)
     time.forward(60)
-    with reading() as session:
-        todo = parts.missing(session, job_id)
+    with transaction() as session:
+        todo = parts.claim_unsent(session, job_id)
         spec = jobs.spec_of(jobs.get(session, job_id))
     priorities = [one.options["priority"] for one in messages.of_parts(spec, todo, epoch=1)]
     again = priorities.pop(2)

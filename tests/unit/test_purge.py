@@ -12,16 +12,17 @@ import pytest
 import redis
 from celery.app.task import Context
 from kombu import Connection, pools
+from kombu.exceptions import OperationalError
 
-from core import again, jobs, layout, parts
+from core import afterlife, again, jobs, layout, parts
 from core.db import reading, transaction
 from core.parts import PartId
 from core.settings import settings
 from core.states import JobStatus, PartKind, Priority, Stage
 from core.storage import storage
-from tasks import cancelling, messages, pipeline, purge, waiting
+from tasks import endings, messages, pipeline, purge, waiting
 from tasks.celery import app
-from tests.unit.test_jobs import accept, begin_prepare, lease, prepared, store
+from tests.unit.test_jobs import accept, begin_prepare, lease, prepared
 from transcripts.types import Stretch
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -96,7 +97,7 @@ def test_a_cancelled_job_leaves_the_queues_to_the_others():
     after = listening(40, priority=Priority.HIGH)
     kept = [one for one in in_queues() if one[1] != job_id]
     assert Counter(one[1] for one in in_queues())[job_id] == CHUNKS + 1
-    cancelling.cancel(job_id)
+    endings.cancel(job_id)
     purged()
     assert in_queues() == kept
     assert Counter(one[1] for one in kept) == {before: 41, after: 41}
@@ -107,7 +108,7 @@ def test_nothing_is_counted_of_a_cancelled_job_whatever_is_still_in_hand():
     keys = set(counted().keys("*"))
     job_id = listening(3)
     assert lease(job_id, 0, "message-1")
-    cancelling.cancel(job_id)
+    endings.cancel(job_id)
     purged()
     left = set(counted().keys("*")) - keys
     in_hand = Context(id="message-1", group=messages.chord_id(job_id, 1), chord={}, group_index=0)
@@ -123,14 +124,14 @@ def test_a_job_that_was_not_begun_leaves_the_queue():
     job_id, other = accept(), accept()
     pipeline.start(job_id)
     pipeline.start(other)
-    cancelling.cancel(job_id)
+    endings.cancel(job_id)
     purged()
     assert [one[1] for one in in_queues()] == [other]
 
 
 def test_what_is_sent_after_a_cancel_stays():
     job_id = listening(5)
-    cancelling.cancel(job_id)
+    endings.cancel(job_id)
     with transaction() as session:
         again.retry(session, job_id)
     pipeline.fan_out(job_id)
@@ -147,7 +148,7 @@ def test_what_is_being_sent_during_a_cancel_leaves_as_well(monkeypatch, deleted:
     header = messages.of_parts
 
     def cancelled_meanwhile(*about):
-        cancelling.cancel(job_id)
+        endings.cancel(job_id)
         purged()
         if deleted:
             with transaction() as session:
@@ -173,20 +174,57 @@ def test_messages_that_workers_take_meanwhile_are_theirs(monkeypatch):
         return messages
 
     monkeypatch.setattr(purge, "_found", taken_meanwhile)
-    cancelling.cancel(job_id)
+    endings.cancel(job_id)
     purged()
     assert [one for one in in_queues() if one[1] == job_id] == []
     assert Counter(one[1] for one in in_queues() if one[0].startswith("asr"))[other] == 20
 
 
 def test_a_job_with_little_left_goes_before_one_with_much():
-    """Also in the middle: what is to be heard again of a long recording is short."""
+    """Also in the middle: what a killed worker had of a long recording is short."""
     long, short = listening(200), listening(2)
-    for position in range(1, 200):
-        store(long, position)
-    pipeline.fan_out(long)
+    lose(long, 0)
+    pipeline.resend(long, is_queue_empty=False)
     lists = {(one[0], one[1]) for one in in_queues() if one[0].startswith("asr")}
     assert lists == {(f"{QUEUE}:5", long), (f"{QUEUE}:2", short), (f"{QUEUE}:2", long)}
+
+
+def lose(job_id: str, position: int) -> None:
+    """Have a chunk in the hands of a worker that is killed."""
+    with transaction() as session:
+        parts.lease(session, PartId(job_id, PartKind.CHUNK, position), "message", "asr@here")
+        afterlife.free(session, "asr@here")
+
+
+def test_sending_again_never_makes_messages_many():
+    job_id = listening(20)
+    for position in (3, 7):
+        lose(job_id, position)
+    for _ in range(10):
+        pipeline.resend(job_id, is_queue_empty=False)
+        pipeline.fan_out(job_id)
+    found = Counter(arguments for queue, _, arguments in in_queues() if queue.startswith("asr"))
+    assert found.total() == 22
+    assert set(found.values()) == {1, 2}
+    with reading() as session:
+        assert jobs.get(session, job_id).run.parts_resent == 2
+
+
+def test_what_the_broker_did_not_take_is_sent_later(monkeypatch):
+    job_id = listening(3)
+    lose(job_id, 1)
+    broker = settings().broker
+    for url in ("redis+socket:///nowhere/redis.sock", broker):
+        for name in ("broker_url", "broker_read_url", "broker_write_url"):
+            monkeypatch.setattr(app.conf, name, url)
+        _forget_connections()
+        if url == broker:
+            pipeline.fan_out(job_id)
+        else:
+            with pytest.raises(OperationalError):
+                pipeline.resend(job_id, is_queue_empty=False)
+    found = Counter(arguments for queue, _, arguments in in_queues() if queue.startswith("asr"))
+    assert found.total() == 4
 
 
 def test_a_broker_that_is_down_does_not_keep_a_job_from_being_cancelled(monkeypatch):
@@ -194,7 +232,7 @@ def test_a_broker_that_is_down_does_not_keep_a_job_from_being_cancelled(monkeypa
     for name in ("broker_url", "broker_read_url", "broker_write_url"):
         monkeypatch.setattr(app.conf, name, "redis+socket:///nowhere/redis.sock")
     _forget_connections()
-    cancelling.cancel(job_id)
+    endings.cancel(job_id)
     app.tasks["purge"].apply(args=(job_id,), kwargs={"queues": [QUEUE], "epoch": 1}, throw=True)
     with reading() as session:
         assert jobs.get(session, job_id).run.stage == Stage.OVER
@@ -206,6 +244,8 @@ def test_nothing_is_counted_of_a_job_that_ended_well_after_it_was_sent_twice():
     prepared(job_id, chunks=1, shards=0)
     keys = set(counted().keys("*"))
     for _ in range(2):  # the second breaks off what the first counts
+        with transaction() as session:
+            parts.forget_sendings(session)
         pipeline.fan_out(job_id)
     counts = {key for key in counted().keys("celery-*") if key.endswith(b".s")}
     assert len(counts) == 2

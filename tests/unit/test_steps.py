@@ -25,7 +25,15 @@ from engines import catalog, wav
 from tasks import housekeeping, loading, pipeline, steps, waiting
 from tasks.celery import app
 from tests.unit.media import babble, write_wav
-from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
+from tests.unit.test_jobs import (
+    accept,
+    begin_merge,
+    begin_prepare,
+    complete,
+    prepared,
+    send_parts,
+    told,
+)
 from transcripts.stored import voices_to_json, words_to_json
 from transcripts.types import Heard, Span, Turn, Voices, Word
 
@@ -37,9 +45,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What would have been sent to the broker."""
     app.loader.import_default_modules()
     seen: list[tuple[str, str]] = []
-    for name in ("start", "fan_out", "merge"):
+    for name in ("start", "fan_out", "resend", "merge"):
         monkeypatch.setattr(
-            pipeline, name, lambda job_id, *_, name=name: seen.append((name, job_id))
+            pipeline, name, lambda job_id, *_, name=name, **__: seen.append((name, job_id))
         )
     monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 0))
     return seen
@@ -524,7 +532,9 @@ class TestHousekeeping:
         monkeypatch.setattr(canary, "is_gone", lambda: False)
         monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 7))
         accept()
-        listening()
+        send_parts(listening())
+        now = clock.now()
+        monkeypatch.setattr(clock, "now", lambda: now + 1000)
         run("housekeeping")
         assert sent == []
 

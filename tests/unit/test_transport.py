@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from kombu import Connection
+from kombu.simple import SimpleQueue
 
 from core.settings import settings
 from tasks import transport
@@ -53,3 +54,14 @@ def test_the_application_sends_by_it():
 
     with app.connection_for_write() as connection:
         assert type(connection.transport) is transport.Transport
+
+
+def test_what_is_given_back_is_the_next_to_be_taken(channel):
+    queue = SimpleQueue(channel, "given-back", no_ack=False)
+    for text in ("first", "second", "third"):
+        queue.put(text)
+    queue.get().reject(requeue=True)
+    found = [queue.get() for _ in range(3)]
+    assert [one.payload for one in found] == ["first", "second", "third"]
+    for one in found:
+        one.ack()

@@ -142,13 +142,29 @@ def test_what_was_heard_before_all_was_cut_stays_heard():
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_the_last_chunk_that_was_sent_ahead_has_the_parts_merged(monkeypatch, done: bool):
-    merged = []
-    monkeypatch.setattr(pipeline, "merge", merged.append)
+def test_the_last_chunk_that_was_sent_ahead_has_the_parts_merged(merged, done: bool):
     job_id = listening()
     store_all(job_id, shards=1 if done else 0)
-    pipeline.chunk_ahead_is_over(job_id)
+    pipeline.part_is_over(job_id, is_counted=False)
     assert merged == [job_id] * done
+
+
+def test_the_chord_has_the_parts_merged_until_one_is_sent_again(merged):
+    job_id = listening()
+    store_all(job_id)
+    pipeline.part_is_over(job_id, is_counted=True)
+    assert merged == []
+    with transaction() as session:
+        jobs.get(session, job_id).run.parts_resent = 1
+    pipeline.part_is_over(job_id, is_counted=True)
+    assert merged == [job_id]
+
+
+@pytest.fixture
+def merged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    monkeypatch.setattr(pipeline, "merge", seen.append)
+    return seen
 
 
 def test_a_recording_that_breaks_off_takes_back_what_was_sent(job_id, workers, monkeypatch):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import cast
 
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from core import again, fleet, job_list, jobs, layout, progress, status
+from core import again, fleet, job_list, progress, status
 from core.db import transaction
-from core.errors import Conflict
-from core.storage import storage
-from tasks import cancelling, pipeline
+from tasks import endings, pipeline
 from transcribe_api import access, pages, parse, render, sources, sse, staying, streams, submissions
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
@@ -102,10 +99,7 @@ def follow(job_id: str) -> ResponseReturnValue:
 def cancel(job_id: str) -> ResponseReturnValue:
     """End the job. What is stored of it stays for a retry, until its time is over."""
     job_id = access.job(job_id)
-    cancelling.cancel(job_id)
-    progress.tell(job_id)
-    pipeline.deliver(job_id)
-    pipeline.start_next()
+    endings.cancel(job_id)
     return jsonify(status.snapshot(db.session(), job_id))
 
 
@@ -130,12 +124,5 @@ def retry(job_id: str) -> ResponseReturnValue:
 @documented(Answer(204))
 def delete(job_id: str) -> ResponseReturnValue:
     """Remove a job with everything of it, be it running or over."""
-    job_id = access.job(job_id)
-    with suppress(Conflict):  # it is over
-        cancelling.cancel(job_id)
-    progress.tell(job_id)  # whoever listens hears the end
-    storage().delete(layout.root(job_id))
-    with transaction() as session:
-        jobs.remove(session, job_id)
-    progress.forget(job_id)
+    endings.delete(access.job(job_id))
     return "", 204

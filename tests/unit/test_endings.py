@@ -1,0 +1,125 @@
+"""What follows the end of a job, also when whoever ended it could not see to it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from core import canary, jobs, progress, recovery
+from core.db import reading, transaction
+from core.errors import Conflict, EngineError, JobGone
+from core.states import JobStatus
+from tasks import cancelling, endings, pipeline
+from tasks.celery import app
+from tests.unit.test_jobs import SEGMENT, TimeMachine, accept, begin_merge, listening, store_all
+from tests.unit.test_jobs import time as time
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_LUCK = EngineError("no luck")
+
+
+@pytest.fixture(autouse=True)
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is sent to the broker: the webhook, and the next job."""
+    seen: list[str] = []
+    monkeypatch.setattr(pipeline, "deliver", lambda _: seen.append("deliver"))
+    monkeypatch.setattr(pipeline, "start_next", lambda: seen.append("next"))
+    monkeypatch.setattr(cancelling, "stop", lambda _: None)
+    monkeypatch.setattr(cancelling, "withdraw", lambda *_: None)
+    return seen
+
+
+def merged(job_id: str) -> None:
+    store_all(job_id)
+    begin_merge(job_id)
+    endings.complete(job_id, "me", segments=[SEGMENT], language="en", warnings=[])
+
+
+def failed(job_id: str) -> None:
+    endings.fail(job_id, NO_LUCK)
+
+
+ENDS = {
+    merged: JobStatus.COMPLETED,
+    failed: JobStatus.FAILED,
+    endings.cancel: JobStatus.CANCELLED,
+}
+
+
+@pytest.mark.usefixtures("redis_server")
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_everything_follows_every_end_once(end, followed):
+    job_id = listening()
+    progress.tell(job_id)
+    end(job_id)
+    assert progress.known(job_id)["status"] == ENDS[end]
+    assert followed == ["deliver", "next"]
+    for again in ENDS:
+        try:
+            again(job_id)
+        except Conflict:
+            assert again is endings.cancel
+    assert followed == ["deliver", "next"]
+    assert untold() == []
+
+
+@pytest.mark.usefixtures("redis_server")
+def test_who_is_deleted_lets_the_next_in_and_sends_no_webhook(followed):
+    job_id = listening()
+    endings.delete(job_id)
+    assert followed == ["next"]
+    with reading() as session, pytest.raises(JobGone):
+        jobs.get(session, job_id)
+
+
+def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monkeypatch):
+    """Redis is down when the job ends, or whoever ends it is killed at that moment."""
+    told, killed = listening(), listening()
+    failed(told)
+    with transaction() as session:
+        jobs.fail(session, killed, NO_LUCK)
+    assert untold() == [], "whoever ended them may be about to tell"
+    time.forward(jobs.TELL_SECONDS + 1)
+    assert sorted(untold()) == sorted([told, killed])
+    request.getfixturevalue("redis_server")
+    monkeypatch.setattr(canary, "is_gone", lambda: False)
+    app.loader.import_default_modules()
+    app.tasks["housekeeping"].apply(throw=True)
+    for job_id in (told, killed):
+        assert progress.known(job_id)["status"] == JobStatus.FAILED
+    assert untold() == []
+
+
+def test_a_job_of_which_nobody_else_is_left_ends_by_itself(monkeypatch, followed):
+    """It was begun too often: whoever finds that ends it, as by any error."""
+    job_id = accept()
+    with transaction() as session:
+        jobs.get(session, job_id).run.attempts = 100
+    app.loader.import_default_modules()
+    app.tasks["prepare"].apply(args=(job_id,), throw=True)
+    with reading() as session:
+        assert jobs.get(session, job_id).error_details["code"] == "worker_lost"
+    assert followed == ["deliver", "next"]
+
+
+def untold() -> list[str]:
+    with reading() as session:
+        return list(recovery.untold(session))
+
+
+def test_nothing_ends_a_job_but_this_module():
+    ends = {"complete", "fail", "cancel", "remove"}
+    found = {
+        (path.name, node.func.attr)
+        for package in ("tasks", "transcribe_api")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if isinstance(node.func.value, ast.Name) and node.func.value.id == "jobs"
+        if node.func.attr in ends
+    }
+    assert found == {("endings.py", name) for name in ends}
