@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small lock clean
+.PHONY: help setup demo up env test test-security test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ SIDE_BY_SIDE ?= 2
 
 test: setup ## Run the tests, with real worker processes; SIDE_BY_SIDE=1 one after the other
 	$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
+
+test-security: setup ## Come as strangers do: other sites, proxies, slow senders, other accounts
+	$(BIN)/python -m pytest tests/security
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api

@@ -12,7 +12,12 @@ from engines.manifest import Manifest
 from engines.shelf import OnShelf
 from transcribe_api.doctor import State, examine
 
-_MARKS = {State.OK: "ok     ", State.ABSENT: "absent ", State.BROKEN: "BROKEN "}
+_MARKS = {
+    State.OK: "ok     ",
+    State.ABSENT: "absent ",
+    State.BROKEN: "BROKEN ",
+    State.WARNING: "WARNING",
+}
 
 
 @click.command(short_help="Look what works here, and say what repairs the rest.")

@@ -1,0 +1,86 @@
+"""Folders and files that no other account of this machine can read: 0700 and 0600, whatever the
+umask.
+
+Recordings, the table of secrets and the queue's own file lie in the data directory. The mask of a
+process is left alone: results that callers want in a folder of theirs follow it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+#: For processes of other programs that write into the data directory.
+UMASK = 0o077
+_OTHERS = 0o077
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it that are missing. What is there keeps its mode."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_folder(path.parent)
+    path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def open_file(path: Path, mode: str) -> IO[Any]:
+    """As `open`; a file that is made by it is private."""
+    return open(path, mode, opener=_open_privately)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a private file."""
+    with open_file(path, "w") as file:
+        file.write(text)
+
+
+def make_file(path: Path) -> None:
+    """Make an empty private file, where there is none. Raises `OSError`."""
+    os.close(_open_privately(str(path), os.O_RDWR | os.O_CREAT))
+
+
+def _open_privately(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether other accounts of this machine may read, write or enter it."""
+    return bool(stat.S_IMODE(path.stat().st_mode) & _OTHERS)
+
+
+def make_data_dir(path: Path) -> bool:
+    """Make the data directory, and close one that was open; whether it is closed now.
+
+    Once it is, nobody gets to what lies below. What lies at its top is closed as well: earlier
+    versions left it open, and a folder can be opened again by hand. Some file systems know no
+    modes, and folders of others keep theirs.
+    """
+    make_folder(path)
+    # From the inside out: while a file is open to others, its folder does not yet look closed.
+    if is_open_to_others(path):
+        for inner in (*_top(path), path):
+            _close(inner)
+    return not is_open_to_others(path)
+
+
+def _top(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if not path.is_symlink() and (path.is_dir() or path.is_file()):
+            yield path
+            if path.is_dir():
+                yield from (inner for inner in path.iterdir() if _is_own_file(inner))
+
+
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _close(path: Path) -> None:
+    with suppress(OSError):  # it is gone, or belongs to somebody else
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
