@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from core import private_files
-from core.errors import SettingsError
 from core.settings import settings
 
 NAME = "token"
@@ -29,12 +28,8 @@ def ensure() -> None:
     token = f"tk_{secrets.token_hex(5)}_{secrets.token_urlsafe(32)}"
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private_files.FILE_MODE)
-    except FileExistsError:
+    except OSError:  # it is there already; or nothing can be written, and the rest will tell
         return
-    except OSError as error:
-        raise SettingsError(
-            f"TRANSCRIBE_DATA_DIR: nothing can be written to {path.parent} ({error.strerror})"
-        ) from None
     with os.fdopen(file, "w") as opened:
         opened.write(token)
 

@@ -18,6 +18,11 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 #: For processes of other programs that write into the data directory.
 UMASK = 0o077
 _OTHERS = 0o077
+#: What lies at the top of a data directory.
+_KEPT = (
+    *("transcribe.db", "transcribe.db-wal", "transcribe.db-shm", "token", "beat"),
+    *("stack.json", "stack.lock", "objects", "redis", "logs", "scratch", "tmp", "memory"),
+)
 
 
 def make_folder(path: Path) -> None:
@@ -57,28 +62,32 @@ def is_open_to_others(path: Path) -> bool:
 def make_data_dir(path: Path) -> bool:
     """Make the data directory, and close one that was open; whether it is closed now.
 
-    Once it is, nobody gets to what lies below. What lies at its top is closed as well: earlier
-    versions left it open, and a folder can be opened again by hand. Some file systems know no
-    modes, and folders of others keep theirs.
+    Once it is, nobody gets to what lies below. What the service keeps at its top is closed as well:
+    earlier versions left it open, and a folder can be opened again by hand. Some file systems know
+    no modes, and folders that are shared, or belong to others, keep theirs.
     """
     make_folder(path)
-    # From the inside out: while a file is open to others, its folder does not yet look closed.
-    if is_open_to_others(path):
-        for inner in (*_top(path), path):
+    if is_open_to_others(path) and _is_for_us_alone(path):
+        # From the inside out: while a file is open to others, its folder does not yet look closed.
+        for inner in (*_kept_in(path), path):
             _close(inner)
     return not is_open_to_others(path)
 
 
-def _top(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if not path.is_symlink() and (path.is_dir() or path.is_file()):
+def _is_for_us_alone(folder: Path) -> bool:
+    """Whether nobody else can mean to use it, as they do /tmp or a home."""
+    status = folder.stat()
+    is_shared = status.st_mode & stat.S_ISVTX or folder in (Path.home(), Path(folder.anchor))
+    return status.st_uid == os.getuid() and not is_shared
+
+
+def _kept_in(folder: Path) -> Iterator[Path]:
+    for path in (folder / name for name in _KEPT):
+        if path.exists() and not path.is_symlink():
             yield path
-            if path.is_dir():
-                yield from (inner for inner in path.iterdir() if _is_own_file(inner))
-
-
-def _is_own_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    for path in (folder / name for name in ("redis", "logs")):
+        with suppress(OSError):
+            yield from (one for one in path.iterdir() if not one.is_symlink())
 
 
 def _close(path: Path) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import inspect
 
 from core import keys, private_files, web_origins
+from core.addresses import is_loopback
 from core.db import reading
 from core.errors import SettingsError, Unavailable
 from core.models import ApiKeyRow
 from core.settings import settings
-from transcribe_api.gate import hosts, proxies
+from transcribe_api.gate import proxies
 
 #: By database: whether a key was ever made, as far as it is known.
 _known: dict[str, bool] = {}
@@ -35,7 +36,7 @@ def is_sent_from_this_machine(environ: Mapping[str, Any]) -> bool:
     if proxies.is_forwarded(environ):
         return False
     address = environ.get("REMOTE_ADDR") or ""
-    return _is_unix_socket(environ) or hosts.is_loopback(address) or address == _own(environ)
+    return _is_unix_socket(environ) or is_loopback(address) or address == _own(environ)
 
 
 def refuse_unguarded(addresses: Iterable[Any]) -> None:
@@ -84,13 +85,13 @@ def _has_table(session: Any) -> bool:
 
 
 def _is_for_this_machine(environ: Mapping[str, Any]) -> bool:
-    was_meant = hosts.is_loopback(_asked_host(environ))
+    was_meant = is_loopback(_asked_host(environ))
     return _listens_here(environ) and was_meant and not proxies.is_forwarded(environ)
 
 
 def _listens_here(environ: Mapping[str, Any]) -> bool:
     # Servers tell here what they listen on; 0.0.0.0 is no name of this machine alone.
-    return _is_unix_socket(environ) or hosts.is_loopback(environ.get("SERVER_NAME", ""))
+    return _is_unix_socket(environ) or is_loopback(environ.get("SERVER_NAME", ""))
 
 
 def _is_unix_socket(environ: Mapping[str, Any]) -> bool:
@@ -110,4 +111,4 @@ def _asked_host(environ: Mapping[str, Any]) -> str:
 
 
 def _is_local(address: Any) -> bool:
-    return isinstance(address, str | bytes) or hosts.is_loopback(address[0])
+    return isinstance(address, str | bytes) or is_loopback(address[0])

@@ -90,6 +90,15 @@ def test_requests_one_after_the_other_are_all_answered(served: Served):
     assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200"] * 6
 
 
+def test_empty_lines_are_no_header(hasty: Served):
+    with hasty.connect() as slow:
+        slow.sendall(b"\r\n\r\n\r\n\r\n")
+        assert slow.recv(1) == b"", "it had as long as others, and no thread"
+    with hasty.connect() as odd:
+        odd.sendall(b"\r\n\r\nGET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert answer_of(odd)[0] == 200
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

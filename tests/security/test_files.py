@@ -96,6 +96,25 @@ def test_a_data_directory_that_was_open_is_closed_at_the_start(data_dir: Path):
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644, "links are not followed"
 
 
+def test_a_folder_that_others_use_too_is_left_to_them(tmp_path: Path, monkeypatch):
+    """Somebody may name /tmp, a home or a disk as the data directory."""
+    shared, disk, home = tmp_path / "tmp", tmp_path / "disk", tmp_path / "home"
+    for folder in (shared, disk, home):
+        folder.mkdir()
+    shared.chmod(0o1777)
+    disk.chmod(0o755)
+    home.chmod(0o755)
+    (disk / "lost+found").mkdir(mode=0o700)
+    (disk / "theirs").mkdir()
+    (disk / "theirs").chmod(0o755)
+    monkeypatch.setattr(Path, "home", lambda: home)
+    assert not private_files.make_data_dir(shared)
+    assert not private_files.make_data_dir(home)
+    assert private_files.make_data_dir(disk)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (shared, home)] == [0o1777, 0o755]
+    assert stat.S_IMODE((disk / "theirs").stat().st_mode) == 0o755
+
+
 def test_a_data_directory_that_cannot_be_closed_is_said(data_dir: Path, monkeypatch, capsys):
     data_dir.mkdir(mode=0o755)
     data_dir.chmod(0o755)

@@ -154,6 +154,8 @@ def test_the_token_opens_nothing_from_elsewhere(database):
     key()
     headers = {"Authorization": f"Bearer {local_token.read()}"}
     assert browser.get(JOBS, headers=headers).status_code == 200
+    mapped = {"REMOTE_ADDR": "::ffff:127.0.0.1"}
+    assert browser.get(JOBS, headers=headers, environ_overrides=mapped).status_code == 200
     for environ in ({"REMOTE_ADDR": "192.0.2.1"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}):
         assert browser.get(JOBS, headers=headers, environ_overrides=environ).status_code == 401
 

@@ -15,8 +15,9 @@ from typing import Any
 from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn
 
+from core.addresses import is_loopback, parse_address
 from core.settings import settings
-from transcribe_api.gate import hosts, proxies
+from transcribe_api.gate import proxies
 from transcribe_api.gate.paced_reading import PacedUnreader
 
 #: Bytes of the longest header.
@@ -55,7 +56,7 @@ class Connection(TConn):
 
     def expect_head(self, beginning: bytes = b"") -> None:
         """Wait for the next request from now on."""
-        self.head = bytearray(beginning)
+        self.head = bytearray(beginning.lstrip(b"\r\n"))
         self.deadline = time.monotonic() + settings().header_seconds
         self._is_read_by_us = True
         self.data_ready = True  # for gunicorn: no thread is to wait
@@ -71,7 +72,8 @@ class Connection(TConn):
         if not data:
             raise ConnectionResetError
         searched = max(len(self.head) - len(_END_OF_HEAD), 0)
-        self.head += data
+        # Empty lines before a request mean nothing, and are no header.
+        self.head += data if self.head else data.lstrip(b"\r\n")
         return self.has_head(searched)
 
     def has_head(self, searched: int = 0) -> bool:
@@ -149,16 +151,12 @@ class AddressCounter:
 
 
 def _is_exempt(address: str) -> bool:
-    return not address or hosts.is_loopback(address) or proxies.is_trusted(address)
+    return not address or is_loopback(address) or proxies.is_trusted(address)
 
 
 def _sender(address: str) -> str:
     """The address, or the network of which one sender has all addresses."""
-    if ":" not in address:
-        return address
-    with suppress(ValueError):
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
+    parsed = parse_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, _NETWORK_OF_ONE), strict=False))
-    return address
+    return str(parsed or address)

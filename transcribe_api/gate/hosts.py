@@ -6,13 +6,13 @@ rebinding). Its browser then takes what we answer for the page's own. Only ``Hos
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from core import web_origins
+from core.addresses import is_loopback, parse_address
 from core.errors import WrongHost
 from core.settings import Settings, settings
 
@@ -37,28 +37,13 @@ def _is_allowed(host: str, now: Settings) -> bool:
     if now.allowed_hosts:
         return any(_matches(host, pattern) for pattern in now.allowed_hosts)
     # No name leads to an address that is written out, so nobody can have it looked up anew.
-    return _is_address(host) or host == _own_name()
+    return parse_address(host) is not None or host == _own_name()
 
 
 def _matches(host: str, pattern: str) -> bool:
     if pattern.startswith("."):
         return host == pattern[1:] or host.endswith(pattern)
     return pattern == "*" or host == pattern.strip("[]")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address means this machine alone, wherever it is looked up."""
-    if host == "localhost":
-        return True
-    return _is_address(host) and ipaddress.ip_address(host).is_loopback
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=1)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.addresses import parse_address
 from core.settings import settings
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: What proxies, balancers and the networks before them say of the request that they pass on.
 FORWARDED = (
@@ -56,11 +54,8 @@ def is_trusted(address: str) -> bool:
 
 
 def _is_in(address: str, networks: Iterable[Any]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in network for network in networks)
 
 
 def _plain(text: str) -> str | None:
@@ -68,7 +63,5 @@ def _plain(text: str) -> str | None:
     text = text.strip()
     if text.count(":") == 1 or text.startswith("["):
         text = text.rpartition(":")[0] if not text.endswith("]") else text
-    try:
-        return str(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        return None
+    parsed = parse_address(text.strip("[]"))
+    return None if parsed is None else str(parsed)
