@@ -10,7 +10,7 @@ FETCHED := $(if $(filter-out none,$(MODEL)),$(VENV)/share/chordscribe/models/$(M
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-stacks test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small nightly lock clean
+.PHONY: help setup demo up env test test-stacks test-security test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small nightly lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test: setup ## Run the tests, with a stack of real worker processes; SIDE_BY_SID
 
 test-stacks: setup ## Tests that start stacks of their own: guarded, killed, watched, with other settings
 	$(BIN)/python -m pytest $(SIDES) -m own_stack
+
+test-security: setup ## Come as strangers do: other sites, proxies, slow senders, other accounts
+	$(BIN)/python -m pytest tests/security
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api

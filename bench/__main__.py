@@ -29,6 +29,7 @@ from bench import (
     plots,
     prepare,
     scaling,
+    slow_senders,
     small,
     upload,
 )
@@ -52,6 +53,7 @@ _USUAL: Mapping[str, Measure] = {
     "accuracy": accuracy.measure,
     "upload": lambda _: upload.measure(256 * 1024**2),
     "listeners": lambda _: listeners.measure(100, 10),
+    "slow senders": lambda _: slow_senders.measure(),
 }
 _LONG: Mapping[str, Measure] = {
     **_USUAL,

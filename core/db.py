@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from core import private_files
 from core.errors import Unavailable
 from core.settings import settings
 
@@ -84,9 +86,17 @@ def _engine(url: str, _pid: int) -> Engine:
 def build_engine(url: str, **options: Any) -> Engine:
     """An engine with what SQLite needs to be shared by processes. Other databases need nothing."""
     made = create_engine(url, **engine_options(url), **options)
+    if made.dialect.name == "sqlite" and made.url.database:
+        _make_private(Path(made.url.database))
     if url.startswith("sqlite"):
         share_sqlite(made)
     return made
+
+
+def _make_private(file: Path) -> None:
+    """SQLite would let everybody read a file that it makes; those beside it are as the file is."""
+    with suppress(OSError):  # it cannot be opened either, and that is said when it is tried
+        private_files.make_file(file)
 
 
 def engine_options(url: str) -> dict[str, Any]:

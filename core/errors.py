@@ -80,6 +80,24 @@ class Forbidden(TranscribeError):
     code = "forbidden"
 
 
+class CrossOrigin(Forbidden):
+    """A page of another site had a browser send this."""
+
+    code = "cross_origin"
+
+
+class WrongHost(TranscribeError):
+    """The request asks for a name that is not the service's."""
+
+    code = "wrong_host"
+
+
+class SlowRequest(TranscribeError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+
+
 class RateLimited(TranscribeError):
     """More requests in a minute than are allowed."""
 

@@ -106,6 +106,11 @@ def any_active(session: Session) -> bool:
     return any(is_active(row) for row in newest(session))
 
 
+def any_made(session: Session) -> bool:
+    """Whether there ever was a key, be it revoked or expired since."""
+    return session.scalar(select(ApiKeyRow.id).limit(1)) is not None
+
+
 def newest(session: Session) -> Sequence[ApiKeyRow]:
     """Every key that was ever made, newest first."""
     query = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id)

@@ -9,13 +9,14 @@ from alembic.config import Config
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 import migrations
+from core import private_files
 from core.errors import Unavailable
 from core.settings import settings
 
 
 def upgrade() -> None:
     """Run the migrations that the database lacks. Safe to run twice. Raises `Unavailable`."""
-    settings().transcribe_data_dir.mkdir(parents=True, exist_ok=True)
+    private_files.make_data_dir(settings().transcribe_data_dir)
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     try:

@@ -24,7 +24,7 @@ from typing import IO
 
 import psutil
 
-from core import cgroups, clock
+from core import cgroups, clock, private_files
 from core.errors import EngineError, Transient, Unavailable
 from core.settings import settings
 
@@ -237,8 +237,8 @@ class ResourceManager:
     def _guarded(self) -> Iterator[None]:
         """One process at a time looks and decides."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            guard = (self._folder / "guard").open("a")
+            private_files.make_folder(self._folder)
+            guard = private_files.open_file(self._folder / "guard", "a")
         except OSError as error:
             raise Unavailable(f"no lease of memory can be had: {error.strerror}") from error
         with guard:
@@ -256,7 +256,7 @@ class ResourceManager:
     def _write(self, mine: Claim) -> None:
         self._mine = mine
         if self._file is None:
-            self._file = (self._folder / f"{os.getpid()}.claim").open("w+")
+            self._file = private_files.open_file(self._folder / f"{os.getpid()}.claim", "w+")
             fcntl.flock(self._file, fcntl.LOCK_EX)
         self._file.seek(0)
         self._file.truncate()

@@ -18,7 +18,7 @@ from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from core import clock
+from core import clock, private_files
 from core.settings import settings
 
 #: Hours after which whoever wrote a file is gone, where nothing is locked.
@@ -32,7 +32,7 @@ class Folder:
     """An empty folder of this process alone. Raises `OSError` when there is no room for one."""
 
     def __init__(self, parent: Path, prefix: str) -> None:
-        parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(parent)
         self._lock: int | None
         self.path, self._lock = _locked(lambda: _made_folder(parent, prefix))
 
@@ -98,11 +98,11 @@ def _made_folder(parent: Path, prefix: str) -> tuple[Path, int]:
 
 def _made_file(parent: Path, prefix: str) -> tuple[Path, int]:
     path = parent / f"{prefix}{uuid.uuid4().hex}{_LOCKED}"
-    new = partial(os.open, path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    new = partial(os.open, path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         return path, new()
     except FileNotFoundError:  # rare, and to look beforehand would cost every file
-        parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(parent)
         return path, new()
 
 

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core.default_folders import default_data_dir, default_model_dir
 from core.errors import SettingsError
 from core.setting_errors import describe_errors
+from core.web_origins import check_host_pattern, normalize_origin
 
 #: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
@@ -58,6 +59,23 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(default=600, ge=0)
     #: As many of them may be submissions; 0: any number.
     submit_limit_per_minute: int = Field(default=60, ge=0)
+
+    #: Where callers reach the service, when a proxy stands before it (`https://host`).
+    public_url: str | None = None
+    #: Names that requests may ask for beside localhost and the host of PUBLIC_URL; `.example.com`
+    #: stands for all under it, `*` for any. Empty: addresses, and this machine's own name.
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Other sites whose pages may use the service from a browser (`https://app.example.com`).
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Networks of proxies, which tell in X-Forwarded-For who asks.
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    #: Connections that one address may have at a time with a process, except this machine itself
+    #: and TRUSTED_PROXIES; 0: any number.
+    max_connections_per_address: int = Field(default=200, ge=0)
+    #: Seconds in which the header of a request must have arrived.
+    header_seconds: float = Field(default=10.0, gt=0, le=600)
+    #: Seconds for which a body may stand still, and after which it must arrive at a fair rate.
+    body_seconds: float = Field(default=30.0, gt=0, le=3600)
 
     #: Engine of a job that names none; auto: the best one that can really work now.
     default_transcription_engine: str = "auto"
@@ -209,6 +227,8 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
     #: Listeners that one process of the service follows jobs for; each takes a thread.
     max_streams: int = Field(default=1000, ge=1, le=10_000)
+    #: As many of them may be of one key; 0: any number.
+    max_streams_per_key: int = Field(default=100, ge=0)
     #: Hours that the source and the chunks of a finished job are kept.
     retention_hours: float = Field(default=24.0, gt=0)
 
@@ -225,6 +245,9 @@ class Settings(BaseSettings):
         "whisperx_available_models",
         "outgoing_allow",
         "media_roots",
+        "allowed_hosts",
+        "cors_origins",
+        "trusted_proxies",
         mode="before",
     )
     @classmethod
@@ -280,6 +303,18 @@ class Settings(BaseSettings):
         if value not in (None, "none") and not re.fullmatch(r"https?://[^/\s]+/?", value):
             raise ValueError("allowed is http://host:port or https://host:port, or none")
         return value
+
+    @field_validator("public_url", "cors_origins")
+    @classmethod
+    def _origins(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, str):
+            return normalize_origin(value)
+        return value and tuple(map(normalize_origin, value))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_host_pattern, value))
 
     @field_validator("whisperx_service_url")
     @classmethod

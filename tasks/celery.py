@@ -13,7 +13,8 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from core import log, scratch, tracing
+from core import log, private_files, scratch, tracing
+from core.settings import settings
 from tasks import afterlife, farewell, lines, room, spans, transport
 from tasks.heartbeat import Heartbeat
 from tasks.room import Room
@@ -57,4 +58,5 @@ def _replace_what_leaks(conf: Any, options: dict[str, Any], **_: Any) -> None:
 def _clear_away(**_: Any) -> None:
     scratch.sweep()
     # The pool keeps some, and so do engines.
+    private_files.make_data_dir(settings().transcribe_data_dir)
     scratch.keep_temporary_files()

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import structlog
 
-from core import layout, outgoing, sources
+from core import layout, outgoing, private_files, sources
 from core.db import transaction
 from core.errors import TooLarge, TranscribeError, Transient
 from core.settings import settings
@@ -83,7 +83,7 @@ def _refuse_status(status: int) -> None:
 def _write(response: httpx2.Response, path: Path) -> _Fetched:
     """The body, counted and hashed as it comes in, since what a server declares proves nothing."""
     size, sha256, limit = 0, hashlib.sha256(), settings().max_file_size
-    with path.open("wb") as file:
+    with private_files.open_file(path, "wb") as file:
         for block in response.iter_raw():
             size += len(block)
             if size > limit:

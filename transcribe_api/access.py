@@ -37,7 +37,7 @@ class Caller:
         return None if self.sees_all else self.owner
 
 
-#: Every caller, where the service asks nobody for a key.
+#: Every caller, where the service asks nobody for a key, and the command line of its machine.
 ANYBODY = Caller(owner=None, scopes=frozenset(Scope))
 #: A caller without a key, where one is asked for: owns nothing, so sees nothing.
 NOBODY = Caller(owner=uuid.UUID(int=0), scopes=frozenset())

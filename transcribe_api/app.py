@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import Flask, Response, request
+import structlog
+from flask import Flask, request
 
-from core import log, scratch
+from core import local_token, log, private_files, scratch
 from core.settings import settings
 from tasks import spans
-from transcribe_api import auth, database, errors, observing, telling
+from transcribe_api import database, errors, observing, telling
+from transcribe_api.gate import request_gate
 from transcribe_api.routes import (
     contexts,
     docs,
@@ -28,21 +30,23 @@ from transcribe_api.routes import (
 )
 from transcribe_api.uploads import FORM_BYTES, StreamingRequest
 
+logger = structlog.get_logger(__name__)
+
 
 def create_app() -> Flask:
     """A service with the settings of this process. Raises `SettingsError`."""
     log.configure()
-    settings().transcribe_data_dir.mkdir(parents=True, exist_ok=True)
+    _prepare_data_dir()
     scratch.sweep()
     app = Flask(__name__)
     app.request_class = StreamingRequest
     app.url_map.merge_slashes = False  # what is not there is not found, and not looked for nearby
     app.config["MAX_CONTENT_LENGTH"] = settings().max_file_size + FORM_BYTES
     observing.observe(app)
+    request_gate.guard(app)
     telling.tell(app)
     database.bind(app)
     errors.register(app)
-    auth.guard(app)
     for module in (
         jobs,
         results,
@@ -61,9 +65,15 @@ def create_app() -> Flask:
     ):
         app.register_blueprint(module.bp)
     app.teardown_request(_discard_uploads)
-    app.after_request(_never_sniff)
     _trace(app)
     return app
+
+
+def _prepare_data_dir() -> None:
+    folder = settings().transcribe_data_dir
+    if not private_files.make_data_dir(folder):
+        logger.warning("other accounts can read the data directory", folder=str(folder))
+    local_token.ensure()
 
 
 def _trace(app: Flask) -> None:
@@ -75,8 +85,3 @@ def _trace(app: Flask) -> None:
 
 def _discard_uploads(_error: BaseException | None) -> None:
     cast(StreamingRequest, request).discard_uploads()
-
-
-def _never_sniff(response: Response) -> Response:
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    return response

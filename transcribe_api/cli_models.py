@@ -19,7 +19,12 @@ from engines.weights.workshop import remove_downloads
 from transcribe_api.doctor import State, examine
 from transcribe_api.pull_progress import show_progress
 
-_MARKS = {State.OK: "ok     ", State.ABSENT: "absent ", State.BROKEN: "BROKEN "}
+_MARKS = {
+    State.OK: "ok     ",
+    State.ABSENT: "absent ",
+    State.BROKEN: "BROKEN ",
+    State.WARNING: "WARNING",
+}
 
 
 @click.command(short_help="Look what works here, and say what repairs the rest.")

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 import click
 
+from core import local_token
 from core.errors import TranscribeError
 from core.settings import settings
 from transcribe_api import embedded
-from transcribe_api.client import Client, ServiceError, Unreachable
+from transcribe_api.client import Client, ServiceError, Unreachable, local
 from transcribe_api.embedded import StartError
 
 DONE, NOT_DONE, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -61,11 +62,14 @@ def own_or_named(workers: int, url: str | None = None) -> Iterator[Client]:
     """A client of the service that is named, or of one that ends with the block."""
     url = url or settings().transcribe_url
     if url is not None:
-        with Client(url, key=settings().transcribe_api_key) as client:
+        with Client(url, key=_key(url)) as client:
             client.ping()
             yield client
         return
-    with embedded.running({}, workers=workers) as started, Client(started) as client:
+    with (
+        embedded.running({}, workers=workers) as started,
+        Client(started.url, key=started.token) as client,
+    ):
         yield client
 
 
@@ -73,9 +77,17 @@ def own_or_named(workers: int, url: str | None = None) -> Iterator[Client]:
 def running(url: str | None, data_dir: Path | None) -> Iterator[Client]:
     """A client of a service that runs: of the one that is named, or of `transcribe up` here."""
     use_data_dir(data_dir)
-    found = url or (None if data_dir else settings().transcribe_url) or _of_stack()
-    with Client(found, key=settings().transcribe_api_key) as client:
+    named = url or (None if data_dir else settings().transcribe_url)
+    found = named or _of_stack()
+    key = _key(found) if named else settings().transcribe_api_key or local_token.read()
+    with Client(found, key=key) as client:
         yield client
+
+
+def _key(url: str) -> str | None:
+    """What opens the service: a key of the caller, or for one of this machine its own token."""
+    is_here = local.is_of_this_machine(url)
+    return settings().transcribe_api_key or (local_token.read() if is_here else None)
 
 
 def _of_stack() -> str:

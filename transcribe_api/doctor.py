@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import progress
+from core import private_files, progress
 from core.db import build_engine
 from core.errors import TranscribeError
 from core.settings import settings
@@ -31,6 +31,8 @@ class State(StrEnum):
     #: Not there, and not needed by who does not want it.
     ABSENT = "absent"
     BROKEN = "broken"
+    #: It works, and lets in more people than most would want.
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def examine() -> Iterator[Finding]:
     yield from _weights()
     yield _gpu()
     yield _data_dir()
+    yield _keys()
     yield from _services()
 
 
@@ -174,10 +177,21 @@ def _data_dir() -> Finding:
     if not os.access(there, os.W_OK):
         told = f"{there} may not be written to; set TRANSCRIBE_DATA_DIR to a folder of yours"
         return Finding("data directory", State.BROKEN, told)
+    if folder.is_dir() and private_files.is_open_to_others(folder):
+        told = f"other accounts of this machine can read {folder}; close it with chmod 700"
+        return Finding("data directory", State.WARNING, told)
     free = shutil.disk_usage(there).free / 1e9
     state = State.OK if free >= 1 else State.BROKEN
     advice = "" if free >= 1 else "; make room, or set TRANSCRIBE_DATA_DIR to a larger disk"
     return Finding("data directory", state, f"{free:.1f} GB free in {folder}{advice}")
+
+
+def _keys() -> Finding:
+    if settings().auth == "off":
+        told = "AUTH=off: everybody who reaches the service may do everything; use auto or on"
+        return Finding("keys", State.WARNING, told)
+    when = "always" if settings().auth == "on" else "once there is one"
+    return Finding("keys", State.OK, f"asked for {when} (AUTH={settings().auth})")
 
 
 def _services() -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import IO
 
+from core import local_token
 from transcribe_api.processes import signals_held
 
 
@@ -24,18 +25,27 @@ class StartError(Exception):
     """The stack did not come up; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A stack that answers."""
+
+    url: str
+    #: What opens it, should its records hold keys; see `core.local_token`.
+    token: str | None
+
+
 @contextmanager
 def running(
     settings: Mapping[str, str], *, workers: int = 0, data_dir: Path | None = None
-) -> Iterator[str]:
-    """The address of a service that ends with the block, together with all of its processes.
+) -> Iterator[Started]:
+    """A service that ends with the block, together with all of its processes.
 
     *settings*: environment variables beside those of this process. *data_dir*: where everything is
     kept; without it, in a scratch folder that goes with the block. Raises `StartError`.
     """
     with _folder(data_dir) as folder, _process(folder, settings, workers) as process:
         process.wait_until_ready()
-        yield _address(folder)
+        yield Started(_address(folder), local_token.read(folder))
 
 
 @contextmanager

@@ -19,11 +19,13 @@ from core.errors import (
     InvalidInput,
     NotFound,
     RateLimited,
+    SlowRequest,
     TooLarge,
     TranscribeError,
     Transient,
     Unauthorized,
     Unavailable,
+    WrongHost,
 )
 
 log = structlog.get_logger(__name__)
@@ -34,6 +36,8 @@ _STATUS: tuple[tuple[type[TranscribeError], HTTPStatus], ...] = (
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (WrongHost, HTTPStatus.MISDIRECTED_REQUEST),
+    (SlowRequest, HTTPStatus.REQUEST_TIMEOUT),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),

@@ -1,33 +1,42 @@
-"""Whether others than the people of this machine can reach the service, and so need keys."""
+"""Whether a request needs a key: others than the people of this machine may have sent it."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import inspect
 
-from core import keys
+from core import keys, private_files, web_origins
+from core.addresses import is_loopback
 from core.db import reading
-from core.errors import SettingsError
+from core.errors import SettingsError, Unavailable
 from core.models import ApiKeyRow
 from core.settings import settings
+from transcribe_api.gate import proxies
 
-#: What proxies say of the request that they pass on.
-_PASSED_ON = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
+#: By database: whether a key was ever made, as far as it is known.
+_known: dict[str, bool] = {}
 
 
 def keys_are_asked_for(environ: Mapping[str, Any]) -> bool:
-    """Whether this request needs a key. What cannot be told for sure needs one."""
+    """Whether this request needs a key. What cannot be told for sure needs one.
+
+    Raises `Unavailable` when the records have to tell, and do not answer.
+    """
     if settings().auth != "auto":
         return settings().auth == "on"
-    # A page of another site can make a browser ask us under that site's name.
-    was_meant = _is_this_machine(_asked_host(environ))
-    passed_on = any(header in environ for header in _PASSED_ON)
-    return not (_listens_here(environ) and was_meant) or passed_on
+    # A proxy on this machine need not say that it is one, so whoever has keys wants them asked for.
+    return not _is_for_this_machine(environ) or _was_key_made()
+
+
+def is_sent_from_this_machine(environ: Mapping[str, Any]) -> bool:
+    """Whether a program of this machine sent the request, as far as the connection tells."""
+    if proxies.is_forwarded(environ):
+        return False
+    address = environ.get("REMOTE_ADDR") or ""
+    return _is_unix_socket(environ) or is_loopback(address) or address == _own(environ)
 
 
 def refuse_unguarded(addresses: Iterable[Any]) -> None:
@@ -45,37 +54,61 @@ def refuse_unguarded(addresses: Iterable[Any]) -> None:
     )
 
 
-def _has_key() -> bool:
-    settings().transcribe_data_dir.mkdir(parents=True, exist_ok=True)
+def _was_key_made() -> bool:
+    """Whether there ever was a key. An expired one must not open the service to everybody."""
+    database = settings().database
+    if not _known.get(database):
+        try:
+            _known[database] = _look_for_key()
+        except Unavailable:
+            if database not in _known:
+                raise
+    return _known[database]
+
+
+def _look_for_key() -> bool:
     with reading() as session:
-        is_there = inspect(session.connection()).has_table(ApiKeyRow.__tablename__)
-        return is_there and keys.any_active(session)
+        # Once there is an answer, the table is known to be there.
+        if settings().database not in _known and not _has_table(session):
+            return False
+        return keys.any_made(session)
+
+
+def _has_key() -> bool:
+    private_files.make_data_dir(settings().transcribe_data_dir)
+    with reading() as session:
+        return _has_table(session) and keys.any_active(session)
+
+
+def _has_table(session: Any) -> bool:
+    return inspect(session.connection()).has_table(ApiKeyRow.__tablename__)
+
+
+def _is_for_this_machine(environ: Mapping[str, Any]) -> bool:
+    was_meant = is_loopback(_asked_host(environ))
+    return _listens_here(environ) and was_meant and not proxies.is_forwarded(environ)
 
 
 def _listens_here(environ: Mapping[str, Any]) -> bool:
-    connection = environ.get("gunicorn.socket")
-    if getattr(connection, "family", None) == socket.AF_UNIX:
-        return True
     # Servers tell here what they listen on; 0.0.0.0 is no name of this machine alone.
-    return _is_this_machine(environ.get("SERVER_NAME", ""))
+    return _is_unix_socket(environ) or is_loopback(environ.get("SERVER_NAME", ""))
+
+
+def _is_unix_socket(environ: Mapping[str, Any]) -> bool:
+    connection = environ.get("gunicorn.socket")
+    return getattr(connection, "family", None) == socket.AF_UNIX
+
+
+def _own(environ: Mapping[str, Any]) -> str | None:
+    """The address at which the connection reached us."""
+    connection = environ.get("gunicorn.socket")
+    return str(connection.getsockname()[0]) if connection is not None else None
 
 
 def _asked_host(environ: Mapping[str, Any]) -> str:
     asked = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
-    try:
-        return urlsplit(f"//{asked}").hostname or ""
-    except ValueError:
-        return ""
+    return web_origins.parse_host(asked) or ""
 
 
 def _is_local(address: Any) -> bool:
-    return isinstance(address, str | bytes) or _is_this_machine(address[0])
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # other names are not looked up: they may come to mean something else
-        return False
+    return isinstance(address, str | bytes) or is_loopback(address[0])

@@ -29,8 +29,8 @@ def file(key: str, media_type: str, version: str) -> Response:
     Raises `NotFound`, `Unavailable`, `RequestedRangeNotSatisfiable` or `PreconditionFailed`.
     """
     size = storage().size(key)
-    # Never sniffed and never shown as a page: an upload may be one that pretends to be sound.
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
+    # Never shown as a page: an upload may be one that pretends to be sound.
+    headers = {"Content-Disposition": "attachment"}
     response = Response(mimetype=media_type, headers=headers)
     response.set_etag(hashlib.sha256(f"{version} {size}".encode()).hexdigest()[:32])
     response.make_conditional(request, True, size if _asks_for_one_range(size) else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -17,20 +18,22 @@ from transcribe_api.staying import Welcome
 QUIET_SECONDS = 5.0
 
 
-def until_over(job_id: str, is_welcome: Welcome) -> dict[str, Any]:
+def until_over(job_id: str, is_welcome: Welcome, key_id: uuid.UUID | None = None) -> dict[str, Any]:
     """Wait until the job is over, and give its last state. Raises as `states` does."""
-    [last] = deque(states(job_id, is_welcome), maxlen=1)
+    [last] = deque(states(job_id, is_welcome, key_id), maxlen=1)
     return last
 
 
-def heard_in_order(job_id: str, is_welcome: Welcome) -> Iterator[str]:
+def heard_in_order(
+    job_id: str, is_welcome: Welcome, key_id: uuid.UUID | None = None
+) -> Iterator[str]:
     """What was heard, as JSON, chunk by chunk in the order of the recording, until the job is over.
 
     A chunk that is heard early waits for those before it; what comes after a gap is not told.
     Raises as `states` does.
     """
     told = 0
-    for _ in states(job_id, is_welcome):
+    for _ in states(job_id, is_welcome, key_id):
         with reading() as session:
             stored = set(parts.stored_chunks(session, job_id))
         ready = _following(told, stored)
@@ -38,12 +41,15 @@ def heard_in_order(job_id: str, is_welcome: Welcome) -> Iterator[str]:
         told += len(ready)
 
 
-def states(job_id: str, is_welcome: Welcome) -> Iterator[dict[str, Any]]:
+def states(
+    job_id: str, is_welcome: Welcome, key_id: uuid.UUID | None = None
+) -> Iterator[dict[str, Any]]:
     """The state of the job, now and after all that is told of it, until it is over.
 
-    Raises `JobGone`, `TooManyStreams`, or `WrongKey` when the caller is not welcome any more.
+    Raises `JobGone`, `TooManyStreams`, `TooManyOfKey`, or `WrongKey` when the caller is not welcome
+    any more.
     """
-    with hub.listening(job_id) as listener:
+    with hub.listening(job_id, key_id) as listener:
         # First listen, then look, so that nothing is missed in between.
         while True:
             with reading() as session:

@@ -1,26 +1,229 @@
-"""Gunicorn's thread worker, with a word of ours for what never comes to the application."""
+"""Gunicorn's thread worker, with limits for senders that take their time.
+
+Gunicorn gives a connection a thread as soon as it is there, and the thread waits for the header. So
+as many unfinished headers as there are threads would end the service. Here a thread begins when the
+header is complete; until then a connection costs a descriptor, for a limited time.
+"""
 
 from __future__ import annotations
 
+import selectors
 import socket
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any
 
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 from transcribe_api import errors
+from transcribe_api.gate import descriptors, headers
+from transcribe_api.gate.connections import AddressCounter, Connection
+
+#: Connections that are accepted before others get their turn.
+_AT_ONCE = 64
+#: Seconds without accepting, when there is no room for a connection.
+_PAUSE = 0.25
 
 
 class Worker(ThreadWorker):
     """For ``--worker-class``: what is no HTTP, or too long, is answered like all other errors."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Not from requests: they would say under which path they are, past the rules of a proxy.
+        self.cfg.set("forwarder_headers", "")
+        #: Whose headers are not complete, the oldest first.
+        self._unfinished: OrderedDict[Connection, None] = OrderedDict()
+        self._addresses = AddressCounter()
+        self._paused_until = 0.0
+
+    def init_process(self) -> None:
+        self.worker_connections = descriptors.affordable_connections(
+            self.cfg.worker_connections, self.cfg.threads
+        )
+        self.max_keepalived = max(self.worker_connections - self.cfg.threads, 0)
+        super().init_process()
+
+    # Accepting
+
+    def accept(self, listener: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                client, address = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in descriptors.EXHAUSTED:
+                    raise
+                self._survive_exhaustion(error)
+                return
+            self._welcome(client, address, listener)
+            if self.nr_conns >= self.worker_connections and not self._close_oldest():
+                return
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        if not enabled or time.monotonic() >= self._paused_until:
+            super().set_accept_enabled(enabled)
+
+    def _survive_exhaustion(self, error: OSError) -> None:
+        self.log.warning("No room for a connection: %s", error.strerror)
+        if not self._close_oldest():
+            self._paused_until = time.monotonic() + _PAUSE
+            self.set_accept_enabled(False)
+
+    def _welcome(self, client: socket.socket, address: Any, listener: socket.socket) -> None:
+        connection = Connection(
+            self.cfg, client, address, listener.getsockname(), on_close=self._forget
+        )
+        self.nr_conns += 1
+        if not self._addresses.enter(connection.address):
+            self._refuse(connection, HTTPStatus.TOO_MANY_REQUESTS, "too many connections")
+        elif self._reads_heads:
+            connection.expect_head()
+            self._go_on(connection)
+        else:
+            self.enqueue_req(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._addresses.leave(connection.address)
+
+    @property
+    def _reads_heads(self) -> bool:
+        """Whether a header is what comes first. Else gunicorn's own way stays: a proxy that speaks
+        TLS, HTTP/2 or its own protocol with us keeps its deadlines itself.
+        """
+        cfg = self.cfg
+        plain = cfg.protocol == "http" and not cfg.is_ssl and cfg.proxy_protocol in ("off", False)
+        return plain and "h2" not in cfg.http_protocols
+
+    # Headers
+
+    def _go_on(self, connection: Connection) -> None:
+        """Read what there is of a header, and wait for the rest of it."""
+        try:
+            is_complete = connection.read_head()
+        except OSError:
+            self._drop(connection)
+            return
+        if is_complete:
+            self._stop_waiting(connection)
+            self.enqueue_req(connection)
+        elif connection.is_too_long:
+            self._refuse(
+                connection, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header is too long"
+            )
+        elif connection not in self._unfinished:
+            self._wait(connection)
+
+    def _wait(self, connection: Connection) -> None:
+        connection.sock.setblocking(False)
+        self._unfinished[connection] = None
+        self.poller.register(
+            connection.sock, selectors.EVENT_READ, partial(self._go_on_waiting, connection)
+        )
+
+    def _go_on_waiting(self, connection: Connection, _socket: socket.socket) -> None:
+        # Another that was looked at just before may have had this one make room.
+        if connection in self._unfinished:
+            self._go_on(connection)
+
+    def _stop_waiting(self, connection: Connection) -> None:
+        if connection in self._unfinished:
+            del self._unfinished[connection]
+            with suppress(OSError, KeyError, ValueError):
+                self.poller.unregister(connection.sock)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        while self._unfinished and self._is_over(next(iter(self._unfinished))):
+            connection = next(iter(self._unfinished))
+            if connection.head:
+                self._refuse(
+                    connection, HTTPStatus.REQUEST_TIMEOUT, "the header did not arrive in time"
+                )
+            else:
+                self._drop(connection)
+
+    def _is_over(self, connection: Connection) -> bool:
+        return connection.deadline <= time.monotonic() or not (self.alive or connection.head)
+
+    def _close_oldest(self) -> bool:
+        """Have a connection without a request make room for others; whether there was one."""
+        if self._unfinished:
+            self._drop(next(iter(self._unfinished)))
+            return True
+        if self.keepalived_conns:
+            connection = self.keepalived_conns.popleft()
+            with suppress(OSError, KeyError, ValueError):
+                self.poller.unregister(connection.sock)
+            self._drop(connection)
+            return True
+        return False
+
+    def _drop(self, connection: Connection) -> None:
+        self._stop_waiting(connection)
+        self.nr_conns -= 1
+        connection.close()
+
+    def _refuse(self, connection: Connection, status: HTTPStatus, detail: str) -> None:
+        self._stop_waiting(connection)
+        with suppress(OSError):
+            write_problem(connection.sock, status.value, status.phrase, detail)
+            connection.drain()
+        self.nr_conns -= 1
+        connection.close()
+
+    # Requests, in their threads and back
+
+    def handle(self, conn: Connection) -> Any:
+        goes_on = super().handle(conn)
+        if goes_on is False:
+            # Not in the main thread, where all others would wait for a client that lingers.
+            with suppress(OSError):
+                conn.drain()
+            conn.close(graceful=conn.has_unread_body)
+        return goes_on
+
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        if not self._reads_heads or fs.cancelled() or fs.exception() or fs.result() is not True:
+            super().finish_request(conn, fs)
+            return
+        beginning = conn.parser.unreader.take_buffered()
+        if beginning:
+            conn.expect_head(beginning)
+            if conn.has_head():
+                self.enqueue_req(conn)
+            else:
+                self._wait(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
+        """A connection that was kept has the beginning of another request."""
+        if conn not in self.keepalived_conns:  # it had to make room just before
+            return
+        if not self._reads_heads:
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        conn.expect_head()
+        self._go_on(conn)
+
 
 def write_problem(client: socket.socket, status: int, reason: str, detail: str) -> None:
     """Answer without an application: the head and the body of an error."""
     body = errors.problem(status, reason.lower().replace(" ", "_"), detail or reason).get_data()
+    protecting = "".join(f"{name}: {value}\r\n" for name, value in headers.SECURITY_HEADERS.items())
     head = (
         f"HTTP/1.1 {status} {reason}\r\n"
         "Connection: close\r\n"
         "Content-Type: application/problem+json\r\n"
+        f"{protecting}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     util.write_nonblock(client, head.encode("latin-1") + body)

@@ -6,6 +6,8 @@ import json
 import queue
 import threading
 import time
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ import redis
 import structlog
 
 from core import progress
-from core.errors import Transient
+from core.errors import RateLimited, Transient
 from core.settings import settings
 from transcribe_api.staying import ASK_EVERY, Welcome, anybody
 
@@ -29,8 +31,17 @@ PAUSE_SECONDS = 5.0
 #: Requests that a process has threads for, beside those of its listeners.
 REQUESTS = 64
 
+#: Seconds after which a key that has too many listeners may try again.
+COME_AGAIN = 5.0
+
 #: What a message must hold.
 _STATE, _SEGMENT = {"status", "progress", "chunks_done"}, {"chunk"}
+
+
+class TooManyOfKey(RateLimited):
+    """This key has as many listeners in this process as one may have."""
+
+    code = "too_many_streams"
 
 
 class TooManyStreams(Transient):
@@ -81,6 +92,7 @@ class Hub:
     def __init__(self) -> None:
         self._listeners: dict[str, set[Listener]] = {}
         self._count = 0
+        self._of_keys: Counter[uuid.UUID] = Counter()
         self._most: int | None = None
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -102,31 +114,49 @@ class Hub:
         return min(settings().max_streams, self._most or settings().max_streams)
 
     @contextmanager
-    def listening(self, job_id: str) -> Iterator[Listener]:
-        """Somebody who hears of the job as long as the block lasts. Raises `TooManyStreams`."""
+    def listening(self, job_id: str, key_id: uuid.UUID | None = None) -> Iterator[Listener]:
+        """Somebody who hears of the job as long as the block lasts.
+
+        *key_id*: of the key that they have. Raises `TooManyStreams` or `TooManyOfKey`.
+        """
         listener = Listener()
-        self._enter(job_id, listener)
+        self._enter(job_id, listener, key_id)
         try:
             yield listener
         finally:
-            self._leave(job_id, listener)
+            self._leave(job_id, listener, key_id)
 
-    def _enter(self, job_id: str, listener: Listener) -> None:
+    def _enter(self, job_id: str, listener: Listener, key_id: uuid.UUID | None) -> None:
         with self._guard:
+            self._refuse_greedy(key_id)
             if self._count >= self._room:
                 raise TooManyStreams(
                     f"{self._count} listeners are connected, and no more are let in; try again, "
                     "or ask for the status"
                 )
             self._count += 1
+            if key_id is not None:
+                self._of_keys[key_id] += 1
             self._listeners.setdefault(job_id, set()).add(listener)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._relay, daemon=True, name="hub")
                 self._thread.start()
 
-    def _leave(self, job_id: str, listener: Listener) -> None:
+    def _refuse_greedy(self, key_id: uuid.UUID | None) -> None:
+        most = settings().max_streams_per_key
+        if key_id is not None and most and self._of_keys[key_id] >= most:
+            raise TooManyOfKey(
+                f"{most} listeners of this key are connected, and no more are let in; end some, "
+                "or ask for the status",
+                retry_in=COME_AGAIN,
+            )
+
+    def _leave(self, job_id: str, listener: Listener, key_id: uuid.UUID | None) -> None:
         with self._guard:
             self._count -= 1
+            if key_id is not None:
+                self._of_keys[key_id] -= 1
+                self._of_keys += Counter()  # forgets those without any
             others = self._listeners[job_id]
             others.discard(listener)
             if not others:

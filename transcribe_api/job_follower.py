@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core import private_files
 from transcribe_api.client import Client, ServiceError, Unreachable, is_over
 from transcribe_api.transcribing import fetch
 
@@ -180,7 +181,7 @@ class Follower:
         jobs = {one: self._jobs[one] for one in self._open}
         told = {one: [job.file_path, str(job.output_dir)] for one, job in jobs.items()}
         half = self._journal.with_suffix(".new")
-        half.write_text(json.dumps(told))
+        private_files.write_text(half, json.dumps(told))
         half.replace(self._journal)
 
     def _log_now_and_then(self) -> None:

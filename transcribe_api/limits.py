@@ -14,6 +14,7 @@ from flask_limiter.constants import ConfigVars
 from core.errors import RateLimited, WrongKey
 from core.settings import settings
 from transcribe_api import access
+from transcribe_api.gate import proxies
 
 #: Wrong keys a minute from one address that are told so. Right keys from there go on working: a
 #: key cannot be guessed, but a door that strangers can lock is one that they will lock.
@@ -83,7 +84,7 @@ def _key() -> str:
 
 
 def _address() -> str:
-    return request.remote_addr or "unknown"
+    return proxies.client_address(request.environ) or "unknown"
 
 
 def _refused(limiter: Limiter, error: RateLimitExceeded) -> ResponseReturnValue:

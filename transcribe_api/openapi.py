@@ -90,15 +90,17 @@ HEADERS: dict[str, Json] = {
 
 _REFUSALS = {
     400: "The request is cut off, or is no HTTP that can be read.",
+    408: "The body did not arrive in time.",
+    421: "The Host header names another service.",
     401: "A key is asked for, and none that is valid was sent.",
-    403: "The key does not allow this.",
+    403: "The key does not allow this, or a page of another site asks for it.",
     404: "Nothing has this id or name, or the caller may not see it.",
     409: "The present state does not allow this.",
     412: "The file is not the one that the condition names.",
     413: "More bytes than are allowed.",
     416: "The file ends before this part.",
     422: "A field is wrong, or the recording cannot be worked on.",
-    429: "Too many requests with this key.",
+    429: "Too many requests, or too many streams, with this key.",
     503: "Something that the service needs is down; nothing was recorded.",
 }
 _HEADERS_OF_REFUSALS = {
@@ -266,11 +268,11 @@ def _responses(one: Operation, parameters: list[Json], shapes: _Shapes) -> Json:
 
 def _refused(route: Route, parameters: list[Json]) -> set[int]:
     """The errors that follow from what a route takes, and those that it names itself."""
-    found = set(route.refusals)
+    found = {421, *route.refusals}
     if not route.public:
         found |= {401, 403, 429, 503}
     if route.body or route.form:
-        found |= {400, 413, 422}
+        found |= {400, 408, 413, 422}
     if any(told["in"] == "path" for told in parameters):
         found |= {404}
     if any(_can_be_wrong(told) for told in parameters):

@@ -197,8 +197,7 @@ class DiarizationOrchestrator:
     def _start(self) -> Follower:
         atexit.register(self.close)
         with ExitStack() as starting:
-            url = self._url or starting.enter_context(self._stack())
-            client = starting.enter_context(Client(url, key=self._key))
+            client = starting.enter_context(self._client(starting))
             client.ping()
             self._options = {**self.config.options(), **_whisper(client, self.config)}
             follower = Follower(client, self._callbacks, self._journal(), self._log_interval())
@@ -206,6 +205,12 @@ class DiarizationOrchestrator:
             follower.begin()
             self._running = starting.pop_all()
         return follower
+
+    def _client(self, starting: ExitStack) -> Client:
+        if self._url:
+            return Client(self._url, key=self._key)
+        started = starting.enter_context(self._stack())
+        return Client(started.url, key=self._key or started.token)
 
     def _stack(self) -> Any:
         return embedded.running(

@@ -9,6 +9,7 @@ when Redis has lost everything in between.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -42,13 +43,18 @@ _ID = "told:"
 _BLOCK = 50
 
 
-def events(job_id: str, last_id: str = "", is_welcome: Welcome = anybody) -> Iterator[str]:
+def events(
+    job_id: str,
+    last_id: str = "",
+    is_welcome: Welcome = anybody,
+    key_id: uuid.UUID | None = None,
+) -> Iterator[str]:
     """The stream of one job, for a listener that was told what *last_id* says.
 
     It ends early, within seconds, when its listener is not welcome any more. Raises `NotFound` or
-    `TooManyStreams` with the first item.
+    `TooManyStreams` or `TooManyOfKey` with the first item.
     """
-    with hub.listening(job_id) as listener:
+    with hub.listening(job_id, key_id) as listener:
         # First listen, then look: what happens in between is heard twice, and told once.
         yield from _Stream(job_id, last_id, is_welcome).of(listener)
 

@@ -22,7 +22,7 @@ from typing import IO
 import psutil
 import redis
 
-from core import canary, records, recovery, serving
+from core import canary, private_files, records, recovery, serving
 from core.db import reading
 from core.errors import TranscribeError
 from core.settings import settings
@@ -67,6 +67,9 @@ class Part:
     is_awaited: bool = True
     #: Of this process alone.
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Of a program that writes into the data directory alone; -1: that of the stack. Workers write
+    #: results for callers too, whose folders follow the usual one.
+    umask: int = -1
 
 
 class Stack:
@@ -122,7 +125,7 @@ class Stack:
 
     def _start(self) -> None:
         exposure.refuse_unguarded([(self._host, self._port)])
-        self.logs.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(self.logs)
         self._lock = _lock(self._dir)
         end_leftovers(self._dir)
         # Only now: leftovers may have had them.
@@ -203,8 +206,13 @@ class Stack:
                 for spec in catalog.diarizers().values()
                 if spec.installed()
             ),
-            Part("api", self._api()),
-            Part("beat", (*_celery("beat"), "-s", str(self._dir / "beat"), "--pidfile="), False),
+            Part("api", self._api(), umask=private_files.UMASK),
+            Part(
+                "beat",
+                (*_celery("beat"), "-s", str(self._dir / "beat"), "--pidfile="),
+                is_awaited=False,
+                umask=private_files.UMASK,
+            ),
             *([_flower(self._flower)] if self._flower is not None else []),
         ]
 
@@ -222,18 +230,18 @@ class Stack:
 
     def _start_redis(self) -> None:
         path = settings().redis_socket
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_files.make_folder(path.parent)
         if path.parent.stat().st_uid != os.getuid():
             raise StackError(f"{path.parent} belongs to somebody else; choose a shorter --data-dir")
         folder = self._dir / "redis"
-        folder.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(folder)
         command = (
             *(_redis_server(), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
             # A title of its own would overwrite the mark by which a leftover is found.
             *("--set-proc-title", "no"),
             *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
         )
-        self._start_part(Part("redis", command))
+        self._start_part(Part("redis", command, umask=private_files.UMASK))
         self._wait(lambda: redis.Redis.from_url(settings().redis).ping(), "redis", ["redis"])
 
     def _remove_socket(self) -> None:
@@ -245,13 +253,15 @@ class Stack:
                 path.parent.rmdir()
 
     def _start_part(self, part: Part) -> None:
-        with signals_held(), (self.logs / f"{part.name}.log").open("ab") as log:
+        path = self.logs / f"{part.name}.log"
+        with signals_held(), private_files.open_file(path, "ab") as log:
             self._children[part.name] = psutil.Popen(
                 part.command,
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,
                 env={**self._environment(), **part.environment},
+                umask=part.umask,
                 # Ctrl-C in a terminal reaches the whole group, and a pool that is told to end
                 # together with its worker hangs: only we tell, and only main processes.
                 start_new_session=True,
@@ -294,7 +304,7 @@ class Stack:
 
     def _write_down(self) -> None:
         told = {"url": self.url, "flower": self.flower_url, "pid": os.getpid()}
-        (self._dir / "stack.json").write_text(json.dumps(told))
+        private_files.write_text(self._dir / "stack.json", json.dumps(told))
 
 
 def _expect_engines() -> None:
@@ -392,7 +402,7 @@ def _refuse_taken_port(host: str, port: int, option: str = "--port") -> None:
 
 
 def _lock(data_dir: Path) -> IO[str]:
-    file = (data_dir / "stack.lock").open("w")
+    file = private_files.open_file(data_dir / "stack.lock", "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

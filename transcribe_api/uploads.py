@@ -12,12 +12,15 @@ from typing import IO, Any
 
 from flask import Request
 
-from core import scratch
+from core import private_files, scratch
 from core.errors import InvalidInput, TooLarge, Unavailable
 from core.settings import settings
 
 #: Bytes that the other fields of a form may take, on top of the file.
 FORM_BYTES = 1024 * 1024
+
+#: Parts of a form, its file among them; no form of ours has half as many.
+MOST_PARTS = 50
 
 #: Characters of a file name that are kept.
 LONGEST_NAME = 255
@@ -45,7 +48,7 @@ class _Sink:
         try:
             self._folder = scratch.Folder(settings().scratch_dir, "upload-")
             self.path = self._folder.path / "file"
-            self._file: IO[bytes] = self.path.open("wb")
+            self._file: IO[bytes] = private_files.open_file(self.path, "wb")
         except OSError as error:
             raise Unavailable(f"uploads cannot be received now: {error.strerror}") from error
 
@@ -77,6 +80,7 @@ class StreamingRequest(Request):
     """A request whose files go to scratch files of ours, not through memory or the system's."""
 
     max_form_memory_size = FORM_BYTES
+    max_form_parts = MOST_PARTS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -89,6 +93,10 @@ class StreamingRequest(Request):
         filename: str | None = None,  # noqa: ARG002
         content_length: int | None = None,  # noqa: ARG002
     ) -> Any:
+        if self.sinks:  # each takes a folder and two descriptors
+            raise InvalidInput(
+                "send one file; others are jobs of their own", field=FIELD, code="too_many_files"
+            )
         sink = _Sink()
         self.sinks.append(sink)
         return sink

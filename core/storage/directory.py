@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from core import scratch
+from core import private_files, scratch
 from core.errors import NotFound, Unavailable
 
 BLOCK = 1024 * 1024
@@ -33,6 +33,7 @@ class DirectoryStorage:
 
     def take_file(self, key: str, path: Path) -> None:
         try:
+            path.chmod(private_files.FILE_MODE)
             _move(path, self._path(key))
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -98,7 +99,16 @@ class DirectoryStorage:
         return None
 
     def ping(self) -> None:
-        self.put_bytes(".ping", b"")
+        # Nothing is written: anybody may have this asked, as often as they like.
+        try:
+            private_files.make_folder(self._root)
+            disk = os.statvfs(self._root)
+        except OSError as error:
+            raise _not_written(error) from error
+        if not os.access(self._root, os.W_OK | os.X_OK):
+            raise _not_written(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
+            raise _not_written(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def tidy(self) -> None:
         """Nothing: `core.scratch` removes such files with those of its own."""
@@ -128,7 +138,7 @@ def _move(file: Path, target: Path) -> None:
     try:
         file.replace(target)
     except FileNotFoundError:  # the first one there; to look beforehand would cost every object
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(target.parent)
         file.replace(target)
 
 

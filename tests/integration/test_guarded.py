@@ -138,9 +138,9 @@ def test_a_gunicorn_that_does_not_know_better_answers_nobody_without_a_key(tmp_p
             assert http.get(JOBS, headers={"X-API-Key": mine}).status_code == 200
 
 
-def test_on_this_machine_alone_no_key_is_asked_for(tmp_path: Path):
+def test_on_this_machine_alone_no_key_is_asked_for_until_there_is_one(tmp_path: Path):
     path = tmp_path / "service.sock"
-    key(tmp_path / "data")
+    assert ran("keys", "list", "--data-dir", tmp_path / "data").returncode == 0  # makes the tables
     settings = {"TRANSCRIBE_DATA_DIR": str(tmp_path / "data")}
     with gunicorn("-b", f"unix:{path}", "-b", "127.0.0.1:0", **settings) as process:
         url = f"http://127.0.0.1:{port_of(process)}"
@@ -148,7 +148,11 @@ def test_on_this_machine_alone_no_key_is_asked_for(tmp_path: Path):
             wait_until(lambda: http.get("/healthz").status_code == 200)
             assert http.get(JOBS).status_code == 200
             rebound = http.get(JOBS, headers={"Host": "example.org"})
-            assert rebound.status_code == 401, "a page of another site reaches us by its own name"
+            assert rebound.status_code == 421, "a page of another site reaches us by its own name"
         transport = httpx2.HTTPTransport(uds=str(path))
         with httpx2.Client(base_url="http://localhost", transport=transport, timeout=60) as http:
             assert http.get(JOBS).status_code == 200
+            mine = key(tmp_path / "data")
+            assert http.get(JOBS).status_code == 401
+            assert http.get(JOBS, headers={"X-API-Key": mine}).status_code == 200
+        assert httpx2.get(f"{url}{JOBS}", timeout=60).status_code == 401

@@ -388,6 +388,13 @@ def test_a_new_job_belongs_to_the_key_that_sent_it(browser: FlaskClient):
         ({"HTTP_HOST": "localhost.example.org:8000"}, True),
         ({"HTTP_X_FORWARDED_FOR": "192.0.2.1"}, True),
         ({"HTTP_FORWARDED": "for=192.0.2.1"}, True),
+        ({"HTTP_VIA": "1.1 proxy"}, True),
+        ({"HTTP_X_FORWARDED_HOST": "example.org"}, True),
+        ({"HTTP_X_FORWARDED_PROTO": "https"}, True),
+        ({"HTTP_CF_CONNECTING_IP": "192.0.2.1"}, True),
+        ({"HTTP_TRUE_CLIENT_IP": "192.0.2.1"}, True),
+        ({"HTTP_HOST": "localhost,example.org"}, True),
+        ({"HTTP_HOST": "localhost@example.org"}, True),
     ],
 )
 def test_auto_asks_for_keys_unless_all_is_on_this_machine(environ: dict[str, str], needed: bool):
@@ -413,9 +420,15 @@ def test_the_setting_says_it_for_a_service_that_others_reach(monkeypatch, auth: 
     assert answer.status_code == status
 
 
-def test_on_this_machine_alone_keys_are_not_asked_for_even_when_there_are_some():
-    key()
-    assert create_app().test_client().get(f"{API}/jobs").status_code == 200
+def test_once_there_is_a_key_it_is_asked_for_on_this_machine_too():
+    browser = create_app().test_client()
+    assert browser.get(f"{API}/jobs").status_code == 200
+    row, headers = key()
+    assert browser.get(f"{API}/jobs").status_code == 401
+    assert browser.get(f"{API}/jobs", headers=headers).status_code == 200
+    with transaction() as session:
+        keys.revoke(session, row.prefix)
+    assert browser.get(f"{API}/jobs").status_code == 401, "the last one does not open the door"
 
 
 @pytest.mark.parametrize("address", [("0.0.0.0", 8000), ("::", 8000, 0, 0), ("example.org", 80)])

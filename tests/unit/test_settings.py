@@ -93,3 +93,25 @@ def test_models_lie_beside_the_usual_data_where_the_environment_is_not_ours(monk
 def test_lists_are_split_at_commas(monkeypatch):
     monkeypatch.setenv("WHISPERX_AVAILABLE_MODELS", "tiny, base,")
     assert settings().whisperx_available_models == ("tiny", "base")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALLOWED_HOSTS", "https://a.example"),
+        ("ALLOWED_HOSTS", "a.example:8000"),
+        ("ALLOWED_HOSTS", "*.a.example"),
+        ("PUBLIC_URL", "transcribe.example"),
+        ("PUBLIC_URL", "https://transcribe.example/path"),
+        ("PUBLIC_URL", "https://me:secret@transcribe.example"),
+        ("PUBLIC_URL", "javascript:alert(1)"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.example, null"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+    ],
+)
+def test_what_is_no_name_or_origin_is_named_at_the_start(monkeypatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    with pytest.raises(SettingsError, match=name):
+        settings()

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import httpx2
 
-from transcribe_api.client import answers
+from transcribe_api.client import answers, local
 from transcribe_api.client.answers import TIMEOUT, Event, reachable, refuse_problem
 from transcribe_api.client.calls import JOBS, Call
 from transcribe_api.client.methods import Calls
@@ -25,7 +25,9 @@ class Client(Calls):
     def __init__(
         self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
     ) -> None:
-        self._http = httpx2.Client(base_url=url, headers=answers.headers(key), timeout=timeout)
+        self._http = httpx2.Client(
+            base_url=url, headers=answers.headers(key or local.token(url)), timeout=timeout
+        )
 
     def __enter__(self) -> Client:
         return self

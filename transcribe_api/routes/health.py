@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import redis
-from flask import Blueprint, jsonify
+from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +20,10 @@ from core.storage import storage
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
 from transcribe_api.schemas.system import Alive, Readiness
+
+#: Seconds for which one look is good enough.
+GOOD_FOR = 1.0
+_KEPT = "readiness"
 
 bp = Blueprint("health", __name__)
 
@@ -31,10 +39,29 @@ def alive() -> ResponseReturnValue:
 @documented(Answer(200, Readiness), Answer(503, Readiness), public=True)
 def ready() -> ResponseReturnValue:
     """Database, Redis and storage answer; 503 names the ones that do not."""
-    checks = {name: _check(ping) for name, ping in _PINGS.items()}
+    checks = _looked_up()
     well = all(state == "ok" for state in checks.values())
     status = "ok" if well else "unavailable"
     return jsonify({"status": status, "checks": checks}), 200 if well else 503
+
+
+def _looked_up() -> dict[str, str]:
+    """How the parts are, looked up once a second at most: anybody may ask, and often."""
+    kept = current_app.extensions.setdefault(_KEPT, _Kept())
+    with kept.guard:
+        if time.monotonic() - kept.since >= GOOD_FOR:
+            kept.checks = {name: _check(ping) for name, ping in _PINGS.items()}
+            kept.since = time.monotonic()
+        return kept.checks
+
+
+@dataclass
+class _Kept:
+    """What was found last."""
+
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    since: float = -math.inf
+    checks: dict[str, str] = field(default_factory=dict)
 
 
 def _check(ping: Callable[[], object]) -> str:

@@ -88,7 +88,8 @@ def show(job_id: str) -> ResponseReturnValue:
 def follow(job_id: str) -> ResponseReturnValue:
     """The state of a job and what is heard, as they come, from after ``Last-Event-ID``."""
     last_id = request.headers.get("Last-Event-ID", "")
-    events = streams.begun(sse.events(access.job(job_id), last_id, staying.welcome()))
+    key_id = access.caller().key_id
+    events = streams.begun(sse.events(access.job(job_id), last_id, staying.welcome(), key_id))
     sse.let_go_of_who_does_not_read(request.environ)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(events, mimetype="text/event-stream", headers=headers)

@@ -7,6 +7,7 @@ is one like all others.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -22,6 +23,7 @@ from core.errors import InvalidInput, TranscribeError
 from core.specs import JobSpec
 from core.states import JobStatus
 from transcribe_api import (
+    access,
     errors,
     following,
     openai_answers,
@@ -69,8 +71,17 @@ class Asked:
     stream: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Whoever waits for the answer."""
+
+    is_welcome: Welcome
+    key_id: uuid.UUID | None
+
+
+_REFUSED = (400, 401, 403, 404, 408, 413, 421, 429, 503)
 #: Every refusal of these routes, in the shape that their clients read.
-_REFUSALS = tuple(Answer(status, TheirProblem) for status in (400, 401, 403, 404, 413, 429, 503))
+_REFUSALS = tuple(Answer(status, TheirProblem) for status in _REFUSED)
 _TRANSCRIPTION = Answer(
     200,
     Transcription,
@@ -86,11 +97,12 @@ def transcribe() -> ResponseReturnValue:
     source = sources.received(cast(StreamingRequest, request))
     asked = _asked(request.form)
     told, _ = submissions.submitted(asked.spec, source)
+    who = _Who(staying.welcome(), access.caller().key_id)
     if asked.stream:
-        events = streams.begun(_events(told["job_id"], asked, staying.welcome()))
+        events = streams.begun(_events(told["job_id"], asked, who))
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Response(events, mimetype="text/event-stream", headers=headers)
-    _wait(told["job_id"], staying.welcome())
+    _wait(told["job_id"], who)
     return _answer(told["job_id"], asked)
 
 
@@ -148,8 +160,8 @@ def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
     return asked
 
 
-def _wait(job_id: str, is_welcome: Welcome) -> None:
-    _refuse_failed(following.until_over(job_id, is_welcome))
+def _wait(job_id: str, who: _Who) -> None:
+    _refuse_failed(following.until_over(job_id, who.is_welcome, who.key_id))
 
 
 def _refuse_failed(state: dict[str, Any]) -> None:
@@ -166,18 +178,18 @@ def _answer(job_id: str, asked: Asked) -> Response:
     return Response(body, content_type=openai_answers.MEDIA[asked.form])
 
 
-def _events(job_id: str, asked: Asked, is_welcome: Welcome) -> Iterator[str]:
+def _events(job_id: str, asked: Asked, who: _Who) -> Iterator[str]:
     try:
-        yield from _deltas(job_id, is_welcome)
-        _wait(job_id, is_welcome)
+        yield from _deltas(job_id, who)
+        _wait(job_id, who)
         yield from _ending(job_id, asked)
     except TranscribeError as error:
         yield _event(_refused(error).get_json())
 
 
-def _deltas(job_id: str, is_welcome: Welcome) -> Iterator[str]:
+def _deltas(job_id: str, who: _Who) -> Iterator[str]:
     before = ""
-    for heard in following.heard_in_order(job_id, is_welcome):
+    for heard in following.heard_in_order(job_id, who.is_welcome, who.key_id):
         said = json.loads(heard)["text"]
         if said:
             between = gap(before, said) if before else ""

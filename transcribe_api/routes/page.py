@@ -17,12 +17,6 @@ _POLICY = (
     "connect-src 'self'; media-src {media}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-_HEADERS = {
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 @bp.get("/")
@@ -31,7 +25,6 @@ def show() -> Response:
     response = current_app.send_static_file("page/index.html")
     media = " ".join(("'self'", "blob:", *_storages()))
     response.headers["Content-Security-Policy"] = _POLICY.format(media=media)
-    response.headers.update(_HEADERS)
     return response
 
 

@@ -13,6 +13,7 @@ from chunking import sniff
 from core import clock, jobs, layout, secrets
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models import TranscriptJob
+from core.settings import settings
 from core.states import JobStatus
 from core.storage import storage
 from transcribe_api import access, bodies, files, parse, render
@@ -96,7 +97,10 @@ def audio(token: str) -> ResponseReturnValue:
         job_id = _signer().loads(token, max_age=AUDIO_URL_SECONDS)
     except BadSignature:
         raise NotFound("this link is wrong or no longer works") from None
-    return files.recording(layout.source(job_id), job_id)
+    response = files.recording(layout.source(job_id), job_id)
+    # Whoever has the link may put a player of their own around it.
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
 
 
 def _version(job: TranscriptJob) -> str:
@@ -123,9 +127,13 @@ def _audio_url(job: TranscriptJob) -> str | None:
     key = job.transcript.audio_key
     if key is None:  # removed when its time was over
         return None
-    return storage().url(key, seconds=AUDIO_URL_SECONDS) or url_for(
-        "results.audio", token=_signer().dumps(job.job_id), _external=True
-    )
+    own = storage().url(key, seconds=AUDIO_URL_SECONDS)
+    return own or _base() + url_for("results.audio", token=_signer().dumps(job.job_id))
+
+
+def _base() -> str:
+    """Where callers reach the service; without PUBLIC_URL, as this one did, by a name of ours."""
+    return settings().public_url or request.host_url.rstrip("/")
 
 
 def _signer() -> URLSafeTimedSerializer:

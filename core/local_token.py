@@ -1,0 +1,54 @@
+"""What the command line of this machine shows instead of a key.
+
+It lies in the data directory, readable for its owner alone: whoever can read it could as well open
+the database beside it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from core import private_files
+from core.settings import settings
+
+NAME = "token"
+
+
+def ensure() -> None:
+    """Have a token in the data directory. One that others could read is replaced."""
+    path = _path()
+    with suppress(FileNotFoundError):
+        if private_files.is_open_to_others(path) or path.is_symlink():
+            path.unlink()
+    # In the form of a key, so that logs hide it too.
+    token = f"tk_{secrets.token_hex(5)}_{secrets.token_urlsafe(32)}"
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private_files.FILE_MODE)
+    except OSError:  # it is there already; or nothing can be written, and the rest will tell
+        return
+    with os.fdopen(file, "w") as opened:
+        opened.write(token)
+
+
+def read(data_dir: Path | None = None) -> str | None:
+    """The token of the service with this data directory, or with that of the settings, if we may
+    read it.
+    """
+    try:
+        return _path(data_dir).read_text().strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def is_token(text: str) -> bool:
+    """Whether this is the token of the service."""
+    token = read()
+    return token is not None and hmac.compare_digest(token.encode(), text.encode())
+
+
+def _path(data_dir: Path | None = None) -> Path:
+    return (data_dir or settings().transcribe_data_dir) / NAME

@@ -1,0 +1,38 @@
+"""The gate: what is refused before anything is known of who asks, and what every answer carries.
+
+a request ─▶ client's address ─▶ name asked for ─▶ page it comes from ─▶ key ─▶ route
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest
+
+from transcribe_api import auth
+from transcribe_api.gate import headers, hosts, origins
+
+#: What gunicorn takes for the path under which a proxy has put the service. Such paths are a matter
+#: of the environment variable of that name; from a request they only lead past a proxy's rules.
+_PATH_HEADERS = ("HTTP_SCRIPT_NAME", "HTTP_PATH_INFO")
+
+
+def guard(app: Flask) -> None:
+    """Put the gate before all routes of this application. Call it right after `observing`."""
+    app.before_request(_check)
+    app.after_request(_protect)
+    auth.guard(app)
+
+
+def _check() -> Response | None:
+    if any(name in request.environ for name in _PATH_HEADERS):
+        raise BadRequest("the headers SCRIPT_NAME and PATH_INFO are not taken from requests")
+    hosts.refuse_other_hosts(request.environ)
+    origins.refuse_other_pages(request)
+    return origins.answer_preflight(request)
+
+
+def _protect(response: Response) -> Response:
+    for name, value in headers.SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    origins.allow_reading(request, response)
+    return response
