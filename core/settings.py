@@ -6,8 +6,6 @@ a directory and talks to the private Redis of the embedded stack, all under ``TR
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -23,20 +21,22 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.connection_urls import (
+    REDIS_SCHEMES,
+    celery_url,
+    check_scheme,
+    normalize_database_url,
+    redis_socket,
+)
 from core.default_folders import default_data_dir, default_model_dir
 from core.errors import SettingsError
 from core.setting_errors import describe_errors
 from core.web_origins import check_host_pattern, normalize_origin
 
-#: The kernel's limit for the path of a Unix socket is 107 bytes on Linux and 103 on macOS.
-LONGEST_SOCKET_PATH = 100
-
 #: Where a model can compute.
 DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"
 
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _GRPC_TARGET = re.compile(r":\d+$|^unix:")
-_DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "postgres://")
 
 
 class Settings(BaseSettings):
@@ -295,7 +295,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: str | None) -> str | None:
-        return _one_of(value, _REDIS_SCHEMES)
+        return check_scheme(value, REDIS_SCHEMES)
 
     @field_validator("minio_public_url")
     @classmethod
@@ -334,12 +334,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_scheme(cls, value: str | None) -> str | None:
-        value = _one_of(value, _DATABASE_SCHEMES)
-        # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; we ship psycopg2.
-        for short in ("postgres://", "postgresql://"):
-            if value and value.startswith(short):
-                return "postgresql+psycopg2://" + value.removeprefix(short)
-        return value
+        return normalize_database_url(value)
 
     @model_validator(mode="after")
     def _storage_is_whole(self) -> Settings:
@@ -380,22 +375,17 @@ class Settings(BaseSettings):
     @property
     def redis_socket(self) -> Path:
         """Where the embedded stack's Redis listens: every process finds it by the directory."""
-        socket = self.transcribe_data_dir / "redis.sock"
-        if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
-            return socket
-        name = hashlib.sha256(os.fsencode(self.transcribe_data_dir)).hexdigest()[:16]
-        # Not the system's own choice of a folder: a worker in another shell may have another one.
-        return Path("/tmp") / f"redis-of-{name}" / "redis.sock"  # noqa: S108
+        return redis_socket(self.transcribe_data_dir)
 
     @property
     def broker(self) -> str:
         """URL for kombu."""
-        return self.celery_broker_url or _celery_form(self.redis, database=0)
+        return self.celery_broker_url or celery_url(self.redis, database=0)
 
     @property
     def result_backend(self) -> str:
         """URL for Celery's results, which count the parts of a chord."""
-        return _celery_form(self.redis, database=1)
+        return celery_url(self.redis, database=1)
 
     @property
     def database(self) -> str:
@@ -410,20 +400,6 @@ class Settings(BaseSettings):
     def scratch_dir(self) -> Path:
         """For uploads in progress and decoded audio; emptied by whoever wrote there."""
         return self.transcribe_data_dir / "scratch"
-
-
-def _one_of(value: str | None, schemes: tuple[str, ...]) -> str | None:
-    if value is not None and not value.startswith(schemes):
-        raise ValueError("allowed are URLs that start with " + ", ".join(schemes))
-    return value
-
-
-def _celery_form(redis_url: str, database: int) -> str:
-    """Celery names Unix sockets in its own way, and counts chords in a database of their own."""
-    if redis_url.startswith("unix://"):
-        path = redis_url.removeprefix("unix://").partition("?")[0]
-        return f"redis+socket://{path}?virtual_host={database}"
-    return redis_url
 
 
 @lru_cache(maxsize=1)
