@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One file, a target a kind of process: docker build --target worker -t transcribe-worker .
+# One file, a target a kind of process: docker build --target worker -t chordscribe-worker .
 # 3.11 or newer; on 3.12 PocketSphinx is left out, which has no wheel for it.
 ARG PYTHON=3.13
 
@@ -25,7 +25,7 @@ RUN pip install -c requirements.txt "$(echo /dist/*.whl)[pyannote]"
 
 # What all processes run on, with nothing to build with and without rights.
 FROM python:${PYTHON}-slim AS runtime
-LABEL org.opencontainers.image.title="transcribe" \
+LABEL org.opencontainers.image.title="Chordscribe" \
       org.opencontainers.image.description="Self-hosted, speaker-labelled transcription of recordings of any length" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 transcribe \

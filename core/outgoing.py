@@ -90,7 +90,7 @@ def answered(
         transport=_Transport(field, time.monotonic() + seconds),
         trust_env=False,
         timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        headers={"User-Agent": "transcribe", "Accept-Encoding": "identity"},
+        headers={"User-Agent": "Chordscribe", "Accept-Encoding": "identity"},
     ) as client:
         request = client.build_request(method, url, headers=headers, content=content)
         for _ in range(redirects + 1):

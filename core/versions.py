@@ -13,7 +13,7 @@ _LIBRARIES = ("celery", "flask", "sqlalchemy", "redis", "av")
 @cache
 def ours() -> str:
     """The version of this service; 0 in a checkout that is not installed."""
-    return _of("transcribe") or "0"
+    return _of("chordscribe") or "0"
 
 
 @cache
@@ -21,7 +21,7 @@ def all_of_them() -> dict[str, str]:
     """This service, Python, and the libraries that matter most."""
     found = {name: _of(name) for name in _LIBRARIES}
     libraries = {name: version for name, version in found.items() if version}
-    return {"transcribe": ours(), "python": platform.python_version(), **libraries}
+    return {"chordscribe": ours(), "python": platform.python_version(), **libraries}
 
 
 def _of(name: str) -> str | None:

@@ -33,8 +33,8 @@ class Requirement:
 
     #: Python module that must be importable.
     module: str
-    #: Extra of this project that installs it: ``pip install 'transcribe[extra]'``; None for the
-    #: base installation.
+    #: Extra of this project that installs it, from the checkout: ``pip install '.[extra]'``. None
+    #: for the base installation.
     extra: str | None = None
 
 
@@ -339,7 +339,7 @@ def remedy(spec: EngineSpec | DiarizerSpec) -> str:
     """What to do about an engine that is not installed."""
     if spec.requires.extra is None:
         return f"It needs the module {spec.requires.module}."
-    return f"Install it with: pip install 'transcribe[{spec.requires.extra}]'"
+    return f"Install it in the checkout with: pip install '.[{spec.requires.extra}]'"
 
 
 def _installed(spec: EngineSpec | DiarizerSpec) -> bool:

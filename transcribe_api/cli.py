@@ -78,7 +78,7 @@ class _FilesFirst(click.Group):
 
 
 @click.group(cls=_FilesFirst, no_args_is_help=True, epilog=EXIT_CODES)
-@click.version_option(package_name="transcribe")
+@click.version_option(package_name="chordscribe", prog_name="transcribe")
 def main() -> None:
     """Speaker-labelled transcripts of recordings of any length.
 

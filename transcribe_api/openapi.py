@@ -131,7 +131,7 @@ def describe(app: Flask) -> Json:
         methods[one.method.lower()] = _operation(one, shapes)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "transcribe", "version": _version(), "description": _ABOUT},
+        "info": {"title": "Chordscribe", "version": _version(), "description": _ABOUT},
         "tags": _tags(app, operations),
         "paths": paths,
         "components": {
@@ -334,6 +334,6 @@ def _tags(app: Flask, operations: list[Operation]) -> list[Json]:
 
 def _version() -> str:
     try:
-        return metadata.version("transcribe")
+        return metadata.version("chordscribe")
     except metadata.PackageNotFoundError:  # a plain checkout
         return "0"

@@ -16,9 +16,7 @@ import av
 import jiwer
 import pytest
 
-pytest.importorskip(
-    "riva.client", reason="Riva's client is not installed: pip install 'transcribe[riva]'"
-)
+pytest.importorskip("riva.client", reason="Riva's client is not installed: pip install '.[riva]'")
 
 import riva.client
 import simpleder

@@ -11,9 +11,7 @@ import jiwer
 import psutil
 import pytest
 
-pytest.importorskip(
-    "riva.client", reason="Riva's client is not installed: pip install 'transcribe[riva]'"
-)
+pytest.importorskip("riva.client", reason="Riva's client is not installed: pip install '.[riva]'")
 
 from tests.engines.riva_server import Server
 from tests.engines.riva_server import riva as running

@@ -140,3 +140,11 @@ def test_every_test_that_the_documents_name_exists():
     code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert [name for name in sorted(named) if f"def {name}(" not in code] == []
+
+
+def test_nobody_is_told_to_install_a_strangers_package():
+    """On the public index, `transcribe` is somebody else's, and `chordscribe` is nobody's yet."""
+    files = [*sources(), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
+    bare = re.compile(r"pip install[^\n`]*[\s'\"](transcribe|chordscribe)(\[|['\"\s]|$)")
+    found = [path.name for path in files if bare.search(path.read_text())]
+    assert found == []

@@ -50,7 +50,7 @@ def test_a_fresh_machine_is_well(data_dir: Path):
 def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it():
     line = told(run("doctor").output)["recognizer whisperx"]
     assert line.startswith("absent")
-    assert "pip install 'transcribe[whisperx]'" in line
+    assert "pip install '.[whisperx]'" in line
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class SystemStatus(BaseModel):
     resource_manager: Resources
     workers: list[Worker]
     orchestrator_stats: OrchestratorStats
-    versions: dict[str, str] = Field(examples=[{"transcribe": "0.1.0", "python": "3.13.1"}])
+    versions: dict[str, str] = Field(examples=[{"chordscribe": "0.1.0", "python": "3.13.1"}])
     started_at: Moment = Field(description="When the process that answers began.")
     uptime: float = Field(description="Seconds since then.")
 

@@ -68,7 +68,7 @@ function go({ focus = true } = {}) {
   if (id) job.open(id, { focus });
   else {
     job.close();
-    document.title = "transcribe";
+    document.title = "Chordscribe";
     if (focus) $("main").focus({ preventScroll: true });
   }
   if (focus) scrollTo(0, 0);

@@ -61,7 +61,7 @@ function told(mine, state) {
 
 function changed(before, state) {
   $("job-title").textContent = state.filename;
-  document.title = `${state.filename} · transcribe`;
+  document.title = `${state.filename} · Chordscribe`;
   badge($("job-badge"), state.status);
   $("job-facts").replaceChildren(`${title(state.engine)} · `, when(state.created_at));
   $("job-buttons").replaceChildren(...buttons(state, acted));
