@@ -30,6 +30,8 @@ def _with(package: str) -> str:
 STANDIN = _with("standin")
 #: The same: an engine that hears every file as a whole.
 ONE_TASK = _with("onetask")
+#: What most figures are of: an engine that needs no model, so that they can be repeated anywhere.
+_ENGINE = {"DEFAULT_TRANSCRIPTION_ENGINE": "sphinx"}
 TRANSCRIBE = Path(sys.executable).with_name("transcribe")
 
 
@@ -101,7 +103,7 @@ def running(*, workers: int = 0, **environment: str) -> Iterator[Service]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder,
-        set_for_a_while({**environment, "TRANSCRIBE_DATA_DIR": folder}),
+        set_for_a_while({**_ENGINE, **environment, "TRANSCRIBE_DATA_DIR": folder}),
     ):
         options = {"--port": "0", "--data-dir": folder, "--workers": str(workers)}
         words = [TRANSCRIBE, "up", "--no-flower", *chain.from_iterable(options.items())]

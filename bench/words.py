@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +20,40 @@ from typing import Any
 import jiwer
 import simpleder
 
-from bench import given, whole
+from bench import bare_whisper, given, whole
 from bench.diarization import truth
 from bench.figures import Figure, Measured, tell
 from bench.noise import Errors, compared
+from bench.normal import normalize
 from bench.service import TRANSCRIBE
 from bench.table import show
+from core.errors import TranscribeError
+from engines import catalog
 from transcribe_api.processes import usable_cores
 
 #: Points of word error rate that chunking may cost in one recording; of all together, none.
 ALLOWED = 0.03
 
 
-def main(folder: Path) -> int:
+#: What each engine hears by itself on a whole file.
+_ALONE: Mapping[str, Callable[[Path], str]] = {
+    "sphinx": whole.heard,
+    "whisper": bare_whisper.hear_in_sequence,
+}
+
+
+def main(folder: Path, engine: str) -> int:
     """Print a row for each recording; returns 1 if chunking cost more than it may."""
-    return tell("words", measure(recordings(folder)))
+    return tell("words", measure(recordings(folder), engine))
+
+
+def usual_engine() -> str:
+    """``whisper`` where its model can be loaded."""
+    try:
+        catalog.offer(catalog.WHISPER)
+    except TranscribeError:
+        return catalog.SPHINX.name
+    return catalog.WHISPER.name
 
 
 def recordings(folder: Path) -> list[Path]:
@@ -42,20 +61,24 @@ def recordings(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _reference(path).is_file())
 
 
-def measure(of: Sequence[Path]) -> Measured:
-    """The row of all recordings together."""
-    found = [_heard(recording, *heard) for recording, *heard in _both(of)]
+def measure(of: Sequence[Path], engine: str | None = None) -> Measured:
+    """The row of all recordings in English together; those in other languages are left out."""
+    engine = engine or usual_engine()
+    known = _manifest(of[0].parent) if of else {}
+    english = [one for one in of if known.get(one.name, {}).get("language", "en")[:2] == "en"]
+    found = [_heard(recording, *heard) for recording, *heard in _both(english, engine)]
     show(
-        "words: the pipeline against the engine alone on the whole file",
+        f"words: the pipeline with {engine} against the engine alone on the whole file",
         ("recording", "chunks", "WER alone", "WER", "difference", "DER", "speakers"),
         [one.row() for one in found],
     )
+    _show_categories(found, known)
     worse = [one.name for one in found if one.worse > ALLOWED]
     print(f"\n{len(found)} recordings, {len(worse)} more than {ALLOWED:.0%} worse: {worse}")
     difference = compared([errors for one in found for errors in one.utterances])
     cut = sum(one.chunks > 1 for one in found)
     figure = Figure(
-        f"WER of chunks, {len(found)} recordings, {cut} of them cut",
+        f"WER of chunks with {engine}, {len(found)} recordings, {cut} of them cut",
         "≤ the whole file, beside chance",
         f"{difference.ours:.4f} ({difference.points})",
         difference.within(0.0),
@@ -95,12 +118,42 @@ class Heard:
         )
 
 
-def _both(of: Sequence[Path]) -> list[tuple[Path, str, dict[str, Any]]]:
+def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a ``manifest.json`` beside the recordings says of each, by its name."""
+    path = folder / "manifest.json"
+    return (
+        {one["file"]: one for one in json.loads(path.read_text())["files"]}
+        if path.is_file()
+        else {}
+    )
+
+
+def _show_categories(found: Sequence[Heard], known: Mapping[str, Mapping[str, Any]]) -> None:
+    """The rates of all recordings of a kind together."""
+    kinds: dict[str, list[Errors]] = {}
+    for one in found:
+        kind = known.get(one.name, {}).get("category", "-")
+        kinds.setdefault(kind, []).extend(one.utterances)
+    show(
+        "words, by kind of recording",
+        ("kind", "words", "WER alone", "WER"),
+        [(kind, *_rates(errors)) for kind, errors in sorted(kinds.items())],
+    )
+
+
+def _rates(errors: Sequence[Errors]) -> tuple[str, ...]:
+    size = sum(one.size for one in errors)
+    floor, ours = sum(one.floor for one in errors), sum(one.ours for one in errors)
+    return f"{size:.0f}", f"{floor / size:.3f}", f"{ours / size:.3f}"
+
+
+def _both(of: Sequence[Path], engine: str) -> list[tuple[Path, str, dict[str, Any]]]:
     """By the engine alone, a process a core; and what the pipeline left, read."""
     with ProcessPoolExecutor(usable_cores()) as pool:
-        alone = list(pool.map(whole.heard, of))
+        alone = list(pool.map(_ALONE[engine], of))
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run([TRANSCRIBE, *of, "-o", out], check=True, stdout=sys.stderr)
+        command = [TRANSCRIBE, *of, "-o", out, "--engine", engine]
+        subprocess.run(command, check=True, stdout=sys.stderr)
         ours = [left(folder) for folder in _folders(of, Path(out))]
     return list(zip(of, alone, ours, strict=True))
 
@@ -123,16 +176,17 @@ def left(folder: Path) -> dict[str, Any]:
 
 
 def _heard(recording: Path, alone: str, ours: dict[str, Any]) -> Heard:
-    spoken = [line for line in _reference(recording).read_text().splitlines() if line.split()]
+    lines = map(normalize, _reference(recording).read_text().splitlines())
+    spoken = [line for line in lines if line.split()]
     final = ours["final_transcription"]
-    text = " ".join(one["text"] for one in final["segments"]).lower()
+    text = normalize(" ".join(one["text"] for one in final["segments"]))
     return Heard(
         recording.name,
         len(ours["chunks/chunks_metadata"]["chunks"]),
         [
             Errors(len(line.split()), *wrong)
             for line, *wrong in zip(
-                spoken, _wrong(spoken, alone), _wrong(spoken, text), strict=True
+                spoken, _wrong(spoken, normalize(alone)), _wrong(spoken, text), strict=True
             )
         ],
         _der(recording, ours.get("diarization_results")),
@@ -174,4 +228,6 @@ def _reference(recording: Path) -> Path:
 if __name__ == "__main__":
     parser = given.parser(__doc__)
     parser.add_argument("recordings", type=given.folder, metavar="FOLDER")
-    sys.exit(main(parser.parse_args().recordings))
+    parser.add_argument("--engine", choices=[*_ALONE], default=usual_engine())
+    told = parser.parse_args()
+    sys.exit(main(told.recordings, told.engine))
