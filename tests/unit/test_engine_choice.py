@@ -1,0 +1,190 @@
+"""`auto` stands for the best engine and the best diarizer that can really work now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from core import serving
+from core.errors import EngineError, InvalidInput
+from core.settings import settings
+from engines import catalog, offers
+from engines.base import Offer
+from transcribe_api import parse
+from transcribe_api.engine_choice import choose_diarizer, choose_engine
+from transcribe_api.openai_models import meant
+
+Announce = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def no_default(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("DEFAULT_TRANSCRIPTION_ENGINE")
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def announce(redis_server: None) -> Announce:
+    """Says what a worker of an engine or a diarizer says of it."""
+
+    def say(name: str, **offer: Any) -> None:
+        spec = {**catalog.diarizers(), **catalog.recognizers()}[name]
+        if spec.offer:
+            serving.describe(spec.queue, {**asdict(Offer(**offer)), "reason": None})
+        serving.announce("worker@here", [spec.queue])
+
+    return say
+
+
+def test_whisper_is_what_every_installation_has():
+    assert choose_engine(None).name == "whisper"
+    assert choose_diarizer(None) == "classic"
+
+
+def test_a_worker_of_whisper_is_preferred_to_one_of_sphinx(announce: Announce):
+    announce("sphinx")
+    assert choose_engine("auto").name == "sphinx", "where no model of Whisper can be loaded"
+    announce("whisper")
+    assert choose_engine("auto").name == "whisper"
+
+
+def test_whisperx_is_chosen_only_with_a_gpu(announce: Announce):
+    announce("whisper")
+    announce("whisperx", by_default=False)
+    assert choose_engine(None).name == "whisper"
+    announce("whisperx", by_default=True)
+    assert choose_engine(None).name == "whisperx"
+
+
+def test_riva_is_chosen_only_for_a_language_that_its_server_has(announce: Announce):
+    announce("whisper")
+    announce("asr", models=("parakeet",), languages=("en-US",), by_default=True)
+    assert choose_engine(None, language="en-US").name == "asr"
+    assert choose_engine(None, language="pt").name == "whisper"
+    assert choose_engine(None).name == "whisper", "nobody said what language it is"
+    announce("asr", models=("parakeet",), languages=("en-US",), by_default=False)
+    assert choose_engine(None, language="en-US").name == "whisper", "nobody set RIVA_URI"
+
+
+def test_what_a_stack_is_starting_counts_as_there(redis_server: None):
+    serving.announce("worker@here", ["asr.sphinx"])
+    serving.expect(["asr.whisper"])
+    assert choose_engine(None).name == "whisper"
+    serving.forget(["asr.whisper"])
+    assert choose_engine(None).name == "sphinx"
+
+
+def test_workers_that_start_anew_are_not_forgotten(announce: Announce):
+    announce("sphinx")
+    announce("whisper")
+    serving.withdraw("worker@here", ["asr.whisper"])
+    assert choose_engine(None).name == "whisper"
+
+
+def test_a_language_that_an_engine_lacks_passes_it_over(announce: Announce):
+    announce("sphinx")
+    assert choose_engine(None, language="pt").name == "whisper"
+    with pytest.raises(InvalidInput, match="no engine that works here knows 'ga'"):
+        choose_engine(None, language="ga")
+
+
+def test_a_model_decides_which_engines_there_are(announce: Announce):
+    announce("whisper")
+    assert choose_engine(None, model="large-v3-turbo").name == "whisper"
+    with pytest.raises(InvalidInput, match="'huge' is not known; allowed: tiny") as refused:
+        choose_engine(None, model="huge")
+    assert refused.value.field == "model"
+
+
+def test_a_named_engine_is_taken_as_it_is():
+    assert choose_engine("sphinx").name == "sphinx"
+    assert choose_diarizer("pyannote") == "pyannote"
+    with pytest.raises(InvalidInput, match="There is no engine 'nope'"):
+        choose_engine("nope")
+
+
+def test_pyannote_is_chosen_where_a_worker_has_its_pipeline(announce: Announce):
+    announce("classic")
+    assert choose_diarizer("auto") == "classic"
+    announce("pyannote")
+    assert choose_diarizer(None) == "pyannote"
+
+
+def test_auto_is_a_value_of_every_field_that_is_found_out(announce: Announce):
+    announce("whisper")
+    announce("classic")
+    spec = parse.job({"engine": "auto", "diarizer": "auto", "language": "auto"})
+    assert (spec.engine, spec.diarizer, spec.language) == ("whisper", "classic", None)
+    spec = parse.job({"engine": "sphinx", "language": "auto"})
+    assert spec.language == "en-US", "an engine that finds no language has a usual one"
+
+
+def test_a_model_of_english_alone_knows_no_other_language():
+    with pytest.raises(InvalidInput, match=r"whisper with the model tiny\.en does not know 'pt'"):
+        parse.job({"engine": "whisper", "model": "tiny.en", "language": "pt"})
+    assert parse.job({"engine": "whisper", "model": "tiny.en", "language": "en-GB"})
+
+
+def test_models_of_openai_and_names_of_whispers_mean_the_best_engine(announce: Announce):
+    announce("whisper")
+    assert meant("whisper-1") == (None, None)
+    engine, model = meant("base")
+    assert choose_engine(engine, model=model).name == "whisper"
+
+
+def test_a_prompt_has_its_limit():
+    assert parse.job({"initial_prompt": " Dr. Okonkwo "}).initial_prompt == "Dr. Okonkwo"
+    with pytest.raises(InvalidInput, match="at most 4000 characters") as refused:
+        parse.job({"initial_prompt": "x" * 4001})
+    assert refused.value.field == "initial_prompt"
+
+
+class TestOffers:
+    """What a worker says of an engine that needs a model."""
+
+    @pytest.fixture(autouse=True)
+    def nowhere_else(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        settings.cache_clear()
+
+    def test_without_a_model_it_can_do_nothing(self):
+        with pytest.raises(EngineError, match=r"base is not on this machine.*models pull base"):
+            offers.whisper()
+
+    def test_a_model_that_is_not_whole_is_none(self, tmp_path: Path):
+        (tmp_path / "models" / "base").mkdir(parents=True)
+        with pytest.raises(EngineError, match=r"lacks model\.bin"):
+            offers.whisper()
+
+    def test_with_its_model_it_says_which_there_are(self, tmp_path: Path):
+        folder = tmp_path / "models" / "base"
+        folder.mkdir(parents=True)
+        (folder / "model.bin").write_bytes(b"weights")
+        for name in ("config.json", "tokenizer.json"):
+            (folder / name).write_text(json.dumps({}))
+        assert offers.whisper() == Offer(models_here=("base",))
+        assert offers.whisperx().by_default is offers.has_gpu()
+
+    def test_a_hub_that_answers_is_as_good_as_a_model(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+            monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+            Thread(target=server.handle_request, daemon=True).start()
+            assert offers.whisper() == Offer()
+        with pytest.raises(EngineError, match="the hub does not answer"):
+            offers.whisper()
+
+    def test_a_pipeline_that_is_nowhere_is_never_chosen(self):
+        with pytest.raises(EngineError, match="set HF_TOKEN, or PYANNOTE_MODEL"):
+            offers.pyannote()
