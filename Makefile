@@ -44,7 +44,7 @@ test: setup ## Run the tests, with real worker processes; SIDE_BY_SIDE=1 one aft
 	$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 test-security: setup ## Come as strangers do: other sites, proxies, slow senders, other accounts
-	$(BIN)/python -m pytest tests/security
+	$(BIN)/python -m pytest tests/security -n $(SIDE_BY_SIDE) --dist loadfile
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api
