@@ -57,7 +57,7 @@ test-stacks: setup ## Tests that start stacks of their own: guarded, killed, wat
 	$(BIN)/python -m pytest $(SIDES) -m own_stack
 
 test-security: setup ## Come as strangers do: other sites, proxies, slow senders, other accounts
-	$(BIN)/python -m pytest tests/security
+	$(BIN)/python -m pytest tests/security -n $(SIDE_BY_SIDE) --dist loadfile
 
 test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
 	$(BIN)/python -m pytest tests/api

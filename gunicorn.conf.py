@@ -10,6 +10,9 @@ from typing import Any
 #: JSON lines, as from all other processes.
 logger_class = "transcribe_api.gunicorn_log.Logger"
 
+#: What a request says of the path that it was found under: nothing.
+forwarder_headers = ""
+
 
 def when_ready(server: Any) -> None:
     """Before the first worker is started. Gunicorn prints a RuntimeError and ends."""

@@ -29,7 +29,7 @@ from bench import (
     plots,
     prepare,
     scaling,
-    slow_senders,
+    slowloris,
     small,
     upload,
 )
@@ -53,7 +53,7 @@ _USUAL: Mapping[str, Measure] = {
     "accuracy": accuracy.measure,
     "upload": lambda _: upload.measure(256 * 1024**2),
     "listeners": lambda _: listeners.measure(100, 10),
-    "slow senders": lambda _: slow_senders.measure(),
+    "slowloris": lambda _: slowloris.measure(),
 }
 _LONG: Mapping[str, Measure] = {
     **_USUAL,

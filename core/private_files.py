@@ -69,7 +69,7 @@ def make_data_dir(path: Path) -> bool:
     make_folder(path)
     if is_open_to_others(path) and _is_for_us_alone(path):
         # From the inside out: while a file is open to others, its folder does not yet look closed.
-        for inner in (*_kept_in(path), path):
+        for inner in (*_list_kept(path), path):
             _close(inner)
     return not is_open_to_others(path)
 
@@ -81,7 +81,7 @@ def _is_for_us_alone(folder: Path) -> bool:
     return status.st_uid == os.getuid() and not is_shared
 
 
-def _kept_in(folder: Path) -> Iterator[Path]:
+def _list_kept(folder: Path) -> Iterator[Path]:
     for path in (folder / name for name in _KEPT):
         if path.exists() and not path.is_symlink():
             yield path

@@ -37,6 +37,6 @@ def parse_host(header: str) -> str | None:
     return match["host"].lower().removesuffix(".").strip("[]") if match else None
 
 
-def host_of(origin: str) -> str:
+def parse_origin_host(origin: str) -> str:
     """The name or address of a normalized origin."""
     return parse_host(origin.partition("://")[2]) or ""

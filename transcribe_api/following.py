@@ -46,8 +46,8 @@ def states(
 ) -> Iterator[dict[str, Any]]:
     """The state of the job, now and after all that is told of it, until it is over.
 
-    Raises `JobGone`, `TooManyStreams`, `TooManyOfKey`, or `WrongKey` when the caller is not welcome
-    any more.
+    Raises `JobGone`, `TooManyStreams`, `TooManyStreamsOfKey`, or `WrongKey` when the caller is not
+    welcome any more.
     """
     with hub.listening(job_id, key_id) as listener:
         # First listen, then look, so that nothing is missed in between.

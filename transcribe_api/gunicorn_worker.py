@@ -42,7 +42,7 @@ class Worker(ThreadWorker):
         self._paused_until = 0.0
 
     def init_process(self) -> None:
-        self.worker_connections = descriptors.affordable_connections(
+        self.worker_connections = descriptors.count_affordable_connections(
             self.cfg.worker_connections, self.cfg.threads
         )
         self.max_keepalived = max(self.worker_connections - self.cfg.threads, 0)

@@ -38,7 +38,7 @@ COME_AGAIN = 5.0
 _STATE, _SEGMENT = {"status", "progress", "chunks_done"}, {"chunk"}
 
 
-class TooManyOfKey(RateLimited):
+class TooManyStreamsOfKey(RateLimited):
     """This key has as many listeners in this process as one may have."""
 
     code = "too_many_streams"
@@ -117,7 +117,7 @@ class Hub:
     def listening(self, job_id: str, key_id: uuid.UUID | None = None) -> Iterator[Listener]:
         """Somebody who hears of the job as long as the block lasts.
 
-        *key_id*: of the key that they have. Raises `TooManyStreams` or `TooManyOfKey`.
+        *key_id*: of the key that they have. Raises `TooManyStreams` or `TooManyStreamsOfKey`.
         """
         listener = Listener()
         self._enter(job_id, listener, key_id)
@@ -145,7 +145,7 @@ class Hub:
     def _refuse_greedy(self, key_id: uuid.UUID | None) -> None:
         most = settings().max_streams_per_key
         if key_id is not None and most and self._of_keys[key_id] >= most:
-            raise TooManyOfKey(
+            raise TooManyStreamsOfKey(
                 f"{most} listeners of this key are connected, and no more are let in; end some, "
                 "or ask for the status",
                 retry_in=COME_AGAIN,

@@ -84,7 +84,7 @@ def _key() -> str:
 
 
 def _address() -> str:
-    return proxies.client_address(request.environ) or "unknown"
+    return proxies.find_client_address(request.environ) or "unknown"
 
 
 def _refused(limiter: Limiter, error: RateLimitExceeded) -> ResponseReturnValue:

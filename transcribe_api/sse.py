@@ -52,7 +52,7 @@ def events(
     """The stream of one job, for a listener that was told what *last_id* says.
 
     It ends early, within seconds, when its listener is not welcome any more. Raises `NotFound` or
-    `TooManyStreams` or `TooManyOfKey` with the first item.
+    `TooManyStreams` or `TooManyStreamsOfKey` with the first item.
     """
     with hub.listening(job_id, key_id) as listener:
         # First listen, then look: what happens in between is heard twice, and told once.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
 from core.settings import Settings
 from engines import catalog
@@ -34,6 +35,15 @@ def ports(name: str) -> list[str]:
         for service in composed.read(name)["services"].values()
         for port in service.get("ports", ())
     ]
+
+
+def test_the_configuration_of_each_proxy_leads_to_the_service():
+    for file in ("nginx.conf", "Caddyfile", "traefik-service.yml"):
+        text = (ROOT / "deploy" / file).read_text()
+        assert "127.0.0.1:8000" in text, file
+        assert "transcribe.example.com" in text, file
+    for file in ("traefik.yml", "traefik-service.yml"):
+        assert yaml.safe_load((ROOT / "deploy" / file).read_text())
 
 
 def queues_of(command: list[str]) -> set[str]:
@@ -72,6 +82,11 @@ def test_what_can_be_scaled_has_no_name_and_no_port(name: str):
     for service, told in composed.ours(name).items():
         assert "container_name" not in told
         assert not (service.startswith("worker") and "ports" in told)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_service_answers_to_the_name_by_which_other_containers_ask_for_it(name: str):
+    assert composed.ours(name)["api"]["hostname"] == "api"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -17,7 +17,7 @@ from tests.security.conftest import JOBS, Served, make_tables, serving
 from tests.unit.test_auth import completed_job, key
 from transcribe_api.app import create_app
 from transcribe_api.gate.headers import SECURITY_HEADERS
-from transcribe_api.hub import Hub, TooManyOfKey
+from transcribe_api.hub import Hub, TooManyStreamsOfKey
 
 PAGES = ("/", "/docs", "/static/docs.html", "/static/page/index.html")
 ANSWERS = (
@@ -132,9 +132,9 @@ def test_one_key_cannot_take_all_streams(monkeypatch, data_dir):
     with ExitStack() as open_:
         for _ in range(3):
             open_.enter_context(hub.listening("job", greedy))
-        with pytest.raises(TooManyOfKey), hub.listening("job", greedy):
+        with pytest.raises(TooManyStreamsOfKey), hub.listening("job", greedy):
             pass
-        assert isinstance(TooManyOfKey("", retry_in=1), RateLimited), "which is answered 429"
+        assert isinstance(TooManyStreamsOfKey("", retry_in=1), RateLimited), "which is answered 429"
         with hub.listening("job", other), hub.listening("job", None):
             assert hub.count == 5
     with hub.listening("job", greedy):

@@ -208,8 +208,8 @@ def test_a_form_has_so_many_parts(served: Served):
 
 def test_the_reserve_is_kept_whatever_is_wanted(monkeypatch):
     for limit, wanted, threads in ((64, 4000, 1064), (1024, 2128, 1064), (8192, 2128, 1064)):
-        monkeypatch.setattr(descriptors, "_allowed", lambda _, limit=limit: limit)
-        most = descriptors.affordable_connections(wanted, threads)
+        monkeypatch.setattr(descriptors, "_raise_limit", lambda _, limit=limit: limit)
+        most = descriptors.count_affordable_connections(wanted, threads)
         at_work = min(most, threads)
         assert 0 < most + descriptors.OF_A_REQUEST * at_work < limit
 

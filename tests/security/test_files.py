@@ -164,4 +164,4 @@ def test_the_doctor_warns_of_open_doors(data_dir: Path, monkeypatch):
 
 def test_the_token_of_the_stack_is_found_by_the_python_client(data_dir: Path, database):
     create_app()
-    assert local.token("http://127.0.0.1:8000") == (data_dir / "token").read_text()
+    assert local.read_token("http://127.0.0.1:8000") == (data_dir / "token").read_text()

@@ -165,8 +165,10 @@ def test_the_token_opens_nothing_from_elsewhere(database):
 )
 def test_the_token_is_sent_to_no_other_machine(data_dir: Path, url: str, database):
     create_app()
-    assert local.token("http://localhost:8000") == local.token("http://[::1]:1") is not None
-    assert local.token(url) is None
+    assert (
+        local.read_token("http://localhost:8000") == local.read_token("http://[::1]:1") is not None
+    )
+    assert local.read_token(url) is None
 
 
 def test_a_token_that_is_missing_or_empty_opens_nothing(data_dir: Path, database):

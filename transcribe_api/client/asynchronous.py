@@ -23,7 +23,7 @@ class AsyncClient(Calls):
         self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
     ) -> None:
         self._http = httpx2.AsyncClient(
-            base_url=url, headers=answers.headers(key or local.token(url)), timeout=timeout
+            base_url=url, headers=answers.headers(key or local.read_token(url)), timeout=timeout
         )
 
     async def __aenter__(self) -> AsyncClient:

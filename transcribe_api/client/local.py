@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 
-def token(url: str) -> str | None:
+def read_token(url: str) -> str | None:
     """What opens the service at *url* without a key: if it is on this machine, and keeps its data
     where ``TRANSCRIBE_DATA_DIR`` says, or in the usual place.
     """

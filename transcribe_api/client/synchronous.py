@@ -26,7 +26,7 @@ class Client(Calls):
         self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
     ) -> None:
         self._http = httpx2.Client(
-            base_url=url, headers=answers.headers(key or local.token(url)), timeout=timeout
+            base_url=url, headers=answers.headers(key or local.read_token(url)), timeout=timeout
         )
 
     def __enter__(self) -> Client:

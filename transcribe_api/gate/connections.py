@@ -139,22 +139,22 @@ class AddressCounter:
         """Count one more; whether it is not one too many."""
         most = settings().max_connections_per_address
         with self._guard:
-            self._counts[_sender(address)] += 1
-            return not most or _is_exempt(address) or self._counts[_sender(address)] <= most
+            self._counts[_group_address(address)] += 1
+            return not most or _is_exempt(address) or self._counts[_group_address(address)] <= most
 
     def leave(self, address: str) -> None:
         """Count one less."""
         with self._guard:
-            self._counts[_sender(address)] -= 1
-            if self._counts[_sender(address)] <= 0:
-                del self._counts[_sender(address)]
+            self._counts[_group_address(address)] -= 1
+            if self._counts[_group_address(address)] <= 0:
+                del self._counts[_group_address(address)]
 
 
 def _is_exempt(address: str) -> bool:
     return not address or is_loopback(address) or proxies.is_trusted(address)
 
 
-def _sender(address: str) -> str:
+def _group_address(address: str) -> str:
     """The address, or the network of which one sender has all addresses."""
     parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):

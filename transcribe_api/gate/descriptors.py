@@ -14,12 +14,12 @@ RESERVE = 256
 OF_A_REQUEST = 2
 
 
-def affordable_connections(wanted: int, threads: int) -> int:
+def count_affordable_connections(wanted: int, threads: int) -> int:
     """How many connections of those *wanted* this process can hold with a reserve for its work.
 
     As many descriptors as the system grants are asked for.
     """
-    limit = _allowed(wanted + OF_A_REQUEST * threads + RESERVE)
+    limit = _raise_limit(wanted + OF_A_REQUEST * threads + RESERVE)
     left = limit - min(RESERVE, limit // 4)
     # A request at work takes a thread, so no more are at work than there are threads.
     all_at_work = left // (1 + OF_A_REQUEST)
@@ -27,7 +27,7 @@ def affordable_connections(wanted: int, threads: int) -> int:
     return max(min(wanted, most), 1)
 
 
-def _allowed(wanted: int) -> int:
+def _raise_limit(wanted: int) -> int:
     """The number of descriptors that this process may have, raised to *wanted* where it can be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

@@ -32,7 +32,9 @@ def refuse_other_hosts(environ: Mapping[str, Any]) -> None:
 
 
 def _is_allowed(host: str, now: Settings) -> bool:
-    if is_loopback(host) or (now.public_url and host == web_origins.host_of(now.public_url)):
+    if is_loopback(host) or (
+        now.public_url and host == web_origins.parse_origin_host(now.public_url)
+    ):
         return True
     if now.allowed_hosts:
         return any(_matches(host, pattern) for pattern in now.allowed_hosts)

@@ -36,7 +36,7 @@ def is_forwarded(environ: Mapping[str, Any]) -> bool:
     return any(name in environ for name in FORWARDED)
 
 
-def client_address(environ: Mapping[str, Any]) -> str:
+def find_client_address(environ: Mapping[str, Any]) -> str:
     """The address of whoever sent the request: as the connection says, or the last of the trusted
     proxies on its way; empty for a Unix socket.
     """
@@ -44,7 +44,7 @@ def client_address(environ: Mapping[str, Any]) -> str:
     named = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
     # From the end: what stands before the first that is not trusted may be made up.
     while named and is_trusted(address):
-        address, named = _plain(named[-1]) or address, named[:-1]
+        address, named = _parse_forwarded(named[-1]) or address, named[:-1]
     return address
 
 
@@ -58,7 +58,7 @@ def _is_in(address: str, networks: Iterable[Any]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def _plain(text: str) -> str | None:
+def _parse_forwarded(text: str) -> str | None:
     """An address of X-Forwarded-For, which some proxies write with its port."""
     text = text.strip()
     if text.count(":") == 1 or text.startswith("["):

@@ -39,15 +39,15 @@ def alive() -> ResponseReturnValue:
 @documented(Answer(200, Readiness), Answer(503, Readiness), public=True)
 def ready() -> ResponseReturnValue:
     """Database, Redis and storage answer; 503 names the ones that do not."""
-    checks = _looked_up()
+    checks = _check_all()
     well = all(state == "ok" for state in checks.values())
     status = "ok" if well else "unavailable"
     return jsonify({"status": status, "checks": checks}), 200 if well else 503
 
 
-def _looked_up() -> dict[str, str]:
+def _check_all() -> dict[str, str]:
     """How the parts are, looked up once a second at most: anybody may ask, and often."""
-    kept = current_app.extensions.setdefault(_KEPT, _Kept())
+    kept = current_app.extensions.setdefault(_KEPT, _LastCheck())
     with kept.guard:
         if time.monotonic() - kept.since >= GOOD_FOR:
             kept.checks = {name: _check(ping) for name, ping in _PINGS.items()}
@@ -56,7 +56,7 @@ def _looked_up() -> dict[str, str]:
 
 
 @dataclass
-class _Kept:
+class _LastCheck:
     """What was found last."""
 
     guard: threading.Lock = field(default_factory=threading.Lock)

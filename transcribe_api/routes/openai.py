@@ -72,7 +72,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Who:
+class _Listener:
     """Whoever waits for the answer."""
 
     is_welcome: Welcome
@@ -97,12 +97,12 @@ def transcribe() -> ResponseReturnValue:
     source = sources.received(cast(StreamingRequest, request))
     asked = _asked(request.form)
     told, _ = submissions.submitted(asked.spec, source)
-    who = _Who(staying.welcome(), access.caller().key_id)
+    listener = _Listener(staying.welcome(), access.caller().key_id)
     if asked.stream:
-        events = streams.begun(_events(told["job_id"], asked, who))
+        events = streams.begun(_events(told["job_id"], asked, listener))
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Response(events, mimetype="text/event-stream", headers=headers)
-    _wait(told["job_id"], who)
+    _wait(told["job_id"], listener)
     return _answer(told["job_id"], asked)
 
 
@@ -160,8 +160,8 @@ def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
     return asked
 
 
-def _wait(job_id: str, who: _Who) -> None:
-    _refuse_failed(following.until_over(job_id, who.is_welcome, who.key_id))
+def _wait(job_id: str, listener: _Listener) -> None:
+    _refuse_failed(following.until_over(job_id, listener.is_welcome, listener.key_id))
 
 
 def _refuse_failed(state: dict[str, Any]) -> None:
@@ -178,18 +178,18 @@ def _answer(job_id: str, asked: Asked) -> Response:
     return Response(body, content_type=openai_answers.MEDIA[asked.form])
 
 
-def _events(job_id: str, asked: Asked, who: _Who) -> Iterator[str]:
+def _events(job_id: str, asked: Asked, listener: _Listener) -> Iterator[str]:
     try:
-        yield from _deltas(job_id, who)
-        _wait(job_id, who)
+        yield from _deltas(job_id, listener)
+        _wait(job_id, listener)
         yield from _ending(job_id, asked)
     except TranscribeError as error:
         yield _event(_refused(error).get_json())
 
 
-def _deltas(job_id: str, who: _Who) -> Iterator[str]:
+def _deltas(job_id: str, listener: _Listener) -> Iterator[str]:
     before = ""
-    for heard in following.heard_in_order(job_id, who.is_welcome, who.key_id):
+    for heard in following.heard_in_order(job_id, listener.is_welcome, listener.key_id):
         said = json.loads(heard)["text"]
         if said:
             between = gap(before, said) if before else ""

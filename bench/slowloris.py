@@ -1,4 +1,4 @@
-"""What 2 000 headers that never end cost everybody else: ``python -m bench.slow_senders``.
+"""What 2 000 headers that never end (slowloris) cost everybody else: ``python -m bench.slowloris``.
 
 One process of the service, on this machine alone. A program of its own holds the connections, sends
 a byte on each of them every other second, and opens those again that are closed. Meanwhile
@@ -41,7 +41,7 @@ _UNFINISHED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 
 def main(senders: int = SENDERS, requests: int = REQUESTS) -> int:
     """Print the tables; returns 1 when a request was late or not answered."""
-    return tell("slow senders", measure(senders, requests))
+    return tell("slowloris", measure(senders, requests))
 
 
 def measure(senders: int = SENDERS, requests: int = REQUESTS) -> Measured:
