@@ -25,7 +25,7 @@ pytestmark = pytest.mark.processes
 
 JOBS = "/api/transcribe/jobs"
 #: Words of a chunk, so that some chunks are merged for seconds.
-WORDY = 20_000
+WORDY = 5_000
 
 
 @pytest.fixture(scope="module")
