@@ -59,13 +59,14 @@ class Sign(StrEnum):
 
     NO_SPEECH = "there seems to be no speech"
     KNOWN = "it is a phrase that the model is known to invent"
+    ECHO = "it only repeats the prompt"
     REPEATS = "it repeats itself"
     TOO_FAST = "nobody speaks that fast"
     UNSURE = "it was hardly understood"
 
 
 #: One of these is enough.
-_PLAIN = frozenset({Sign.NO_SPEECH, Sign.KNOWN})
+_PLAIN = frozenset({Sign.NO_SPEECH, Sign.KNOWN, Sign.ECHO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Guess:
     logprob: float = 0.0
     #: Probability that there is no speech at all.
     no_speech: float = 0.0
+    #: What the model had read before it listened: it may say that, when it hears nothing.
+    read: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def judge(guess: Guess) -> Verdict:
     found = {
         Sign.NO_SPEECH: _is_no_speech(guess),
         Sign.KNOWN: _is_known(guess),
+        Sign.ECHO: _is_echo(guess),
         Sign.REPEATS: _repeats(guess.text),
         Sign.TOO_FAST: _is_too_fast(guess),
         Sign.UNSURE: guess.logprob < LEAST_LOGPROB,
@@ -121,8 +125,21 @@ def _is_no_speech(guess: Guess) -> bool:
 
 
 def _is_known(guess: Guess) -> bool:
-    is_unsure = guess.logprob < UNSURE_OF_PHRASE or guess.no_speech > NO_SPEECH_FOR_PHRASE
-    return is_unsure and " ".join(_WORD.findall(guess.text.lower())) in KNOWN_INVENTIONS
+    return _is_unsure_of_phrase(guess) and _folded(guess.text) in KNOWN_INVENTIONS
+
+
+def _is_echo(guess: Guess) -> bool:
+    text = _folded(guess.text)
+    is_read = bool(text) and f" {text} " in f" {_folded(guess.read)} "
+    return is_read and _is_unsure_of_phrase(guess)
+
+
+def _is_unsure_of_phrase(guess: Guess) -> bool:
+    return guess.logprob < UNSURE_OF_PHRASE or guess.no_speech > NO_SPEECH_FOR_PHRASE
+
+
+def _folded(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def _repeats(text: str) -> bool:

@@ -77,6 +77,8 @@ class Said:
     text: str
     logprob: float
     no_speech: float
+    #: What the model had read before.
+    read: str = ""
     #: Parts of the text with times (seconds from the start of the sound); empty for `Times.NONE`.
     timed: tuple[Word, ...] = ()
 
@@ -193,6 +195,7 @@ class _Session:
         self._tokenizer = tokenizer
         self._device = device
         self._times = times
+        self._read = prompt.text
         self._suppressed = get_suppressed_tokens(tokenizer, [-1])
         before = [tokenizer.sot_prev, *prompt.tokens] if prompt.tokens else []
         after = [] if times is Times.SEGMENTS else [tokenizer.no_timestamps]
@@ -219,6 +222,7 @@ class _Session:
                 # Scores are means over the tokens; the end of the text counts as one more.
                 logprob=float(one.scores[0]) * len(ids) / (len(ids) + 1),
                 no_speech=float(one.no_speech_prob),
+                read=self._read,
                 timed=words,
             )
             for window, one, ids, words in zip(windows, found, tokens, timed, strict=True)

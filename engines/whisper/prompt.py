@@ -23,6 +23,8 @@ class Prompt:
     """The tokens, and what a caller should know about them."""
 
     tokens: tuple[int, ...] = ()
+    #: What they say.
+    text: str = ""
     #: What did not fit.
     remarks: tuple[str, ...] = ()
 
@@ -37,7 +39,8 @@ def build_prompt(terms: Sequence[str], text: str | None, encode: Encode) -> Prom
         remarks.append(PROMPT_CUT)
     if listed.count < len(terms):
         remarks.append(TERMS_CUT)
-    return Prompt((*listed.tokens, *kept), tuple(remarks))
+    said = " ".join([*terms, text or ""]).strip()
+    return Prompt((*listed.tokens, *kept), said, tuple(remarks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def _hear_doubtful_again(
 
 
 def _verdict(said: Said) -> Verdict:
-    return judge(Guess(said.text, said.window.loud, said.logprob, said.no_speech))
+    return judge(Guess(said.text, said.window.loud, said.logprob, said.no_speech, read=said.read))
 
 
 def _count_doubts(said: Said) -> int:

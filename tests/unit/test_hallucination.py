@@ -83,3 +83,29 @@ def test_a_phrase_that_subtitles_end_with_is_left_out_unless_it_was_heard_clearl
     assert judge(Guess(text, 3.0, no_speech=0.4)).is_invented
     assert judge(Guess(text, 3.0, logprob=-0.1)).signs == ()
     assert signs(f"{text} and good night", 6.0, logprob=-0.7) == ()
+
+
+@pytest.mark.parametrize("text", ["Oh!", ". .", "1,5,5 cm", "you", "Hmm."])
+def test_sounds_that_are_no_words_are_left_out(text: str):
+    """As Whisper base writes them of a cough, a tone, noise, hiss and music."""
+    assert judge(Guess(text, 8.0, logprob=-1.05, no_speech=0.55)).is_invented
+
+
+def test_signs_without_a_letter_are_no_words_however_sure_the_model_is():
+    assert judge(Guess("… - .", 3.0, logprob=-0.1)).is_invented
+
+
+def test_a_loop_where_there_is_no_speech_is_left_out_although_each_round_is_sure():
+    assert judge(Guess("4-" * 90, 18.0, logprob=-0.09, no_speech=0.56)).is_invented
+
+
+def test_a_prompt_that_is_only_repeated_was_not_said():
+    prompt = "A talk of Dr. Okonkwo about spirometry."
+    echo = Guess("Dr. Okonkwo about spirometry.", 4.0, logprob=-0.7, no_speech=0.2, read=prompt)
+    assert judge(echo).signs == (Sign.ECHO,)
+    assert judge(echo).is_invented
+
+
+def test_what_the_prompt_foretold_may_well_be_said():
+    said = Guess("Dr. Okonkwo", 2.0, logprob=-0.2, no_speech=0.05, read="Dr. Okonkwo")
+    assert judge(said).signs == ()

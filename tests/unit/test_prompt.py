@@ -17,6 +17,7 @@ def decode(tokens: tuple[int, ...]) -> str:
 def test_terms_come_first_with_commas_between_them():
     prompt = build_prompt(["spirometry", "Okonkwo"], "A talk.", encode)
     assert decode(prompt.tokens) == " spirometry, Okonkwo A talk."
+    assert prompt.text == "spirometry Okonkwo A talk."
     assert prompt.remarks == ()
 
 
