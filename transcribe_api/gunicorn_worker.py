@@ -27,6 +27,13 @@ from transcribe_api.gate.connections import AddressCounter, Connection
 _AT_ONCE = 64
 #: Seconds without accepting, when there is no room for a connection.
 _PAUSE = 0.25
+#: Seconds for which a client may go on sending after its answer.
+_LINGER_SECONDS = 2.0
+#: Seconds in which the rest of a body that is on its way may arrive.
+_BRIEFLY = 0.05
+
+#: The result of a request after which the client may still be sending.
+_LINGERS = object()
 
 
 class Worker(ThreadWorker):
@@ -38,6 +45,8 @@ class Worker(ThreadWorker):
         self.cfg.set("forwarder_headers", "")
         #: Whose headers are not complete, the oldest first.
         self._unfinished: OrderedDict[Connection, None] = OrderedDict()
+        #: That were answered, and may not have taken the answer yet.
+        self._lingering: OrderedDict[Connection, None] = OrderedDict()
         self._addresses = AddressCounter()
         self._paused_until = 0.0
 
@@ -132,10 +141,11 @@ class Worker(ThreadWorker):
             self._go_on(connection)
 
     def _stop_waiting(self, connection: Connection) -> None:
-        if connection in self._unfinished:
-            del self._unfinished[connection]
-            with suppress(OSError, KeyError, ValueError):
-                self.poller.unregister(connection.sock)
+        for waiting in (self._unfinished, self._lingering):
+            if connection in waiting:
+                del waiting[connection]
+                with suppress(OSError, KeyError, ValueError):
+                    self.poller.unregister(connection.sock)
 
     def murder_pending(self) -> None:
         super().murder_pending()
@@ -148,14 +158,18 @@ class Worker(ThreadWorker):
             else:
                 self._drop(connection)
 
+        while self._lingering and self._is_over(next(iter(self._lingering))):
+            self._drop(next(iter(self._lingering)))
+
     def _is_over(self, connection: Connection) -> bool:
         return connection.deadline <= time.monotonic() or not (self.alive or connection.head)
 
     def _close_oldest(self) -> bool:
         """Have a connection without a request make room for others; whether there was one."""
-        if self._unfinished:
-            self._drop(next(iter(self._unfinished)))
-            return True
+        for waiting in (self._lingering, self._unfinished):
+            if waiting:
+                self._drop(next(iter(waiting)))
+                return True
         if self.keepalived_conns:
             connection = self.keepalived_conns.popleft()
             with suppress(OSError, KeyError, ValueError):
@@ -181,17 +195,49 @@ class Worker(ThreadWorker):
 
     def handle(self, conn: Connection) -> Any:
         goes_on = super().handle(conn)
-        if goes_on is False:
-            # Not in the main thread, where all others would wait for a client that lingers.
-            with suppress(OSError):
-                conn.drain()
-            conn.close(graceful=conn.has_unread_body)
-        return goes_on
+        if goes_on is not False:
+            return goes_on
+        with suppress(OSError):
+            conn.drain()
+        if conn.has_unread_body:
+            return _LINGERS
+        # gunicorn would do it in the main thread, and wait there until the client hangs up.
+        conn.close()
+        return False
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        # What an answer did not need of a body is read only as far as it is here: gunicorn would
+        # have a thread wait for it.
+        deadline = time.monotonic() + _BRIEFLY
+        return keepalive and bool(conn.parser.finish_body(deadline=deadline))
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
-        if not self._reads_heads or fs.cancelled() or fs.exception() or fs.result() is not True:
+        result = None if fs.cancelled() or fs.exception() else fs.result()
+        if result is _LINGERS:
+            self._linger(conn)
+        elif result is True and self._reads_heads:
+            self._await_next_request(conn, fs)
+        else:
             super().finish_request(conn, fs)
-            return
+
+    def _linger(self, connection: Connection) -> None:
+        """Read for a while what the client still sends: if we hung up at once, the kernel would
+        withdraw our answer.
+        """
+        with suppress(OSError):
+            connection.sock.setblocking(False)
+            connection.sock.shutdown(socket.SHUT_WR)
+        connection.deadline = time.monotonic() + _LINGER_SECONDS
+        self._lingering[connection] = None
+        self.poller.register(
+            connection.sock, selectors.EVENT_READ, partial(self._read_lingering, connection)
+        )
+
+    def _read_lingering(self, connection: Connection, _socket: socket.socket) -> None:
+        if connection in self._lingering and not connection.discard_some():
+            self._drop(connection)
+
+    def _await_next_request(self, conn: Connection, fs: Any) -> None:
         beginning = conn.parser.unreader.take_buffered()
         if beginning:
             conn.expect_head(beginning)

@@ -135,7 +135,8 @@ def test_nothing_tells_of_the_machine_that_it_was_written_on():
 
 
 def test_every_test_that_the_documents_name_exists():
-    told = (ROOT / "docs" / "architecture.md").read_text()
+    pages = [ROOT / "docs" / name for name in ("architecture.md", "security.md")]
+    told = "".join(page.read_text() for page in pages)
     named = set(re.findall(r"`(test_\w+)`", told))
     code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named

@@ -141,6 +141,33 @@ def test_an_upload_that_stands_still_leaves_nothing_behind(hasty: Served):
     wait_until(lambda: list((hasty.data_dir / "scratch").glob("upload-*")) == [])
 
 
+def test_refused_bodies_that_go_on_hold_no_thread(served: Served):
+    """They are refused before they are read; who then neither sends nor hangs up waits alone."""
+    head = (
+        f"POST {JOBS}/transcribe HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n"
+        "Content-Length: 1000000\r\n\r\nx"
+    )
+    with ExitStack() as open_:
+        refused = [open_.enter_context(served.connect()) for _ in range(300)]
+        for connection in refused:
+            connection.sendall(head.encode())
+        with served.http() as http:
+            for _ in range(20):
+                assert http.get("/healthz", timeout=5).status_code == 200
+        assert {answer_of(connection)[0] for connection in refused} == {403}
+
+
+def test_a_small_body_that_nobody_read_does_not_end_the_connection(served: Served):
+    one = (
+        f"POST {SESSIONS} HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n"
+        "Content-Length: 4\r\n\r\nabcd"
+    )
+    with served.connect() as connection:
+        connection.sendall(one.encode() * 3 + b"GET / HTTP/1.0\r\n\r\n")
+        said = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert re.findall(rb"HTTP/1.[01] (\d+)", said) == [b"403", b"403", b"403", b"200"]
+
+
 def test_a_body_that_trickles_is_not_waited_for(hasty: Served):
     """A byte now and then is no standstill, but no fair rate either."""
     with hasty.connect() as slow:

@@ -45,6 +45,7 @@ class Connection(TConn):
         self.deadline = 0.0
         self._on_close = on_close
         self._is_closed = False
+        self._discarded = 0
         self._is_read_by_us = False
         with suppress(OSError, AttributeError):  # a Unix socket, or another system than Linux
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN)
@@ -109,6 +110,17 @@ class Connection(TConn):
         if body is None:  # it is no request
             return False
         return not isinstance(body.reader, LengthReader) or body.reader.length > 0
+
+    def discard_some(self) -> bool:
+        """Take what has arrived unread; whether there may be more, and not yet too much."""
+        try:
+            data = self.sock.recv(LONGEST_HEAD)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._discarded += len(data)
+        return bool(data) and self._discarded < _DRAINED * LONGEST_HEAD
 
     def drain(self) -> None:
         """Take what has arrived, without waiting: unread, it would have the kernel withdraw our

@@ -1,6 +1,6 @@
 """The gate: what is refused before anything is known of who asks, and what every answer carries.
 
-a request ─▶ client's address ─▶ name asked for ─▶ page it comes from ─▶ key ─▶ route
+a request ─▶ name that it asks for ─▶ page that it comes from ─▶ key ─▶ route
 """
 
 from __future__ import annotations
