@@ -7,7 +7,8 @@ from signal import SIGINT, SIGTERM
 
 import pytest
 
-from tests.recovery.gated import PROCESSES, GatedStack, gated_stack, heard, in_the_middle
+from tests.integration.conftest import wait_until
+from tests.recovery.gated import PROCESSES, GatedStack, gated_stack, heard, in_the_middle, submit
 from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
@@ -39,6 +40,23 @@ def test_what_was_cut_off_is_not_sent_again(tmp_path: Path, signal: int):
         assert set(here.attempts(job_id)) == {1}, "what was begun in vain does not count"
     # Nothing but what was in hand was begun more than once.
     assert here.gate.begun().count(job_id) == begun + left
+
+
+def test_what_is_cancelled_while_the_stack_ends_stays_cancelled(tmp_path: Path):
+    """And another job goes on."""
+    with gated_stack(tmp_path, SHUTDOWN_SECONDS=GRACE) as here, Client(here.stack.url) as client:
+        cancelled = in_the_middle(here, client)
+        other = submit(client)
+        client.cancel(cancelled)
+        stop(here, SIGTERM)
+    with gated_stack(tmp_path, SHUTDOWN_SECONDS=GRACE) as here, Client(here.stack.url) as client:
+        wait_until(lambda: not here.messages(cancelled))
+        assert client.status(cancelled)["status"] == "cancelled"
+        here.wait_for_housekeeping()
+        here.gate.open()
+        words = heard(client, other)
+        assert words == sorted(words)
+        assert not here.messages(cancelled)
 
 
 def stop(here: GatedStack, signal: int) -> None:

@@ -94,13 +94,16 @@ def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monk
     assert untold() == []
 
 
-def test_a_job_of_which_nobody_else_is_left_ends_by_itself(monkeypatch, followed):
-    """It was begun too often: whoever finds that ends it, as by any error."""
-    job_id = accept()
+@pytest.mark.parametrize("step", ["prepare", "merge"])
+def test_a_job_whose_workers_were_all_lost_ends_as_by_any_error(followed, step: str):
+    """It was begun too often: whoever finds that ends it."""
+    job_id = accept() if step == "prepare" else listening()
+    if step == "merge":
+        store_all(job_id)
     with transaction() as session:
         jobs.get(session, job_id).run.attempts = 100
     app.loader.import_default_modules()
-    app.tasks["prepare"].apply(args=(job_id,), throw=True)
+    app.tasks[step].apply(args=(job_id,), throw=True)
     with reading() as session:
         assert jobs.get(session, job_id).error_details["code"] == "worker_lost"
     assert followed == ["deliver", "next"]
