@@ -76,8 +76,8 @@ ENGLISH = (
     ("robert", "Thank you very much. I am looking forward to it."),
 )
 
-#: Name of the speaker, voice of espeak-ng.
-PORTUGUESE_VOICES = {"marta": "pt-br+f2", "paulo": "pt-br"}
+#: Name of the speaker, voice of espeak-ng and its pitch (0 to 99).
+PORTUGUESE_VOICES = {"marta": ("pt-br+Mario", 75), "paulo": ("pt-br+Mario", 35)}
 
 PORTUGUESE = (
     ("marta", "Bom dia. Você tem um momento para conversar sobre a feira de livros?"),
@@ -120,7 +120,7 @@ class Line:
 def main(folder: Path) -> None:
     """Write the files of all conversations into the folder."""
     write(folder, "conversation", ENGLISH, lambda who, text: flite(ENGLISH_VOICES[who], text))
-    write(folder, "conversa", PORTUGUESE, lambda who, text: espeak(PORTUGUESE_VOICES[who], text))
+    write(folder, "conversa", PORTUGUESE, lambda who, text: espeak(*PORTUGUESE_VOICES[who], text))
 
 
 def write(folder: Path, name: str, turns: Turns, speak: Speak) -> None:
@@ -151,9 +151,9 @@ def flite(voice: str, text: str) -> Samples:
     return synthesize("flite", "-voice", voice, "-t", text, "-o")
 
 
-def espeak(voice: str, text: str) -> Samples:
-    """Have espeak-ng read the text, at 150 words a minute."""
-    return synthesize("espeak-ng", "-v", voice, "-s", "150", text, "-w")
+def espeak(voice: str, pitch: int, text: str) -> Samples:
+    """Have espeak-ng read the text, at 120 words a minute."""
+    return synthesize("espeak-ng", "-v", voice, "-p", str(pitch), "-s", "120", text, "-w")
 
 
 def synthesize(program: str, *arguments: str) -> Samples:
