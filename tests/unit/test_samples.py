@@ -57,3 +57,15 @@ def test_the_script_makes_the_same_conversation_again(tmp_path: Path) -> None:
     made = (tmp_path / "conversation.rttm").read_text().splitlines()
     for line, turn in zip(made, TURNS, strict=True):
         assert float(line.split()[3]) == pytest.approx(float(turn[3]), abs=1.0)
+
+
+def test_the_portuguese_conversation_is_whole_too() -> None:
+    lines = (SAMPLES / "conversa.txt").read_text().splitlines()
+    turns = [line.split() for line in (SAMPLES / "conversa.rttm").read_text().splitlines()]
+    assert len(lines) == len(turns)
+    assert {turn[7] for turn in turns} == {"marta", "paulo"}
+    assert sum(len(line.split()) for line in lines) >= 150
+    assert all(
+        line == line.lower() and line.replace(" ", "").replace("-", "").isalpha() for line in lines
+    )
+    assert (SAMPLES / "conversa.flac").stat().st_size < 2_000_000
