@@ -19,7 +19,7 @@ import pytest
 
 from chunking import decode
 from core.settings import Settings
-from tests.conftest import skip_without_engine
+from tests.conftest import engine_for_tests, skip_without_engine
 from transcribe_api.client import Client
 
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "conversation.flac"
@@ -49,9 +49,10 @@ class RunningStack:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """This process's environment without any setting of the service."""
+    """This process's environment without any setting of the service but the engine for tests."""
     ours = Settings.variables()
-    return {name: value for name, value in os.environ.items() if name not in ours} | more
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**kept, "DEFAULT_TRANSCRIPTION_ENGINE": engine_for_tests(), **more}
 
 
 def marked(data_dir: Path) -> list[psutil.Process]:
