@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from pyannote.audio.core.model import Model
-from pyannote.audio.core.task import Problem, Resolution, Specifications
-from pyannote.audio.models.blocks.sincnet import SincNet
 from torch import nn
 
+from engines.library_warnings import ignore_library_warnings
 from tests.engines.tiny import RATE, SAMPLE, decoded
+
+with ignore_library_warnings():
+    from pyannote.audio.core.model import Model
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from pyannote.audio.models.blocks.sincnet import SincNet
 
 #: Numbers of an embedding: mean and spread of each of the layer's outputs.
 SIZE = 512
