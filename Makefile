@@ -89,7 +89,7 @@ WEIGHTS := base tiny.en segmentation-3.0 campplus-zh-en
 
 test-models: $(NEURAL)/.ready ## Hear and tell speakers apart with real weights (285 MB once); AUDIO=FOLDER for accuracy
 	@export MODEL_DIR=$(CURDIR)/$(NEURAL)/share/chordscribe/models $(if $(AUDIO),TRANSCRIBE_TEST_AUDIO=$(abspath $(AUDIO))); \
-	$(NEURAL)/bin/transcribe models pull $(WEIGHTS) && $(NEURAL)/bin/python -m pytest --durations=5 tests/models
+	$(NEURAL)/bin/transcribe models pull $(WEIGHTS) && $(NEURAL)/bin/python -m pytest -rPs tests/models
 
 test-models-small: setup ## One job with the real weights of tiny.en (71 MB once); skipped where no source is reached
 	@export MODEL_DIR=$(CURDIR)/$(VENV)/share/chordscribe/models; \
@@ -134,7 +134,7 @@ bench-small: setup ## What must not grow: counts and ratios that do not depend o
 	$(BIN)/python -m bench --small
 
 nightly: ## What takes hours, once before a release: faults with 25 seeds, all engines, servers, the page, benchmarks
-	$(MAKE) test-recovery test-services test-browser test-engines
+	$(MAKE) test-recovery test-services test-browser test-engines test-models
 	$(MAKE) test-faults SEEDS=25
 	$(MAKE) bench ARGS=--all
 
