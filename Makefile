@@ -10,7 +10,7 @@ FETCHED := $(if $(filter-out none,$(MODEL)),$(VENV)/share/chordscribe/models/$(M
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-stacks test-security test-api test-recovery test-services test-faults test-engines test-browser check format bench bench-small nightly lock clean
+.PHONY: help setup demo up env test test-stacks test-security test-api test-recovery test-services test-faults test-engines test-models test-models-small test-browser check format bench bench-small nightly lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,18 @@ test-engines: $(NEURAL)/.ready ## Test all engines, in .venv-neural without a GP
 	  echo "$$(cat $<); tested in $$(( $$(date +%s) - began )) s"
 endif
 
+# Recordings with references for `make test-models`, in a folder with dev/ and hostile/.
+AUDIO ?= $(TRANSCRIBE_TEST_AUDIO)
+WEIGHTS := base tiny.en segmentation-3.0 campplus-zh-en
+
+test-models: $(NEURAL)/.ready ## Hear and tell speakers apart with real weights (285 MB once); AUDIO=FOLDER for accuracy
+	@export MODEL_DIR=$(CURDIR)/$(NEURAL)/share/chordscribe/models $(if $(AUDIO),TRANSCRIBE_TEST_AUDIO=$(abspath $(AUDIO))); \
+	$(NEURAL)/bin/transcribe models pull $(WEIGHTS) && $(NEURAL)/bin/python -m pytest -rPs tests/models
+
+test-models-small: setup ## One job with the real weights of tiny.en (71 MB once); skipped where no source is reached
+	@export MODEL_DIR=$(CURDIR)/$(VENV)/share/chordscribe/models; \
+	$(BIN)/transcribe models pull tiny.en || true; $(BIN)/python -m pytest tests/models/test_small.py
+
 test-browser: setup ## Use the page at / as people do, in Chromium; root may install that by apt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[browser]'
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
@@ -122,7 +134,7 @@ bench-small: setup ## What must not grow: counts and ratios that do not depend o
 	$(BIN)/python -m bench --small
 
 nightly: ## What takes hours, once before a release: faults with 25 seeds, all engines, servers, the page, benchmarks
-	$(MAKE) test-recovery test-services test-browser test-engines
+	$(MAKE) test-recovery test-services test-browser test-engines test-models
 	$(MAKE) test-faults SEEDS=25
 	$(MAKE) bench ARGS=--all
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,12 @@ from core.errors import EngineError, Transient
 from core.settings import settings
 from engines import devices, wav
 from engines.base import SpeakerHints
+from engines.library_warnings import ignore_library_warnings
 from engines.shelf import pipeline_folder
 from engines.sound import Sound, read
 from transcripts.types import Turn, Voices
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of a decoder that is not needed: sound is given in memory
+with ignore_library_warnings():
     from pyannote.audio import Pipeline
 
 #: Samples of the shortest sound that can be looked at.
@@ -43,7 +41,7 @@ class Pyannote:
     def __init__(self, device: str | None = None) -> None:
         """*device*: as ``PYANNOTE_DEVICE``, which it stands instead of."""
         self._device = devices.choose(device or settings().pyannote_device, "PYANNOTE_DEVICE")
-        with _quietly():
+        with ignore_library_warnings():
             self._pipeline = _load(settings().pyannote_model).to(self._device)
         size = settings().pyannote_batch_size
         self._pipeline.segmentation_batch_size = size
@@ -59,7 +57,7 @@ class Pyannote:
             return Voices(())
         while True:
             try:
-                with _quietly():
+                with ignore_library_warnings():
                     found = self._pipeline(_in_memory(sound), **_counts(hints))
                 return _voices(found)
             except (RuntimeError, MemoryError) as error:
@@ -151,11 +149,3 @@ def _gated(name: str) -> str:
         "huggingface.co and set HF_TOKEN to a token of yours, or set PYANNOTE_MODEL to a folder "
         "that holds a pipeline."
     )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """What libraries say about each other is of no use to who runs this."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,13 @@ import torch
 from core.errors import EngineError
 from core.settings import settings
 from engines import devices
+from engines.library_warnings import ignore_library_warnings
 from engines.sound import Sound
 from engines.whisper.models import Said, Times
 from engines.whisper.timing import fill, fit
 from transcripts.types import Word
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of libraries, about each other
+with ignore_library_warnings():
     import torchaudio
     from whisperx import alignment
 
@@ -46,7 +44,7 @@ class Aligner:
 
     def __init__(self, language: str, device: torch.device) -> None:
         self._device = device
-        with _quietly():
+        with ignore_library_warnings():
             self._model, self._about = _load(language, device)
 
     def time(self, said: Sequence[Said], sound: Sound) -> list[Word]:
@@ -56,7 +54,7 @@ class Aligner:
     def _timed(self, said: Said, sound: Sound) -> list[Word]:
         window = {"start": said.window.start, "end": said.window.end, "text": said.text}
         try:
-            with _quietly():
+            with ignore_library_warnings():
                 aligned = alignment.align(
                     [window], self._model, self._about, sound, str(self._device)
                 )
@@ -113,11 +111,3 @@ def _word(found: dict[str, Any]) -> Word:
         end=float("nan") if end is None else float(end),
         confidence=None if score is None else min(1.0, max(0.0, float(score))),
     )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """What libraries say about each other is of no use to who runs this."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import wave
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-# Before any of the libraries is imported: what is not here is missing, and the tests say so.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 HERE = Path(__file__).resolve().parent
 MODELS = HERE / "models"
 SAMPLE = HERE.parents[1] / "samples" / "conversation.flac"
@@ -27,11 +23,15 @@ Sound = NDArray[np.int16]
 
 def needs(module: str, extra: str) -> pytest.MarkDecorator:
     """Skip, with the command that helps, where an engine's library is not installed."""
-    top = module.partition(".")[0]
-    missing = find_spec(top) is None or find_spec(module) is None
     return pytest.mark.skipif(
-        missing, reason=f"{module} is not installed: make test-engines, or the extra {extra}"
+        not is_installed(module),
+        reason=f"{module} is not installed: make test-engines, or the extra {extra}",
     )
+
+
+def is_installed(module: str) -> bool:
+    top = module.partition(".")[0]
+    return find_spec(top) is not None and find_spec(module) is not None
 
 
 @dataclass(frozen=True)

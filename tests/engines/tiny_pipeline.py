@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from pyannote.audio.core.model import Model
-from pyannote.audio.core.task import Problem, Resolution, Specifications
-from pyannote.audio.models.blocks.sincnet import SincNet
 from torch import nn
 
+from engines.library_warnings import ignore_library_warnings
 from tests.engines.tiny import RATE, SAMPLE, decoded
+
+with ignore_library_warnings():
+    from pyannote.audio.core.model import Model
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+    from pyannote.audio.models.blocks.sincnet import SincNet
 
 #: Numbers of an embedding: mean and spread of each of the layer's outputs.
 SIZE = 512
@@ -72,9 +75,10 @@ def build(folder: Path) -> Path:
     trained = Path(spec.origin).parent / "assets" / "pytorch_model.bin"
     (folder / "segmentation").mkdir(parents=True)
     shutil.copy(trained, folder / "segmentation" / "pytorch_model.bin")
-    _save(_embedding(trained), folder / "embedding" / "pytorch_model.bin")
-    _save_plda(folder / "plda")
-    (folder / "config.yaml").write_text(yaml.safe_dump(_config()))
+    save_model(_embedding(trained), folder / "embedding" / "pytorch_model.bin")
+    save_plda(folder / "plda", SIZE)
+    clustering = {"method": "average", "min_cluster_size": 4, "threshold": THRESHOLD}
+    write_config(folder, {"threshold": 0.5, "min_duration_off": 0.0}, clustering)
     return folder
 
 
@@ -98,7 +102,7 @@ def _of_sample(model: FirstLayers) -> torch.Tensor:
         return torch.cat([model(piece[None, None]) for piece in pieces if piece.abs().max() > 0.01])
 
 
-def _save(model: Model, path: Path) -> None:
+def save_model(model: Model, path: Path) -> None:
     model.specifications = Specifications(
         problem=Problem.REPRESENTATION, resolution=Resolution.CHUNK, duration=5.0
     )
@@ -114,18 +118,21 @@ def _save(model: Model, path: Path) -> None:
     torch.save(checkpoint, path)
 
 
-def _save_plda(folder: Path) -> None:
+def save_plda(folder: Path, size: int) -> None:
     """It is always loaded, if only to be left alone."""
     folder.mkdir()
-    few = SIZE // 4
+    few = size // 4
     np.savez(
         folder / "xvec_transform.npz",
-        mean1=np.zeros(SIZE), mean2=np.zeros(few), lda=np.eye(SIZE, few),
+        mean1=np.zeros(size), mean2=np.zeros(few), lda=np.eye(size, few),
     )  # fmt: skip
     np.savez(folder / "plda.npz", mu=np.zeros(few), tr=np.eye(few), psi=np.linspace(5, 0.5, few))
 
 
-def _config() -> dict[str, object]:
+def write_config(
+    folder: Path, segmentation: dict[str, object], clustering: dict[str, object]
+) -> None:
+    """Write what names the parts of the pipeline, and the parameters of two of them."""
     params = {
         "clustering": "AgglomerativeClustering",
         "segmentation": "$model/segmentation",
@@ -133,12 +140,9 @@ def _config() -> dict[str, object]:
         "plda": "$model/plda",
         "embedding_exclude_overlap": True,
     }
-    clustering = {"method": "average", "min_cluster_size": 4, "threshold": THRESHOLD}
-    return {
+    config = {
         "dependencies": {"pyannote.audio": "4.0.0"},
         "pipeline": {"name": "pyannote.audio.pipelines.SpeakerDiarization", "params": params},
-        "params": {
-            "segmentation": {"threshold": 0.5, "min_duration_off": 0.0},
-            "clustering": clustering,
-        },
+        "params": {"segmentation": segmentation, "clustering": clustering},
     }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -115,6 +115,8 @@ def _chain(
     outputs[end, : len(words)] = -CERTAIN * unit
     outputs[end, [len(words), -1]] = CERTAIN * unit
     _lead(inputs, begin, 0)
+    for time in range(POSITIONS + 1):  # where times are asked for, one is written first
+        _lead(inputs, tokenizer.token_to_id(f"<|{time * 0.02:.2f}|>"), 0)
     for at, (word, others) in enumerate(zip(words, synonyms, strict=True)):
         (token,) = tokenizer.encode(word, add_special_tokens=False).ids
         for name, score in [
