@@ -150,10 +150,16 @@ WHISPER = EngineSpec(
     title="Whisper",
     factory="engines.faster_whisper:FasterWhisper",
     requires=Requirement("faster_whisper"),
-    memory_mb=4000,
+    memory_mb=9000,
     # Four windows of half a minute, with room to end each in a pause.
     chunk_seconds=108.0,
-    model_mb={"tiny": 400, "tiny.en": 400, "base": 500, "base.en": 500, "small": 1000},
+    # Measured up to small, while a model is loaded, which takes the most: see `bench.memory`.
+    model_mb={
+        **dict.fromkeys(("tiny", "tiny.en"), 500),
+        **dict.fromkeys(("base", "base.en"), 800),
+        **dict.fromkeys(("small", "small.en"), 2000),
+        **dict.fromkeys(("medium", "medium.en", "large-v3-turbo"), 5000),
+    },
     phrases=True,
     prompts=True,
     detects_language=True,
