@@ -30,12 +30,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads what is marked here
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        _group(item)
-        if item.get_closest_marker("sphinx") and not catalog.SPHINX.installed():
-            item.add_marker(_NO_SPHINX)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Group and skip tests when they are found: pytest-xdist reads groups right afterwards."""
+    _group(item)
+    if item.get_closest_marker("sphinx") and not catalog.SPHINX.installed():
+        item.add_marker(_NO_SPHINX)
 
 
 def _group(item: pytest.Item) -> None:
