@@ -46,9 +46,9 @@ env: ## Make up the passwords that docker compose asks for, in .env
 	give FLOWER_BASIC_AUTH admin:$$(secret); \
 	echo "Passwords are in .env. Next: docker compose up -d --build"
 
-# Processes that take one group of tests after the other: a file, or all that share the stack.
+# Processes that take one file of tests after the other, each with one stack for all that share it.
 SIDE_BY_SIDE ?= 2
-SIDES := -n $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder
+SIDES := -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 test: setup ## Run the tests, with a stack of real worker processes; SIDE_BY_SIDE=1 one after the other
 	$(BIN)/python -m pytest $(SIDES) -m "not own_stack"

@@ -31,16 +31,8 @@ def pytest_configure() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Group and skip tests when they are found: pytest-xdist reads groups right afterwards."""
-    _group(item)
     if item.get_closest_marker("sphinx") and not catalog.SPHINX.installed():
         item.add_marker(_NO_SPHINX)
-
-
-def _group(item: pytest.Item) -> None:
-    """Have a file of tests stay in one process, and all that share the stack of the session."""
-    shares = "tests/integration" in item.nodeid and not item.get_closest_marker("own_stack")
-    item.add_marker(pytest.mark.xdist_group("stack" if shares else item.path.stem))
 
 
 _NO_SPHINX = pytest.mark.skip(
