@@ -252,7 +252,7 @@ def test_the_engines(typed):
     status, told = typed(get("/engines"))
     assert status == 200
     assert told.keys() == {"engines", "default_engine"}
-    assert told["engines"].keys() == ENGINES.keys() | {"sphinx"}
+    assert told["engines"].keys() == ENGINES.keys() | {"sphinx", "whisper"}
     # No service of WhisperX is configured, so there is no address to print.
     assert told["engines"]["whisperx"].pop("url") is None
     told["engines"]["whisperx"]["url"] = ""

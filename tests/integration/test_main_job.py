@@ -13,6 +13,7 @@ import jiwer
 import pysubs2
 import pytest
 
+from engines import shelf
 from tests.integration.conftest import SAMPLE, TRANSCRIBE, RunningStack
 from transcribe_api.client import Client, Event
 
@@ -192,11 +193,10 @@ def test_a_worker_started_by_hand_joins_in(stack: RunningStack, client: Client, 
 def test_engines_that_nobody_serves_are_said_to_be_unavailable(client: Client, stack: RunningStack):
     told = httpx2.get(f"{stack.url}/api/transcribe/jobs/engines").json()
     assert told["default_engine"] == "sphinx"
-    assert {name: one["available"] for name, one in told["engines"].items()} == {
-        "sphinx": True,
-        "asr": False,
-        "whisperx": False,
-    }
+    available = {name: one["available"] for name, one in told["engines"].items()}
+    # With its model, which set-up fetches where it can; without, a hub that answers will do.
+    assert available.pop("whisper") or not shelf.find_whisper("base").is_whole
+    assert available == {"sphinx": True, "asr": False, "whisperx": False}
     assert {"engine", "available", "uri", "model", "language"} <= set(told["engines"]["asr"])
     assert {"url", "available_models", "health"} <= set(told["engines"]["whisperx"])
 
