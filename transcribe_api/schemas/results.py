@@ -35,6 +35,10 @@ class HeardWord(BaseModel):
     start: Seconds = Field(description="Seconds from the start of the recording.")
     end: Seconds
     confidence: Confidence | None = Field(description="Null when the engine gives none.")
+    space_before: bool | Absent = Field(
+        default=None,
+        description="Whether a space stands before it; absent where that is as its script has it.",
+    )
 
 
 class SpokenWord(HeardWord):

@@ -19,13 +19,20 @@ class EngineHealth(BaseModel):
 class Engine(BaseModel):
     """What is known of an engine; the keys after the second depend on the engine."""
 
-    engine: str = Field(examples=["sphinx"])
+    engine: str = Field(examples=["whisper"])
     available: bool = Field(description="Whether a living worker serves the engine's queue.")
     uri: str | Absent = Field(default=None, description="`asr`: the server, as `host:port`.")
-    model: str | Absent = Field(default=None, description="`asr`: the model on that server.")
+    model: str | Absent = Field(
+        default=None, description="`asr`: the model on that server; `whisper`: the usual one."
+    )
     language: str | Absent = Field(default=None, description="`asr`: what the model knows.")
     url: str | None = Field(default=None, description="`whisperx`: the remote service, if any.")
-    available_models: list[str] | Absent = Field(default=None, description="`whisperx`")
+    available_models: list[str] | Absent = Field(
+        default=None, description="`whisper`, `whisperx`: what a job may ask for."
+    )
+    models_here: list[str] | Absent = Field(
+        default=None, description="`whisper`: those that lie on the machine of a worker."
+    )
     health: EngineHealth | Absent = Field(default=None, description="`whisperx`")
     models: list[str] | Absent = Field(default=None, description="Other engines: to choose from.")
     languages: list[str] | Absent = Field(
@@ -37,7 +44,7 @@ class Engines(BaseModel):
     """Every engine by its name."""
 
     engines: dict[str, Engine]
-    default_engine: str = Field(description="Of a job that names none.", examples=["sphinx"])
+    default_engine: str = Field(description="Of a job that names none.", examples=["whisper"])
 
 
 class AccessToken(BaseModel):
