@@ -36,7 +36,7 @@ SPEC = EngineSpec("{name}", "Theirs", "theirs:Engine", Requirement("json"), memo
 """
 
 
-@pytest.mark.parametrize("name", ["sphinx", "asr", "whisperx"])
+@pytest.mark.parametrize("name", ["whisper", "sphinx", "asr", "whisperx"])
 def test_engine_has_a_queue_of_its_own(name: str) -> None:
     assert catalog.recognizer(name).queue == f"asr.{name}"
 
@@ -47,7 +47,7 @@ def test_diarizer_has_a_queue_of_its_own(name: str) -> None:
 
 
 def test_unknown_engine_names_the_field_and_what_is_allowed() -> None:
-    with pytest.raises(InvalidInput, match=r"'siri'.*asr, sphinx, whisperx") as caught:
+    with pytest.raises(InvalidInput, match=r"'siri'.*asr, sphinx, whisper, whisperx") as caught:
         catalog.recognizer("siri")
     assert caught.value.field == "engine"
 
@@ -90,7 +90,7 @@ def test_embedded_engines_are_installed() -> None:
 def test_an_engine_that_is_not_there_is_known_but_not_installed() -> None:
     spec = catalog.EngineSpec("x", "X", "no.such:X", catalog.Requirement("json", "x"), memory_mb=1)
     assert not spec.installed()
-    with pytest.raises(EngineError, match=r"pip install 'transcribe\[x\]'"):
+    with pytest.raises(EngineError, match=r"in the checkout with: pip install '\.\[x\]'"):
         catalog.load(spec)
 
 
@@ -99,9 +99,23 @@ def test_an_engine_whose_library_is_missing_is_not_installed() -> None:
     assert not catalog.EngineSpec("x", "X", "engines.sphinx:Sphinx", requires, 1).installed()
 
 
-def test_default_diarizer_suits_the_engine() -> None:
-    assert catalog.default_diarizer(catalog.SPHINX) == "classic"
-    assert catalog.default_diarizer(catalog.WHISPERX) == "pyannote"
+def test_auto_stands_for_engines_and_diarizers_that_there_are() -> None:
+    assert set(catalog.ENGINES_BY_PREFERENCE) <= catalog.recognizers().keys()
+    assert set(catalog.DIARIZERS_BY_PREFERENCE) <= catalog.diarizers().keys()
+
+
+@pytest.mark.parametrize(
+    ("language", "model", "speaks"),
+    [
+        *[(tag, None, True) for tag in ("pt-BR", "nb", "zh-TW", None)],
+        ("ga", None, False),
+        *[("en-GB", "tiny.en", True), ("pt", "tiny.en", False), (None, "tiny.en", True)],
+    ],
+)
+def test_whisper_speaks_what_its_model_does(
+    language: str | None, model: str | None, speaks: bool
+) -> None:
+    assert catalog.speaks(catalog.WHISPER, language, model) is speaks
 
 
 def test_catalog_imports_nothing_heavy_and_no_engine() -> None:
@@ -119,7 +133,8 @@ def test_built_in_engines_are_found_without_being_installed() -> None:
         "import importlib.metadata as m; m.entry_points = lambda **_: ();"
         "from engines import catalog; print(*catalog.recognizers(), *catalog.diarizers())"
     )
-    assert out.split() == ["sphinx", "asr", "whisperx", "classic", "pyannote", "riva"]
+    engines = ["whisper", "sphinx", "asr", "whisperx"]
+    assert out.split() == [*engines, "classic", "pyannote", "riva"]
 
 
 def test_somebody_elses_engine_is_found(tmp_path: Path) -> None:
