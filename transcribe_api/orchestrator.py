@@ -241,7 +241,8 @@ def _whisper(client: Client, config: OrchestratorConfig) -> dict[str, str]:
 
 def _engine_with(model: str, engines: Mapping[str, Any]) -> str | None:
     """The engine of Whisper whose workers can use the model now."""
-    if engines["whisperx"]["available"]:
+    if engines.get("whisperx", {}).get("available"):
         return "whisperx"
-    whisper = engines["whisper"]
-    return "whisper" if whisper["available"] and model in whisper["models_here"] else None
+    whisper = engines.get("whisper", {})
+    has_model = whisper.get("available") and model in whisper.get("models_here", ())
+    return "whisper" if has_model else None

@@ -37,7 +37,10 @@ class Service:
 
     def _told(self, path: str) -> tuple[int, dict]:
         if path.endswith("/engines"):
-            engines = {"whisperx": {"available": self.has_whisperx}}
+            engines = {
+                "whisperx": {"available": self.has_whisperx},
+                "whisper": {"available": True, "models_here": ["base"]},
+            }
             return 200, {"engines": engines, "default_engine": "sphinx"}
         if path.endswith("/transcribe"):
             return self.submission
@@ -82,6 +85,18 @@ def test_a_model_of_whisper_chooses_its_engine_where_it_is(
         orchestrator.submit_job(recording, recording.parent, JobPriority.LOW)
     for field in ('"engine"=whisperx', '"model"=large-v3', '"max_speakers"=4', '"priority"=low'):
         assert field in form(server)
+
+
+def test_a_model_that_lies_on_a_workers_machine_is_heard_with_by_whisper(
+    service: Service, server: Receiver, recording: Path
+):
+    service.has_whisperx = False
+    service.statuses = [state("failed")]
+    config = OrchestratorConfig(whisper_model="base")
+    with DiarizationOrchestrator(config, url=server.url) as orchestrator:
+        orchestrator.process_file(recording, recording.parent)
+    assert '"engine"=whisper ' in form(server)
+    assert '"model"=base' in form(server)
 
 
 @pytest.mark.parametrize("engine", [None, "sphinx"])
