@@ -26,7 +26,7 @@ pytestmark = pytest.mark.processes
 
 ROOT = SAMPLE.parents[1]
 
-WORKER = "celery -A tasks worker -Q asr.sphinx -c 1 -n more@%h"
+WORKER = "celery -A tasks worker -Q asr.whisper -c 1 -n more@%h"
 #: What does not end by itself, or is not for every machine: by which tests it is run instead.
 ELSEWHERE = {
     "make demo": "test_the_demo_shows_the_transcript",
