@@ -71,15 +71,15 @@ def is_expected(queue: str) -> bool:
         return False
 
 
-def describe(engine: str, told: Mapping[str, Any]) -> None:
+def describe(queue: str, told: Mapping[str, Any]) -> None:
     """Say what an engine's server has right now. Raises `redis.RedisError`."""
-    client().set(_offer_key(engine), json.dumps(told), px=int(GONE_AFTER * 1000))
+    client().set(_offer_key(queue), json.dumps(told), px=int(GONE_AFTER * 1000))
 
 
-def described(engine: str) -> dict[str, Any]:
+def described(queue: str) -> dict[str, Any]:
     """What was last said of the engine; empty when nothing was, or not lately."""
     try:
-        told = client().get(_offer_key(engine))
+        told = client().get(_offer_key(queue))
     except redis.RedisError:
         return {}
     return json.loads(str(told)) if told else {}
@@ -93,5 +93,5 @@ def _expected_key(queue: str) -> str:
     return f"transcribe:expected:{queue}"
 
 
-def _offer_key(engine: str) -> str:
-    return f"transcribe:offer:{engine}"
+def _offer_key(queue: str) -> str:
+    return f"transcribe:offer:{queue}"

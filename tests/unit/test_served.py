@@ -86,7 +86,7 @@ class TestOffer:
     @pytest.fixture
     def told(self, monkeypatch: pytest.MonkeyPatch) -> dict:
         said = dict(TOLD)
-        monkeypatch.setattr(serving, "described", lambda engine: said if engine == "asr" else {})
+        monkeypatch.setattr(serving, "described", lambda queue: said if queue == "asr.asr" else {})
         monkeypatch.setattr(serving, "workers", lambda _queue: 1)
         return said
 
@@ -112,13 +112,13 @@ class TestOffer:
         told.clear()
         assert parse.job({"language": "fr"}, "asr").language == "fr"
 
-    def test_only_engines_on_servers_are_asked(self):
+    def test_only_engines_that_depend_on_more_than_their_library_are_asked(self):
         assert Checkups("w", ["asr.sphinx", "asr.asr", "merge"]).queues == {"asr.asr"}
         assert Checkups("w", ["asr.sphinx"]).queues == set()
 
     def test_a_queue_is_announced_only_while_the_engine_has_something(self, monkeypatch):
         said: list[tuple] = []
-        for name in ("announce", "withdraw", "describe"):
+        for name in ("announce", "withdraw", "describe", "forget"):
             monkeypatch.setattr(serving, name, lambda *it, name=name: said.append((name, *it)))
 
         def gone(_spec):
@@ -127,11 +127,15 @@ class TestOffer:
         monkeypatch.setattr(catalog, "offer", gone)
         assert checkup._look(catalog.RIVA, "w") == "it is loading"
         assert said == [
-            ("describe", "asr", {"reason": "it is loading"}),
+            ("describe", "asr.asr", {"reason": "it is loading"}),
             ("withdraw", "w", ["asr.asr"]),
+            ("forget", ["asr.asr"]),
         ]
         said.clear()
         monkeypatch.setattr(catalog, "offer", lambda _spec: Offer(("big",), ("de-DE",)))
         assert checkup._look(catalog.RIVA, "w") is None
-        told = {"models": ("big",), "languages": ("de-DE",), "reason": None}
-        assert said == [("describe", "asr", told), ("announce", "w", ["asr.asr"])]
+        told = {
+            "models": ("big",), "languages": ("de-DE",), "by_default": True, "models_here": (),
+            "reason": None,
+        }  # fmt: skip
+        assert said == [("describe", "asr.asr", told), ("announce", "w", ["asr.asr"])]
