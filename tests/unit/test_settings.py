@@ -9,9 +9,11 @@ from core.errors import SettingsError
 from core.settings import Settings, settings
 
 
-def test_nothing_has_to_be_set(data_dir: Path):
+def test_nothing_has_to_be_set(data_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DEFAULT_TRANSCRIPTION_ENGINE")
     now = settings()
-    assert now.default_transcription_engine == "sphinx"
+    assert (now.default_transcription_engine, now.default_diarizer) == ("auto", "auto")
+    assert now.riva_uri is None
     assert now.database == f"sqlite:///{data_dir}/transcribe.db"
     assert now.redis == f"unix://{data_dir}/redis.sock"
     assert now.broker == f"redis+socket://{data_dir}/redis.sock?virtual_host=0"
