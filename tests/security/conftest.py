@@ -37,7 +37,9 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def http(self, **headers: str) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=60)
+        """A connection for each request: one that is kept may end just when it is used again."""
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=60, limits=limits)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
