@@ -47,8 +47,9 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Everything, one after the other; nothing is changed and no model is loaded."""
-    yield from _engines()
-    yield from _choices()
+    engines = list(_engines())
+    yield from engines
+    yield from _choices(engines)
     yield from _models()
     yield from _weights()
     yield _gpu()
@@ -84,9 +85,9 @@ _UNPROVEN = {
 }
 
 
-def _choices() -> Iterator[Finding]:
-    """What `auto` stands for here, and why."""
-    able = {finding.what for finding in _engines() if finding.state is State.OK}
+def _choices(engines: Sequence[Finding]) -> Iterator[Finding]:
+    """What `auto` stands for here, and why, by what was found of the engines."""
+    able = {finding.what for finding in engines if finding.state is State.OK}
     yield _choice("engine", settings().default_transcription_engine, _able_engines(able))
     yield _choice("diarizer", settings().default_diarizer, _able_diarizers(able))
 
