@@ -25,8 +25,19 @@ from core.states import PARTS_OVER, JobStatus, PartKind, PartState, Stage
 #: Percent at which listening begins and ends. The rest is preparing and merging.
 LISTENING_FROM, LISTENING_TO = 5, 95
 
-#: What a second of diarizing counts against one of transcribing.
-SHARD_WEIGHT = 0.2
+#: Processor seconds that a second of sound usually takes, by engine and diarizer: measured with the
+#: usual models, see docs/benchmarks.md. Only what they are to each other matters.
+COSTS = {
+    "sphinx": 0.2,
+    "whisper": 0.1,
+    "whisperx": 0.1,
+    "asr": 0.1,
+    "classic": 0.01,
+    "pyannote": 0.2,
+}
+USUAL_COST = 0.1
+#: Of the time that a shard is expected to take, how much may pass before it is said to be late.
+_LATE = 0.9
 
 #: How engines are called in messages.
 TITLES = {"asr": "ASR", "whisperx": "WhisperX", "whisper": "Whisper", "sphinx": "PocketSphinx"}
@@ -107,10 +118,10 @@ def snapshot(
     told = {
         "job_id": job_id,
         "status": str(status),
-        "progress": progress(status, stage, chunks, shards),
+        "progress": progress(status, stage, _expect(row, chunks, shards)),
         "transcript_id": str(row.transcript_id),
         "worker_id": row.worker_id,
-        "message": _message(session, job_id, row, some_wait=bool(chunks.held_up or shards.held_up)),
+        "message": _message(session, job_id, row, chunks, shards),
         "engine": row.engine,
         "filename": row.filename,
         "stage": str(stage),
@@ -141,8 +152,11 @@ def may_wait(told: Mapping[str, Any]) -> bool:
     return told["stage"] == Stage.QUEUED or told.get("queue_position") is not None
 
 
-def progress(status: JobStatus, stage: Stage, chunks: Tally, shards: Tally) -> int:
-    """Percent, never going down as the stages go on, and 100 only for a result that is there."""
+def progress(status: JobStatus, stage: Stage, share: float) -> int:
+    """Percent, never going down as the stages go on, and 100 only for a result that is there.
+
+    *share*: how much of the listening is over, see `share_done`.
+    """
     if status is JobStatus.COMPLETED:
         return 100
     if stage is Stage.QUEUED:
@@ -151,14 +165,31 @@ def progress(status: JobStatus, stage: Stage, chunks: Tally, shards: Tally) -> i
         return 1
     if stage is Stage.MERGE:
         return LISTENING_TO
-    share = _share(chunks, shards)
     return LISTENING_FROM + int(share * (LISTENING_TO - LISTENING_FROM))
 
 
-def _share(chunks: Tally, shards: Tally) -> float:
-    done = chunks.seconds_done + SHARD_WEIGHT * shards.seconds_done
-    total = chunks.seconds_total + SHARD_WEIGHT * shards.seconds_total
-    return done / total if total else 0.0
+def _expect(row: Any, chunks: Tally, shards: Tally) -> float:
+    diarizer = row.engine_params.get("diarizer")
+    return share_done(
+        chunks, COSTS.get(row.engine, USUAL_COST), shards, COSTS.get(diarizer, USUAL_COST)
+    )
+
+
+def share_done(chunks: Tally, chunk_cost: float, shards: Tally, shard_cost: float) -> float:
+    """How much of the time is over that listening and diarizing are expected to take, 0 to 1.
+
+    They go on side by side, so what takes longer counts. A shard says nothing until it is over:
+    what was heard meanwhile tells how far it should be. *chunk_cost*, *shard_cost*: of a second of
+    sound, in any unit.
+    """
+    elapsed = chunk_cost * chunks.seconds_done
+    hearing = chunk_cost * chunks.seconds_total
+    diarizing = shard_cost * shards.seconds_total
+    diarized = shard_cost * shards.seconds_done
+    if shards.done < shards.total:
+        diarized = max(diarized, min(elapsed, _LATE * diarizing))
+    total, left = max(hearing, diarizing), max(hearing - elapsed, diarizing - diarized)
+    return 1 - left / total if total else 0.0
 
 
 def _seconds_left(
@@ -226,7 +257,7 @@ def _held_up(session: Session, job_id: str) -> str:
     return f"; a part waits to be tried again: {error['message']}" if error else ""
 
 
-def _message(session: Session, job_id: str, row: Any, *, some_wait: bool) -> str:
+def _message(session: Session, job_id: str, row: Any, chunks: Tally, shards: Tally) -> str:
     status, stage = JobStatus(row.status), Stage(row.stage)
     if status is JobStatus.FAILED and row.error_details:
         return str(row.error_details["message"])
@@ -235,6 +266,15 @@ def _message(session: Session, job_id: str, row: Any, *, some_wait: bool) -> str
     if stage is Stage.QUEUED and admission.is_full(session):
         return "Waiting for other jobs to end"
     if stage is Stage.LISTEN:
-        held_up = _held_up(session, job_id) if some_wait else ""
-        return f"Transcribing with {TITLES.get(row.engine, row.engine)}{held_up}"
+        is_held_up = bool(chunks.held_up or shards.held_up)
+        return _doing(row.engine, chunks, shards) + (
+            _held_up(session, job_id) if is_held_up else ""
+        )
     return _OF_STATUS.get(status) or _OF_STAGE.get(stage) or "Working"
+
+
+def _doing(engine: str, chunks: Tally, shards: Tally) -> str:
+    """What is waited for while the parts are worked on."""
+    if chunks.done == chunks.total and shards.done < shards.total:
+        return "Finding out who speaks"
+    return f"Transcribing with {TITLES.get(engine, engine)}"

@@ -37,6 +37,7 @@ class Bars:
             redirect_stdout=sys.stdout.isatty(),
         )
         self._bars: dict[Path, TaskID] = {}
+        self._warned: set[tuple[Path, str]] = set()
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -49,6 +50,11 @@ class Bars:
         """Show a bar for a file."""
         name = escape(click.format_filename(file, shorten=True))
         self._bars[file] = self._progress.add_task(name, total=100, detail="sending")
+
+    def accept(self, file: Path, job: dict[str, Any]) -> None:
+        """Say what the job waits for, if nobody can work on it yet."""
+        for warning in job.get("warnings", ()):
+            self._warn(file, warning)
 
     def state(self, file: Path, told: dict[str, Any]) -> None:
         """Show the state of a file's job."""
@@ -63,20 +69,45 @@ class Bars:
         if outcome.reason is not None:
             click.echo(f"{file}: {outcome.reason}", err=True)
             return
-        assert outcome.output is not None
-        click.echo(f"{file}: {click.format_filename(outcome.output)}")
+        where = outcome.output and click.format_filename(outcome.output)
+        click.echo(f"{file}: {where or outcome.job_id}")
         for warning in outcome.warnings:
-            click.echo(f"{file}: {warning}", err=True)
+            self._warn(outcome.file, warning)
+
+    def _warn(self, file: Path, warning: str) -> None:
+        """Print a warning of a file once."""
+        if (file, warning) not in self._warned:
+            self._warned.add((file, warning))
+            click.echo(f"{click.format_filename(file)}: {warning}", err=True)
 
 
 def detail(told: dict[str, Any]) -> str:
     """A state in a few words."""
     if told["status"] in ("failed", "cancelled"):
         return str(told["status"])
-    words = [_STAGES.get(told["stage"], told["stage"])]
-    if told["chunks_total"]:
+    words = [_name_stage(told)]
+    if _waits_for_speakers(told):
+        words.append(f"{told['shards_done']}/{told['shards_total']}")
+    elif told["chunks_total"]:
         words.append(f"{told['chunks_done']}/{told['chunks_total']} chunks")
         words.append(f"{told['audio_seconds_done']:.0f}/{told['audio_seconds_total']:.0f} s")
     if told["seconds_left"]:
         words.append(f"{told['seconds_left']:.0f} s left")
     return "  ".join(words)
+
+
+def _name_stage(told: dict[str, Any]) -> str:
+    """What the job is waiting for."""
+    if told["queue_position"] is not None:
+        return "waiting for a worker"
+    if _waits_for_speakers(told):
+        return "finding speakers"
+    return _STAGES.get(told["stage"], str(told["stage"]))
+
+
+def _waits_for_speakers(told: dict[str, Any]) -> bool:
+    return (
+        told["stage"] == "listen"
+        and told["chunks_done"] == told["chunks_total"]
+        and told["shards_done"] < told["shards_total"]
+    )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import click
 from rich.console import Console
 
-from core.settings import settings
 from transcribe_api.bars import Bars
+from transcribe_api.cli_formats import FORMATS_HELP, Formats
 from transcribe_api.cli_service import (
     DONE,
     EXIT_CODES,
@@ -22,14 +22,13 @@ from transcribe_api.cli_service import (
     NOT_DONE,
     clear_errors,
     ended_by_signals,
-    own_or_named,
+    service_for_files,
 )
 from transcribe_api.client import Client, ServiceError, Unreachable
 from transcribe_api.inbox import Inbox
-from transcribe_api.lines import Lines, Show
-from transcribe_api.transcribing import Crew
+from transcribe_api.lines import Lines
+from transcribe_api.transcribing import Crew, Show
 
-FORMATS = ("srt", "vtt", "txt", "tsv", "json", "rttm", "docx")
 #: How much likelier a term is made whose line does not say.
 BOOST = 20.0
 #: Seconds from one look into a watched folder to the next.
@@ -48,19 +47,6 @@ class _Speakers(click.ParamType):
         return {"min_speakers": int(fewest), "max_speakers": int(most or fewest)}
 
 
-class _Formats(click.ParamType):
-    """Names with commas between them."""
-
-    name = "formats"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
-        wanted = [name.strip().lower() for name in str(value).split(",")]
-        for name in wanted:
-            if name not in FORMATS:
-                self.fail(f"{name!r} is no format; allowed: {', '.join(FORMATS)}", param, ctx)
-        return list(dict.fromkeys(wanted))
-
-
 @click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or all of a folder.")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -76,10 +62,10 @@ class _Formats(click.ParamType):
 @click.option(
     "--format",
     "formats",
-    type=_Formats(),
+    type=Formats(),
     default=None,
     metavar="NAMES",
-    help=f"Write these only, as transcription.NAME: {','.join(FORMATS)}.",
+    help=FORMATS_HELP,
 )
 @click.option("--engine", help="Speech engine, such as whisper; auto: the best that works now.")
 @click.option("--model", help="Model of the engine, where it has several.")
@@ -112,35 +98,63 @@ class _Formats(click.ParamType):
     is_flag=True,
     help="Tell all that happens on standard output, an object a line.",
 )
+@click.option("--detach", is_flag=True, help="Print the ids of the jobs and do not wait for them.")
 @click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
-@click.option("--workers", default=0, help="Processes of the embedded engine; 0: one a core.")
+@click.option("--private", "is_private", is_flag=True, help="A service that ends with the command.")
+@click.option(
+    "--workers",
+    default=0,
+    help="The same, with so many processes of the engine; by default, one a core.",
+)
 def files(
     files: Sequence[Path], output: Path, watch: Path | None, formats: Sequence[str] | None,
     speakers: Mapping[str, int] | None, context: str | None, terms: IO[str] | None, as_json: bool,
-    url: str | None, workers: int, **options: Any,
+    detach: bool, url: str | None, is_private: bool, workers: int, **options: Any,
 ) -> None:  # fmt: skip
     """Transcribe FILES and write the results into a directory.
 
-    Uses the service at --url or TRANSCRIBE_URL, or one of its own that ends with the command.
+    Uses the service at --url or TRANSCRIBE_URL; else the one of `transcribe up` on this machine, if
+    it runs; else a service of its own that ends with the command.
     """
     if bool(files) == (watch is not None):
         raise click.UsageError("name recordings, or a folder with --watch")
     if context and terms:
         raise click.UsageError("--context and --terms exclude each other")
+    if url and (is_private or workers):
+        raise click.UsageError("--url names a service; --private and --workers start another")
     wanted = {**options, **(speakers or {})}
-    is_own = not (url or settings().transcribe_url)
     with (
         clear_errors(),
         ended_by_signals(INTERRUPTED if watch is None else DONE),
-        own_or_named(workers, url) as client,
-        _context(client, context, terms) as context_id,
+        service_for_files(url, workers, options, is_private=is_private) as service,
         Lines() if as_json else Bars(Console(stderr=True)) as show,
+        _Context(service.client, context, terms) as asked,
     ):
-        crew = Crew(client, {**wanted, "context_id": context_id}, show.state, formats or ())
-        if watch is not None:
-            _watch(crew, watch, output, show, client if is_own else None)
-        is_done = _transcribe(crew, _targets(files, output), show)
+        wanted["context_id"] = asked.context_id
+        crew = Crew(service.client, wanted, show, formats or (), is_detached=detach)
+        if detach and service.is_private:
+            raise click.UsageError("--detach: no service runs that goes on; `transcribe up` is one")
+        try:
+            if watch is not None:
+                _watch(crew, watch, output, show, service.client if service.is_private else None)
+            is_done = _transcribe(crew, _targets(files, output), show)
+        finally:
+            asked.is_needed = bool(crew.open_jobs) and not service.is_private
+            if asked.is_needed and not detach:
+                _explain_open_jobs(crew.open_jobs)
     sys.exit(DONE if is_done else NOT_DONE)
+
+
+def _explain_open_jobs(job_ids: Sequence[str]) -> None:
+    """Say how to look after jobs that go on without this command."""
+    click.echo(
+        f"The service goes on with {len(job_ids)} job{'s' * (len(job_ids) > 1)}. To wait for them, "
+        "and to have the results written: `transcribe jobs follow JOB_ID -o DIR`; to look: "
+        "`transcribe jobs show JOB_ID`; to end them: `transcribe jobs cancel JOB_ID`.",
+        err=True,
+    )
+    for job_id in job_ids:
+        click.echo(job_id, err=True)
 
 
 def _transcribe(crew: Crew, targets: Mapping[Path, Path], show: Show) -> bool:
@@ -187,18 +201,28 @@ def _targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
     return taken
 
 
-@contextmanager
-def _context(client: Client, named: str | None, terms: IO[str] | None) -> Iterator[str | None]:
-    """The id of a context: of the one that is named, or of one that ends with the block."""
-    if terms is None:
-        yield _context_id(client, named) if named else None
-        return
-    made = client.create_context("command line", _terms(terms))["context_id"]
-    try:
-        yield made
-    finally:
-        with suppress(ServiceError, Unreachable):
-            client.delete_context(made)
+class _Context:
+    """A context of the service: one that is named, or one that lasts as long as it is needed."""
+
+    def __init__(self, client: Client, named: str | None, terms: IO[str] | None) -> None:
+        self._client, self._named, self._terms = client, named, terms
+        self._made: str | None = None
+        self.context_id: str | None = None
+        #: By jobs that go on without this command.
+        self.is_needed = False
+
+    def __enter__(self) -> _Context:
+        if self._terms is not None:
+            made = self._client.create_context("command line", _terms(self._terms))
+            self._made = self.context_id = str(made["context_id"])
+        elif self._named:
+            self.context_id = _context_id(self._client, self._named)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._made and not self.is_needed:
+            with suppress(ServiceError, Unreachable):
+                self._client.delete_context(self._made)
 
 
 def _context_id(client: Client, named: str) -> str:

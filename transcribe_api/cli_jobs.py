@@ -10,18 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from core.settings import settings
+from transcribe_api.bars import Bars
+from transcribe_api.cli_formats import FORMATS_HELP, Formats
 from transcribe_api.cli_service import (
     DONE,
     NOT_DONE,
     clear_errors,
+    ended_by_signals,
     of_a_service,
     running,
     told,
     use_data_dir,
 )
 from transcribe_api.client import Client, ServiceError
+from transcribe_api.lines import Lines
+from transcribe_api.transcribing import follow_job
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _ids = click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
@@ -72,6 +78,32 @@ def show(job_ids: Sequence[str], as_json: bool, url: str | None, data_dir: Path 
             _print_lines(job)
 
     _each(job_ids, url, data_dir, one)
+
+
+@jobs.command()
+@_ids
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
+              help="Directory for the results; with several jobs, one a job in it.")  # fmt: skip
+@click.option("--format", "formats", type=Formats(), metavar="NAMES", help=FORMATS_HELP)
+@_as_json
+@of_a_service
+def follow(
+    job_ids: Sequence[str], output: Path | None, formats: Sequence[str] | None, as_json: bool,
+    url: str | None, data_dir: Path | None,
+) -> None:  # fmt: skip
+    """Wait until jobs are over, and write their results if --output says where."""
+    is_done = True
+    with (
+        clear_errors(),
+        ended_by_signals(),
+        running(url, data_dir) as client,
+        Lines() if as_json else Bars(Console(stderr=True)) as show,
+    ):
+        for job_id in job_ids:
+            target = output and (output if len(job_ids) == 1 else output / job_id)
+            outcome = follow_job(client, job_id, target, show, formats or ())
+            is_done &= outcome.reason is None
+    sys.exit(DONE if is_done else NOT_DONE)
 
 
 @jobs.command()

@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +20,9 @@ from core.settings import settings
 from transcribe_api import embedded
 from transcribe_api.client import Client, ServiceError, Unreachable, local
 from transcribe_api.embedded import StartError
+from transcribe_api.serviceable import Unserved, refuse_unserved
 
-DONE, NOT_DONE, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, NOT_DONE, WRONG_USAGE, NO_SERVICE, CANNOT_SERVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 EXIT_CODES = """\b
 Exit codes:
@@ -28,6 +30,7 @@ Exit codes:
   1    something could not be done, such as a file that is no recording
   2    wrong usage
   3    no service could be reached or started
+  4    the engine or diarizer that was asked for cannot work here
   130  interrupted
 """
 
@@ -57,20 +60,47 @@ def use_data_dir(data_dir: Path | None) -> None:
         settings.cache_clear()
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that transcribes files for a command."""
+
+    client: Client
+    #: It ends with the command, and so do its jobs.
+    is_private: bool
+
+
 @contextmanager
-def own_or_named(workers: int, url: str | None = None) -> Iterator[Client]:
-    """A client of the service that is named, or of one that ends with the block."""
-    url = url or settings().transcribe_url
-    if url is not None:
-        with Client(url, key=_key(url)) as client:
-            client.ping()
-            yield client
+def service_for_files(
+    url: str | None, workers: int, wanted: Mapping[str, Any], *, is_private: bool
+) -> Iterator[Service]:
+    """The service that is named; else the one that runs here; else one that ends with the block.
+
+    *workers*, *is_private*: one that ends with the block is asked for. *wanted*: the options of the
+    jobs. Raises `Unserved` when nobody but this machine works for the service, and it cannot.
+    """
+    is_private = is_private or bool(workers)
+    url = None if is_private else url or settings().transcribe_url
+    here = None if is_private else find_running()
+    if url is None and here is None:
+        usual = settings()
+        refuse_unserved(
+            wanted["engine"] or usual.default_transcription_engine,
+            wanted["diarizer"] or usual.default_diarizer,
+            model=wanted["model"],
+        )
+        with (
+            embedded.running({}, workers=workers) as started,
+            Client(started.url, key=started.token) as client,
+        ):
+            yield Service(client, is_private=True)
         return
-    with (
-        embedded.running({}, workers=workers) as started,
-        Client(started.url, key=started.token) as client,
-    ):
-        yield client
+    if here is not None and url in (None, here) and settings().redis_url is None:
+        refuse_unserved(wanted["engine"], wanted["diarizer"], model=wanted["model"])
+    found = url or here
+    assert found is not None
+    with Client(found, key=_key(found)) as client:
+        client.ping()
+        yield Service(client, is_private=False)
 
 
 @contextmanager
@@ -82,6 +112,19 @@ def running(url: str | None, data_dir: Path | None) -> Iterator[Client]:
     key = _key(found) if named else settings().transcribe_api_key or local_token.read()
     with Client(found, key=key) as client:
         yield client
+
+
+def find_running() -> str | None:
+    """The address of the service that runs in the data directory, or None."""
+    try:
+        url = _of_stack()
+        with Client(url, key=_key(url)) as client:
+            client.ping()
+    except Unreachable:
+        return None
+    except ServiceError:  # it answers: what it asks for, the caller will be told
+        return url
+    return url
 
 
 def _key(url: str) -> str | None:
@@ -134,6 +177,9 @@ def clear_errors() -> Iterator[None]:
     except ServiceError as error:
         click.echo(f"transcribe: {error}", err=True)
         sys.exit(NOT_DONE)
+    except Unserved as error:
+        click.echo(f"transcribe: {error}", err=True)
+        sys.exit(CANNOT_SERVE)
     except (TranscribeError, Unreachable, StartError) as error:
         click.echo(f"transcribe: {error}", err=True)
         sys.exit(NO_SERVICE)

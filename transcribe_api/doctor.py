@@ -15,13 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import private_files, progress
 from core.db import build_engine
-from core.errors import TranscribeError
+from core.errors import TranscribeError, Transient
 from core.settings import settings
 from core.storage import storage
 from engines import catalog, manifest, shelf
 from engines.catalog import DiarizerSpec, EngineSpec
 from engines.shelf import OnShelf
 from engines.weights.pinned import MODELS
+from transcribe_api.serviceable import find_obstacle
 
 
 class State(StrEnum):
@@ -66,15 +67,12 @@ def _engines() -> Iterator[Finding]:
 def _engine(spec: EngineSpec | DiarizerSpec) -> Finding:
     """Whether it could work here; what is installed and could not is no "ok"."""
     what = f"{spec.kind} {spec.name}"
-    if not spec.installed():
-        return Finding(what, State.ABSENT, catalog.remedy(spec))
-    if spec is catalog.RIVA and settings().riva_uri is None:
-        return Finding(what, State.ABSENT, "set RIVA_URI to the address of a Riva server")
     try:
-        if spec.offer:
-            catalog.offer(spec)
-    except TranscribeError as error:
-        return Finding(what, State.ABSENT, str(error))
+        reason = find_obstacle(spec)
+    except Transient as error:
+        reason = str(error)
+    if reason:
+        return Finding(what, State.ABSENT, reason)
     return Finding(what, State.OK, f"serves the queue {spec.queue}{_UNPROVEN.get(spec.name, '')}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Protocol
 
 from transcribe_api.client import Client, ServiceError, Unreachable, is_over
 
@@ -25,8 +25,21 @@ LOOK_EVERY = 0.5
 #: Files that are sent and followed at the same time.
 AT_ONCE = 8
 
-#: Called with the file and what is known of its job.
-Listener = Callable[[Path, dict[str, Any]], None]
+
+class Show(Protocol):
+    """Says what happens to files: to people by bars, or to programs. Called by several threads."""
+
+    def begin(self, file: Path) -> None:
+        """A file is going to be sent, or its job to be followed."""
+
+    def accept(self, file: Path, job: dict[str, Any]) -> None:
+        """The service has taken a file, and this is its job."""
+
+    def state(self, file: Path, told: dict[str, Any]) -> None:
+        """This is how the job of a file is now."""
+
+    def end(self, outcome: Outcome) -> None:
+        """So a file ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Outcome:
     job_id: str | None = None
     #: The reason is not the file's own: later it may go well.
     may_pass: bool = False
+    #: The job goes on, and nobody waits for it.
+    is_detached: bool = False
 
 
 class Crew:
@@ -51,14 +66,21 @@ class Crew:
         self,
         client: Client,
         options: Mapping[str, Any],
-        listener: Listener,
+        show: Show,
         formats: Sequence[str] = (),
+        *,
+        is_detached: bool = False,
     ) -> None:
-        """*formats*: write the transcript in these; none: write all that the job has left."""
+        """*formats*: write the transcript in these; none: write all that the job has left.
+
+        *is_detached*: send files only, and wait for nothing.
+        """
         self._client = client
         self._options = options
-        self._listener = listener
+        self._show = show
         self._formats = formats
+        self._is_detached = is_detached
+        self._open: dict[str, Path] = {}
         self._waiting: SimpleQueue[tuple[Path, Path]] = SimpleQueue()
         self._ended: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         # Threads of our own: those of a pool would keep an interrupted program until they are done.
@@ -68,6 +90,11 @@ class Crew:
     def take(self, file: Path, output: Path) -> None:
         """Have a file transcribed into a directory."""
         self._waiting.put((file, output))
+
+    @property
+    def open_jobs(self) -> Sequence[str]:
+        """The ids of the jobs that were accepted and are not known to be over."""
+        return list(self._open)
 
     def next(self, timeout: float | None = None) -> Outcome | None:
         """How the next file ended; None when none did within *timeout* seconds."""
@@ -92,14 +119,44 @@ class Crew:
     def _one(self, file: Path, output: Path) -> Outcome:
         job_id = None
         try:
-            job_id = self._client.submit(file, **self._options)["job_id"]
-            last = _follow(self._client, job_id, lambda told: self._listener(file, told))
+            job = self._client.submit(file, **self._options)
+            job_id = str(job["job_id"])
+            self._open[job_id] = file
+            self._show.accept(file, job)
+            if self._is_detached:
+                return Outcome(file, None, None, job_id=job_id, is_detached=True)
+            last = follow(self._client, job_id, lambda told: self._show.state(file, told))
             if last["status"] != "completed":
+                self._open.pop(job_id)
                 return Outcome(file, None, last["message"], job_id=job_id)
             fetch(self._client, job_id, output, self._formats)
+            self._open.pop(job_id)
             return Outcome(file, output, None, tuple(last["warnings"]), job_id)
         except (ServiceError, Unreachable, OSError) as error:
-            return Outcome(file, None, str(error), job_id=job_id, may_pass=_may_pass(error))
+            may_pass = _may_pass(error)
+            if job_id is not None and not may_pass:
+                self._open.pop(job_id, None)
+            return Outcome(file, None, str(error), job_id=job_id, may_pass=may_pass)
+
+
+def follow_job(
+    client: Client, job_id: str, output: Path | None, show: Show, formats: Sequence[str] = ()
+) -> Outcome:
+    """Show a job that was sent before until it is over, and write its results if *output* is set.
+
+    Raises `ServiceError` for a job that is not there, and `Unreachable`.
+    """
+    file = Path(client.status(job_id)["filename"])
+    show.begin(file)
+    last = follow(client, job_id, lambda told: show.state(file, told))
+    reason, warnings = None, tuple(last["warnings"])
+    if last["status"] != "completed":
+        reason = last["message"]
+    elif output is not None:
+        fetch(client, job_id, output, formats)
+    outcome = Outcome(file, output, reason, warnings, job_id)
+    show.end(outcome)
+    return outcome
 
 
 def _may_pass(error: Exception) -> bool:
@@ -108,7 +165,7 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, Unreachable)
 
 
-def _follow(client: Client, job_id: str, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def follow(client: Client, job_id: str, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Listen to a job until it is over, over lost connections; returns its last state."""
     for wait in range(PATIENCE):
         try:

@@ -26,7 +26,7 @@ from tests.integration.conftest import (
     write_sample,
 )
 from transcribe_api import cli_bench, cli_service
-from transcribe_api.client import Client
+from transcribe_api.client import Client, ServiceError
 
 pytestmark = pytest.mark.processes
 
@@ -322,6 +322,93 @@ def test_logs_of_a_job_are_gathered_from_all_processes(stack: RunningStack, job:
     assert "cannot be read from here" in elsewhere.stderr
 
 
+def test_an_engine_that_cannot_work_here_ends_the_command_at_once(folder: Path, tmp_path: Path):
+    """Whether the service would be its own, or runs here already."""
+    words = (folder / "first.wav", "-o", tmp_path / "out", "--engine", "whisperx")
+    done = typed(*words, TRANSCRIBE_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == cli_service.CANNOT_SERVE
+    assert "whisperx cannot work here" in done.stderr
+    assert "pip install '.[whisperx]'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_diarizer_that_cannot_work_with_the_running_service_ends_the_command(
+    stack: RunningStack, folder: Path, tmp_path: Path
+):
+    words = (folder / "first.wav", "-o", tmp_path, "--diarizer", "pyannote")
+    done = typed(*words, TRANSCRIBE_DATA_DIR=str(stack.data_dir))
+    assert done.returncode == cli_service.CANNOT_SERVE
+    assert "pyannote cannot work here" in done.stderr
+
+
+def test_a_service_that_runs_here_is_used(stack: RunningStack, folder: Path, tmp_path: Path):
+    here = {"TRANSCRIBE_DATA_DIR": str(stack.data_dir)}
+    done = typed(folder / "first.wav", "-o", tmp_path, "--format", "json", **here)
+    assert done.returncode == 0, done.stderr
+    job_id = json.loads((tmp_path / "transcription.json").read_text())["job_id"]
+    with Client(stack.url) as client:
+        assert client.status(job_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("words", [("--private",), ("--workers", "1")])
+def test_a_private_service_ends_with_its_command(
+    stack: RunningStack, folder: Path, tmp_path: Path, words: tuple[str, ...]
+):
+    here = {"TRANSCRIBE_DATA_DIR": str(stack.data_dir)}
+    done = typed(folder / "first.wav", "-o", tmp_path, "--format", "json", *words, **here)
+    assert done.returncode == 0, done.stderr
+    job_id = json.loads((tmp_path / "transcription.json").read_text())["job_id"]
+    with Client(stack.url) as client, pytest.raises(ServiceError) as refusal:
+        client.status(job_id)
+    assert refusal.value.status == 404
+
+
+def test_a_job_is_left_alone_and_followed_later(stack: RunningStack, folder: Path, tmp_path: Path):
+    terms = tmp_path / "terms.txt"
+    terms.write_text("metformin\n")
+    sent = typed(folder / "first.wav", "--detach", "--terms", terms, "--url", stack.url)
+    assert sent.returncode == 0, sent.stderr
+    assert not sent.stderr
+    name, _, job_id = sent.stdout.strip().rpartition(": ")
+    assert name == str(folder / "first.wav")
+    context_id = asked_for(stack, job_id)["context_id"]
+    with Client(stack.url) as client:
+        assert context_id in {one["context_id"] for one in client.contexts()["contexts"]}
+    followed = typed("jobs", "follow", job_id, "-o", tmp_path / "out", "--url", stack.url)
+    assert followed.returncode == 0, followed.stderr
+    assert (tmp_path / "out" / "transcription.srt").read_text()
+    told = lines(typed("jobs", "follow", job_id, "--json", "--url", stack.url).stdout)
+    assert told[-1]["event"] == "completed"
+    assert told[-1]["job_id"] == job_id
+
+
+def test_a_private_service_is_not_left_alone(folder: Path, tmp_path: Path):
+    done = typed(folder / "first.wav", "--detach", TRANSCRIBE_DATA_DIR=str(tmp_path))
+    assert done.returncode == cli_service.WRONG_USAGE
+    assert "transcribe up" in done.stderr
+
+
+def test_a_client_that_is_interrupted_says_how_its_job_goes_on(
+    stack: RunningStack, folder: Path, tmp_path: Path
+):
+    # Nobody serves its queue, so it waits.
+    words = (folder / "first.wav", "-o", tmp_path, "--engine", "whisperx", "--url", stack.url)
+    with subprocess.Popen(
+        [TRANSCRIBE, *words], env=clean_environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert "the job waits for one" in process.stderr.readline(), "said at once"
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == cli_service.INTERRUPTED
+    [job_id] = re.findall(r"^[0-9a-f-]{36}$", printed, re.MULTILINE)
+    for command in ("follow", "show", "cancel"):
+        assert f"transcribe jobs {command} JOB_ID" in printed
+    with Client(stack.url) as client:
+        assert client.cancel(job_id)["status"] == "cancelled"
+
+
 def test_without_a_service_jobs_say_how_to_start_one(tmp_path: Path):
     done = typed("jobs", "list", TRANSCRIBE_DATA_DIR=str(tmp_path))
     assert done.returncode == 3
@@ -378,7 +465,7 @@ def test_benchmarks_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytes
 def test_exit_codes_are_those_that_help_and_readme_tell_of():
     told = cli_service.EXIT_CODES
     known = {cli_service.DONE, cli_service.NOT_DONE, cli_service.WRONG_USAGE}
-    known |= {cli_service.NO_SERVICE, cli_service.INTERRUPTED}
+    known |= {cli_service.NO_SERVICE, cli_service.CANNOT_SERVE, cli_service.INTERRUPTED}
     assert {int(code) for code in re.findall(r"^ +(\d+)", told, re.MULTILINE)} == known
     table = re.findall(r"^\| (\d+) \|", README.read_text(), re.MULTILINE)
     assert {int(code) for code in table} == known

@@ -49,14 +49,23 @@ export function show(state) {
 function figures(state) {
   $("progress").value = state.progress;
   $("percent").textContent = `${state.progress} %`;
-  visible($("chunks"), state.chunks_total > 0);
-  say($("chunks"), "running.chunks", { done: state.chunks_done, n: state.chunks_total });
+  awaited(state);
   visible($("left"), state.seconds_left !== null);
   if (state.seconds_left !== null) left(state.seconds_left);
   if (state.progress >= toldPercent + TOLD_EVERY) {
     toldPercent = state.progress - (state.progress % TOLD_EVERY);
     announce(t("running.told", { percent: state.progress }));
   }
+}
+
+/** What the job waits for: a worker, its chunks, or after them all its speakers. */
+function awaited(state) {
+  const { chunks_done: done, chunks_total: n, shards_done, shards_total, queue_position } = state;
+  visible($("chunks"), n > 0 || queue_position !== null);
+  if (queue_position !== null) say($("chunks"), "running.waiting");
+  else if (done === n && shards_done < shards_total) {
+    say($("chunks"), "running.speakers", { done: shards_done, n: shards_total });
+  } else say($("chunks"), "running.chunks", { done, n });
 }
 
 /** An estimate is told as roughly as it is meant. */
