@@ -81,6 +81,29 @@ def keep(session: Session, request: Request, job_id: str, answer: Mapping[str, A
         raise Taken from None
 
 
+def job_of(session: Session, request: Request) -> str | None:
+    """The id of the job that this request made, or None."""
+    row = session.get(IdempotencyRow, request.identity)
+    return None if row is None else row.job_id
+
+
+def forget(session: Session, request: Request, job_id: str) -> None:
+    """Let the request make another job, if this is the one that it made."""
+    owner, key = request.identity
+    session.execute(
+        delete(IdempotencyRow).where(
+            IdempotencyRow.owner == owner,
+            IdempotencyRow.key == key,
+            IdempotencyRow.job_id == job_id,
+        )
+    )
+
+
+def forget_job(session: Session, job_id: str) -> None:
+    """Let every request that made this job make another."""
+    session.execute(delete(IdempotencyRow).where(IdempotencyRow.job_id == job_id))
+
+
 def forget_old(session: Session) -> None:
     """Forget the answers that were kept for long enough: their keys are free again."""
     limit = clock.utc_now() - timedelta(hours=KEPT_HOURS)

@@ -229,6 +229,9 @@ class Settings(BaseSettings):
     max_streams: int = Field(default=1000, ge=1, le=10_000)
     #: As many of them may be of one key; 0: any number.
     max_streams_per_key: int = Field(default=100, ge=0)
+    #: Seconds for which a job under `/v1` goes on after the last caller who waited for it hung up:
+    #: more than clients wait before they try again.
+    caller_grace_seconds: float = Field(default=30.0, ge=1)
     #: Hours that the source and the chunks of a finished job are kept.
     retention_hours: float = Field(default=24.0, gt=0)
 

@@ -10,6 +10,7 @@ import structlog
 from kombu.exceptions import OperationalError
 
 from core import (
+    awaited,
     canary,
     idempotency,
     jobs,
@@ -22,7 +23,7 @@ from core import (
     webhooks,
 )
 from core.db import reading, transaction
-from core.errors import JobGone, Unavailable
+from core.errors import Conflict, JobGone, Unavailable
 from core.jobs import InHand
 from core.recovery import Abandoned, Need
 from core.storage import storage
@@ -53,6 +54,7 @@ def housekeeping() -> None:
         _send_webhooks()
         _end_stragglers()
         _tell_ends()
+        _end_unawaited()
     except (OperationalError, redis.RedisError) as error:
         log.warning("broker does not answer", reason=type(error).__name__)
     except Unavailable as error:
@@ -125,6 +127,17 @@ def _tell_ends() -> None:
         log.warning("end told by housekeeping", job_id=job_id)
         with suppress(JobGone):
             endings.tell(job_id)
+
+
+def _end_unawaited() -> None:
+    """Jobs of callers who hung up and did not come again; the same request makes a new job then."""
+    for job_id in awaited.abandoned():
+        log.info("nobody waits for the job any more", job_id=job_id)
+        with suppress(JobGone, Conflict):
+            endings.cancel(job_id)
+            with transaction() as session:
+                idempotency.forget_job(session, job_id)
+        awaited.forget(job_id)
 
 
 def _send_unless_queued(job: Abandoned) -> None:

@@ -86,6 +86,23 @@ class Listener:
             self.is_lost = True
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Room for one listener."""
+
+    hub: Hub
+
+    @contextmanager
+    def listening(self, job_id: str) -> Iterator[Listener]:
+        """The listener, who hears of the job as long as the block lasts."""
+        listener = Listener()
+        self.hub.enter(job_id, listener)
+        try:
+            yield listener
+        finally:
+            self.hub.leave(job_id, listener)
+
+
 class Hub:
     """One Redis subscription for all listeners of the process."""
 
@@ -119,14 +136,38 @@ class Hub:
 
         *key_id*: of the key that they have. Raises `TooManyStreams` or `TooManyStreamsOfKey`.
         """
-        listener = Listener()
-        self._enter(job_id, listener, key_id)
-        try:
+        with self.place(key_id) as place, place.listening(job_id) as listener:
             yield listener
-        finally:
-            self._leave(job_id, listener, key_id)
 
-    def _enter(self, job_id: str, listener: Listener, key_id: uuid.UUID | None) -> None:
+    @contextmanager
+    def place(self, key_id: uuid.UUID | None = None) -> Iterator[Place]:
+        """Room for a listener, taken before it is known which job there will be to listen to.
+
+        Raises as `listening` does.
+        """
+        self._take_place(key_id)
+        try:
+            yield Place(self)
+        finally:
+            self._give_place(key_id)
+
+    def enter(self, job_id: str, listener: Listener) -> None:
+        """Have a listener, who has a place, hear of a job."""
+        with self._guard:
+            self._listeners.setdefault(job_id, set()).add(listener)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._relay, daemon=True, name="hub")
+                self._thread.start()
+
+    def leave(self, job_id: str, listener: Listener) -> None:
+        """The listener hears no more."""
+        with self._guard:
+            others = self._listeners[job_id]
+            others.discard(listener)
+            if not others:
+                del self._listeners[job_id]
+
+    def _take_place(self, key_id: uuid.UUID | None) -> None:
         with self._guard:
             self._refuse_greedy(key_id)
             if self._count >= self._room:
@@ -137,10 +178,13 @@ class Hub:
             self._count += 1
             if key_id is not None:
                 self._of_keys[key_id] += 1
-            self._listeners.setdefault(job_id, set()).add(listener)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._relay, daemon=True, name="hub")
-                self._thread.start()
+
+    def _give_place(self, key_id: uuid.UUID | None) -> None:
+        with self._guard:
+            self._count -= 1
+            if key_id is not None:
+                self._of_keys[key_id] -= 1
+                self._of_keys += Counter()  # forgets those without any
 
     def _refuse_greedy(self, key_id: uuid.UUID | None) -> None:
         most = settings().max_streams_per_key
@@ -150,17 +194,6 @@ class Hub:
                 "or ask for the status",
                 retry_in=COME_AGAIN,
             )
-
-    def _leave(self, job_id: str, listener: Listener, key_id: uuid.UUID | None) -> None:
-        with self._guard:
-            self._count -= 1
-            if key_id is not None:
-                self._of_keys[key_id] -= 1
-                self._of_keys += Counter()  # forgets those without any
-            others = self._listeners[job_id]
-            others.discard(listener)
-            if not others:
-                del self._listeners[job_id]
 
     def _relay(self) -> None:
         while True:

@@ -50,14 +50,18 @@ def answered(spec: JobSpec, source: Source) -> ResponseReturnValue:
 
 
 def submitted(
-    spec: JobSpec, source: Source, body: Mapping[str, str] | None = None
+    spec: JobSpec,
+    source: Source,
+    body: Mapping[str, str] | None = None,
+    named: idempotency.Request | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Have the recording transcribed, unless the same request has already seen to that.
 
     Gives what is told of the job, and whether it was there before. *body*: what was asked for, if
-    not by a form.
+    not by a form. *named*: how the request is known again, if not by the key that its caller gave
+    it.
     """
-    named = _named_request(source, request.form if body is None else body)
+    named = named or named_request(source, request.form if body is None else body)
     if named and (told := _answer_to(named)):
         return told, True
     _refuse_foreign(spec)
@@ -82,10 +86,16 @@ def send(way: Callable[[str], None], job_id: str) -> None:
         log.warning("job waits for the broker", job_id=job_id)
 
 
-def _named_request(source: Source, asked_for: Mapping[str, str]) -> idempotency.Request | None:
+def named_request(source: Source, asked_for: Mapping[str, str]) -> idempotency.Request | None:
+    """The present request by the name that its caller gave it, if it did."""
     key = idempotency_key()
     if key is None:
         return None
+    return idempotency.Request(access.caller().owner, key, fingerprint(source, asked_for))
+
+
+def fingerprint(source: Source, asked_for: Mapping[str, str]) -> str:
+    """The same for the same recording and the same fields, under the same address."""
     # The form as it came, and not what it stands for today: defaults may change with the workers.
     # Part of a form may have no name.
     told = {name: value.strip() for name, value in asked_for.items() if name}
@@ -95,7 +105,7 @@ def _named_request(source: Source, asked_for: Mapping[str, str]) -> idempotency.
         "fields": fields,
         "file": [source.filename, source.sha256],
     }
-    return idempotency.Request(access.caller().owner, key, idempotency.fingerprint(asked))
+    return idempotency.fingerprint(asked)
 
 
 def _answer_to(named: idempotency.Request) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from core.keys import Scope
 from core.specs import JobSpec
 from tests.unit.test_auth import API, browser, key, stream, token  # noqa: F401
 from transcribe_api import following, sse, staying
+from transcribe_api.hub import hub
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -62,12 +63,13 @@ def test_an_open_stream_ends_with_its_key(browser: FlaskClient, impatient, by_to
 def test_who_waits_for_a_transcript_is_refused_once_the_key_is_revoked(impatient):
     row, _ = key()
     job_id = running_job(row.owner_id)
-    states = following.states(job_id, partial(staying._opens, row.id))
-    assert [one["status"] for one in islice(states, 3)] == ["queued"] * 3
-    with transaction() as session:
-        keys.revoke(session, row.prefix)
-    with pytest.raises(WrongKey):
-        list(islice(states, 100))
+    with hub.place(row.id) as place:
+        states = following.states(job_id, partial(staying._opens, row.id), place)
+        assert [one["status"] for one in islice(states, 3)] == ["queued"] * 3
+        with transaction() as session:
+            keys.revoke(session, row.prefix)
+        with pytest.raises(WrongKey):
+            list(islice(states, 100))
 
 
 def test_a_database_that_is_down_ends_no_stream(impatient, monkeypatch):

@@ -7,9 +7,9 @@ is one like all others.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 
 from flask import Blueprint, Response, jsonify, request
@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
-from core import jobs
+from core import awaited, jobs
 from core.db import reading
 from core.errors import InvalidInput, TranscribeError
 from core.specs import JobSpec
@@ -30,11 +30,11 @@ from transcribe_api import (
     openai_models,
     parse,
     sources,
-    staying,
     streams,
-    submissions,
 )
 from transcribe_api.documented import Answer, documented
+from transcribe_api.hub import Place, hub
+from transcribe_api.joining import join_or_submit
 from transcribe_api.schemas.openai import (
     Model,
     Models,
@@ -43,11 +43,16 @@ from transcribe_api.schemas.openai import (
     TranscriptionEvent,
     TranscriptionForm,
 )
+from transcribe_api.sources import Source
 from transcribe_api.staying import Welcome
 from transcribe_api.uploads import StreamingRequest
+from transcribe_api.waiting_caller import waiting_caller
 from transcripts.spacing import gap
 
 bp = Blueprint("openai", __name__, url_prefix="/v1")
+
+#: A comment, which clients pass over: it keeps proxies from closing the stream.
+_STILL_HERE = ": still here\n\n"
 
 #: What became of a recording that could not be transcribed; see `core.errors`.
 _OURS_TO_ANSWER_FOR = {"internal_error", "engine_failed", "worker_lost", "unavailable"}
@@ -71,14 +76,6 @@ class Asked:
     stream: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """Whoever waits for the answer."""
-
-    is_welcome: Welcome
-    key_id: uuid.UUID | None
-
-
 _REFUSED = (400, 401, 403, 404, 408, 413, 421, 429, 503)
 #: Every refusal of these routes, in the shape that their clients read.
 _REFUSALS = tuple(Answer(status, TheirProblem) for status in _REFUSED)
@@ -96,14 +93,15 @@ def transcribe() -> ResponseReturnValue:
     """Transcribe a recording, and answer when that is done, or while it is with ``stream=true``."""
     source = sources.received(cast(StreamingRequest, request))
     asked = _asked(request.form)
-    told, _ = submissions.submitted(asked.spec, source)
-    listener = _Listener(staying.welcome(), access.caller().key_id)
     if asked.stream:
-        events = streams.begun(_events(told["job_id"], asked, listener))
+        # The first event is sent by when the job is there: what is refused is no stream.
+        events = streams.begun(_events(asked, source))
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Response(events, mimetype="text/event-stream", headers=headers)
-    _wait(told["job_id"], listener)
-    return _answer(told["job_id"], asked)
+    with hub.place(access.caller().key_id) as place:
+        job_id = join_or_submit(asked.spec, source)
+        _wait(job_id, waiting_caller(job_id), place)
+    return _answer(job_id, asked)
 
 
 @bp.get("/models")
@@ -160,8 +158,10 @@ def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
     return asked
 
 
-def _wait(job_id: str, listener: _Listener) -> None:
-    _refuse_failed(following.until_over(job_id, listener.is_welcome, listener.key_id))
+def _wait(job_id: str, is_welcome: Welcome, place: Place) -> None:
+    state = following.until_over(job_id, is_welcome, place)
+    awaited.forget(job_id)
+    _refuse_failed(state)
 
 
 def _refuse_failed(state: dict[str, Any]) -> None:
@@ -178,23 +178,31 @@ def _answer(job_id: str, asked: Asked) -> Response:
     return Response(body, content_type=openai_answers.MEDIA[asked.form])
 
 
-def _events(job_id: str, asked: Asked, listener: _Listener) -> Iterator[str]:
-    try:
-        yield from _deltas(job_id, listener)
-        _wait(job_id, listener)
-        yield from _ending(job_id, asked)
-    except TranscribeError as error:
-        yield _event(_refused(error).get_json())
+def _events(asked: Asked, source: Source) -> Iterator[str]:
+    # A place first: a caller who cannot be told anything must not leave a job behind.
+    with hub.place(access.caller().key_id) as place:
+        job_id = join_or_submit(asked.spec, source)
+        is_welcome = waiting_caller(job_id)
+        yield _STILL_HERE
+        try:
+            yield from _deltas(job_id, is_welcome, place)
+            _wait(job_id, is_welcome, place)
+            yield from _ending(job_id, asked)
+        except TranscribeError as error:
+            yield _event(_refused(error).get_json())
 
 
-def _deltas(job_id: str, listener: _Listener) -> Iterator[str]:
+def _deltas(job_id: str, is_welcome: Welcome, place: Place) -> Iterator[str]:
     before = ""
-    for heard in following.heard_in_order(job_id, listener.is_welcome, listener.key_id):
-        said = json.loads(heard)["text"]
-        if said:
-            between = gap(before, said) if before else ""
-            yield _event({"type": "transcript.text.delta", "delta": between + said})
-            before = said
+    for some in following.heard_in_order(job_id, is_welcome, place):
+        if not some:
+            yield _STILL_HERE
+        for heard in some:
+            said = json.loads(heard)["text"]
+            if said:
+                between = gap(before, said) if before else ""
+                yield _event({"type": "transcript.text.delta", "delta": between + said})
+                before = said
 
 
 def _ending(job_id: str, asked: Asked) -> Iterator[str]:
@@ -224,6 +232,14 @@ def _refused_by_http(error: HTTPException) -> Response:
     return _theirs(errors.of_http(error), error.code or 500)
 
 
+@bp.app_errorhandler(HTTPStatus.NOT_FOUND)
+@bp.app_errorhandler(HTTPStatus.METHOD_NOT_ALLOWED)
+def _refused_unrouted(error: HTTPException) -> Response:
+    """What no route takes is no blueprint's: under our prefix it is answered as the rest is."""
+    is_ours = request.path.startswith(f"{bp.url_prefix}/")
+    return _refused_by_http(error) if is_ours else errors.of_http(error)
+
+
 def _status(error: TranscribeError, ours: int) -> int:
     """Their clients know 400 where we say 422."""
     if isinstance(error, JobFailed):
@@ -238,7 +254,7 @@ def _theirs(response: Response, status: int) -> Response:
     return Response(json.dumps(told), status, headers=kept, mimetype="application/json")
 
 
-_KEPT = ("Retry-After", "WWW-Authenticate")
+_KEPT = ("Retry-After", "WWW-Authenticate", "Allow")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
