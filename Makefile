@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# The model that set-up fetches, by a name that `transcribe models list` shows; none: no model.
+# The model that set-up fetches, by a name that `transcribe models list` shows, and the two nets that
+# find speakers; none: no model at all.
 MODEL  ?= base
-FETCHED := $(if $(filter-out none,$(MODEL)),$(VENV)/share/chordscribe/models/$(MODEL)/transcribe-model.json)
+MODELS := $(if $(filter-out none,$(MODEL)),$(MODEL) segmentation-3.0 campplus-zh-en)
+FETCHED := $(MODELS:%=$(VENV)/share/chordscribe/models/%/transcribe-model.json)
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
@@ -27,9 +29,9 @@ $(READY): requirements-dev.txt pyproject.toml
 
 # Not there after a failure, so the next `make setup` tries again.
 $(FETCHED): | $(READY)
-	@$(BIN)/transcribe models pull $(MODEL) || { \
+	@test -f $@ || $(BIN)/transcribe models pull $(MODELS) || { \
 	  $(BIN)/python -c 'import pocketsphinx' 2>/dev/null && left="with PocketSphinx" || left="without any engine"; \
-	  echo "Set-up goes on without the model $(MODEL), $$left; make setup tries again"; }
+	  echo "Set-up goes on without all of the models $(MODELS), $$left if Whisper's is missing; make setup tries again"; }
 
 demo: setup ## Transcribe the sample conversation, show the transcript and its word error rate
 	$(BIN)/python samples/demo.py out/demo

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from bench.shards import turns
 from bench.table import show
 from chunking.cut import DEFAULT_CONFIG, AudioChunker
 from chunking.plan import Window
+from core.errors import TranscribeError
 from engines import catalog
 from engines.base import Diarizer
 from engines.catalog import DiarizerSpec
@@ -55,7 +57,11 @@ def measure(of: Sequence[Path], seconds: float | None = None) -> Measured:
 
 
 def _installed() -> Iterator[DiarizerSpec]:
-    return (spec for spec in (catalog.CLASSIC, catalog.PYANNOTE) if spec.installed())
+    """Those that can be loaded here."""
+    for spec in (catalog.CLASSIC, catalog.NEURAL, catalog.PYANNOTE):
+        with suppress(TranscribeError):
+            if spec.installed() and (not spec.offer or catalog.offer(spec)):
+                yield spec
 
 
 def _figure(spec: DiarizerSpec, of: Sequence[Path], seconds: float | None) -> Figure:

@@ -33,6 +33,7 @@ COSTS = {
     "whisperx": 0.1,
     "asr": 0.1,
     "classic": 0.01,
+    "neural": 0.03,
     "pyannote": 0.2,
 }
 USUAL_COST = 0.1

@@ -204,6 +204,15 @@ CLASSIC = DiarizerSpec(
     requires=Requirement("sklearn"),
     memory_mb=500,
 )
+NEURAL = DiarizerSpec(
+    name="neural",
+    title="Neural",
+    factory="engines.neural.diarizer:Neural",
+    requires=Requirement("onnx"),
+    memory_mb=700,
+    same_speaker=0.33,
+    offer="engines.offers:neural",
+)
 PYANNOTE = DiarizerSpec(
     name="pyannote",
     title="pyannote",
@@ -227,11 +236,11 @@ RIVA_SPEAKERS = DiarizerSpec(
 AUTO = "auto"
 #: Engines and diarizers that `AUTO` may stand for, best first.
 ENGINES_BY_PREFERENCE = (RIVA.name, WHISPERX.name, WHISPER.name, SPHINX.name)
-DIARIZERS_BY_PREFERENCE = (PYANNOTE.name, CLASSIC.name)
+DIARIZERS_BY_PREFERENCE = (PYANNOTE.name, NEURAL.name, CLASSIC.name)
 
 #: Also found in a plain checkout, that has no entry points because it was never installed.
 _RECOGNIZERS = (WHISPER, SPHINX, RIVA, WHISPERX)
-_DIARIZERS = (CLASSIC, PYANNOTE, RIVA_SPEAKERS)
+_DIARIZERS = (CLASSIC, NEURAL, PYANNOTE, RIVA_SPEAKERS)
 
 
 def recognizers() -> dict[str, EngineSpec]:

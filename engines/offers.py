@@ -11,7 +11,10 @@ from core.errors import EngineError
 from core.settings import settings
 from engines import shelf
 from engines.base import Offer
+from engines.weights.pinned import MODELS
 
+#: The pinned models of the diarizer `neural`: for turns, and for voices.
+NEURAL_MODELS = ("segmentation-3.0", "campplus-zh-en")
 #: Seconds that the hub has for an answer: it is only asked whether it is there.
 _HUB_SECONDS = 3.0
 
@@ -26,6 +29,17 @@ def whisperx() -> Offer:
     """The same; without a GPU it is only used by jobs that name it."""
     _require_model(settings().whisperx_default_model)
     return Offer(by_default=has_gpu() and settings().whisperx_device != "cpu")
+
+
+def neural() -> Offer:
+    """Raises `EngineError` when one of its two nets is not here."""
+    for name in NEURAL_MODELS:
+        if MODELS[name].misfits(settings().model_dir / name):
+            raise EngineError(
+                f"the model {name} is not on this machine: transcribe models pull "
+                f"{' '.join(NEURAL_MODELS)}"
+            )
+    return Offer()
 
 
 def pyannote() -> Offer:

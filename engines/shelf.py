@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import EngineError
 from core.settings import settings
 from engines import manifest
 from engines.manifest import Manifest
@@ -72,6 +73,17 @@ def pipeline_folder(name: str) -> Path | None:
     """The folder of a pipeline that was put there by hand, or pulled."""
     places = (Path(name), settings().model_dir / name)
     return next((place for place in places if place.is_dir()), None)
+
+
+def pinned_file(model: str, name: str) -> Path:
+    """A file of a pinned model. Raises `EngineError` when the model is not here and whole."""
+    folder = settings().model_dir / model
+    if misfits := MODELS[model].misfits(folder):
+        raise EngineError(
+            f"the model {model} is not whole in {folder} ({', '.join(misfits)}): "
+            f"transcribe models pull {model}"
+        )
+    return folder / name
 
 
 def pinned() -> list[OnShelf]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.errors import TranscribeError
 from engines import catalog
 from engines.base import SpeakerHints
 from transcripts.linking import Shard, link
@@ -24,9 +26,10 @@ class DiarizationConfig:
     #: Likeness (cosine, 0 to 1) from which voices of two shards are one. None: what suits the
     #: diarizer.
     confidence_threshold: float | None = None
-    #: As ``PYANNOTE_DEVICE``; None: what that says. `classic` knows no device.
+    #: As ``PYANNOTE_DEVICE``; None: what that says. The others know no device.
     device: str | None = None
-    #: Name of a diarizer. None: pyannote where it is installed, else `classic`.
+    #: Name of a diarizer. None: pyannote where it is installed, `neural` where its nets are, else
+    #: `classic`.
     diarizer: str | None = None
 
     def __post_init__(self) -> None:
@@ -65,8 +68,13 @@ class SpeakerDiarizer:
 
 
 def _best_installed() -> str:
-    spec = catalog.PYANNOTE if catalog.PYANNOTE.installed() else catalog.CLASSIC
-    return spec.name
+    """The best that can be loaded; pyannote may fetch its pipeline."""
+    if catalog.PYANNOTE.installed():
+        return catalog.PYANNOTE.name
+    with suppress(TranscribeError):
+        catalog.offer(catalog.NEURAL)
+        return catalog.NEURAL.name
+    return catalog.CLASSIC.name
 
 
 def _without_short_ones(turns: Sequence[Turn], least: float) -> tuple[Turn, ...]:

@@ -52,7 +52,8 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without any setting of the service but the engine for tests."""
     ours = Settings.variables()
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**kept, "DEFAULT_TRANSCRIPTION_ENGINE": engine_for_tests(), **more}
+    usual = {"DEFAULT_TRANSCRIPTION_ENGINE": engine_for_tests(), "DEFAULT_DIARIZER": "classic"}
+    return {**kept, **usual, **more}
 
 
 def marked(data_dir: Path) -> list[psutil.Process]:

@@ -41,7 +41,7 @@ def test_engine_has_a_queue_of_its_own(name: str) -> None:
     assert catalog.recognizer(name).queue == f"asr.{name}"
 
 
-@pytest.mark.parametrize("name", ["classic", "pyannote", "riva"])
+@pytest.mark.parametrize("name", ["classic", "neural", "pyannote", "riva"])
 def test_diarizer_has_a_queue_of_its_own(name: str) -> None:
     assert catalog.diarizer(name).queue == f"diarize.{name}"
 
@@ -53,7 +53,7 @@ def test_unknown_engine_names_the_field_and_what_is_allowed() -> None:
 
 
 def test_unknown_diarizer_names_the_field_and_what_is_allowed() -> None:
-    with pytest.raises(InvalidInput, match=r"'ear'.*classic, pyannote") as caught:
+    with pytest.raises(InvalidInput, match=r"'ear'.*classic, neural, pyannote") as caught:
         catalog.diarizer("ear")
     assert caught.value.field == "diarizer"
 
@@ -134,7 +134,7 @@ def test_built_in_engines_are_found_without_being_installed() -> None:
         "from engines import catalog; print(*catalog.recognizers(), *catalog.diarizers())"
     )
     engines = ["whisper", "sphinx", "asr", "whisperx"]
-    assert out.split() == [*engines, "classic", "pyannote", "riva"]
+    assert out.split() == [*engines, "classic", "neural", "pyannote", "riva"]
 
 
 def test_somebody_elses_engine_is_found(tmp_path: Path) -> None:

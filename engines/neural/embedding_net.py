@@ -1,0 +1,111 @@
+"""The net CAM++ as a graph: the voice of a stretch of speech as 192 numbers.
+
+Its layers are those of Wang et al., "CAM++: A fast and efficient network for speaker verification
+using context-aware masking", 2023: convolutions over time and pitch, then densely connected layers
+of delays, each masked by its context.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.neural.checkpoint import Tensors
+from engines.neural.graph import Graph
+
+#: Layers of each dense block, and how far their kernels reach.
+_BLOCKS = ((12, 1), (24, 2), (16, 2))
+#: Frames that share a mask.
+_SHARED = 100
+
+
+def build(tensors: Tensors) -> bytes:
+    """From log energies of mel bands, ``(batch, frames, 80)``, to voices ``(batch, 192)``."""
+    graph = Graph(tensors)
+    x = graph.node("Transpose", "input", perm=[0, 2, 1])
+    x = _head(graph, x)
+    x = graph.conv(x, "xvector.tdnn.linear", strides=[2], pads=[2, 2])
+    x = _norm(graph, x, "xvector.tdnn.nonlinear")
+    for number, (layers, reach) in enumerate(_BLOCKS, 1):
+        for layer in range(1, layers + 1):
+            more = _dense(graph, x, f"xvector.block{number}.tdnnd{layer}", reach)
+            x = graph.node("Concat", x, more, axis=1)
+        x = _norm(graph, x, f"xvector.transit{number}.nonlinear")
+        x = graph.conv(x, f"xvector.transit{number}.linear")
+    x = _statistics(graph, _norm(graph, x, "xvector.out_nonlinear"))
+    x = graph.conv(x, "xvector.dense.linear")
+    x = graph.batch_norm(x, "xvector.dense.nonlinear.batchnorm")
+    x = graph.node("Squeeze", x, graph.constant([2], np.int64))
+    return graph.model(x, ("batch", "frames", 80), ("batch", 192))
+
+
+def _head(graph: Graph, x: str) -> str:
+    """Convolutions over time and pitch; pitch is thinned to an eighth."""
+    x = graph.node("Unsqueeze", x, graph.constant([1], np.int64))
+    x = _relu(graph, graph.batch_norm(_conv2(graph, x, "head.conv1", 1), "head.bn1"))
+    for layer in (1, 2):
+        x = _residual(graph, x, f"head.layer{layer}.0", 2)
+        x = _residual(graph, x, f"head.layer{layer}.1", 1)
+    x = _relu(graph, graph.batch_norm(_conv2(graph, x, "head.conv2", 2), "head.bn2"))
+    # Channels and pitches become channels: batch, channels, pitches, frames.
+    shape = graph.node("Shape", x)
+    ends = graph.node("Gather", shape, graph.constant([0, 3], np.int64))
+    batch, frames = (
+        graph.node("Gather", ends, graph.constant([place], np.int64)) for place in (0, 1)
+    )
+    flat = graph.node("Concat", batch, graph.constant([-1], np.int64), frames, axis=0)
+    return graph.node("Reshape", x, flat)
+
+
+def _residual(graph: Graph, x: str, name: str, stride: int) -> str:
+    y = _conv2(graph, x, f"{name}.conv1", stride)
+    y = _relu(graph, graph.batch_norm(y, f"{name}.bn1"))
+    y = graph.batch_norm(_conv2(graph, y, f"{name}.conv2", 1), f"{name}.bn2")
+    if graph.has(f"{name}.shortcut.0.weight"):
+        x = graph.conv(x, f"{name}.shortcut.0", strides=[stride, 1])
+        x = graph.batch_norm(x, f"{name}.shortcut.1")
+    return _relu(graph, graph.node("Add", y, x))
+
+
+def _conv2(graph: Graph, x: str, name: str, stride: int) -> str:
+    return graph.conv(x, name, strides=[stride, 1], pads=[1, 1, 1, 1])
+
+
+def _dense(graph: Graph, x: str, name: str, reach: int) -> str:
+    x = graph.conv(_norm(graph, x, f"{name}.nonlinear1"), f"{name}.linear1")
+    x = _norm(graph, x, f"{name}.nonlinear2")
+    local = graph.conv(x, f"{name}.cam_layer.linear_local", dilations=[reach], pads=[reach, reach])
+    whole = graph.node("ReduceMean", x, axes=[2], keepdims=1)
+    context = graph.node("Add", _share(graph, x), whole)
+    context = _relu(graph, graph.conv(context, f"{name}.cam_layer.linear1"))
+    mask = graph.node("Sigmoid", graph.conv(context, f"{name}.cam_layer.linear2"))
+    return graph.node("Mul", local, mask)
+
+
+def _share(graph: Graph, x: str) -> str:
+    """The mean of every `_SHARED` frames, in each of them."""
+    means = graph.node("AveragePool", x, kernel_shape=[_SHARED], strides=[_SHARED], ceil_mode=1)
+    deep = graph.node("Unsqueeze", means, graph.constant([3], np.int64))
+    wide = graph.node("Expand", deep, graph.constant([1, 1, 1, _SHARED], np.int64))
+    flat = graph.node("Reshape", wide, graph.constant([0, 0, -1], np.int64))
+    frames = graph.node("Gather", graph.node("Shape", x), graph.constant([2], np.int64))
+    start, axis = graph.constant([0], np.int64), graph.constant([2], np.int64)
+    return graph.node("Slice", flat, start, frames, axis)
+
+
+def _statistics(graph: Graph, x: str) -> str:
+    """Mean and standard deviation over time, ``(batch, channels, 1)``."""
+    mean = graph.node("ReduceMean", x, axes=[2], keepdims=1)
+    away = graph.node("Sub", x, mean)
+    squares = graph.node("ReduceSum", graph.node("Mul", away, away), graph.constant([2], np.int64))
+    frames = graph.node("Gather", graph.node("Shape", x), graph.constant([2], np.int64))
+    others = graph.node("Sub", graph.node("Cast", frames, to=1), graph.constant([1.0]))
+    deviation = graph.node("Sqrt", graph.node("Div", squares, others))
+    return graph.node("Concat", mean, deviation, axis=1)
+
+
+def _norm(graph: Graph, x: str, name: str) -> str:
+    return _relu(graph, graph.batch_norm(x, f"{name}.batchnorm"))
+
+
+def _relu(graph: Graph, x: str) -> str:
+    return graph.node("Relu", x)
