@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from functools import lru_cache
 from pathlib import Path
 
 import httpx2
@@ -17,6 +19,8 @@ from engines.weights.pinned import MODELS
 NEURAL_MODELS = ("segmentation-3.0", "campplus-zh-en")
 #: Seconds that the hub has for an answer: it is only asked whether it is there.
 _HUB_SECONDS = 3.0
+#: Seconds for which its answer holds.
+_REMEMBERED_SECONDS = 60
 
 
 def whisper() -> Offer:
@@ -73,8 +77,15 @@ def _require_model(name: str) -> None:
 def _does_hub_answer() -> bool:
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return _ask_hub(hub, int(time.monotonic() / _REMEMBERED_SECONDS))
+
+
+@lru_cache(maxsize=1)
+def _ask_hub(hub: str, _period: int) -> bool:
+    """Whether the hub answers; asked once in a period, for workers look every few seconds."""
     try:
-        httpx2.head(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", timeout=_HUB_SECONDS)
+        httpx2.head(hub, timeout=_HUB_SECONDS)
     except (httpx2.HTTPError, httpx2.InvalidURL):
         return False
     return True

@@ -17,6 +17,7 @@ from core.errors import EngineError, InvalidInput
 from core.settings import settings
 from engines import catalog, offers
 from engines.base import Offer
+from engines.weights.pinned import MODELS
 from transcribe_api import parse
 from transcribe_api.engine_choice import choose_diarizer, choose_engine
 from transcribe_api.openai_models import meant
@@ -55,6 +56,14 @@ def test_a_worker_of_whisper_is_preferred_to_one_of_sphinx(announce: Announce):
     assert choose_engine("auto").name == "sphinx", "where no model of Whisper can be loaded"
     announce("whisper")
     assert choose_engine("auto").name == "whisper"
+
+
+def test_the_diarizer_with_nets_is_preferred_to_the_one_without(announce: Announce):
+    announce("classic")
+    announce("neural")
+    assert choose_diarizer("auto") == "neural"
+    announce("pyannote")
+    assert choose_diarizer("auto") == "pyannote"
 
 
 def test_whisperx_is_chosen_only_with_a_gpu(announce: Announce):
@@ -157,6 +166,7 @@ class TestOffers:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         settings.cache_clear()
+        offers._ask_hub.cache_clear()
 
     def test_without_a_model_it_can_do_nothing(self):
         with pytest.raises(EngineError, match=r"base is not on this machine.*models pull base"):
@@ -182,8 +192,21 @@ class TestOffers:
             monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
             Thread(target=server.handle_request, daemon=True).start()
             assert offers.whisper() == Offer()
+        assert offers.whisper() == Offer(), "it was asked a moment ago"
+        offers._ask_hub.cache_clear()
         with pytest.raises(EngineError, match="the hub does not answer"):
             offers.whisper()
+
+    def test_neural_needs_both_of_its_nets(self, tmp_path: Path):
+        for name in offers.NEURAL_MODELS:
+            with pytest.raises(EngineError, match="models pull segmentation-3.0 campplus-zh-en"):
+                offers.neural()
+            for file, known in MODELS[name].files.items():
+                path = tmp_path / "models" / name / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as sparse:
+                    sparse.truncate(known.size)
+        assert offers.neural() == Offer()
 
     def test_a_pipeline_that_is_nowhere_is_never_chosen(self):
         with pytest.raises(EngineError, match="set HF_TOKEN, or PYANNOTE_MODEL"):
