@@ -199,7 +199,7 @@ class TestOffers:
 
     def test_neural_needs_both_of_its_nets(self, tmp_path: Path):
         for name in offers.NEURAL_MODELS:
-            with pytest.raises(EngineError, match="models pull segmentation-3.0 campplus-zh-en"):
+            with pytest.raises(EngineError, match=r"models pull segmentation-3\.0 campplus-zh-en"):
                 offers.neural()
             for file, known in MODELS[name].files.items():
                 path = tmp_path / "models" / name / file
