@@ -62,6 +62,8 @@ class EngineSpec:
     models: tuple[str, ...] = ()
     #: MiB with one of the smaller of these in it.
     model_mb: Mapping[str, int] = field(default_factory=dict, hash=False)
+    #: The diarizer of its jobs that name none, where the best one is meant; None: the best one.
+    diarizer: str | None = None
     #: Can be told which phrases to expect.
     phrases: bool = False
     #: Reads a text before it listens: `JobSpec.initial_prompt`.

@@ -34,11 +34,16 @@ def choose_engine(
     return next(there, next((spec for spec in fitting if spec is catalog.WHISPER), fitting[-1]))
 
 
-def choose_diarizer(name: str | None) -> str:
-    """The diarizer of that name; of none or `auto`, the best one. Raises `InvalidInput`."""
+def choose_diarizer(name: str | None, engine: EngineSpec | None = None) -> str:
+    """The diarizer of that name; of none or `auto`, the one that suits the engine, or the best one.
+
+    Raises `InvalidInput`.
+    """
     name = name or settings().default_diarizer
     if name != AUTO:
         return catalog.diarizer(name).name
+    if engine is not None and engine.diarizer in catalog.diarizers():
+        return engine.diarizer
     there = (
         known
         for known in DIARIZERS_BY_PREFERENCE

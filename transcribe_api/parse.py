@@ -40,7 +40,7 @@ def job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
         _refuse_speaker_fields(form)
     return JobSpec(
         engine=engine.name,
-        diarizer=None if channels is Channels.SEPARATE else _diarizer(form),
+        diarizer=None if channels is Channels.SEPARATE else _diarizer(form, engine),
         channels=channels,
         language=language or _usual_language(engine),
         model=model,
@@ -110,12 +110,12 @@ def _text(form: Mapping[str, str], field: str) -> str | None:
     return form.get(field, "").strip() or None
 
 
-def _diarizer(form: Mapping[str, str]) -> str | None:
+def _diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     name = _text(form, "diarizer")
     wanted = flag(form, "enable_diarization", default=name != NO_DIARIZER)
     if not wanted or name == NO_DIARIZER:
         return None
-    return choose_diarizer(name)
+    return choose_diarizer(name, engine)
 
 
 def _language(form: Mapping[str, str]) -> str | None:

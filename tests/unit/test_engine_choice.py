@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -64,6 +64,14 @@ def test_the_diarizer_with_nets_is_preferred_to_the_one_without(announce: Announ
     assert choose_diarizer("auto") == "neural"
     announce("pyannote")
     assert choose_diarizer("auto") == "pyannote"
+
+
+def test_an_engine_may_bring_a_diarizer_of_its_own(announce: Announce):
+    announce("neural")
+    theirs = replace(catalog.SPHINX, diarizer="classic")
+    assert choose_diarizer("auto", theirs) == "classic"
+    assert choose_diarizer("neural", theirs) == "neural", "the job named one"
+    assert choose_diarizer(None, replace(theirs, diarizer="parrot")) == "neural"
 
 
 def test_whisperx_is_chosen_only_with_a_gpu(announce: Announce):
