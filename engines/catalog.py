@@ -8,16 +8,16 @@ point names an `EngineSpec` or a `DiarizerSpec`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from core.errors import EngineError, InvalidInput
 from core.settings import settings
+from engines.spec import DiarizerSpec, EngineSpec, Requirement
 from engines.whisper.names import LANGUAGES as WHISPER_LANGUAGES
 from engines.whisper.telling import code as whisper_code
 
@@ -25,107 +25,6 @@ if TYPE_CHECKING:
     from engines.base import Diarizer, Offer, Recognizer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """What must be installed before an engine can be loaded."""
-
-    #: Python module that must be importable.
-    module: str
-    #: Extra of this project that installs it, from the checkout: ``pip install '.[extra]'``. None
-    #: for the base installation.
-    extra: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """A speech engine, as the service, the planner and the workers see it."""
-
-    #: As requests say it.
-    name: str
-    #: As people say it.
-    title: str
-    #: ``module:Class``; called without arguments in the worker process, gives a `Recognizer`.
-    factory: str
-    requires: Requirement
-    #: MiB of a worker process with the largest model in it; 0 when the model is on a server.
-    memory_mb: int
-    #: One process of it uses all cores, or the whole GPU: more would only load the model again.
-    fills_machine: bool = False
-    #: Length of chunk that it works best with.
-    chunk_seconds: float = 30.0
-    #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
-    #: any language.
-    languages: tuple[str, ...] | None = None
-    #: Names of models to choose from, best known first; empty when there is no choice.
-    models: tuple[str, ...] = ()
-    #: MiB with one of the smaller of these in it.
-    model_mb: Mapping[str, int] = field(default_factory=dict, hash=False)
-    #: The diarizer of its jobs that name none, where the best one is meant; None: the best one.
-    diarizer: str | None = None
-    #: Can be told which phrases to expect.
-    phrases: bool = False
-    #: Reads a text before it listens: `JobSpec.initial_prompt`.
-    prompts: bool = False
-    #: Finds out the language by itself.
-    detects_language: bool = False
-    #: Sets full stops and capitals.
-    punctuates: bool = False
-    #: Tells speakers apart by itself, within one request.
-    tells_speakers: bool = False
-    #: Passes over speech now and then that it hears when it is given that stretch by itself.
-    reheard: bool = False
-    #: ``module:function`` that gives the `Offer` of the engine, or raises why it has none: its
-    #: server is away, its model is not here. None for one that can work wherever a worker has it.
-    offer: str | None = None
-
-    kind = "recognizer"
-
-    @property
-    def queue(self) -> str:
-        """Celery queue of its chunks."""
-        return f"asr.{self.name}"
-
-    def speaks(self, language: str | None) -> bool:
-        """Whether it can be given this language; None, for "find out", suits every engine."""
-        if language is None or self.languages is None:
-            return True
-        return any(covers(spoken, language) for spoken in self.languages)
-
-    def installed(self) -> bool:
-        """Whether it could be loaded in this environment. Does not import it."""
-        return _installed(self)
-
-
-@dataclass(frozen=True, slots=True)
-class DiarizerSpec:
-    """A diarizer, as the service, the planner and the workers see it."""
-
-    name: str
-    title: str
-    #: ``module:Class``; called without arguments in the worker process, gives a `Diarizer`.
-    factory: str
-    requires: Requirement
-    #: MiB of a worker process that works on one shard; 0 when the model is on a server.
-    memory_mb: int
-    #: A longer recording is given in shards of about this length.
-    shard_seconds: float = 1500.0
-    #: Speakers of two shards are one when the cosine distance of their embeddings is less.
-    same_speaker: float = 0.25
-    #: As of `EngineSpec`.
-    offer: str | None = None
-
-    kind = "diarizer"
-
-    @property
-    def queue(self) -> str:
-        """Celery queue of its shards."""
-        return f"diarize.{self.name}"
-
-    def installed(self) -> bool:
-        """Whether it could be loaded in this environment. Does not import it."""
-        return _installed(self)
 
 
 SPHINX = EngineSpec(
@@ -155,7 +54,7 @@ WHISPER = EngineSpec(
     memory_mb=9000,
     # Four windows of half a minute, with room to end each in a pause.
     chunk_seconds=108.0,
-    # Measured up to small, and turbo, while a model is loaded, which takes the most: see `bench.memory`.
+    # Measured but for medium, while a model is loaded, which takes the most: see `bench.memory`.
     model_mb={
         **dict.fromkeys(("tiny", "tiny.en"), 500),
         **dict.fromkeys(("base", "base.en"), 800),
@@ -308,13 +207,6 @@ def memory_mb(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> int:
     return known.get(model or "", spec.memory_mb)
 
 
-def covers(spoken: str, asked: str) -> bool:
-    """Whether one is the other with more or fewer subtags: en and en-US, not en-GB and en-US."""
-    ours, theirs = _parts(spoken), _parts(asked)
-    shared = min(len(ours), len(theirs))
-    return ours[:shared] == theirs[:shared]
-
-
 def load_recognizer(spec: EngineSpec, *given: object) -> Recognizer:
     """See `load`."""
     return cast("Recognizer", load(spec, *given))
@@ -358,19 +250,6 @@ def remedy(spec: EngineSpec | DiarizerSpec) -> str:
     if spec.requires.extra is None:
         return f"It needs the module {spec.requires.module}."
     return f"Install it in the checkout with: pip install '.[{spec.requires.extra}]'"
-
-
-def _installed(spec: EngineSpec | DiarizerSpec) -> bool:
-    return _found(spec.factory.partition(":")[0]) and _found(spec.requires.module)
-
-
-def _found(module: str) -> bool:
-    """Look for a module; packages above it are imported, so look for the top one first."""
-    top = module.partition(".")[0]
-    try:
-        return find_spec(top) is not None and find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 _Spec = TypeVar("_Spec", EngineSpec, DiarizerSpec)
@@ -417,7 +296,3 @@ def _read(point: EntryPoint) -> object:
     except Exception:
         log.warning("Left out %s %s: it cannot be loaded", point.group, point.name, exc_info=True)
         return None
-
-
-def _parts(language: str) -> tuple[str, ...]:
-    return tuple(language.lower().replace("_", "-").split("-"))

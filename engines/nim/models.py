@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import EngineError
-from engines import catalog
+from engines.spec import covers
 
 #: As RIVA_MODEL: whatever suits the language.
 AUTO = "auto"
@@ -30,7 +30,7 @@ class Model:
 
     def tag(self, asked: str) -> str | None:
         """The model's own tag for a language, or None when it does not know it."""
-        own = next((tag for tag in self.languages if catalog.covers(tag, asked)), None)
+        own = next((tag for tag in self.languages if covers(tag, asked)), None)
         return own or (ANY if ANY in self.languages else None)
 
 
