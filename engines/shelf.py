@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from core.errors import EngineError
@@ -130,11 +131,21 @@ def lacking(folder: Path, files: tuple[str, ...]) -> tuple[str, ...]:
 
 def _is_whole(path: Path) -> bool:
     try:
-        if path.suffix == ".json":
-            json.loads(path.read_text())
-        return path.stat().st_size > 0
+        found = path.stat()
+    except OSError:
+        return False
+    is_json = path.suffix == ".json"
+    return found.st_size > 0 and (not is_json or _is_json(path, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=256)
+def _is_json(path: Path, _changed_at: int, _size: int) -> bool:
+    """Read once for each state of the file: workers look every few seconds, at megabytes."""
+    try:
+        json.loads(path.read_text())
     except (OSError, ValueError):
         return False
+    return True
 
 
 def _on_shelf(engine: str, name: str, folder: Path | None, files: tuple[str, ...]) -> OnShelf:
