@@ -25,6 +25,7 @@ from transcribe_api.cli_service import (
     service_for_files,
 )
 from transcribe_api.client import Client, ServiceError, Unreachable
+from transcribe_api.folder_names import choose_folder_name
 from transcribe_api.inbox import Inbox
 from transcribe_api.lines import Lines
 from transcribe_api.transcribing import Crew, Show
@@ -177,7 +178,7 @@ def _watch(crew: Crew, folder: Path, results: Path, show: Show, own: Client | No
     while True:
         for file in inbox.whole(time.monotonic()):
             show.begin(file)
-            crew.take(file, results / file.name)
+            crew.take(file, results / inbox.folder_name(file))
         while outcome := crew.next(timeout=PACE):
             show.end(outcome)
             if not outcome.may_pass:
@@ -192,13 +193,10 @@ def _targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
     """Each file's directory: the output itself for one file, else one named after the file."""
     if len(files) == 1:
         return {files[0]: output}
-    taken: dict[Path, Path] = {}
+    names: dict[Path, str] = {}
     for file in dict.fromkeys(files):
-        name = file.stem if output / file.stem not in taken.values() else file.name
-        while output / name in taken.values():
-            name += "_"
-        taken[file] = output / name
-    return taken
+        names[file] = choose_folder_name(file.name, names.values())
+    return {file: output / name for file, name in names.items()}
 
 
 class _Context:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from transcribe_api.folder_names import choose_folder_name
+
 #: Seconds without a change after which a file counts as whole.
 SETTLED = 3.0
 #: In the directory of the results.
@@ -29,6 +31,8 @@ class Inbox:
         self._folder = folder
         self._record = results / RECORD
         self._done: dict[str, dict[str, Any]] = self._read()
+        # Earlier versions named folders as their files.
+        self._folders = {name: told.get("folder", name) for name, told in self._done.items()}
         self._seen: dict[Path, tuple[_Form, float]] = {}
         #: Files that were told, as they were then.
         self._taken: dict[Path, _Form] = {}
@@ -47,8 +51,15 @@ class Inbox:
     def done(self, file: Path, **told: Any) -> None:
         """Remember that a file, as it was when it was told, is done with, well or not."""
         size, changed = self._taken.pop(file)
-        self._done[file.name] = {"size": size, "changed": changed, **told}
+        folder = self.folder_name(file)
+        self._done[file.name] = {"size": size, "changed": changed, "folder": folder, **told}
         self._write()
+
+    def folder_name(self, file: Path) -> str:
+        """Of the folder for its results: always the same, and no other file's."""
+        if file.name not in self._folders:
+            self._folders[file.name] = choose_folder_name(file.name, self._folders.values())
+        return self._folders[file.name]
 
     def again(self, file: Path, now: float) -> None:
         """Have a file told once more, after a while."""

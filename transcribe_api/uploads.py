@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from flask import Request
 from core import private_files, scratch
 from core.errors import InvalidInput, TooLarge, Unavailable
 from core.settings import settings
+from transcribe_api.folder_names import clean_name
 
 #: Bytes that the other fields of a form may take, on top of the file.
 FORM_BYTES = 1024 * 1024
@@ -126,8 +126,7 @@ def received(request: StreamingRequest) -> Upload:
 def shown_name(given: str | None) -> str:
     """A file name as it may be stored and shown: its last part, without control characters."""
     last = re.split(r"[/\\]", given or "")[-1]
-    visible = "".join(char for char in last if unicodedata.category(char)[0] != "C")
-    return visible.strip()[:LONGEST_NAME] or "recording"
+    return clean_name(last).strip()[:LONGEST_NAME] or "recording"
 
 
 def too_large(field: str = FIELD) -> TooLarge:

@@ -259,8 +259,8 @@ def test_a_folder_is_watched_and_what_was_done_stays_done(
         watching.wait_for("came.wav: ")
     finally:
         assert watching.end() == 0
-    assert (out / "there.wav" / "transcription.txt").read_text()
-    assert (out / "came.wav" / "transcription.txt").read_text()
+    assert (out / "there" / "transcription.txt").read_text()
+    assert (out / "came" / "transcription.txt").read_text()
 
     again = Watching(stack, watched, out)
     try:
