@@ -10,7 +10,7 @@ from flask import Flask, request
 from core import local_token, log, private_files, scratch
 from core.settings import settings
 from tasks import spans
-from transcribe_api import database, errors, observing, telling
+from transcribe_api import database, errors, known_fields, observing, telling
 from transcribe_api.gate import request_gate
 from transcribe_api.routes import (
     contexts,
@@ -44,6 +44,7 @@ def create_app() -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings().max_file_size + FORM_BYTES
     observing.observe(app)
     request_gate.guard(app)
+    known_fields.check_queries(app)
     telling.tell(app)
     database.bind(app)
     errors.register(app)

@@ -15,6 +15,7 @@ from core import private_files, scratch
 from core.errors import InvalidInput, TooLarge, Unavailable
 from core.settings import settings
 from transcribe_api.folder_names import clean_name
+from transcribe_api.forms import FormReader, explain_no_form
 
 #: Bytes that the other fields of a form may take, on top of the file.
 FORM_BYTES = 1024 * 1024
@@ -79,6 +80,7 @@ class _Sink:
 class StreamingRequest(Request):
     """A request whose files go to scratch files of ours, not through memory or the system's."""
 
+    form_data_parser_class = FormReader
     max_form_memory_size = FORM_BYTES
     max_form_parts = MOST_PARTS
 
@@ -111,7 +113,7 @@ def received(request: StreamingRequest) -> Upload:
     """The recording of this request. Raises `InvalidInput` when there is none, or no whole one."""
     file = request.files.get(FIELD)
     if file is None:
-        raise InvalidInput(
+        raise explain_no_form(request.mimetype) or InvalidInput(
             "send the recording as the form field 'file' of a multipart/form-data request, "
             "or say with source_url or source_key where it is",
             field=FIELD,

@@ -10,7 +10,18 @@ from flask.typing import ResponseReturnValue
 from core import again, fleet, job_list, progress, status
 from core.db import transaction
 from tasks import endings, pipeline
-from transcribe_api import access, pages, parse, render, sources, sse, staying, streams, submissions
+from transcribe_api import (
+    access,
+    known_fields,
+    pages,
+    parse,
+    render,
+    sources,
+    sse,
+    staying,
+    streams,
+    submissions,
+)
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
 from transcribe_api.schemas.jobs import (
@@ -58,6 +69,7 @@ def create_whisperx() -> ResponseReturnValue:
 def _create(engine: str | None) -> ResponseReturnValue:
     submissions.idempotency_key()  # a wrong one is refused before the recording comes in
     source = sources.received(cast(StreamingRequest, request))
+    known_fields.refuse_unknown(request.form, known_fields.names_of(JobForm))
     return submissions.answered(parse.job(request.form, engine), source)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, after_this_request, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
@@ -26,6 +26,7 @@ from transcribe_api import (
     access,
     errors,
     following,
+    known_fields,
     openai_answers,
     openai_models,
     parse,
@@ -76,6 +77,18 @@ class Asked:
     stream: bool
 
 
+#: Fields of OpenAI's that have no effect here.
+_IGNORED = (
+    "temperature", "include", "include[]", "chunking_strategy", "keywords",
+    "known_speaker_names", "known_speaker_names[]",
+    "known_speaker_references", "known_speaker_references[]",
+)  # fmt: skip
+_FIELDS = (
+    *known_fields.names_of(TranscriptionForm), "timestamp_granularities", *_IGNORED,
+)  # fmt: skip
+#: Names what was passed over.
+_IGNORED_HEADER = "X-Ignored-Fields"
+
 _REFUSED = (400, 401, 403, 404, 408, 413, 421, 429, 503)
 #: Every refusal of these routes, in the shape that their clients read.
 _REFUSALS = tuple(Answer(status, TheirProblem) for status in _REFUSED)
@@ -92,6 +105,8 @@ _TRANSCRIPTION = Answer(
 def transcribe() -> ResponseReturnValue:
     """Transcribe a recording, and answer when that is done, or while it is with ``stream=true``."""
     source = sources.received(cast(StreamingRequest, request))
+    known_fields.refuse_unknown(request.form, _FIELDS)
+    after_this_request(_name_ignored)
     asked = _asked(request.form)
     if asked.stream:
         # The first event is sent by when the job is there: what is refused is no stream.
@@ -117,6 +132,12 @@ def show_model(model: str) -> ResponseReturnValue:
     """One model, be it served now or not."""
     openai_models.meant(model)
     return jsonify(openai_models.told(model))
+
+
+def _name_ignored(response: Response) -> Response:
+    if ignored := [name for name in _IGNORED if name in request.form]:
+        response.headers[_IGNORED_HEADER] = ", ".join(ignored)
+    return response
 
 
 def _asked(form: MultiDict[str, str]) -> Asked:
@@ -150,7 +171,7 @@ def _spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
 
 def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
     field = "timestamp_granularities[]"
-    asked = tuple(form.getlist(field)) or ("segment",)
+    asked = tuple(form.getlist(field) + form.getlist(field.removesuffix("[]"))) or ("segment",)
     for one in asked:
         if one not in openai_answers.GRANULARITIES:
             allowed = ", ".join(openai_answers.GRANULARITIES)

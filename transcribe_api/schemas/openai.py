@@ -11,7 +11,7 @@ from transcribe_api.schemas.common import Absent, Recording, Seconds, one_of
 
 
 class TranscriptionForm(BaseModel):
-    """What their clients send. Fields of theirs that are not told here are passed over."""
+    """What their clients send. Fields of theirs that are not told here have no effect."""
 
     file: Recording
     model: str = Field(
@@ -19,6 +19,7 @@ class TranscriptionForm(BaseModel):
         examples=["whisper-1", *openai_models.known()[:1]],
     )
     language: str | Absent = Field(default=None, examples=["en"])
+    prompt: str | Absent = Field(default=None, description="The same as `initial_prompt`.")
     response_format: str | Absent = Field(
         default=None, json_schema_extra=one_of(lambda: openai_answers.MEDIA)
     )
