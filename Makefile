@@ -53,10 +53,10 @@ SIDE_BY_SIDE ?= 2
 SIDES := -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 test: setup ## Run the tests, with a stack of real worker processes; SIDE_BY_SIDE=1 one after the other
-	$(BIN)/python -m pytest $(SIDES) -m "not own_stack"
+	$(BIN)/python -m pytest $(SIDES) -m "not own_stack and not lengthy"
 
-test-stacks: setup ## Tests that start stacks of their own: guarded, killed, watched, with other settings
-	$(BIN)/python -m pytest $(SIDES) -m own_stack
+test-stacks: setup ## Tests that take long or start stacks of their own: guarded, killed, watched, with other settings
+	$(BIN)/python -m pytest $(SIDES) -m "own_stack or lengthy"
 
 test-security: setup ## Come as strangers do: other sites, proxies, slow senders, other accounts
 	$(BIN)/python -m pytest tests/security -n $(SIDE_BY_SIDE) --dist loadfile

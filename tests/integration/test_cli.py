@@ -245,6 +245,7 @@ def watched(tmp_path: Path) -> Iterator[Path]:
         assert "Traceback" not in (tmp_path / "printed").read_text()
 
 
+@pytest.mark.lengthy
 def test_a_folder_is_watched_and_what_was_done_stays_done(
     stack: RunningStack, folder: Path, watched: Path
 ):
@@ -350,6 +351,7 @@ def test_a_service_that_runs_here_is_used(stack: RunningStack, folder: Path, tmp
         assert client.status(job_id)["status"] == "completed"
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("words", [("--private",), ("--workers", "1")])
 def test_a_private_service_ends_with_its_command(
     stack: RunningStack, folder: Path, tmp_path: Path, words: tuple[str, ...]
@@ -382,6 +384,7 @@ def test_a_job_is_left_alone_and_followed_later(stack: RunningStack, folder: Pat
     assert told[-1]["job_id"] == job_id
 
 
+@pytest.mark.lengthy
 def test_a_private_service_is_not_left_alone(folder: Path, tmp_path: Path):
     done = typed(folder / "first.wav", "--detach", TRANSCRIBE_DATA_DIR=str(tmp_path))
     assert done.returncode == cli_service.WRONG_USAGE

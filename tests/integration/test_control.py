@@ -26,6 +26,7 @@ def listening(client: Client) -> str:
     return job_id
 
 
+@pytest.mark.lengthy
 def test_a_cancelled_job_stops_and_a_retry_goes_on_where_it_was(stack: RunningStack, client):
     job_id = listening(client)
     told = httpx2.post(f"{stack.url}{BASE}/{job_id}/cancel").json()
@@ -119,6 +120,7 @@ def test_a_running_job_is_not_tried_again(stack: RunningStack, client):
     httpx2.delete(f"{stack.url}{BASE}/{job_id}")
 
 
+@pytest.mark.lengthy
 def test_a_job_deleted_while_it_runs_leaves_nothing(stack: RunningStack, client, beginning: Path):
     job_id = listening(client)
     assert httpx2.delete(f"{stack.url}{BASE}/{job_id}").status_code == 204

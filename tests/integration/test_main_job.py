@@ -17,7 +17,7 @@ from engines import shelf
 from tests.integration.conftest import SAMPLE, TRANSCRIBE, RunningStack
 from transcribe_api.client import Client, Event
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.lengthy]
 
 TREE = {
     "chunks/chunks_metadata.json",

@@ -121,6 +121,7 @@ def likeness(heard: str) -> float:
     return SequenceMatcher(None, said, " ".join(reference).split(), autojunk=False).ratio()
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("form", ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"])
 def test_a_file_of_more_than_sixty_megabytes_is_transcribed_in_every_format(
     theirs, large, form: str
@@ -137,6 +138,7 @@ def test_a_file_of_more_than_sixty_megabytes_is_transcribed_in_every_format(
         assert all(QUIET <= one.start <= one.end <= told.duration for one in told.segments)
 
 
+@pytest.mark.lengthy
 def test_a_file_of_more_than_sixty_megabytes_is_streamed_and_ends_with_all_of_it(theirs, large):
     *deltas, done = list(transcribe(theirs, large, stream=True))
     assert done.type == "transcript.text.done"

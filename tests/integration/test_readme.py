@@ -125,6 +125,7 @@ def test_what_is_run_elsewhere_is_run_there():
     assert [name for name in ELSEWHERE.values() if f"def {name}(" not in code] == []
 
 
+@pytest.mark.lengthy
 def test_the_demo_shows_the_transcript(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, ROOT / "samples" / "demo.py", tmp_path],
@@ -163,6 +164,7 @@ PYTHON = [
 ]
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("text", [text for _, text in PYTHON], ids=[name for name, _ in PYTHON])
 def test_every_example_in_python_works(
     stack: RunningStack, folder: Path, text: str, monkeypatch: pytest.MonkeyPatch
