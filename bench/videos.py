@@ -1,9 +1,9 @@
 """Long recordings at once, on this machine: ``python -m bench.videos FILE FILE``.
 
 ``transcribe`` gets all the files in one command, with a stack of its own and the engine `whisper`.
-Told are the wall time, the processor time, the most memory that all its processes held together (proportional set size:
-what they share counts once) and the folders that it wrote. ``FILE`` with a ``.txt`` beside it gives
-a word error rate, too.
+Told are the wall time, the processor time, the most memory that all its processes held together
+(proportional set size: what they share counts once) and the folders that it wrote. ``FILE`` with a
+``.txt`` beside it gives a word error rate, too.
 """
 
 from __future__ import annotations
