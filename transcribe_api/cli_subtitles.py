@@ -36,10 +36,12 @@ def subtitles() -> None:
               show_default=True, help="Seconds.")  # fmt: skip
 @click.option("--gap", type=click.FloatRange(0), default=_USUAL.gap, show_default=True,
               help="Seconds between two cues.")  # fmt: skip
-def lint(files: Sequence[Path], **sizes: Any) -> None:
+@click.option("--strict", is_flag=True, help="Exit code 1 also for what cannot be mended.")
+def lint(files: Sequence[Path], strict: bool, **sizes: Any) -> None:
     """Say what in FILES is no proper subtitle, or too long, too fast or too short to be read.
 
-    A line a fault: file, cue, rule and what is wrong. Exit code 1 when there is one.
+    A line a fault: file, cue, rule and what is wrong. Exit code 1 when there is one that could be
+    mended: what is said quickly, and goes on at once, cannot be shown longer.
     """
     try:
         layout = Layout(**sizes)
@@ -48,7 +50,7 @@ def lint(files: Sequence[Path], **sizes: Any) -> None:
     found = [(file, fault) for file in files for fault in _faults(file, layout)]
     for file, fault in found:
         click.echo(f"{file}:{fault.cue}: {fault.rule}: {fault.text}")
-    sys.exit(bool(found))
+    sys.exit(any(strict or fault.mendable for _, fault in found))
 
 
 def _faults(file: Path, layout: Layout) -> Sequence[Fault]:

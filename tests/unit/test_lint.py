@@ -50,9 +50,9 @@ def test_what_is_right_has_no_faults(text: str) -> None:
         (("2\n00:00:03", "3\n00:00:03"), (2, "number")),
         (("2\n00:00:03", "00:00:03"), (2, "number")),
         (("1\n00", "one\n00"), (1, "number")),
-        (("00:00:01,000", "00:00:01.000"), (0, "form")),
-        (("00:00:01,000", "00:00:61,000"), (0, "form")),
-        (("00:00:05,000", "0:0:5,0"), (1, "form")),
+        (("00:00:01,000", "00:00:01.000"), (1, "form")),
+        (("00:00:01,000", "00:00:61,000"), (1, "form")),
+        (("00:00:05,000", "0:0:5,0"), (2, "form")),
         (("morning.\n", "morning.\n\nAnd more.\n"), (1, "form")),
         (("00:00:01,000", "00:00:03,000"), (1, "times")),
         (("00:00:01,000", "00:00:04,000"), (1, "times")),
@@ -69,6 +69,11 @@ def test_a_planted_fault_is_found(change: tuple[str, str], fault: tuple[int, str
     planted = GOOD.replace(*change)
     assert planted != GOOD
     assert fault in found(planted)
+
+
+def test_what_comes_after_a_cue_that_cannot_be_read_keeps_its_place() -> None:
+    broken = GOOD.replace("00:00:01,000", "00:00:61,000").replace("Hello.", "H" * 60)
+    assert {(1, "form"), (2, "max_line_length")} <= set(found(broken))
 
 
 def test_a_cue_that_begins_before_the_one_ahead_is_out_of_order() -> None:
@@ -138,7 +143,7 @@ def test_files_are_read_as_another_library_reads_them(segments: list[Segment]) -
         cues, _ = read(text)
         if cues:
             theirs = pysubs2.SSAFile.from_string(text, format_=form)
-            assert [(cue.start, cue.end) for cue in cues] == [
+            assert [(cue.start, cue.end) for cue in cues.values()] == [
                 (cue.start, cue.end) for cue in theirs
             ]
 
@@ -176,5 +181,12 @@ def test_the_command_names_file_cue_and_rule(tmp_path: Path) -> None:
         f"{bad}:1: min_duration: shown for 0.5 s, 1 s is the least",
         f"{strange}:0: form: it is not UTF-8: invalid start byte at byte 0",
     ]
+    quick = tmp_path / "quick.srt"
+    quick.write_text(
+        "1\n00:00:00,000 --> 00:00:00,900\nSaid in no time at all.\n\n"
+        "2\n00:00:00,900 --> 00:00:03,000\nAnd on it goes.\n"
+    )
+    assert "cannot be shown longer" in run(str(quick)).output
+    assert (run(str(quick)).exit_code, run("--strict", str(quick)).exit_code) == (0, 1)
     assert run("--min-duration", "0.5", "--max-cps", "25", str(bad)).output == ""
     assert run("--min-duration", "9", str(good)).exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from transcripts.formats.clock import milliseconds
 from transcripts.formats.cues import STANDARD, Cue, Layout
@@ -16,8 +17,12 @@ def lint(text: str, layout: Layout = STANDARD) -> list[Fault]:
     Lengths are those that a reader sees: without tags, and a break of line is no character.
     """
     cues, faults = read(text)
-    found = [*faults, *lint_cues(cues, layout)]
-    return sorted(found, key=lambda fault: fault.cue)
+    places = list(cues)
+    found = [
+        replace(fault, cue=places[fault.cue - 1])
+        for fault in lint_cues(list(cues.values()), layout)
+    ]
+    return sorted([*faults, *found], key=lambda fault: fault.cue)
 
 
 def lint_cues(cues: Sequence[Cue], layout: Layout = STANDARD) -> Iterator[Fault]:

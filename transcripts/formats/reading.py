@@ -59,10 +59,11 @@ _HEADER = re.compile(r"WEBVTT(?:[ \t][^\n]*)?(?:\n|$)")
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t]|$)")
 
 
-def read(text: str) -> tuple[list[Cue], list[Fault]]:
-    """The cues in the order of the file, their lines as they are seen, and what cannot be read.
+def read(text: str) -> tuple[dict[int, Cue], list[Fault]]:
+    """The cues by their places in the file, from 1 on, and what cannot be read.
 
-    A file that begins with ``WEBVTT`` is WebVTT, every other is SubRip.
+    The lines of a cue are as they are seen. One whose times cannot be read has a place, too; text
+    without times has none. A file that begins with ``WEBVTT`` is WebVTT, every other is SubRip.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     is_vtt = text.startswith("WEBVTT")
@@ -70,18 +71,19 @@ def read(text: str) -> tuple[list[Cue], list[Fault]]:
     faults = []
     if is_vtt and not _HEADER.match(text):
         faults.append(Fault(0, "form", "the first line says more than WEBVTT without a blank"))
-    cues: list[Cue] = []
-    last = 0
+    cues: dict[int, Cue] = {}
+    place, last = 0, 0
     for block in _blocks(text, is_vtt):
         cue = _cue(block, form)
+        place += _times_at(block) is not None
         if cue is None:
-            faults.append(_unreadable(block, len(cues)))
-            continue
-        cues.append(cue)
-        if form.numbered:
+            faults.append(_unreadable(block, place))
+        else:
+            cues[place] = cue
+        if form.numbered and _times_at(block) is not None:
             number = _number(block)
             if number != last + 1:
-                faults.append(Fault(len(cues), "number", f"its number is not {last + 1}"))
+                faults.append(Fault(place, "number", f"its number is not {last + 1}"))
             last = number or last + 1
     return cues, faults
 
@@ -120,7 +122,7 @@ def _number(block: Sequence[str]) -> int | None:
     return int(number) if number.isascii() and number.isdigit() else None
 
 
-def _unreadable(block: Sequence[str], before: int) -> Fault:
+def _unreadable(block: Sequence[str], place: int) -> Fault:
     at = _times_at(block)
     told = "text without times" if at is None else "times that cannot be read"
-    return Fault(before, "form", f"{told}: {block[at or 0][:60]!r}")
+    return Fault(place, "form", f"{told}: {block[at or 0][:60]!r}")
