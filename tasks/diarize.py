@@ -12,6 +12,7 @@ from core.states import PartKind
 from core.storage import storage
 from engines.base import SpeakerHints
 from tasks import loading
+from tasks.piece_sound import local_sound
 from tasks.steps import ShardStep, step
 from transcripts.stored import voices_to_json
 
@@ -32,7 +33,7 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
 
     diarizer = loading.diarizer(spec.diarizer)
     with (
-        storage().local(layout.shard_audio(job_id, position)) as audio,
+        local_sound(job_id, layout.shard_audio(job_id, position), place) as audio,
         metrics.heard(spec.diarizer, place.end - place.start),
     ):
         # Of those who speak in the whole recording, some may be silent in one of its shards.

@@ -10,8 +10,9 @@ from core import jobs, languages, layout
 from core.db import transaction
 from core.models import TranscriptJob
 from core.states import PartKind
-from core.storage import storage
 from engines.base import FindsLanguage, Hints, Recognizer
+from tasks.piece_sound import local_sound
+from transcripts.types import Stretch
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +27,12 @@ def of(job: TranscriptJob, engine: Recognizer, hints: Hints) -> str | None:
         return known
     with transaction() as session:
         chunks = jobs.parts(session, job.job_id, PartKind.CHUNK)
+    places = {chunk.position: Stretch(chunk.start, chunk.end, chunk.channel) for chunk in chunks}
     with ExitStack() as files:
         audio = [
-            files.enter_context(storage().local(layout.chunk_audio(job.job_id, position)))
+            files.enter_context(
+                local_sound(job.job_id, layout.chunk_audio(job.job_id, position), places[position])
+            )
             for position in languages.places(chunks)
         ]
         found = engine.detect_language(audio, hints)

@@ -17,6 +17,7 @@ from core.storage import storage
 from engines import catalog
 from engines.base import Hints
 from tasks import holes, language, loading
+from tasks.piece_sound import local_sound
 from tasks.steps import ChunkStep, step
 from transcripts.spacing import join_words
 from transcripts.stitch import shift
@@ -46,7 +47,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     hints = Hints(spec.language, spec.model, phrases, spec.initial_prompt)
     hints = replace(hints, language=language.of(job, engine, hints))
     with (
-        storage().local(layout.chunk_audio(job_id, position)) as audio,
+        local_sound(job_id, layout.chunk_audio(job_id, position), place) as audio,
         metrics.heard(spec.engine, place.end - place.start),
     ):
         heard = _in_recording(engine.transcribe(audio, hints), place.start)

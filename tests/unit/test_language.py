@@ -18,6 +18,7 @@ from engines.base import Hints
 from engines.whisper import names
 from tasks import loading, pipeline
 from tasks.celery import app
+from tests.unit.sounds import piece
 from tests.unit.test_jobs import accept, begin_prepare, prepared
 from transcribe_api import parse
 from transcripts.types import Heard, Note, Word
@@ -90,7 +91,7 @@ def listening(chunks: int, language: str | None = None) -> str:
     begin_prepare(job_id)
     prepared(job_id, chunks=chunks, shards=0)
     for position in range(chunks):
-        storage().put_bytes(layout.chunk_audio(job_id, position), b"chunk %d" % position)
+        storage().put_bytes(layout.chunk_audio(job_id, position), piece(position))
     return job_id
 
 
@@ -107,7 +108,7 @@ def test_it_is_found_by_the_first_chunk_that_is_heard_and_holds_for_all(engine: 
     job_id = listening(chunks=3)
     for position in (2, 0, 1):
         run("transcribe_chunk", job_id, position)
-    assert engine.asked == [[b"chunk 0", b"chunk 1", b"chunk 2"]]
+    assert engine.asked == [[piece(0), piece(1), piece(2)]]
     assert engine.heard_in == ["pt", "pt", "pt"]
     assert language_of(job_id) == "pt"
 
@@ -115,7 +116,7 @@ def test_it_is_found_by_the_first_chunk_that_is_heard_and_holds_for_all(engine: 
 def test_places_lie_all_over_the_recording(engine: Polyglot):
     job_id = listening(chunks=50)
     run("transcribe_chunk", job_id, 49)
-    assert engine.asked == [[b"chunk 0", b"chunk 10", b"chunk 20", b"chunk 30", b"chunk 40"]]
+    assert engine.asked == [[piece(0), piece(10), piece(20), piece(30), piece(40)]]
 
 
 def test_a_language_that_was_asked_for_is_not_looked_for(engine: Polyglot):

@@ -16,6 +16,7 @@ from engines.base import Hints, Offer
 from tasks import checkup, loading
 from tasks.celery import app
 from tasks.checkup import Checkups
+from tests.unit.sounds import piece
 from tests.unit.test_steps import listening, run
 from transcribe_api import parse
 from transcripts.types import Heard
@@ -41,7 +42,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     ours = Engine()
     monkeypatch.setattr(loading, "recognizer", lambda *_: ours)
     monkeypatch.setattr(layout, "chunk_audio", lambda *_: "audio")
-    storage().put_bytes("audio", b"")
+    storage().put_bytes("audio", piece())
     return ours
 
 
