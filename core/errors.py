@@ -142,3 +142,9 @@ class Unavailable(Transient):
     """A part of the service that is needed now is down."""
 
     code = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """The disk has no room beyond its reserve; nobody but an operator or retention makes some."""
+
+    code = "storage_full"

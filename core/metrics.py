@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from prometheus_client.metrics_core import Metric
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core import clock
+from core.metric_files import AllocatedDict, use_allocated_files
 from core.models import TranscriptJob
 
 #: Where the counts of this process and of those that it forks lie, if in files.
@@ -149,6 +149,7 @@ def count_in(folder: Path) -> None:
     """
     os.environ[_FOLDER] = str(folder)
     # The library decides when it is imported, but Celery's command line imports it with Flower's.
+    use_allocated_files()
     values.ValueClass = values.MultiProcessValue()
 
 
@@ -167,8 +168,8 @@ def _fold(folder: Path) -> None:
         kind, _, pid = path.stem.partition("_")
         if not pid.isdigit() or psutil.pid_exists(int(pid)):
             continue
-        total = MmapedDict(str(folder / f"{kind}_ended.db"))
-        for key, number, _, _ in MmapedDict.read_all_values_from_file(str(path)):
+        total = AllocatedDict(str(folder / f"{kind}_ended.db"))
+        for key, number, _, _ in AllocatedDict.read_all_values_from_file(str(path)):
             total.write_value(key, total.read_value(key)[0] + number, 0.0)
         total.close()
         path.unlink()

@@ -196,6 +196,9 @@ class Settings(BaseSettings):
 
     #: Bytes of the largest upload. Two-hour videos do not fit in less.
     max_file_size: int = Field(default=2 * 1024**3, ge=1)
+    #: Bytes that stay free on the disk of the data directory: with less, uploads are refused and
+    #: work waits. None: the larger of 512 MiB and 2 % of that disk.
+    min_free_bytes: int | None = Field(default=None, ge=0)
     #: Seconds of the longest recording: small files can hold days of silence.
     max_recording_seconds: float = Field(default=24 * 3600, gt=0)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import jobs, layout, progress, scratch
+from core import free_space, jobs, layout, progress, scratch
 from core.db import transaction
 from core.errors import Unavailable
 from core.models import TranscriptJob
@@ -82,6 +82,7 @@ def _fetched(job_id: str, owner: str, url: str, folder: Path) -> bool:
 @contextmanager
 def _scratch() -> Iterator[Path]:
     """A folder for decoded sound, which may fill the disk."""
+    free_space.require()
     try:
         with scratch.folder("prepare-") as folder:
             yield folder

@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import private_files, progress
+from core import free_space, private_files, progress
 from core.db import build_engine
 from core.errors import TranscribeError, Transient
 from core.settings import settings
@@ -179,10 +179,11 @@ def _data_dir() -> Finding:
     if folder.is_dir() and private_files.is_open_to_others(folder):
         told = f"other accounts of this machine can read {folder}; close it with chmod 700"
         return Finding("data directory", State.WARNING, told)
-    free = shutil.disk_usage(there).free / 1e9
-    state = State.OK if free >= 1 else State.BROKEN
-    advice = "" if free >= 1 else "; make room, or set TRANSCRIBE_DATA_DIR to a larger disk"
-    return Finding("data directory", state, f"{free:.1f} GB free in {folder}{advice}")
+    if shortage := free_space.find_shortage():
+        told = f"{shortage}: make room, or set TRANSCRIBE_DATA_DIR to a larger disk"
+        return Finding("data directory", State.BROKEN, told)
+    free = free_space.measure(folder).free / 1e9
+    return Finding("data directory", State.OK, f"{free:.1f} GB free in {folder}")
 
 
 def _keys() -> Finding:

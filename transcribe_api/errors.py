@@ -20,6 +20,7 @@ from core.errors import (
     NotFound,
     RateLimited,
     SlowRequest,
+    StorageFull,
     TooLarge,
     TranscribeError,
     Transient,
@@ -41,6 +42,7 @@ _STATUS: tuple[tuple[type[TranscribeError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
+    (StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (Transient, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 

@@ -102,6 +102,7 @@ _REFUSALS = {
     422: "A field is wrong, or the recording cannot be worked on.",
     429: "Too many requests, or too many streams, with this key.",
     503: "Something that the service needs is down; nothing was recorded.",
+    507: "The disk of the service has no room for a recording; nothing was recorded.",
 }
 _HEADERS_OF_REFUSALS = {
     401: "WWW-Authenticate",
@@ -271,6 +272,7 @@ def _refused(route: Route, parameters: list[Json]) -> set[int]:
     found = {421, *route.refusals}
     if not route.public:
         found |= {401, 403, 429, 503}
+        found |= {507} if route.form else set()
     if route.body or route.form:
         found |= {400, 408, 413, 422}
     if any(told["in"] == "path" for told in parameters):

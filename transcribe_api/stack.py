@@ -21,8 +21,9 @@ from typing import IO
 
 import psutil
 import redis
+import structlog
 
-from core import canary, private_files, records, recovery, serving
+from core import canary, free_space, private_files, records, recovery
 from core.db import reading
 from core.errors import TranscribeError
 from core.settings import settings
@@ -31,6 +32,7 @@ from engines.catalog import EngineSpec
 from tasks.celery import app as celery_app
 from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
 from transcribe_api import exposure, watching
+from transcribe_api.expected_engines import expect_engines
 from transcribe_api.hub import REQUESTS
 from transcribe_api.processes import (
     MARK,
@@ -49,6 +51,10 @@ START_SECONDS = 120
 SPARE_FILES = 512
 #: A part that ends this often within a minute will not come up by itself.
 MOST_RESTARTS = 5
+#: Seconds before a part that ended while the disk is full is started again, however often.
+FULL_DISK_WAIT = 5.0
+
+log = structlog.get_logger(__name__)
 
 
 class StackError(TranscribeError):
@@ -134,7 +140,7 @@ class Stack:
             _refuse_taken_port(watching.HOST, self._flower, option="--flower-port")
         if settings().redis_url is None:
             self._start_redis()
-        _expect_engines()
+        expect_engines()
         records.upgrade()
         _say_that_nothing_was_lost()
         allow_open_files(2 * _threads() + SPARE_FILES)
@@ -177,11 +183,24 @@ class Stack:
             for name, child in list(self._children.items()):
                 if child.poll() is None:
                     continue
-                self._count_restart(name, child.returncode)
-                if name == "redis":
-                    self._start_redis()
+                if shortage := free_space.find_shortage():
+                    self._try_on_full_disk(name, parts, shortage)
                 else:
-                    self._start_part(parts[name])
+                    self._count_restart(name, child.returncode)
+                    self._start_again(name, parts)
+
+    def _start_again(self, name: str, parts: Mapping[str, Part]) -> None:
+        if name == "redis":
+            self._start_redis()
+        else:
+            self._start_part(parts[name])
+
+    def _try_on_full_disk(self, name: str, parts: Mapping[str, Part], shortage: str) -> None:
+        """Start a part that may end again at once: it will stay up when there is room."""
+        log.warning("a part ended while the disk is full", part=name, reason=shortage)
+        time.sleep(FULL_DISK_WAIT)
+        with suppress(OSError, StackError):
+            self._start_again(name, parts)
 
     def _count_restart(self, name: str, code: int) -> None:
         now = time.monotonic()
@@ -305,23 +324,6 @@ class Stack:
     def _write_down(self) -> None:
         told = {"url": self.url, "flower": self.flower_url, "pid": os.getpid()}
         private_files.write_text(self._dir / "stack.json", json.dumps(told))
-
-
-def _expect_engines() -> None:
-    """Say which engines are about to be there: a job that is sent early is meant for the best."""
-    expected, absent = [], []
-    for spec in catalog.every_spec():
-        if not spec.installed() or not spec.memory_mb:  # of a server, only its worker knows
-            continue
-        try:
-            if spec.offer:
-                catalog.offer(spec)
-            expected.append(spec.queue)
-        except TranscribeError:
-            absent.append(spec.queue)
-    with suppress(redis.RedisError):
-        serving.forget(absent)
-        serving.expect(expected)
 
 
 def _threads() -> int:

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from flask import Request
 
-from core import private_files, scratch
+from core import free_space, private_files, scratch
 from core.errors import InvalidInput, TooLarge, Unavailable
 from core.settings import settings
 from transcribe_api.folder_names import clean_name
@@ -19,6 +19,9 @@ from transcribe_api.forms import FormReader, explain_no_form
 
 #: Bytes that the other fields of a form may take, on top of the file.
 FORM_BYTES = 1024 * 1024
+
+#: Bytes of an upload between two looks at the free space.
+LOOK_EVERY = 16 * 1024 * 1024
 
 #: Parts of a form, its file among them; no form of ours has half as many.
 MOST_PARTS = 50
@@ -43,8 +46,10 @@ class Upload:
 class _Sink:
     """Where the parser writes a file to as it comes in."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int) -> None:
+        free_space.require(expected)
         self.size = 0
+        self._next_look = LOOK_EVERY
         self.hash = hashlib.sha256()
         try:
             self._folder = scratch.Folder(settings().scratch_dir, "upload-")
@@ -57,6 +62,9 @@ class _Sink:
         self.size += len(block)
         if self.size > settings().max_file_size:
             raise too_large()
+        if self.size >= self._next_look:  # others write to the same disk meanwhile
+            free_space.require()
+            self._next_look = self.size + LOOK_EVERY
         self.hash.update(block)
         try:
             return self._file.write(block)
@@ -90,7 +98,7 @@ class StreamingRequest(Request):
 
     def _get_file_stream(
         self,
-        total_content_length: int | None,  # noqa: ARG002
+        total_content_length: int | None,
         content_type: str | None,  # noqa: ARG002
         filename: str | None = None,  # noqa: ARG002
         content_length: int | None = None,  # noqa: ARG002
@@ -99,7 +107,7 @@ class StreamingRequest(Request):
             raise InvalidInput(
                 "send one file; others are jobs of their own", field=FIELD, code="too_many_files"
             )
-        sink = _Sink()
+        sink = _Sink(total_content_length or 0)
         self.sinks.append(sink)
         return sink
 

@@ -14,8 +14,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import progress
-from core.errors import TranscribeError
+from core import free_space, progress
+from core.errors import StorageFull, TranscribeError
 from core.storage import storage
 from transcribe_api.database import db
 from transcribe_api.documented import Answer, documented
@@ -38,7 +38,7 @@ def alive() -> ResponseReturnValue:
 @bp.get("/readyz")
 @documented(Answer(200, Readiness), Answer(503, Readiness), public=True)
 def ready() -> ResponseReturnValue:
-    """Database, Redis and storage answer; 503 names the ones that do not."""
+    """Database, Redis and storage answer; 503 names the ones that do not, or a full disk."""
     checks = _check_all()
     well = all(state == "ok" for state in checks.values())
     status = "ok" if well else "unavailable"
@@ -67,13 +67,20 @@ class _LastCheck:
 def _check(ping: Callable[[], object]) -> str:
     try:
         ping()
+    except StorageFull:
+        return "full"
     except (SQLAlchemyError, redis.RedisError, TranscribeError, OSError):
         return "unavailable"
     return "ok"
 
 
+def _check_storage() -> None:
+    storage().ping()
+    free_space.require()
+
+
 _PINGS: dict[str, Callable[[], object]] = {
     "database": lambda: db.session.execute(text("SELECT 1")),
     "redis": lambda: progress.client().ping(),
-    "storage": lambda: storage().ping(),
+    "storage": _check_storage,
 }

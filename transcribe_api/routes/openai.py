@@ -89,7 +89,7 @@ _FIELDS = (
 #: Names what was passed over.
 _IGNORED_HEADER = "X-Ignored-Fields"
 
-_REFUSED = (400, 401, 403, 404, 408, 413, 421, 429, 503)
+_REFUSED = (400, 401, 403, 404, 408, 413, 421, 429, 503, 507)
 #: Every refusal of these routes, in the shape that their clients read.
 _REFUSALS = tuple(Answer(status, TheirProblem) for status in _REFUSED)
 _TRANSCRIPTION = Answer(

@@ -139,6 +139,6 @@ class Readiness(BaseModel):
     """What the service needs, and whether it answers."""
 
     status: Literal["ok", "unavailable"]
-    checks: dict[str, Literal["ok", "unavailable"]] = Field(
+    checks: dict[str, Literal["ok", "unavailable", "full"]] = Field(
         examples=[{"database": "ok", "redis": "ok", "storage": "ok"}]
     )

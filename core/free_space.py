@@ -1,0 +1,68 @@
+"""Free space of the data directory's file system: how much is kept in reserve, and what lacks."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import StorageFull
+from core.settings import settings
+
+MIB = 1024 * 1024
+#: Bytes and share of the file system that stay free unless `MIN_FREE_BYTES` names a figure.
+DEFAULT_RESERVE = 512 * MIB
+DEFAULT_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes of a file system."""
+
+    total: int
+    free: int
+
+
+def measure(folder: Path) -> Space:
+    """The space of the file system that *folder* is on, or will be. Raises `OSError`."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    usage = shutil.disk_usage(existing)
+    return Space(usage.total, usage.free)
+
+
+def compute_reserve(total: int) -> int:
+    """Bytes that must stay free on a file system of *total* bytes."""
+    least = settings().min_free_bytes
+    return max(DEFAULT_RESERVE, int(DEFAULT_SHARE * total)) if least is None else least
+
+
+def find_shortage(more: int = 0) -> str | None:
+    """What lacks before *more* bytes can be written, as a sentence; None if there is room."""
+    folder = settings().transcribe_data_dir
+    try:
+        space = measure(folder)
+    except OSError:  # whoever writes there says better what is wrong
+        return None
+    reserve = compute_reserve(space.total)
+    if space.free - more >= reserve:
+        return None
+    wanted = f" after {_in_mib(more)} more are written" if more else ""
+    return (
+        f"the disk of {folder} is full: {_in_mib(space.free)} are free, and "
+        f"{_in_mib(reserve)} must stay free{wanted} (MIN_FREE_BYTES)"
+    )
+
+
+def require(more: int = 0) -> None:
+    """Raise `StorageFull` unless *more* bytes can be written and the reserve stays free."""
+    if shortage := find_shortage(more):
+        raise StorageFull(_without_folder(shortage))
+
+
+def _without_folder(shortage: str) -> str:
+    # Callers are shown it, and paths of the machine are none of their business.
+    return shortage.replace(f"of {settings().transcribe_data_dir} ", "of the service ", 1)
+
+
+def _in_mib(count: int) -> str:
+    return f"{count / MIB:.1f} MiB"
