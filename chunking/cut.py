@@ -163,7 +163,7 @@ class AudioChunker:
 
 def write_wav(pcm: Path, window: Window, path: Path) -> None:
     """Write a *window* of 16 kHz mono 16-bit samples as a WAV file, block by block."""
-    start, end = (_offset(seconds) for seconds in (window.start, window.end))
+    start, end = (byte_offset(seconds) for seconds in (window.start, window.end))
     with pcm.open("rb") as source, new_wav(path) as target:
         # Known beforehand, so that the header is right when the file is a pipe or a socket.
         target.setnframes((end - start) // 2)
@@ -194,7 +194,7 @@ def _blocks(pcm: Path) -> Iterator[bytes]:
             yield block
 
 
-def _offset(seconds: float) -> int:
+def byte_offset(seconds: float) -> int:
     """Return the position in the PCM, on a whole sample."""
     return 2 * round(seconds * SAMPLE_RATE)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from chunking import decode
-from chunking.cut import new_wav
-from chunking.decode import SAMPLE_RATE, Limits
+from chunking.cut import byte_offset, new_wav
+from chunking.decode import Limits
 from transcripts.types import Stretch
 
 
@@ -16,7 +16,7 @@ def cut_again(source: Path, place: Stretch, path: Path, limits: Limits) -> None:
     The recording is decoded from its beginning: so the samples are the same as the first time.
     Raises what `chunking.decode` does.
     """
-    at, (start, end) = 0, (2 * round(seconds * SAMPLE_RATE) for seconds in (place.start, place.end))
+    at, (start, end) = 0, map(byte_offset, (place.start, place.end))
     with decode.stream(source, limits, channel=place.channel) as stream, new_wav(path) as target:
         for block in stream:
             target.writeframes(block[max(0, start - at) : max(0, end - at)])

@@ -7,6 +7,8 @@ again finds its job if it is back by then. When Redis loses this, such a job goe
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 
 import redis
@@ -20,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 #: Ids of jobs, by the Unix time until which somebody counts as waiting.
 _KEY = "transcribe:awaited"
+#: Seconds after which it is noted again that somebody waits.
+RENEW_EVERY = 5.0
 
 
 def await_job(job_id: str) -> None:
@@ -30,6 +34,19 @@ def await_job(job_id: str) -> None:
 def renew(job_id: str) -> None:
     """Note that somebody still waits for a job, if it is one that ends with those who wait."""
     _note(job_id, is_new=False)
+
+
+class Waiter:
+    """Somebody who waits for a job; noted now and then, however often `stay` is called."""
+
+    def __init__(self, job_id: str) -> None:
+        self._job_id = job_id
+        self._noted_at = -math.inf
+
+    def stay(self) -> None:
+        if time.monotonic() - self._noted_at >= RENEW_EVERY:
+            renew(self._job_id)
+            self._noted_at = time.monotonic()
 
 
 def forget(job_id: str) -> None:

@@ -13,6 +13,8 @@ MIB = 1024 * 1024
 #: Bytes and share of the file system that stay free unless `MIN_FREE_BYTES` names a figure.
 DEFAULT_RESERVE = 512 * MIB
 DEFAULT_SHARE = 0.02
+#: Bytes of a file between two looks at the free space.
+LOOK_EVERY = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,19 @@ def require(more: int = 0) -> None:
     """Raise `StorageFull` unless *more* bytes can be written and the reserve stays free."""
     if shortage := find_shortage(more):
         raise StorageFull(_without_folder(shortage))
+
+
+class Lookout:
+    """Looks at the free space again and again while a file is written: others write, too."""
+
+    def __init__(self) -> None:
+        self._next = LOOK_EVERY
+
+    def look(self, size: int) -> None:
+        """Call it with the bytes that were written until now. Raises `StorageFull`."""
+        if size >= self._next:
+            require()
+            self._next = size + LOOK_EVERY
 
 
 def _without_folder(shortage: str) -> str:

@@ -76,14 +76,15 @@ def pipeline_folder(name: str) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def pinned_file(model: str, name: str) -> Path:
-    """A file of a pinned model. Raises `EngineError` when the model is not here and whole."""
+def pinned_weights(model: str) -> Path:
+    """The one file of a pinned model. Raises `EngineError` when it is not here and whole."""
     folder = settings().model_dir / model
     if misfits := MODELS[model].misfits(folder):
         raise EngineError(
             f"the model {model} is not whole in {folder} ({', '.join(misfits)}): "
             f"transcribe models pull {model}"
         )
+    [name] = MODELS[model].files
     return folder / name
 
 

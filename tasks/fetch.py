@@ -21,9 +21,6 @@ log = structlog.get_logger(__name__)
 #: Seconds that one try may take.
 SECONDS = 1800.0
 
-#: Bytes of a recording between two looks at the free space.
-LOOK_EVERY = 16 * 1024 * 1024
-
 #: Statuses that may be others in a moment.
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -86,15 +83,13 @@ def _refuse_status(status: int) -> None:
 def _write(response: httpx2.Response, path: Path) -> _Fetched:
     """The body, counted and hashed as it comes in, since what a server declares proves nothing."""
     size, sha256, limit = 0, hashlib.sha256(), settings().max_file_size
-    next_look = LOOK_EVERY
+    lookout = free_space.Lookout()
     with private_files.open_file(path, "wb") as file:
         for block in response.iter_raw():
             size += len(block)
             if size > limit:
                 raise TooLarge(f"the recording is larger than the {limit} bytes that are allowed")
-            if size >= next_look:
-                free_space.require()
-                next_look = size + LOOK_EVERY
+            lookout.look(size)
             sha256.update(block)
             file.write(block)
     return _Fetched(size, sha256.hexdigest())

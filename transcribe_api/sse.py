@@ -9,7 +9,6 @@ when Redis has lost everything in between.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -30,8 +29,6 @@ log = structlog.get_logger(__name__)
 #: Seconds of silence after which a listener looks into the records, and is sent a comment at
 #: least: that keeps proxies from closing the stream.
 QUIET_SECONDS = 15.0
-#: Seconds after which it is noted again that somebody listens.
-RENEW_EVERY = 5.0
 #: Milliseconds after which a browser whose stream has ended comes again; and after the last event,
 #: when there is nothing to come for.
 COME_AGAIN, STAY_AWAY = 3_000, 3_600_000
@@ -75,7 +72,7 @@ class _Stream:
         self._is_welcome = is_welcome
         self._known = _known_by(last_id)
         self._state: dict[str, Any] = {}
-        self._renewed_at = 0.0
+        self._waiter = awaited.Waiter(job_id)
 
     def of(self, listener: Listener) -> Iterator[str]:
         self._state = self._present()
@@ -85,16 +82,10 @@ class _Stream:
             news = listener.hear(QUIET_SECONDS, self._is_welcome)
             if not self._is_welcome():
                 return
-            self._renew()
+            self._waiter.stay()  # who listens waits for the job, too
             yield from self._look() if news is None else self._told(news)
         if self._is_over:
             yield f"retry: {STAY_AWAY}\n\n"
-
-    def _renew(self) -> None:
-        """Whoever listens here waits for the job, too."""
-        if time.monotonic() - self._renewed_at >= RENEW_EVERY:
-            awaited.renew(self._job_id)
-            self._renewed_at = time.monotonic()
 
     @property
     def _is_over(self) -> bool:

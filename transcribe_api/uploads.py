@@ -20,9 +20,6 @@ from transcribe_api.forms import FormReader, explain_no_form
 #: Bytes that the other fields of a form may take, on top of the file.
 FORM_BYTES = 1024 * 1024
 
-#: Bytes of an upload between two looks at the free space.
-LOOK_EVERY = 16 * 1024 * 1024
-
 #: Parts of a form, its file among them; no form of ours has half as many.
 MOST_PARTS = 50
 
@@ -49,7 +46,7 @@ class _Sink:
     def __init__(self, expected: int) -> None:
         free_space.require(expected)
         self.size = 0
-        self._next_look = LOOK_EVERY
+        self._lookout = free_space.Lookout()
         self.hash = hashlib.sha256()
         try:
             self._folder = scratch.Folder(settings().scratch_dir, "upload-")
@@ -62,9 +59,7 @@ class _Sink:
         self.size += len(block)
         if self.size > settings().max_file_size:
             raise too_large()
-        if self.size >= self._next_look:  # others write to the same disk meanwhile
-            free_space.require()
-            self._next_look = self.size + LOOK_EVERY
+        self._lookout.look(self.size)
         self.hash.update(block)
         try:
             return self._file.write(block)

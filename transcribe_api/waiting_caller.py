@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import time
 from collections.abc import Callable
 
 from flask import request
@@ -14,9 +13,6 @@ from core import awaited
 from core.errors import TranscribeError
 from transcribe_api import staying
 from transcribe_api.staying import Welcome
-
-#: Seconds after which it is noted again that the caller waits.
-RENEW_EVERY = 5.0
 
 
 class CallerGone(TranscribeError):
@@ -33,15 +29,12 @@ def waiting_caller(job_id: str) -> Welcome:
     """
     is_welcome = staying.welcome()
     is_connected = _connection()
-    renewed_at = time.monotonic()
+    waiter = awaited.Waiter(job_id)
 
     def may_be_told() -> bool:
-        nonlocal renewed_at
         if not is_connected():
             raise CallerGone("the caller closed the connection")
-        if time.monotonic() - renewed_at >= RENEW_EVERY:
-            awaited.renew(job_id)
-            renewed_at = time.monotonic()
+        waiter.stay()
         return is_welcome()
 
     return may_be_told

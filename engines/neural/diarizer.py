@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from engines import wav
 from engines.base import SpeakerHints
 from engines.neural import (
     checkpoint,
@@ -21,16 +22,13 @@ from engines.neural import (
 )
 from engines.neural.clustering import Labels
 from engines.neural.pieces import Piece
-from engines.neural.segmentation import RATE
 from engines.neural.sessions import Floats, Net
 from engines.neural.turns import find_turns
-from engines.shelf import pinned_file
+from engines.offers import NEURAL_MODELS
+from engines.shelf import pinned_weights
 from engines.sound import read
 from transcripts.types import Voices
 
-#: The pinned models, and the file of each that holds its weights.
-SEGMENTATION = ("segmentation-3.0", "pytorch_model.bin")
-EMBEDDING = ("campplus-zh-en", "campplus_cn_en_common.pt")
 #: Frames of clean speech that make a voiceprint.
 LEAST_PRINT = 59
 
@@ -42,10 +40,9 @@ class Neural:
     """
 
     def __init__(self) -> None:
-        self._segmentation = Net(
-            segmentation_net.build(checkpoint.read_tensors(pinned_file(*SEGMENTATION)))
-        )
-        self._embedding = Net(embedding_net.build(checkpoint.read_tensors(pinned_file(*EMBEDDING))))
+        turns, voices = (checkpoint.read_tensors(pinned_weights(model)) for model in NEURAL_MODELS)
+        self._segmentation = Net(segmentation_net.build(turns))
+        self._embedding = Net(embedding_net.build(voices))
 
     def diarize(self, audio: Path, hints: SpeakerHints) -> Voices:
         """Find the turns; of fewer than ``min_speakers`` only where there is too little speech."""
@@ -62,7 +59,7 @@ class Neural:
             hints.min_speakers or 1,
             hints.max_speakers,
         )
-        turns, numbers = find_turns(found, parts, labels, len(sound) / RATE)
+        turns, numbers = find_turns(found, parts, labels, len(sound) / wav.RATE)
         prints = _mean_voices(parts, vectors, labels)
         voices = {numbers[label]: prints[label] for label in numbers if label in prints}
         return Voices(turns, voices)

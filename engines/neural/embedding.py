@@ -5,12 +5,13 @@ from __future__ import annotations
 import kaldi_native_fbank
 import numpy as np
 
+from engines import wav
 from engines.neural.sessions import Floats, Net
 
-#: Hz of the sound, and bands of pitch.
-RATE, BANDS = 16_000, 80
+#: Of pitch.
+BANDS = 80
 #: Samples of the shortest stretch that has a voice.
-LEAST = RATE // 4
+LEAST = wav.RATE // 4
 
 
 def embed(net: Net, sound: Floats) -> Floats:
@@ -23,10 +24,10 @@ def embed(net: Net, sound: Floats) -> Floats:
 def measure_bands(sound: Floats) -> Floats:
     """Log energies of mel bands as Kaldi has them, ``(frames, BANDS)``, a hundred a second."""
     options = kaldi_native_fbank.FbankOptions()
-    options.frame_opts.samp_freq = RATE
+    options.frame_opts.samp_freq = wav.RATE
     options.frame_opts.dither = 0.0
     options.mel_opts.num_bins = BANDS
     bank = kaldi_native_fbank.OnlineFbank(options)
-    bank.accept_waveform(RATE, sound.tolist())
+    bank.accept_waveform(wav.RATE, sound.tolist())
     bank.input_finished()
     return np.stack([bank.get_frame(at) for at in range(bank.num_frames_ready)])

@@ -12,15 +12,12 @@ from engines.neural.sessions import Floats, Net
 WINDOW, FRAME = 160_000, 270
 HOP = 148  # frames: two and a half seconds
 STEP = HOP * FRAME
-#: Samples before the middle of a window's first frame.
-_FIRST = 495.5
 #: The sets of speakers that a class of the net stands for.
 _SETS = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
 )
 #: Windows that the net is given at a time.
 _BATCH = 8
-RATE = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +27,6 @@ class Windows:
     #: Likelihood, 0 to 1, that each local speaker speaks: ``(windows, frames, 3)``. Who is first in
     #: one window may be third in the next.
     activity: Floats
-    #: Samples of the recording.
-    length: int
 
 
 def segment(net: Net, sound: Floats) -> Windows:
@@ -42,7 +37,7 @@ def segment(net: Net, sound: Floats) -> Windows:
     for first in range(0, count, _BATCH):
         batch = np.stack([_window(sound, start) for start in starts[first : first + _BATCH]])
         found.append(np.exp(net.run(batch[:, None])) @ _SETS)
-    return Windows(np.concatenate(found), len(sound))
+    return Windows(np.concatenate(found))
 
 
 def _window(sound: Floats, start: int) -> Floats:

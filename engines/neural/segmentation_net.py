@@ -11,11 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import wav
 from engines.neural.checkpoint import Tensors
 from engines.neural.graph import Graph
 
-#: Hz of the sound; samples of a sinc filter, and from one of its outputs to the next.
-RATE, KERNEL, STRIDE = 16_000, 251, 10
+#: Samples from one output of a sinc filter to the next.
+STRIDE = 10
 #: Hz: the lowest edge of a filter, and its least width.
 LOWEST, NARROWEST = 50.0, 50.0
 _POOL = 3
@@ -49,10 +50,10 @@ def _pool(graph: Graph, x: str, layer: int) -> str:
 
 
 def _sinc_filters(tensors: Tensors) -> NDArray[np.float32]:
-    """Band passes with learned edges: even ones, then odd ones, ``(filters, KERNEL)``."""
+    """Band passes with learned edges: even ones, then odd ones, ``(filters, samples)``."""
     name = "sincnet.conv1d.0.filterbank"
     low = LOWEST + np.abs(tensors[f"{name}.low_hz_"].astype(np.float64))
-    high = np.clip(low + NARROWEST + np.abs(tensors[f"{name}.band_hz_"]), LOWEST, RATE / 2)
+    high = np.clip(low + NARROWEST + np.abs(tensors[f"{name}.band_hz_"]), LOWEST, wav.RATE / 2)
     times, window = tensors[f"{name}.n_"], tensors[f"{name}.window_"]
     width = 2 * (high - low)
     below, above = low @ times, high @ times

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import wav
 from engines.neural.clustering import Labels
 from engines.neural.pieces import Frames, Piece
-from engines.neural.segmentation import FRAME, RATE
+from engines.neural.segmentation import FRAME
 from engines.neural.tracks import SPEAKS, Track
 from transcripts.types import Turn
 
 #: Seconds of a frame, and from its number times these to the sound that it is about.
-FRAME_SECONDS, SHIFT = FRAME / RATE, 0.0226
+FRAME_SECONDS, SHIFT = FRAME / wav.RATE, 0.0226
 #: Seconds of silence within a turn; a shorter turn than the second is none.
 LONGEST_PAUSE, SHORTEST_TURN = 0.5, 0.1
 
@@ -27,10 +28,11 @@ def find_turns(
     Speakers are numbered as they first speak, and their turns overlap where two speak at once.
     *labels*: the voice of each piece. *duration*: seconds of the recording.
     """
+    frames, voices = _spoken(tracks, pieces, labels)
     found = [
         (start, end, int(label))
         for label in np.unique(labels)
-        for start, end in _stretches(_frames_of(label, tracks, pieces, labels), duration)
+        for start, end in _stretches(np.unique(frames[voices == label]), duration)
     ]
     found.sort()
     order = dict.fromkeys(label for _, _, label in found)
@@ -38,23 +40,21 @@ def find_turns(
     return tuple(Turn(start, end, numbers[label]) for start, end, label in found), numbers
 
 
-def _frames_of(
-    label: int, tracks: Sequence[Track], pieces: Sequence[Piece], labels: Labels
-) -> Frames:
-    """When a voice speaks: a track has in each frame the voice of its nearest piece."""
-    mine = []
-    for number in {piece.track for piece in pieces}:
+def _spoken(
+    tracks: Sequence[Track], pieces: Sequence[Piece], labels: Labels
+) -> tuple[Frames, Labels]:
+    """Every frame in which a track speaks, with its voice: that of the track's nearest piece."""
+    own: dict[int, list[tuple[Frames, int]]] = {}
+    for piece, voice in zip(pieces, labels, strict=True):
+        own.setdefault(piece.track, []).append((piece.frames, int(voice)))
+    spoken, voices = [], []
+    for number, known in own.items():
         track = tracks[number]
-        heard = track.start + np.flatnonzero(track.likelihood > SPEAKS)
-        own = [
-            (piece.frames, voice)
-            for piece, voice in zip(pieces, labels, strict=True)
-            if piece.track == number
-        ]
-        known = np.concatenate([frames for frames, _ in own])
-        voices = np.concatenate([np.full(len(frames), voice) for frames, voice in own])
-        mine.append(heard[_nearest(known, voices, heard) == label])
-    return np.unique(np.concatenate(mine))
+        spoken.append(track.start + np.flatnonzero(track.likelihood > SPEAKS))
+        frames = np.concatenate([frames for frames, _ in known])
+        whose = np.concatenate([np.full(len(frames), voice) for frames, voice in known])
+        voices.append(_nearest(frames, whose, spoken[-1]))
+    return np.concatenate(spoken), np.concatenate(voices)
 
 
 def _nearest(known: Frames, voices: Labels, frames: Frames) -> Labels:

@@ -27,7 +27,7 @@ from tests.faults import disk
 from tests.faults.disk import Disk
 from tests.unit.test_doctor import run, told
 from tests.unit.test_rest import URL, objects, recording, scratch
-from transcribe_api import stack, uploads
+from transcribe_api import stack
 from transcribe_api.app import create_app
 from transcribe_api.stack import Part, Stack, StackError
 
@@ -135,7 +135,7 @@ def test_a_recording_waits_to_be_cut_and_its_job_goes_on_when_there_is_room(brow
 
 
 def test_an_upload_that_fills_the_disk_as_it_comes_in_is_stopped(browser, monkeypatch):
-    monkeypatch.setattr(uploads, "LOOK_EVERY", 1)
+    monkeypatch.setattr(free_space, "LOOK_EVERY", 1)
     looks = [Space(10**12, 10**12)]
     monkeypatch.setattr(free_space, "measure", lambda _: looks.pop() if looks else Space(10**12, 0))
     answer = browser.post(URL, data={"file": (recording(), "a.wav")})

@@ -154,7 +154,7 @@ def windows(*speakers: list[tuple[int, int]], count: int, order: int = 0) -> Win
     rolled = [
         np.roll(truth[at * HOP : at * HOP + FRAMES], order * at, axis=1) for at in range(count)
     ]
-    return Windows(np.stack(rolled), total * 270)
+    return Windows(np.stack(rolled))
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
