@@ -19,6 +19,7 @@ from chunking.speech import VadSettings
 from chunking.vad import Detector
 from chunking.waveform import Loudness
 from transcripts.types import Span
+from transcripts.warning import TranscriptWarning
 
 _SCRATCH = "recording.pcm"
 _BLOCK = 1 << 20
@@ -79,8 +80,8 @@ class Cutting:
     windows: tuple[Window, ...]
     #: What the diarizer works on.
     shards: tuple[Window, ...]
-    #: Sentences for the user.
-    warnings: tuple[str, ...]
+    #: For the user.
+    warnings: tuple[TranscriptWarning, ...]
     #: How loud each moment is, to be drawn.
     loudness: Loudness = field(repr=False, compare=False)
 

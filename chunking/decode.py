@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.errors import MediaError, Unavailable
+from transcripts.warning import TranscriptWarning, WarningCode
 
 _log = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ class Decoded:
 
     #: Counted from the samples.
     seconds: float
-    #: Sentences for the user, for example that the file breaks off.
-    warnings: tuple[str, ...] = ()
+    #: For the user, for example that the file breaks off.
+    warnings: tuple[TranscriptWarning, ...] = ()
 
 
 def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
@@ -279,17 +280,24 @@ def _error(code: str, limits: Limits) -> MediaError:
     return MediaError(_REASONS[code].format(longest=_clock(limits.max_seconds)), code=code)
 
 
-def _warnings(seconds: float, report: Mapping[str, Any]) -> Iterator[str]:
+def _warnings(seconds: float, report: Mapping[str, Any]) -> Iterator[TranscriptWarning]:
+    if sentence := _breaks_off(seconds, report):
+        yield TranscriptWarning(WarningCode.RECORDING_BREAKS_OFF, sentence)
+    if report["damaged"] > max(_ORDINARY_DAMAGE, report["pieces"] * _ORDINARY_SHARE):
+        skipped = f"{report['damaged']} damaged parts of the recording were skipped."
+        yield TranscriptWarning(WarningCode.RECORDING_DAMAGED, skipped)
+
+
+def _breaks_off(seconds: float, report: Mapping[str, Any]) -> str | None:
     declared = report["declared"]
     if declared is not None and declared - seconds > max(_TOLERANCE, 0.02 * declared):
-        yield (
+        return (
             f"The recording breaks off: its header says {_clock(declared)}, "
             f"but only {_clock(seconds)} could be read."
         )
-    elif report["cut_short"] or report["broken_off"]:
-        yield f"The recording breaks off: only {_clock(seconds)} could be read."
-    if report["damaged"] > max(_ORDINARY_DAMAGE, report["pieces"] * _ORDINARY_SHARE):
-        yield f"{report['damaged']} damaged parts of the recording were skipped."
+    if report["cut_short"] or report["broken_off"]:
+        return f"The recording breaks off: only {_clock(seconds)} could be read."
+    return None
 
 
 def _clock(seconds: float) -> str:

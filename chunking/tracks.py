@@ -15,9 +15,14 @@ from chunking.waveform import waveform
 from core.errors import MediaError
 from transcripts.stored import spans_to_json
 from transcripts.types import Span, Stretch
+from transcripts.warning import TranscriptWarning, WarningCode
 
 #: A call has two, a round table with a microphone each some more. Each is decoded for itself.
 MOST_CHANNELS = 8
+ONE_CHANNEL = TranscriptWarning(
+    WarningCode.ONE_CHANNEL,
+    "The recording has one channel, so all of it is given to one speaker.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,8 @@ class Pieces:
     chunks: tuple[Piece, ...]
     #: Empty where each channel is a speaker.
     shards: tuple[Piece, ...]
-    #: Sentences for the user.
-    warnings: tuple[str, ...]
+    #: For the user.
+    warnings: tuple[TranscriptWarning, ...]
     #: What ``waveform.json`` says.
     waveform: Mapping[str, Any]
 
@@ -108,13 +113,12 @@ def separate(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
         for channel, cutting in enumerate(tracks)
         for piece in _chunks(cutting, channel, bled[channel])
     ]
-    one = ("The recording has one channel, so all of it is given to one speaker.",)
     duration = max(cutting.duration for cutting in tracks)
     return Pieces(
         duration=duration,
         chunks=tuple(sorted(chunks, key=lambda piece: (piece.window.start, piece.channel))),
         shards=(),
-        warnings=(*_once(tracks), *(one if count == 1 else ())),
+        warnings=(*_once(tracks), *((ONE_CHANNEL,) if count == 1 else ())),
         waveform=waveform([cutting.loudness for cutting in tracks], duration),
     )
 
@@ -136,7 +140,7 @@ def _take_channel(chunker: AudioChunker, source: Path, folder: Path, channel: in
     return chunker.take_apart(source, own, channel=channel)
 
 
-def _once(tracks: Sequence[Cutting]) -> tuple[str, ...]:
+def _once(tracks: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:
     """What is wrong with the file is found in every channel, and told once."""
     return tuple(dict.fromkeys(warning for track in tracks for warning in track.warnings))
 

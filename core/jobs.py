@@ -46,6 +46,7 @@ from core.specs import JobSpec
 from core.states import PARTS_OPEN, JobStatus, PartKind, PartState, Stage
 from transcripts.roles import Role
 from transcripts.types import Stretch
+from transcripts.warning import TranscriptWarning
 
 _ALWAYS: ColumnElement[bool] = true()
 #: Seconds that whoever ends a job has to tell of it, before housekeeping does.
@@ -70,7 +71,7 @@ def accept(
     filename: str,
     audio_bytes: int | None,
     audio_sha256: str | None,
-    warnings: Sequence[str] = (),
+    warnings: Sequence[TranscriptWarning] = (),
     owner: uuid.UUID | None = None,
 ) -> TranscriptJob:
     """Write a new job down. Once this is committed the job is never lost.
@@ -167,7 +168,7 @@ def prepared(
     duration: float,
     chunks: Sequence[Stretch],
     shards: Sequence[Stretch],
-    warnings: Sequence[str],
+    warnings: Sequence[TranscriptWarning],
 ) -> bool:
     """Write down what there is to do. False when the job was taken from this owner."""
     job = get(session, job_id)
@@ -207,7 +208,7 @@ def complete(
     *,
     segments: Sequence[dict[str, Any]],
     language: str | None,
-    warnings: Sequence[str],
+    warnings: Sequence[TranscriptWarning],
     roles: Mapping[int, Role] = MappingProxyType({}),
 ) -> bool:
     """End the job well, with its segments, at most once. False when another owner did.

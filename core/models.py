@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -28,6 +29,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from core import clock
 from core.states import JobStatus, PartState, Stage
+from transcripts import warning
+from transcripts.warning import TranscriptWarning
 
 #: JSON in a form that PostgreSQL can index.
 Json = JSON().with_variant(JSONB(), "postgresql")
@@ -49,6 +52,19 @@ class EngineName(TypeDecorator[str]):
 
     impl = String(64)
     cache_ok = True
+
+
+class Warnings(TypeDecorator[Sequence[TranscriptWarning]]):
+    """A list of warnings, as JSON; rows of version 0.1 hold sentences."""
+
+    impl = Json
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[TranscriptWarning] | None, dialect: Any) -> Any:  # noqa: ARG002
+        return None if value is None else [warning.to_json(one) for one in value]
+
+    def process_result_value(self, value: Any, dialect: Any) -> Sequence[TranscriptWarning]:  # noqa: ARG002
+        return [warning.from_json(one) for one in value or ()]
 
 
 @compiles(EngineName, "postgresql")
@@ -122,8 +138,8 @@ class Transcript(Base):
     speaker_role_scores: Mapped[dict[str, float]] = mapped_column(
         Json, default=dict, server_default=text("'{}'")
     )
-    #: Sentences about what is not as it should be.
-    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    #: What is not as it should be.
+    warnings: Mapped[Sequence[TranscriptWarning]] = mapped_column(Warnings, default=list)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(
         Timestamp, server_default=func.now(), onupdate=func.now()
@@ -195,8 +211,8 @@ class JobRun(Base):
     dispatched_at: Mapped[float | None] = mapped_column()
     #: Counts the times that parts were sent, so that two dispatchers never send the same ones.
     epoch: Mapped[int] = mapped_column(default=0)
-    #: Sentences that hold whatever becomes of the parts; a merge adds its own for the transcript.
-    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    #: What holds whatever becomes of the parts; a merge adds its own for the transcript.
+    warnings: Mapped[Sequence[TranscriptWarning]] = mapped_column(Warnings, default=list)
     #: When the first chunk could be heard.
     listening_since: Mapped[float | None] = mapped_column()
     #: Parts that were sent again, each by itself: the job's chord does not count those messages.

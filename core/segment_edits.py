@@ -17,6 +17,7 @@ from transcripts.formats import segments_json
 from transcripts.spacing import join_words
 from transcripts.stored import words_from_json
 from transcripts.types import Segment, Span
+from transcripts.warning import TranscriptWarning, WarningCode
 
 
 def change(
@@ -62,11 +63,11 @@ def keep(
     transcript: Transcript,
     segments: Sequence[dict[str, Any]],
     numbers: Mapping[int, int],
-) -> list[str]:
+) -> list[TranscriptWarning]:
     """Put what callers gave into new segments in which the same words were heard.
 
     *numbers*: those that speakers have now, by those that they had. Call it before the stored
-    segments are removed. Returns a sentence for all that has no place any more.
+    segments are removed. Returns a warning for all that has no place any more.
     """
     query = select(SegmentRow).where(
         SegmentRow.transcript_id == transcript.id, SegmentRow.heard_words.is_not(None)
@@ -76,29 +77,32 @@ def keep(
     for row in session.scalars(query.order_by(SegmentRow.position)):
         segment = new.get(_place(row.start, row.end, _heard(row)))
         if segment is None:
-            what = f"text {row.text!r}, typed at" if _is_retyped(row) else "speaker given at"
-            comma = "," if _is_retyped(row) else ""
+            what = f"text {row.text!r}" if _is_retyped(row) else "speaker that was given"
             lost.append(
-                f"the {what} {row.start:.1f} s{comma} was taken away: "
-                "other words are heard there now"
+                _removed(row, f"the {what} was taken away: other words are heard there now")
             )
         else:
             lost += _put(row, segment, numbers)
     return lost
 
 
-def _put(row: SegmentRow, segment: dict[str, Any], numbers: Mapping[int, int]) -> list[str]:
+def _put(
+    row: SegmentRow, segment: dict[str, Any], numbers: Mapping[int, int]
+) -> list[TranscriptWarning]:
     speaker, lost = segment["speaker_tag"], []
     if speaker_numbers.is_given(row):
         if row.speaker_tag is None or row.speaker_tag in numbers:
             speaker = None if row.speaker_tag is None else numbers[row.speaker_tag]
         else:
-            lost = [
-                f"the speaker given at {row.start:.1f} s was taken away: he was not found again"
-            ]
+            gone = "the speaker that was given was taken away: no such speaker was found again"
+            lost = [_removed(row, gone)]
     text = row.text if _is_retyped(row) else None
     segment |= _edited(segment["words"], text, Span(row.start, row.end), speaker)
     return lost
+
+
+def _removed(row: SegmentRow, sentence: str) -> TranscriptWarning:
+    return TranscriptWarning(WarningCode.EDIT_REMOVED, sentence, row.start, row.end)
 
 
 def _check(session: Session, transcript_id: uuid.UUID, speaker: int | None) -> None:

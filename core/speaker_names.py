@@ -12,6 +12,7 @@ from core import finished
 from core.errors import InvalidInput
 from core.models import SegmentRow, Transcript
 from transcripts.speakers import label
+from transcripts.warning import TranscriptWarning, WarningCode
 
 
 def give(
@@ -39,16 +40,19 @@ def give(
     return {str(speaker): label(speaker, shown) for speaker in speakers}
 
 
-def keep(transcript: Transcript, numbers: Mapping[int, int]) -> list[str]:
+def keep(transcript: Transcript, numbers: Mapping[int, int]) -> list[TranscriptWarning]:
     """Have the names follow their speakers to the *numbers* that those have in new segments.
 
-    Returns a sentence for each name that nobody has any more.
+    Returns a warning for each name that nobody has any more.
     """
     names = {int(number): name for number, name in transcript.speaker_names.items()}
     kept = {numbers[one]: name for one, name in names.items() if one in numbers}
     transcript.speaker_names = {str(number): name for number, name in sorted(kept.items())}
     return [
-        f"the name {name!r} was taken away: its speaker was not found again"
+        TranscriptWarning(
+            WarningCode.NAME_REMOVED,
+            f"the name {name!r} was taken away: its speaker was not found again",
+        )
         for name in names.values()
         if name not in kept.values()
     ]

@@ -21,6 +21,7 @@ from core.models import (
 )
 from core.precedence import Ahead
 from core.states import PARTS_OVER, JobStatus, PartKind, PartState, Stage
+from transcripts import warning
 
 #: Percent at which listening begins and ends. The rest is preparing and merging.
 LISTENING_FROM, LISTENING_TO = 5, 95
@@ -135,7 +136,7 @@ def snapshot(
         "queue_position": ahead and ahead.jobs,
         "seconds_left": _seconds_left(stage, row.listening_since, chunks, shards)
         or _seconds_to_wait(ahead, chunks, pace(row.engine) if ahead else None),
-        "warnings": row.warnings,
+        "warnings": [warning.to_json(one) for one in row.warnings],
         "error": row.error_details,
         "created_at": clock.iso(row.created_at),
         "completed_at": clock.iso(row.completed_at),

@@ -6,6 +6,7 @@ from core.settings import settings
 from engines.whisper.config import WhisperConfig
 from engines.whisper.models import Times
 from engines.whisper.recognizer import ModelTimer, Timer, WhisperRecognizer
+from engines.whisper.telling import Remark
 
 
 class FasterWhisper(WhisperRecognizer):
@@ -15,5 +16,5 @@ class FasterWhisper(WhisperRecognizer):
         super().__init__(config or WhisperConfig.of("whisper"))
         self._timer = ModelTimer(Times(settings().whisper_word_times))
 
-    def timer(self, language: str) -> tuple[Timer, str | None]:  # noqa: ARG002
+    def timer(self, language: str) -> tuple[Timer, Remark | None]:  # noqa: ARG002
         return self._timer, None

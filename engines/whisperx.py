@@ -9,6 +9,8 @@ from engines.whisper.aligning import Aligner, NoAligner
 from engines.whisper.config import WhisperConfig
 from engines.whisper.models import Times
 from engines.whisper.recognizer import Last, ModelTimer, Timer, WhisperRecognizer
+from engines.whisper.telling import Remark
+from transcripts.warning import WarningCode
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +24,13 @@ class WhisperX(WhisperRecognizer):
         self._device = devices.choose(config.device, "WHISPERX_DEVICE")
         self._timers = Last(self._load_timer)
 
-    def timer(self, language: str) -> tuple[Timer, str | None]:
+    def timer(self, language: str) -> tuple[Timer, Remark | None]:
         return self._timers[language]
 
-    def _load_timer(self, language: str) -> tuple[Timer, str | None]:
+    def _load_timer(self, language: str) -> tuple[Timer, Remark | None]:
         try:
             return Aligner(language, self._device), None
         except NoAligner as reason:
             log.warning("words are timed by Whisper itself: %s", reason)
-            return ModelTimer(Times.ATTENTION), f"words have rougher times: {reason}"
+            rough = f"words have rougher times: {reason}"
+            return ModelTimer(Times.ATTENTION), Remark(WarningCode.WORD_TIMES_ROUGH, rough)

@@ -12,11 +12,12 @@ from core import layout
 from core.errors import InvalidInput
 from core.media_roots import inside
 from core.storage import storage
+from transcripts.warning import TranscriptWarning, WarningCode
 
 log = structlog.get_logger(__name__)
 
 
-def export(job_id: str, output_dir: str) -> str | None:
+def export(job_id: str, output_dir: str) -> TranscriptWarning | None:
     """Write the artefacts of a job; a warning if that cannot be done. Safe to run twice."""
     root = layout.root(job_id)
     try:
@@ -27,7 +28,8 @@ def export(job_id: str, output_dir: str) -> str | None:
     except (InvalidInput, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         log.warning("files not written", folder=output_dir, reason=why)
-        return f"the files could not be written to {output_dir}: {why}"
+        sentence = f"the files could not be written to {output_dir}: {why}"
+        return TranscriptWarning(WarningCode.FILES_NOT_WRITTEN, sentence)
     return None
 
 

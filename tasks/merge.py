@@ -26,12 +26,16 @@ from transcripts.coverage import Coverage, measure, to_json, told, unexplained
 from transcripts.formats import Layout
 from transcripts.linking import Shard, link
 from transcripts.merger import TranscriptionMerger
-from transcripts.notes import sentences
+from transcripts.notes import to_warnings
 from transcripts.roles import Lexicon, Role
 from transcripts.speakers import label
 from transcripts.stitch import HeardChunk
 from transcripts.stored import notes_from_json, voices_from_json, words_from_json
 from transcripts.types import Note, Segment, Span, Turn
+from transcripts.warning import TranscriptWarning, WarningCode
+
+NOT_TRANSCRIBED = "nothing could be transcribed here"
+NO_SPEAKERS = "the speakers could not be found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Merged:
     language: str | None
     #: Of each chunk that was heard, by its position.
     coverage: Mapping[int, Coverage]
-    warnings: tuple[str, ...]
+    warnings: tuple[TranscriptWarning, ...]
     #: By speaker; empty when the context says nothing of roles.
     roles: Mapping[int, Role]
 
@@ -132,9 +136,13 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored], lexicon: Lexicon)
         language=_language(job, chunks),
         coverage=_coverage(chunks, speech),
         warnings=(
-            *_gap_warnings(gaps),
-            *_speaker_warnings(shards),
-            *sentences([*notes, *_hole_notes(chunks, segments, speech, notes)]),
+            *(_failed(WarningCode.CHUNK_FAILED, NOT_TRANSCRIBED, gap) for gap in gaps),
+            *(
+                _failed(WarningCode.SPEAKERS_FAILED, NO_SPEAKERS, shard)
+                for shard in shards
+                if shard.result is None
+            ),
+            *to_warnings([*notes, *_hole_notes(chunks, segments, speech, notes)]),
         ),
         roles=_roles(segments, lexicon),
     )
@@ -182,25 +190,17 @@ def _refuse_too_many(gaps: Sequence[Stored], chunks: Sequence[Stored]) -> None:
     """A transcript with gaps is better than none, but one that is all gaps is none."""
     if not gaps or (len(gaps) < len(chunks) and settings().failed_chunks == "gap"):
         return
-    reason = (gaps[0].part.error or {}).get("message", "no reason is known")
-    raise EngineError(f"{len(gaps)} of {len(chunks)} chunks could not be transcribed: {reason}")
+    raise EngineError(
+        f"{len(gaps)} of {len(chunks)} chunks could not be transcribed: {_reason(gaps[0])}"
+    )
 
 
-def _gap_warnings(gaps: Sequence[Stored]) -> list[str]:
-    return [
-        f"{one.part.start:.1f} s to {one.part.end:.1f} s could not be transcribed: "
-        f"{(one.part.error or {}).get('message', 'no reason is known')}"
-        for one in gaps
-    ]
+def _failed(code: WarningCode, what: str, part: Stored) -> TranscriptWarning:
+    return TranscriptWarning(code, f"{what}: {_reason(part)}", part.span.start, part.span.end)
 
 
-def _speaker_warnings(shards: Sequence[Stored]) -> list[str]:
-    return [
-        f"{one.part.start:.1f} s to {one.part.end:.1f} s: the speakers could not be found: "
-        f"{(one.part.error or {}).get('message', 'no reason is known')}"
-        for one in shards
-        if one.result is None
-    ]
+def _reason(failed: Stored) -> str:
+    return str((failed.part.error or {}).get("message", "no reason is known"))
 
 
 def _notes(chunks: Sequence[Stored]) -> list[Note]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from transcribe_api.transcribing import Outcome
+from transcribe_api.warning_lines import fold
 
 _STAGES = {
     "queued": "waiting",
@@ -53,8 +55,7 @@ class Bars:
 
     def accept(self, file: Path, job: dict[str, Any]) -> None:
         """Say what the job waits for, if nobody can work on it yet."""
-        for warning in job.get("warnings", ()):
-            self._warn(file, warning)
+        self._warn(file, job.get("warnings", ()))
 
     def state(self, file: Path, told: dict[str, Any]) -> None:
         """Show the state of a file's job."""
@@ -71,14 +72,14 @@ class Bars:
             return
         where = outcome.output and click.format_filename(outcome.output)
         click.echo(f"{file}: {where or outcome.job_id}")
-        for warning in outcome.warnings:
-            self._warn(outcome.file, warning)
+        self._warn(outcome.file, outcome.warnings)
 
-    def _warn(self, file: Path, warning: str) -> None:
-        """Print a warning of a file once."""
-        if (file, warning) not in self._warned:
-            self._warned.add((file, warning))
-            click.echo(f"{click.format_filename(file)}: {warning}", err=True)
+    def _warn(self, file: Path, warnings: Iterable[Mapping[str, Any]]) -> None:
+        """Print each line about a file once."""
+        for line in fold(warnings):
+            if (file, line) not in self._warned:
+                self._warned.add((file, line))
+                click.echo(f"{click.format_filename(file)}: {line}", err=True)
 
 
 def detail(told: dict[str, Any]) -> str:

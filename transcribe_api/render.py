@@ -18,7 +18,7 @@ from core.models import (
 from core.settings import settings
 from core.states import DeliveryState
 from engines import catalog
-from transcripts import formats
+from transcripts import formats, warning
 from transcripts.formats import Layout
 from transcripts.stored import words_from_json
 from transcripts.types import Segment, Turn
@@ -46,7 +46,7 @@ def accepted(job: TranscriptJob) -> dict[str, Any]:
         "message": f"{title} transcription job enqueued successfully",
     }
     if job.transcript.warnings:
-        told["warnings"] = job.transcript.warnings
+        told["warnings"] = [warning.to_json(one) for one in job.transcript.warnings]
     return told
 
 
@@ -84,7 +84,7 @@ def result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
         "speaker_roles": transcript.speaker_roles,
         "speaker_role_scores": transcript.speaker_role_scores,
         "speaker_names": transcript.speaker_names,
-        "warnings": transcript.warnings,
+        "warnings": [warning.to_json(one) for one in transcript.warnings],
         "created_at": clock.iso(job.created_at),
         "completed_at": clock.iso(job.completed_at),
     }

@@ -22,6 +22,7 @@ from engines import catalog
 from tasks import pipeline
 from transcribe_api import access, render
 from transcribe_api.sources import Source
+from transcripts.warning import TranscriptWarning, WarningCode
 
 log = structlog.get_logger(__name__)
 
@@ -162,19 +163,22 @@ def _accept(
         raise
 
 
-def _unused(spec: JobSpec) -> list[str]:
+def _unused(spec: JobSpec) -> list[TranscriptWarning]:
     """What the engine cannot be told."""
     if spec.initial_prompt and not catalog.recognizer(spec.engine).prompts:
-        return [f"the engine {spec.engine} reads no initial_prompt; it has no effect"]
+        ignored = f"the engine {spec.engine} reads no initial_prompt; it has no effect"
+        return [TranscriptWarning(WarningCode.OPTION_IGNORED, ignored)]
     return []
 
 
-def _unserved(spec: JobSpec) -> list[str]:
+def _unserved(spec: JobSpec) -> list[TranscriptWarning]:
     queues = [catalog.recognizer(spec.engine).queue]
     if spec.diarizer:
         queues.append(catalog.diarizer(spec.diarizer).queue)
     return [
-        f"no worker serves the queue {queue} now; the job waits for one"
+        TranscriptWarning(
+            WarningCode.NO_WORKER, f"no worker serves the queue {queue} now; the job waits for one"
+        )
         for queue in queues
         if not serving.workers(queue)
     ]

@@ -51,7 +51,8 @@ class Outcome:
     output: Path | None
     #: Why there is none.
     reason: str | None
-    warnings: tuple[str, ...] = ()
+    #: As the service tells them.
+    warnings: tuple[Mapping[str, Any], ...] = ()
     job_id: str | None = None
     #: The reason is not the file's own: later it may go well.
     may_pass: bool = False

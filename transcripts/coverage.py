@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transcripts.types import Note, Span, Word
+from transcripts.warning import WarningCode
 
 #: So much speech in a row without a word is a hole (seconds). People hesitate for two at most.
 HOLE = 3.0
@@ -60,7 +61,8 @@ def unexplained(coverage: Coverage, notes: Iterable[Note]) -> list[Span]:
 
 def told(holes: Iterable[Span]) -> list[Note]:
     """A note for every hole."""
-    return [Note(hole.start, hole.end, NOTED) for hole in holes]
+    code = WarningCode.SPEECH_WITHOUT_WORDS
+    return [Note(hole.start, hole.end, NOTED, code) for hole in holes]
 
 
 def filled(words: Sequence[Word], hole: Span, heard: Iterable[Word]) -> tuple[Word, ...]:

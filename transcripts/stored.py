@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transcripts.types import Note, Span, Turn, Voices, Word
+from transcripts.warning import WarningCode
 
 
 def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
@@ -44,14 +45,22 @@ def words_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Word, ...]:
 
 def notes_to_json(notes: Iterable[Note]) -> list[dict[str, Any]]:
     return [
-        {"start": round(note.start, 3), "end": round(note.end, 3), "text": note.text}
+        {
+            "start": round(note.start, 3),
+            "end": round(note.end, 3),
+            "text": note.text,
+            "code": str(note.code),
+        }
         for note in notes
     ]
 
 
 def notes_from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Note, ...]:
-    """Read what `notes_to_json` wrote."""
-    return tuple(Note(**note) for note in stored)
+    """Read what `notes_to_json` wrote; version 0.1 wrote no codes."""
+    return tuple(
+        Note(note["start"], note["end"], note["text"], WarningCode(note.get("code", "other")))
+        for note in stored
+    )
 
 
 def spans_to_json(spans: Iterable[Span]) -> list[list[float]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from transcripts.spacing import join_words
+from transcripts.warning import WarningCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Note(Span):
     """What should be known of a stretch, such as that its words are doubtful."""
 
     text: str = ""
+    code: WarningCode = WarningCode.OTHER
 
 
 @dataclass(frozen=True, slots=True)

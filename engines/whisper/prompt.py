@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from engines.whisper.telling import Remark
+from transcripts.warning import WarningCode
+
 #: Tokens of prompt and terms together, as in openai/whisper.
 ROOM = 223
 
 Encode = Callable[[str], list[int]]
 
-TERMS_CUT = "not all terms to expect fit beside the prompt; the weakest were left out"
-PROMPT_CUT = f"the prompt is longer than {ROOM} tokens of Whisper; only its end was used"
+TERMS_CUT = Remark(
+    WarningCode.TERMS_CUT,
+    "not all terms to expect fit beside the prompt; the weakest were left out",
+)
+PROMPT_CUT = Remark(
+    WarningCode.PROMPT_CUT,
+    f"the prompt is longer than {ROOM} tokens of Whisper; only its end was used",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Prompt:
     #: What they say.
     text: str = ""
     #: What did not fit.
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def build_prompt(terms: Sequence[str], text: str | None, encode: Encode) -> Prompt:

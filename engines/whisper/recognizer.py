@@ -16,6 +16,7 @@ from engines.sound import Sound, read
 from engines.whisper import telling
 from engines.whisper.config import WhisperConfig
 from engines.whisper.models import Said, Times, Whisper
+from engines.whisper.telling import Remark
 from engines.whisper.timing import fit
 from engines.whisper.windows import Window, cut, samples
 from transcripts.types import Heard, Note, Word
@@ -71,7 +72,7 @@ class WhisperRecognizer:
         self._config = config
         self._models = Last(lambda name: Whisper(name, config))
 
-    def timer(self, language: str) -> tuple[Timer, str | None]:
+    def timer(self, language: str) -> tuple[Timer, Remark | None]:
         """What times words of the language, and what a reader should know about that."""
         raise NotImplementedError
 
@@ -94,8 +95,8 @@ class WhisperRecognizer:
 
         kept = [one for one in said if one.text and not _verdict(one).is_invented]
         whole = len(sound) / wav.RATE
-        remarks = [text for text in (remark, *prompt.remarks) if text]
-        notes = [*_notes(said), *(Note(0.0, whole, text) for text in remarks)]
+        remarks = [one for one in (remark, *prompt.remarks) if one]
+        notes = [*_notes(said), *(Note(0.0, whole, one.text, one.code) for one in remarks)]
         return Heard(tuple(timer.time(kept, sound)), hints.language or code, tuple(notes))
 
     def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:

@@ -14,6 +14,7 @@ import pytest
 from tests.browser.conftest import PHONE, SAMPLE, RunningStack, playwright, wait_until
 from tests.browser.way import Way
 from transcribe_api.client import Client
+from transcripts.warning import TranscriptWarning, WarningCode, to_json
 
 expect = playwright.expect
 expect.set_options(timeout=90_000)
@@ -128,6 +129,37 @@ def test_from_a_dropped_file_to_a_downloaded_transcript(opened: Opened, tmp_path
         saved.value.save_as(tmp_path / form)
     assert "-->" in (tmp_path / "SRT").read_text()
     assert (tmp_path / "DOCX").read_bytes().startswith(b"PK")
+
+
+def warned(code: WarningCode, *starts: float) -> list[dict[str, Any]]:
+    return [to_json(TranscriptWarning(code, f"<b>{code}</b>", at, at + 0.5)) for at in starts]
+
+
+def test_warnings_of_a_kind_fold_their_times_play_and_only_what_failed_is_tried_again(
+    opened: Opened, done: str
+):
+    page, told = opened(), warned(WarningCode.WORDS_DOUBTFUL, 0.5, 1, 1.5, 2, 2.5)
+
+    def add_warnings(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "warnings": told})
+
+    page.route(f"**/jobs/result/{done}", add_warnings)
+    page.goto(f"{page.url}#/jobs/{done}")
+    warnings = page.locator("#job-warnings > li")
+    expect(warnings).to_have_count(1)
+    expect(warnings.locator("summary")).to_have_text("words are doubtful (at 5 places)")
+    warnings.locator("summary").click()
+    expect(warnings.locator("li").first).to_contain_text("<b>words_doubtful</b>")
+    warnings.get_by_role("button", name="Play from 0:02").first.click()
+    page.wait_for_function(f"({PLAYED})() >= 2")
+    again = page.locator("#job-buttons").get_by_role("button", name="Try again")
+    expect(again).to_have_count(0)
+
+    told += warned(WarningCode.CHUNK_FAILED, 3)
+    page.reload()
+    expect(warnings).to_have_count(2)
+    expect(again).to_be_visible()
 
 
 def test_a_reload_in_the_middle_misses_nothing(opened: Opened):

@@ -84,7 +84,7 @@ def test_every_digit_is_in_the_transcript_at_its_time(job):
         assert word["word"].strip(".,").lower() == digit.text
         assert word["start"] == pytest.approx(digit.start, abs=0.25)
     # Of the submission, which may have come before the workers; of the words there are none.
-    assert [warning for warning in result["warnings"] if "waits for one" not in warning] == []
+    assert [one for one in result["warnings"] if one["code"] != "no_worker"] == []
 
 
 def test_the_language_that_nobody_named_is_one(job):

@@ -183,7 +183,7 @@ def test_a_recording_is_taken_although_no_worker_is_there_yet(stack, typed, exam
     assert (status, lacks(told, ACCEPTED, {"warnings"})) == (202, [])
     assert (told["engine"], told["status"]) == (engine, "queued")
     assert told["message"] == f"{title} transcription job enqueued successfully"
-    assert f"asr.{engine}" in " ".join(told["warnings"])
+    assert f"asr.{engine}" in " ".join(one["sentence"] for one in told["warnings"])
     httpx2.delete(f"{stack.url}{JOBS}/{told['job_id']}")  # nobody will come for it
 
 

@@ -204,4 +204,4 @@ def test_engines_that_nobody_serves_are_said_to_be_unavailable(client: Client, s
 def test_a_job_for_an_engine_that_nobody_serves_waits_and_says_so(client: Client):
     told = client.submit(SAMPLE, engine="whisperx", diarizer="none")
     assert told["status"] == "queued"
-    assert "asr.whisperx" in told["warnings"][0]
+    assert "asr.whisperx" in told["warnings"][0]["sentence"]

@@ -52,7 +52,7 @@ def completed(client: Client, job_id: str) -> list[str]:
     """The chunks that were heard, in the order of the transcript."""
     wait_until(lambda: client.status(job_id)["status"] not in ("queued", "processing"))
     told = client.result(job_id)
-    assert not any("could not be" in warning for warning in told["warnings"])
+    assert not any(warning["retryable"] for warning in told["warnings"])
     return [word["word"] for segment in told["segments"] for word in segment["words"]]
 
 

@@ -190,8 +190,8 @@ def kill(workers: list[psutil.Process]) -> None:
         process.kill()
 
 
-def gaps(told: dict[str, Any]) -> list[str]:
-    return [one for one in told["warnings"] if "could not be transcribed" in one]
+def gaps(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in told["warnings"] if one["code"] == "chunk_failed"]
 
 
 def test_completed(job: Job):

@@ -65,7 +65,7 @@ def names(job_id: str) -> dict[str, str]:
 
 def test_speakers_that_were_not_found_are_looked_for_again_and_no_word_is_heard_anew():
     job_id = merged()
-    assert "could not be found" in told(job_id)["warnings"][0]
+    assert told(job_id)["warnings"][0]["code"] == "speakers_failed"
     chunks = [one for one in states(job_id) if one[0] == "chunk"]
     redo(job_id, Redo.DIARIZE)
     assert states(job_id) == [*chunks, ("shard", 0, "waiting", 0)]

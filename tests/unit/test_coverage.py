@@ -27,6 +27,7 @@ from transcripts.coverage import (
     unexplained,
 )
 from transcripts.types import Heard, Note, Span, Stretch, Word
+from transcripts.warning import WarningCode
 
 
 def words(*starts: float, length: float = 0.5) -> tuple[Word, ...]:
@@ -83,7 +84,12 @@ def test_a_hole_that_the_engine_tells_of_itself_is_not_told_of_twice() -> None:
     of_all = Note(0, 240, "words have rougher times")
     assert unexplained(measured, [of_all, its_own]) == []
     assert told(unexplained(measured, [of_all])) == [
-        Note(0.5, 20, "somebody seems to speak, but no words were heard")
+        Note(
+            0.5,
+            20,
+            "somebody seems to speak, but no words were heard",
+            WarningCode.SPEECH_WITHOUT_WORDS,
+        )
     ]
 
 

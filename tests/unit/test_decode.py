@@ -187,7 +187,7 @@ def test_half_a_file_is_decoded_with_a_warning(
     _, report = decoded(path)
     assert 4 < report.seconds < 8
     assert len(report.warnings) == 1
-    assert "breaks off" in report.warnings[0]
+    assert report.warnings[0].code == "recording_breaks_off"
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from core.settings import settings
 from core.specs import JobSpec
 from core.states import JobStatus, PartKind, PartState, Stage
 from transcripts.types import Span, Stretch
+from transcripts.warning import TranscriptWarning, WarningCode, to_json
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -28,7 +30,10 @@ SEGMENT = {
 
 
 #: What is told of a job while it waits.
-WAITS = ["no worker is there; the job waits for one"]
+WAITS = [
+    TranscriptWarning(WarningCode.NO_WORKER, "no worker is there; the job waits for one"),
+]
+GAP = TranscriptWarning(WarningCode.CHUNK_FAILED, "a gap", 1.0, 2.0)
 
 
 class TimeMachine:
@@ -135,11 +140,11 @@ def begin_merge(job_id: str, owner: str = "me") -> bool:
 def complete(job_id: str, owner: str = "me") -> bool:
     with transaction() as session:
         return jobs.complete(
-            session, job_id, owner, segments=[SEGMENT], language="en", warnings=["a gap"]
+            session, job_id, owner, segments=[SEGMENT], language="en", warnings=[GAP]
         )
 
 
-def warnings(job_id: str) -> list[str]:
+def warnings(job_id: str) -> Sequence[TranscriptWarning]:
     with reading() as session:
         return jobs.get(session, job_id).transcript.warnings
 
@@ -150,7 +155,7 @@ def test_what_a_job_waited_for_is_forgotten_when_it_is_completed():
     store_all(job_id)
     begin_merge(job_id)
     complete(job_id)
-    assert warnings(job_id) == ["a gap"]
+    assert warnings(job_id) == [GAP]
 
 
 def told(job_id: str) -> dict:
@@ -187,7 +192,7 @@ def test_a_job_goes_its_way_and_progress_never_goes_down():
     assert progress[-2] < 100 == progress[-1]
     assert [now["status"] for now in seen] == ["queued", *["processing"] * 6, "completed"]
     assert seen[-1]["result"] == {"segments_count": 1, "duration": 60.0}
-    assert seen[-1]["warnings"] == ["a gap"]
+    assert seen[-1]["warnings"] == [to_json(GAP)]
     assert (seen[3]["chunks_done"], seen[3]["chunks_total"]) == (1, 2)
     assert (seen[3]["audio_seconds_done"], seen[3]["audio_seconds_total"]) == (30.0, 60.0)
 

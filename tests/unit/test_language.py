@@ -22,6 +22,7 @@ from tests.unit.sounds import piece
 from tests.unit.test_jobs import accept, begin_prepare, prepared
 from transcribe_api import parse
 from transcripts.types import Heard, Note, Word
+from transcripts.warning import TranscriptWarning, WarningCode
 
 WHISPER = sorted({*names._CODES.values()})
 
@@ -61,7 +62,7 @@ class Polyglot:
 
     def transcribe(self, audio: Path, hints: Hints) -> Heard:
         self.heard_in.append(hints.language)
-        note = Note(1.0, 2.0, "words are doubtful")
+        note = Note(1.0, 2.0, "words are doubtful", WarningCode.WORDS_DOUBTFUL)
         return Heard((Word("olá", 0.5, 1.0, 0.9),), hints.language or "de", (note,))
 
 
@@ -164,9 +165,12 @@ def test_notes_are_stored_in_times_of_the_recording_and_become_warnings(engine: 
     for position in range(2):
         run("transcribe_chunk", job_id, position)
     written = json.loads(storage().get_bytes(layout.chunk_words(job_id, 1)))
-    assert written["notes"] == [{"start": 31.0, "end": 32.0, "text": "words are doubtful"}]
+    assert written["notes"] == [
+        {"start": 31.0, "end": 32.0, "text": "words are doubtful", "code": "words_doubtful"}
+    ]
     run("merge", job_id)
     with reading() as session:
         assert jobs.get(session, job_id).transcript.warnings == [
-            "1.0 s to 2.0 s: words are doubtful", "31.0 s to 32.0 s: words are doubtful",
-        ]  # fmt: skip
+            TranscriptWarning(WarningCode.WORDS_DOUBTFUL, "words are doubtful", at, at + 1)
+            for at in (1.0, 31.0)
+        ]

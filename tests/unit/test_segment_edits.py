@@ -232,8 +232,8 @@ def test_when_the_job_is_done_again_texts_stay_where_the_same_words_are_heard(
     assert [one["text"] for one in new] == ["Now.", "Typed 0", "Hollow."]
     assert [word["speaker_tag"] for word in new[1]["words"]] == [1, 1]
     assert new[1]["heard_words"] == heard(0.0, "Hello.", 1)["words"]
-    assert lost == [
-        f"the text 'Typed {at}', typed at {at}.0 s, was taken away: other words are heard there now"
+    assert [(one.start, one.sentence) for one in lost] == [
+        (at, f"the text 'Typed {at}' was taken away: other words are heard there now")
         for at in (1, 2)
     ]
 
@@ -246,11 +246,14 @@ def done_again(job: TranscriptJob, *speakers: int | None, text: str = "Hello.") 
         numbers = speaker_numbers.following(session, found, new)
         lost = segment_edits.keep(session, found, new, numbers)
     assert all(word["speaker_tag"] == one["speaker_tag"] for one in new for word in one["words"])
-    return [*("?" if one["speaker_tag"] is None else str(one["speaker_tag"]) for one in new), *lost]
+    return [
+        *("?" if one["speaker_tag"] is None else str(one["speaker_tag"]) for one in new),
+        *(one.sentence for one in lost),
+    ]
 
 
-ELSEWHERE = "the speaker given at 1.0 s was taken away: other words are heard there now"
-NOT_FOUND = "the speaker given at 1.0 s was taken away: he was not found again"
+ELSEWHERE = "the speaker that was given was taken away: other words are heard there now"
+NOT_FOUND = "the speaker that was given was taken away: no such speaker was found again"
 
 
 @pytest.mark.parametrize(

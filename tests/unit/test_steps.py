@@ -34,6 +34,7 @@ from tests.unit.test_jobs import (
     send_parts,
     told,
 )
+from transcribe_api.warning_lines import fold
 from transcripts.stored import voices_to_json, words_to_json
 from transcripts.types import Heard, Span, Turn, Voices, Word
 
@@ -250,7 +251,9 @@ def test_a_failed_chunk_is_a_gap_with_a_name():
     run("merge", job_id)
     now = told(job_id)
     assert now["status"] == "completed"
-    assert now["warnings"] == ["30.0 s to 60.0 s could not be transcribed: no such sound"]
+    assert [*fold(now["warnings"])] == [
+        "0:30-1:00: nothing could be transcribed here: no such sound"
+    ]
     assert result(job_id) == [("here", None)]
 
 
@@ -310,7 +313,7 @@ def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
         transcript = jobs.get(session, job_id).transcript
         assert transcript.speaker_names == {"0": "Ana"}
         assert [one.text for one in transcript.segments] == ["now first"]
-        assert transcript.warnings[-1] == (
+        assert transcript.warnings[-1].sentence == (
             "the name 'Ben' was taken away: its speaker was not found again"
         )
 
@@ -352,9 +355,9 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
         layout.artefact(job_id, layout.CHUNKS_METADATA), json.dumps({"chunks": chunks}).encode()
     )
     run("merge", job_id)
-    assert told(job_id)["warnings"] == [
-        "60.0 s to 90.0 s could not be transcribed: no such sound",
-        "3.5 s to 11.2 s: somebody seems to speak, but no words were heard",
+    assert [*fold(told(job_id)["warnings"])] == [
+        "1:00-1:30: nothing could be transcribed here: no such sound",
+        "0:03-0:11: somebody seems to speak, but no words were heard",
     ]
     report = json.loads(storage().get_bytes(layout.artefact(job_id, "whisper_results.json")))
     assert [chunk.get("coverage") for chunk in report["chunks"]] == [
@@ -444,7 +447,9 @@ def test_a_transcript_without_speakers_is_better_than_none():
     run("merge", job_id)
     now = told(job_id)
     assert now["status"] == "completed"
-    assert "the speakers could not be found: too many voices" in now["warnings"][0]
+    [warning] = now["warnings"]
+    assert (warning["code"], warning["retryable"]) == ("speakers_failed", True)
+    assert warning["sentence"] == "the speakers could not be found: too many voices"
     assert result(job_id) == [("who", None), ("knows", None)]
 
 

@@ -231,5 +231,6 @@ def test_files_that_cannot_be_written_are_a_warning_and_no_failure(
     else:
         (out / "chunks").write_text("in the way")
     [warning] = told(merged(out))["warnings"]
-    assert "could not be written" in warning
+    assert warning["code"] == "files_not_written"
+    assert "could not be written" in warning["sentence"]
     assert list(elsewhere.iterdir()) == []

@@ -24,7 +24,7 @@ from engines.sound import read
 from engines.whisper.config import WhisperConfig
 from engines.whisper.models import Whisper
 from engines.whisper.prompt import PROMPT_CUT, TERMS_CUT
-from engines.whisper.telling import hotwords
+from engines.whisper.telling import Remark, hotwords
 from engines.whisper.timing import fill, spread
 from engines.whisper.windows import cut
 from tests.engines import tiny
@@ -222,7 +222,8 @@ class TestPrompt:
         ],
     )
     def test_what_does_not_fit_is_said(self, recording: Path, hints: dict[str, object], remark):
-        assert remark in [note.text for note in hear(recording, **hints).notes]
+        heard = hear(recording, **hints)
+        assert remark in [Remark(note.code, note.text) for note in heard.notes]
 
 
 class TestDoubts:

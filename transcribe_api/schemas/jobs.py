@@ -22,7 +22,7 @@ from transcribe_api.schemas.common import (
     Seconds,
     one_of,
 )
-from transcribe_api.schemas.results import HeardWord
+from transcribe_api.schemas.results import HeardWord, TranscriptWarning
 
 _Language = Annotated[str, Field(pattern=rf"^{parse.LANGUAGE.pattern}$")]
 _Speakers = Annotated[int, Field(ge=1, le=parse.MOST_SPEAKERS)]
@@ -213,7 +213,7 @@ class JobAccepted(BaseModel):
     engine: str = Field(examples=["sphinx"])
     status: JobStatus
     message: str = Field(examples=["PocketSphinx transcription job enqueued successfully"])
-    warnings: list[str] | Absent = Field(
+    warnings: list[TranscriptWarning] | Absent = Field(
         default=None, description="Only there when something is not as it should be."
     )
 
@@ -260,7 +260,7 @@ class JobState(BaseModel):
     seconds_left: float | None = Field(
         description="Estimated seconds until the end; null while there is nothing to go by."
     )
-    warnings: list[str] = Field(description="Sentences about what is not as it should be.")
+    warnings: list[TranscriptWarning] = Field(description="What is not as it should be.")
     error: Failure | None
     created_at: Moment
     completed_at: Moment | None

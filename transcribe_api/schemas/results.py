@@ -24,6 +24,7 @@ from transcribe_api.schemas.common import (
     Moment,
     Seconds,
 )
+from transcripts.warning import Severity, WarningCode
 
 _SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
 
@@ -138,6 +139,24 @@ class RangeHeaders(BaseModel):
     )
 
 
+class TranscriptWarning(BaseModel):
+    """One thing that is not as it should be."""
+
+    code: WarningCode = Field(description="Stable name for programs.")
+    severity: Severity = Field(
+        description="`error`: something is missing; `warning`: something may be wrong; `info`: "
+        "nothing is wrong, but perhaps not as you think."
+    )
+    start: Seconds | None = Field(
+        description="Seconds from the start of the recording; null when it is about the whole."
+    )
+    end: Seconds | None
+    sentence: str = Field(
+        description="For people.", examples=["words are doubtful: the model is unsure"]
+    )
+    retryable: bool = Field(description="Whether trying the job again may mend it.")
+
+
 class Result(BaseModel):
     """A whole transcript."""
 
@@ -163,7 +182,7 @@ class Result(BaseModel):
     speaker_names: dict[str, str] = Field(
         description="By number of the speaker.", examples=[{"0": "Dr. Smith"}]
     )
-    warnings: list[str] = Field(description="Sentences about what is not as it should be.")
+    warnings: list[TranscriptWarning] = Field(description="What is not as it should be.")
     created_at: Moment
     completed_at: Moment | None
 

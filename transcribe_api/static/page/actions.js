@@ -7,7 +7,7 @@ import { label, t } from "./words.js";
 /** The buttons for a job; `changed` is called with what was done when it is done. */
 export function buttons(job, changed) {
   const is = (...states) => states.includes(job.status);
-  const failed = is("failed", "cancelled") || (is("completed") && job.warnings?.length > 0);
+  const failed = is("failed", "cancelled") || (is("completed") && job.warnings?.some((one) => one.retryable));
   const found = [];
   if (is("queued", "processing")) found.push(action("cancel", job, changed));
   if (failed) found.push(action("retry", job, changed));

@@ -2,12 +2,13 @@
 
 import { buttons, said } from "./actions.js";
 import { Refused, ask } from "./api.js";
-import { $, announce, h, show } from "./dom.js";
+import { $, announce, show } from "./dom.js";
 import * as done from "./done.js";
 import { title } from "./form.js";
 import { badge } from "./jobs.js";
 import * as running from "./running.js";
 import { follow, isOver } from "./stream.js";
+import * as warnings from "./warnings.js";
 import { say, t, when } from "./words.js";
 
 /** Milliseconds after which a result that could not be fetched is asked for again. */
@@ -65,7 +66,7 @@ function changed(before, state) {
   badge($("job-badge"), state.status);
   $("job-facts").replaceChildren(`${title(state.engine)} · `, when(state.created_at));
   $("job-buttons").replaceChildren(...buttons(state, acted));
-  warn(state.warnings);
+  warnings.show(state.warnings);
   if (state.error) fail(state.error.message);
   if (before !== undefined) {
     announce(`${state.filename}: ${t(`status.${state.status}`)}`);
@@ -77,8 +78,10 @@ async function result(mine) {
   try {
     const found = await ask(`jobs/result/${mine.job_id}`);
     if (shown !== mine) return;
-    warn(found.warnings);
-    $("job-buttons").replaceChildren(...buttons({ ...mine, warnings: found.warnings }, acted));
+    warnings.show(found.warnings);
+    // Without the recording nothing can be done again.
+    const mendable = found.audio_url ? found.warnings : [];
+    $("job-buttons").replaceChildren(...buttons({ ...mine, warnings: mendable }, acted));
     show($("running"), false);
     show($("done"));
     done.show(found);
@@ -108,9 +111,4 @@ function fail(sentence) {
   $("job-error").textContent = sentence;
   show($("job-error"));
   announce(sentence);
-}
-
-function warn(warnings) {
-  $("job-warnings").replaceChildren(...warnings.map((one) => h("li", {}, one)));
-  show($("job-warnings"), warnings.length > 0);
 }

@@ -1,0 +1,48 @@
+// What is not as it should be with a transcript: a line each, many of one kind in one that opens.
+
+import { $, h, show as visible } from "./dom.js";
+import { seek } from "./player.js";
+import { clock, label, say } from "./words.js";
+
+/** Of one kind, so many have a line each. */
+const MOST_LINES = 3;
+/** What is said of many places at once; of other kinds the first sentence stands for all. */
+const OF_MANY = [
+  "chunk_failed", "speakers_failed", "speech_without_words", "words_left_out", "words_doubtful", "edit_removed",
+];
+
+export function show(warnings) {
+  const kinds = [...new Set(warnings.map((one) => one.code))];
+  const byKind = kinds.map((kind) => warnings.filter((one) => one.code === kind));
+  $("job-warnings").replaceChildren(...byKind.flatMap(lines));
+  visible($("job-warnings"), warnings.length > 0);
+}
+
+function lines(same) {
+  const places = same.filter((one) => one.start !== null);
+  if (places.length <= MOST_LINES) return same.map(line);
+  return [folded(same, places.length)];
+}
+
+function line(warning) {
+  const text = h("span", {}, warning.sentence);
+  return h("li", { className: warning.severity }, ...place(warning), text);
+}
+
+function folded(same, n) {
+  const { code, severity, sentence } = same[0];
+  const what = h("span", {}, sentence);
+  if (OF_MANY.includes(code)) say(what, `warnings.${code}`);
+  const count = say(h("span", { className: "hint" }), "warnings.places", { n });
+  const opens = h("summary", {}, what, " ", count);
+  return h("li", { className: severity }, h("details", {}, opens, h("ul", {}, ...same.map(line))));
+}
+
+/** A button that plays the recording from there, as soon as there is a player. */
+function place({ start }) {
+  if (start === null) return [];
+  const text = clock(start);
+  const onclick = () => seek(start, { play: true });
+  const button = h("button", { type: "button", className: "time", onclick }, text);
+  return [label(button, "warnings.play", { time: text }), " "];
+}
