@@ -26,6 +26,7 @@ import psutil
 
 from core import cgroups, clock, private_files
 from core.errors import EngineError, Transient, Unavailable
+from core.resource_config import ResourceConfig, read_config
 from core.settings import settings
 
 #: Seconds that a process waits for one that is at work with another model, before that must leave.
@@ -86,14 +87,15 @@ class Claim:
         return any(name == what for name, _ in self.holds.values())
 
 
-def budget_mb() -> float:
-    """MiB for the models of this host: ``MAX_MEMORY_GB``, or less where there is less.
+def budget_mb(max_gb: float | None = None) -> float:
+    """MiB for the models of this host: *max_gb* or ``MAX_MEMORY_GB``, or less where there is less.
 
     Of the machine's memory, or the container's, something stays free for the processes without a
     model.
     """
     there = cgroups.memory_mb()
-    return min(settings().max_memory_gb * 1024, there - min(512.0, there / 5))
+    wanted = settings().max_memory_gb if max_gb is None else max_gb
+    return min(wanted * 1024, there - min(512.0, there / 5))
 
 
 def fits(claims: Sequence[Claim], me: Claim, wanted: Wish, budget: float, now: float) -> bool:
@@ -131,10 +133,20 @@ def must_leave(
 class ResourceManager:
     """The leases of this host, as one process sees them. Threads of a process share its leases."""
 
-    def __init__(self, folder: Path | None = None, budget: float | None = None) -> None:
-        """*folder*: where the leases lie; *budget*: MiB."""
+    def __init__(
+        self,
+        config: Path | str | None = None,
+        *,
+        folder: Path | None = None,
+        budget: float | None = None,
+    ) -> None:
+        """*config*: a JSON file that takes precedence over settings, see `core.resource_config`.
+
+        *folder*: where the leases lie; *budget*: MiB. Raises `SettingsError` for a wrong file.
+        """
+        self.config = ResourceConfig() if config is None else read_config(Path(config))
         self._folder = folder or default_folder()
-        self._budget = budget_mb() if budget is None else budget
+        self._budget = budget_mb(self.config.max_memory_gb) if budget is None else budget
         self._file: IO[str] | None = None
         self._mine = Claim(os.getpid())
         self._used_at: dict[str, float] = {}

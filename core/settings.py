@@ -69,8 +69,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     #: Networks of proxies, which tell in X-Forwarded-For who asks.
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
-    #: Connections that one address may have at a time with a process, except this machine itself
-    #: and TRUSTED_PROXIES; 0: any number.
+    #: Connections of one address with a process, but of this machine and TRUSTED_PROXIES; 0: any.
     max_connections_per_address: int = Field(default=200, ge=0)
     #: Seconds in which the header of a request must have arrived.
     header_seconds: float = Field(default=10.0, gt=0, le=600)
@@ -221,9 +220,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, ge=2)
     #: What becomes of a job some of whose chunks failed: a transcript with named gaps, or none.
     failed_chunks: Literal["gap", "fail"] = "gap"
-    #: GiB that the loaded models of one host may take; less where the machine, or the container,
-    #: has less.
+    #: GiB that the loaded models of one host may take; less where the machine has less.
     max_memory_gb: float = Field(default=28.0, gt=0)
+    #: Share of that memory at which an alert begins.
+    memory_alert_at: float = Field(default=0.85, gt=0, le=1)
     #: Jobs that are worked on at a time, on all machines together; 0: any number.
     max_concurrent_jobs: int = Field(default=0, ge=0)
     #: Seconds that a worker which is told to end gives to what it has in hand.

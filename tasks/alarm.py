@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import structlog
 
 from core.resources import Claim
+from core.settings import settings
 
 log = structlog.get_logger(__name__)
 
-#: Shares of the budget: an alert begins at the first, and is over below the second.
-ALERT_AT = 0.85
-CALM_BELOW = 0.80
+#: An alert is over when so large a share of the budget is free again beside what is free at its
+#: begin; else one that wavers would ring again and again.
+CALMER_BY = 0.05
 
 
 class Alarm:
@@ -26,14 +27,14 @@ class Alarm:
         self._rings = False
 
     def look(self, claims: Sequence[Claim], budget: float) -> None:
-        """See how things are. *budget*: MiB."""
+        """See how things are against ``MEMORY_ALERT_AT``. *budget*: MiB."""
         resident = sum(one.resident for one in claims if one.holds)
         self.used = resident / budget
-        if self.used >= ALERT_AT and not self._rings:
+        if self.used >= settings().memory_alert_at and not self._rings:
             self._rings = True
             self.alerts += 1
             log.warning("memory runs short", used_mb=round(resident), max_memory_mb=round(budget))
-        elif self.used < CALM_BELOW:
+        elif self.used < settings().memory_alert_at - CALMER_BY:
             self._rings = False
 
 

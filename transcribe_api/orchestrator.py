@@ -18,12 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.resource_config import ResourceConfig
+from core.resources import ResourceManager
 from core.states import Priority as JobPriority
 from transcribe_api import embedded
 from transcribe_api.client import Client
 from transcribe_api.job_follower import FinishedJob, Follower
 
-__all__ = ["DiarizationOrchestrator", "FinishedJob", "JobPriority", "OrchestratorConfig"]
+__all__ = [
+    "DiarizationOrchestrator",
+    "FinishedJob",
+    "JobPriority",
+    "OrchestratorConfig",
+    "ResourceManager",
+]
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +120,17 @@ class DiarizationOrchestrator:
         url: str | None = None,
         key: str | None = None,
         data_dir: Path | str | None = None,
+        resources: ResourceManager | None = None,
     ) -> None:
         """*url*, *key*: of a running service, instead of an embedded stack of its own.
 
         *data_dir*: where that stack keeps everything; without it, in a scratch folder that goes
-        with it.
+        with it. *resources*: what it may use of the machine; what its file names takes precedence
+        over the *config*.
         """
         self.config = config or OrchestratorConfig()
         self._url, self._key = url, key
+        self._resources = resources.config if resources else ResourceConfig()
         self._data_dir = Path(data_dir).expanduser().resolve() if data_dir is not None else None
         self._callbacks: list[Callable[[FinishedJob], object]] = []
         self._guard = threading.Lock()
@@ -213,9 +224,8 @@ class DiarizationOrchestrator:
         return Client(started.url, key=self._key or started.token)
 
     def _stack(self) -> Any:
-        return embedded.running(
-            self.config.settings(), workers=self.config.workers, data_dir=self._data_dir
-        )
+        wanted = {**self.config.settings(), **self._resources.settings()}
+        return embedded.running(wanted, workers=self.config.workers, data_dir=self._data_dir)
 
     def _journal(self) -> Path | None:
         if self._url or self._data_dir is None or not self.config.enable_recovery:

@@ -29,7 +29,12 @@ from tests.integration.conftest import (
     write_sample,
 )
 from transcribe_api.client import Client
-from transcribe_api.orchestrator import DiarizationOrchestrator, FinishedJob, OrchestratorConfig
+from transcribe_api.orchestrator import (
+    DiarizationOrchestrator,
+    FinishedJob,
+    OrchestratorConfig,
+    ResourceManager,
+)
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
@@ -116,6 +121,32 @@ config = OrchestratorConfig(
     chunk_duration=15.0,  # Chunks menores
     chunk_overlap=8.0,    # Mais overlap
     whisper_model="large-v3"  # Modelo maior
+)
+"""
+RESOURCES = """\
+from resource_manager import ResourceManager
+
+rm = ResourceManager("config.json")  # Arquivo de configuração personalizado
+"""
+LOGS = """\
+import structlog
+
+logger = structlog.get_logger()
+logger.info("Processamento iniciado", 
+           job_id=job_id, 
+           file_path=file_path,
+           estimated_duration="2h")
+"""  # noqa: W291
+DEBUG = """\
+import logging
+logging.basicConfig(level=logging.DEBUG)
+
+# Ou configurar structlog para debug
+structlog.configure(
+    processors=[structlog.processors.JSONRenderer()],
+    wrapper_class=structlog.stdlib.BoundLogger,
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
 )
 """
 CHUNKER = """\
@@ -417,6 +448,24 @@ def test_every_configuration_is_one(example: str):
     wanted = {name: value for name, value in config.settings().items() if name in known}
     assert Settings(**{name.lower(): value for name, value in wanted.items()})
     assert wanted["CHUNK_DURATION"] == str(config.chunk_duration)
+
+
+def test_a_file_says_what_of_the_machine_may_be_used(folder: Path):
+    (folder / "config.json").write_text('{"max_memory_gb": 1.5, "max_concurrent_jobs": 1}')
+    manager = run(RESOURCES)["rm"]
+    assert isinstance(manager, ResourceManager)
+    assert manager.budget == 1.5 * 1024
+    with DiarizationOrchestrator(resources=manager):
+        [stack] = psutil.Process().children()
+        wanted = stack.environ()
+    assert (wanted["MAX_MEMORY_GB"], wanted["MAX_CONCURRENT_JOBS"]) == ("1.5", "1")
+
+
+def test_its_lines_for_the_log_and_for_looking_closer_run(tmp_path: Path):
+    before = "import structlog\njob_id, file_path = '7', 'video.mp4'\n"
+    program = script(tmp_path, f"{before}{DEBUG}{LOGS}")
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert '"job_id": "7"' in done.stderr
 
 
 def test_the_chunker_is_the_one_of_the_steps():

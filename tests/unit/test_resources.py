@@ -105,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def leases(folder: Path) -> Iterator[ResourceManager]:
-    ours = ResourceManager(folder, budget=10_000.0)
+    ours = ResourceManager(folder=folder, budget=10_000.0)
     yield ours
     ours.close()
 
@@ -114,7 +114,7 @@ _HOLD = """
 import sys
 from pathlib import Path
 from core.resources import NoRoom, ResourceManager
-leases = ResourceManager(Path(sys.argv[1]), budget=10_000.0)
+leases = ResourceManager(folder=Path(sys.argv[1]), budget=10_000.0)
 try:
     leases.hold("recognizer", sys.argv[2], float(sys.argv[3]))
     print("loaded", flush=True)
