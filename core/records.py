@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 import migrations
@@ -17,9 +18,19 @@ from core.settings import settings
 def upgrade() -> None:
     """Run the migrations that the database lacks. Safe to run twice. Raises `Unavailable`."""
     private_files.make_data_dir(settings().transcribe_data_dir)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     try:
-        command.upgrade(config, "head")
+        command.upgrade(_config(), "head")
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("the database does not answer") from error
+
+
+def known_revisions() -> frozenset[str]:
+    """The migrations that this version has: records at another one are of a newer version."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(script.revision for script in scripts)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config
