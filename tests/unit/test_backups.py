@@ -24,18 +24,19 @@ from click.testing import CliRunner, Result
 from core import data_dir_lock, db, jobs, layout, local_token, records, recovery
 from core.backups import archive, snapshot
 from core.db import reading, transaction
-from core.models import JobPart
 from core.settings import settings
 from core.specs import JobSpec
 from core.states import PartKind, PartState, Stage
 from core.storage import storage
 from tests.unit.test_jobs import (
+    TimeMachine,
     accept,
     begin_prepare,
-    chunk,
+    claim_lost,
     lease,
     listening,
     prepared,
+    send_parts,
     store,
 )
 from transcribe_api.cli import main
@@ -63,6 +64,11 @@ def backup(tmp_path: Path) -> Callable[[], Path]:
         return file
 
     return make
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
+    return TimeMachine(monkeypatch)
 
 
 @pytest.fixture
@@ -260,20 +266,22 @@ def named_by(database: Path) -> set[str]:
     return {f"objects/{key}" for key in (*sources, *(layout.chunk_words(*one) for one in stored))}
 
 
-def test_what_was_in_hand_is_worked_on_again_from_the_records_alone(backup, elsewhere: Path):
+def test_what_was_in_hand_is_found_again_from_the_records_alone(
+    backup, elsewhere: Path, time: TimeMachine
+):
+    """By what housekeeping asks when Redis is empty, and when the leases have run out."""
     job_id = put(listening(chunks=2, shards=0), "source")
+    send_parts(job_id)
     lease(job_id, 0)
     store(job_id, 0)
-    lease(job_id, 1, owner="somebody who is not there any more")
+    lease(job_id, 1, owner="somebody of the old service")
     restore(backup(), elsewhere)
     with reading() as session:
         states = [part.state for part in jobs.parts(session, job_id, PartKind.CHUNK)]
         assert states == [PartState.STORED, PartState.RUNNING]
-    assert chunk(job_id, 1).owner == "somebody who is not there any more"
-    with transaction() as session:
-        session.get(JobPart, (job_id, PartKind.CHUNK, 1)).lease_until = 0.0
-    with reading() as session:
         assert [one.job_id for one in recovery.unfinished(session)] == [job_id]
+    time.forward(settings().lease_seconds + 1)
+    assert claim_lost(job_id) == [(1, True)]
 
 
 def test_a_backup_replaces_nothing(tmp_path: Path):
@@ -391,6 +399,17 @@ def test_records_of_an_older_version_are_brought_up_to_date(backup, elsewhere: P
     [(newest,)] = query(elsewhere / RECORDS, "SELECT * FROM alembic_version")
     assert older < newest
     db.engine().dispose()
+
+
+def test_records_of_a_newer_version_are_named_as_such(tmp_path: Path):
+    with closing(sqlite3.connect(settings().transcribe_data_dir / RECORDS)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    result = run("keys", "list")
+    assert result.exit_code == 3
+    assert "a newer one has changed them" in result.stderr
+    assert "9999" in result.stderr
+    assert run("backup", tmp_path / "new.tar").exit_code == 0, "older programs can back it up"
 
 
 def set_in_manifest(**values: object) -> Callable[[dict[str, bytes]], None]:
