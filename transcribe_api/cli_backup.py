@@ -51,7 +51,7 @@ def backup(target: Path, data_dir: Path | None) -> None:
 def restore(file: Path, data_dir: Path | None) -> None:
     """Fill an empty data directory from a file that `transcribe backup` has made.
 
-    Every byte is compared with what was backed up; if one is wrong, nothing is manifest. Records of
+    Every byte is compared with what was backed up; if one is wrong, nothing is restored. Records of
     an older version are brought up to date. `transcribe up` then goes on with jobs that were not
     over.
     """
@@ -80,9 +80,9 @@ def _refuse_unless_embedded() -> None:
     ours = {"DATABASE_URL": settings().database_url, "MINIO_ENDPOINT": settings().minio_endpoint}
     if elsewhere := [name for name, value in ours.items() if value]:
         raise BackupError(
-            f"this is for the service that keeps all in its data directory, but "
-            f"{' and '.join(elsewhere)} name servers: use deploy/backup.sh and deploy/restore.sh, "
-            "see docs/upgrading.md"
+            "this is for the service that keeps all in its data directory, but servers are named "
+            f"by {' and '.join(elsewhere)}: use deploy/backup.sh and deploy/restore.sh, see "
+            "docs/upgrading.md"
         )
 
 
