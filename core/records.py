@@ -6,20 +6,47 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 import migrations
-from core import private_files
-from core.errors import Unavailable
+from core import private_files, versions
+from core.errors import TranscribeError, Unavailable
 from core.settings import settings
 
 
+class NewerRecords(TranscribeError):
+    """The records are at a migration that this version does not have."""
+
+    code = "newer_records"
+
+
 def upgrade() -> None:
-    """Run the migrations that the database lacks. Safe to run twice. Raises `Unavailable`."""
+    """Run the migrations that the database lacks. Safe to run twice.
+
+    Raises `Unavailable`, and `NewerRecords`.
+    """
     private_files.make_data_dir(settings().transcribe_data_dir)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     try:
-        command.upgrade(config, "head")
+        command.upgrade(_config(), "head")
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("the database does not answer") from error
+    except CommandError as error:
+        raise NewerRecords(
+            f"the records cannot be brought to the form of this version, {versions.ours()}: a "
+            f"newer one has changed them ({error}); install that again, or roll back with it as "
+            "docs/upgrading.md tells"
+        ) from error
+
+
+def known_revisions() -> frozenset[str]:
+    """The migrations that this version has: records at another one are of a newer version."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(script.revision for script in scripts)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config

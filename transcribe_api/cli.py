@@ -24,6 +24,8 @@ from transcribe_api.cli_service import (
 #: Where each command is: loaded only when it is asked for, since some need much.
 _COMMANDS = {
     "files": "cli_files",
+    "backup": "cli_backup",
+    "restore": "cli_backup",
     "jobs": "cli_jobs",
     "keys": "cli_keys",
     "webhooks": "cli_webhooks",
@@ -89,6 +91,7 @@ def main() -> None:
     transcribe up                run the service with page, workers and queue on this machine
     transcribe jobs list         what a running service has done
     transcribe keys create NAME  make a key, for a service that others can reach
+    transcribe backup TO         copy all that the service keeps into one file, while it runs
     """
 
 

@@ -6,7 +6,6 @@ data directories run beside each other; two with the same one do not.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -23,7 +22,7 @@ import psutil
 import redis
 import structlog
 
-from core import canary, free_space, private_files, records, recovery
+from core import canary, data_dir_lock, free_space, private_files, records, recovery
 from core.db import reading
 from core.errors import TranscribeError
 from core.settings import settings
@@ -132,7 +131,7 @@ class Stack:
     def _start(self) -> None:
         exposure.refuse_unguarded([(self._host, self._port)])
         private_files.make_folder(self.logs)
-        self._lock = _lock(self._dir)
+        self._lock = data_dir_lock.lock(self._dir)
         end_leftovers(self._dir)
         # Only now: leftovers may have had them.
         _refuse_taken_port(self._host, self._port)
@@ -401,15 +400,3 @@ def _refuse_taken_port(host: str, port: int, option: str = "--port") -> None:
             raise StackError(
                 f"{host}:{port} cannot be used ({error.strerror}); choose another with {option}"
             ) from None
-
-
-def _lock(data_dir: Path) -> IO[str]:
-    file = private_files.open_file(data_dir / "stack.lock", "w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise StackError(
-            f"a stack is running in {data_dir}; choose another directory with --data-dir"
-        ) from None
-    return file

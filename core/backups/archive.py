@@ -1,0 +1,216 @@
+"""The archive of a backup: a plain tar of regular files, each with its SHA-256 in the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from core import clock, private_files, versions
+from core.backups import manifest as manifests
+from core.backups import names
+from core.backups.errors import BackupError
+from core.backups.manifest import Manifest
+from core.backups.snapshot import Snapshot
+
+BLOCK = 1024 * 1024
+#: Bytes of the largest manifest: of some millions of files.
+MOST_OF_MANIFEST = 1024**3
+
+
+def write_archive(snapshot: Snapshot, target: Path) -> Manifest:
+    """Write a new archive, private to this account, that appears whole or not at all.
+
+    Raises `BackupError`, also when there is something of that name.
+    """
+    if target.exists():
+        raise _name_conflict(target)
+    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}.unfinished")
+    try:
+        with private_files.open_file(unfinished, "xb") as file:
+            manifest = _write(snapshot, file)
+            file.flush()
+            os.fsync(file.fileno())
+        _rename(unfinished, target)
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return manifest
+
+
+def _rename(unfinished: Path, target: Path) -> None:
+    try:
+        # Whoever makes the name has it: a file that came meanwhile is not replaced.
+        with private_files.open_file(target, "xb"):
+            pass
+    except FileExistsError:
+        raise _name_conflict(target) from None
+    unfinished.replace(target)
+
+
+def _name_conflict(target: Path) -> BackupError:
+    return BackupError(f"{target} exists, and a backup replaces nothing; name another file")
+
+
+def _write(snapshot: Snapshot, file: IO[bytes]) -> Manifest:
+    # In this format, names and sizes of ours fit into plain headers, and readers need no others.
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        manifest = Manifest(
+            format=manifests.FORMAT,
+            version=versions.ours(),
+            revision=snapshot.revision,
+            created_at=clock.utc_now(),
+            jobs=snapshot.jobs,
+            unfinished_jobs=snapshot.unfinished_jobs,
+            files={name: _add(tar, name, path) for name, path in snapshot.files()},
+        )
+        data = manifest.encode()
+        tar.addfile(_header(manifests.NAME, len(data), int(clock.now())), io.BytesIO(data))
+    return manifest
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path) -> str:
+    """Add a file; returns its SHA-256."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        content = _HashingReader(file)
+        tar.addfile(_header(name, status.st_size, int(status.st_mtime)), content)
+    return content.sha256.hexdigest()
+
+
+def _header(name: str, size: int, modified: int) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.size, header.mtime, header.mode = size, modified, private_files.FILE_MODE
+    return header
+
+
+class _HashingReader(io.RawIOBase):
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self.sha256.update(block)
+        return block
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive whose members are known by name; their content is looked at by `extract`."""
+
+    manifest: Manifest
+    _tar: tarfile.TarFile
+    _members: Mapping[str, tarfile.TarInfo]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that `extract` writes."""
+        return sum(member.size for member in self._members.values())
+
+    def extract(self, folder: Path) -> None:
+        """Write all files into an empty folder. Raises `BackupError` at the first wrong byte.
+
+        What was written until then has to be removed by the caller.
+        """
+        for name, sha256 in self.manifest.files.items():
+            target = folder / name
+            private_files.make_folder(target.parent)
+            with _translate_errors():
+                copied = self._copy(name, target)
+            if copied != sha256:
+                raise _damage(f"{name} is not what was backed up")
+
+    def _copy(self, name: str, target: Path) -> str:
+        content = self._tar.extractfile(self._members[name])
+        assert content is not None  # all are regular files
+        with content, private_files.open_file(target, "xb") as file:
+            source = _HashingReader(content)
+            while block := source.read(BLOCK):
+                file.write(block)
+        return source.sha256.hexdigest()
+
+
+@contextmanager
+def open_archive(file: Path) -> Iterator[Archive]:
+    """An archive with nothing in it but what its manifest names, under names of ours.
+
+    Raises `BackupError` for any other.
+    """
+    with _translate_errors(), tarfile.open(file, "r:", tarinfo=_RegularFile) as tar:
+        members = _list_members(tar)
+        manifest = _read_manifest(tar, members.pop(manifests.NAME, None))
+        _refuse_other_members(members, manifest)
+        yield Archive(manifest, tar, members)
+
+
+class _RegularFile(tarfile.TarInfo):
+    """A header of a regular file.
+
+    All others are refused before Python's `tarfile` looks into them: folders, links and devices,
+    files with holes, and headers that change the name or the size in the next one.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _RegularFile:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type != tarfile.REGTYPE or header.size < 0:
+            raise _refusal(f"{header.name!r} is no regular file")
+        return header
+
+
+def _list_members(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+    members: dict[str, tarfile.TarInfo] = {}
+    for member in tar:
+        if member.name in members:
+            raise _refusal(f"{member.name!r} is in it twice")
+        if member.name != manifests.NAME and not names.is_allowed(member.name):
+            raise _refusal(f"{member.name!r} is no name in a data directory")
+        members[member.name] = member
+    return members
+
+
+def _read_manifest(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> Manifest:
+    if member is None:
+        raise _damage("it has no manifest, so its end is missing, or it is no backup")
+    if member.size > MOST_OF_MANIFEST:
+        raise _refusal("its manifest is too large")
+    content = tar.extractfile(member)
+    assert content is not None  # all are regular files
+    return manifests.decode(content.read())
+
+
+def _refuse_other_members(members: Mapping[str, tarfile.TarInfo], manifest: Manifest) -> None:
+    if names.RECORDS not in members:
+        raise _damage(f"{names.RECORDS} is missing")
+    for name in sorted(members.keys() ^ manifest.files.keys()):
+        raise _damage(f"{name} is missing" if name not in members else f"{name} is not listed")
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Turn the errors of reading and writing into sentences."""
+    try:
+        yield
+    except tarfile.TarError as error:
+        raise _damage(f"it is cut off, or no plain .tar ({error})") from error
+    except OSError as error:
+        raise BackupError(f"the backup cannot be restored: {error}") from error
+
+
+def _damage(why: str) -> BackupError:
+    return BackupError(f"the archive is damaged: {why}; take another backup")
+
+
+def _refusal(why: str) -> BackupError:
+    return BackupError(f"the archive is none that `transcribe backup` makes, and is refused: {why}")

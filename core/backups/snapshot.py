@@ -1,0 +1,145 @@
+"""Records and objects as they were at one moment, while the service goes on.
+
+An object is written before a row names it, so all that the rows of a moment name lies in the
+storage at that moment, unless its job was being deleted or its audio removed just then. The moment
+is made with SQLite's write lock: while it is held, no row changes, and every object of the jobs
+gets a second name, a hard link. Objects are replaced and never written to, so what happens
+afterwards changes neither the linked files nor the snapshot of the database that a reading
+transaction holds, however long it takes to copy them.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from core import free_space, layout, private_files, scratch
+from core.backups import names
+from core.backups.errors import BackupError
+from core.db import transaction
+from core.settings import settings
+from core.states import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Files in *folder*, which lie there as in a data directory."""
+
+    folder: Path
+    #: The migration that the records are at.
+    revision: str
+    jobs: int
+    unfinished_jobs: int
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """All files with their names in an archive, the records first."""
+        yield names.RECORDS, self.folder / names.RECORDS
+        for parent, _, files in os.walk(self.folder / names.OBJECTS):
+            for path in (Path(parent, name) for name in sorted(files)):
+                name = path.relative_to(self.folder).as_posix()
+                if names.is_allowed(name):
+                    yield name, path
+
+
+@contextmanager
+def take_snapshot() -> Iterator[Snapshot]:
+    """The present records and objects, for as long as the block lasts.
+
+    Needs space for a copy of the database, none for the objects. Raises `BackupError`, and
+    `Unavailable` when the database is busy for too long or the disk is full.
+    """
+    database = _find_database()
+    # Where the storage keeps what is unfinished: links do not lead from one disk to another.
+    with scratch.folder("backup-", settings().objects_dir / ".unfinished") as folder:
+        try:
+            yield _fill(folder, database)
+        except sqlite3.Error as error:
+            raise BackupError(f"the records in {database} cannot be read: {error}") from error
+
+
+def _find_database() -> Path:
+    database = Path(make_url(settings().database).database or "")
+    if not database.is_file():
+        raise BackupError(
+            f"there is nothing to back up: {database} does not exist; "
+            "name the directory of the service with --data-dir"
+        )
+    return database
+
+
+def _fill(folder: Path, database: Path) -> Snapshot:
+    with closing(_open_for_reading(database)) as source:
+        with transaction() as session:
+            session.connection()  # takes the write lock
+            source.execute("BEGIN")
+            rows = source.execute("SELECT job_id FROM transcript_jobs").fetchall()
+            job_ids = [job_id for (job_id,) in rows]
+            _link_objects(job_ids, folder / names.OBJECTS)
+        # From here on all others write again; this connection still reads what was there before.
+        _copy_records(source, folder / names.RECORDS)
+        return Snapshot(folder, _read_revision(source), len(job_ids), _count_unfinished(source))
+
+
+def _open_for_reading(database: Path) -> sqlite3.Connection:
+    # Not `mode=ro`: the file of shared memory beside it may have to be made.
+    return sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, isolation_level=None)
+
+
+def _read_revision(source: sqlite3.Connection) -> str:
+    (revision,) = source.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(revision)
+
+
+def _count_unfinished(source: sqlite3.Connection) -> int:
+    query = "SELECT count(*) FROM job_runs WHERE stage <> ?"
+    (count,) = source.execute(query, [Stage.OVER]).fetchone()
+    return int(count)
+
+
+def _copy_records(source: sqlite3.Connection, target: Path) -> None:
+    (pages,), (page_bytes,) = (
+        source.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size")
+    )
+    free_space.require(pages * page_bytes)
+    private_files.make_file(target)
+    with closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
+def _link_objects(job_ids: Sequence[str], target: Path) -> None:
+    for job_id in job_ids:
+        root = layout.root(job_id)
+        _link_tree(settings().objects_dir / root, target / root)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Give every file of a folder a second name. What vanishes meanwhile is left out."""
+    for parent, _, files in os.walk(source, onerror=_raise_unless_gone):
+        copy = target / Path(parent).relative_to(source)
+        private_files.make_folder(copy)
+        for name in files:
+            with suppress(FileNotFoundError):
+                _link(Path(parent, name), copy / name)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BackupError(
+            f"the file system of {source} makes no hard links ({error.strerror}), which a backup "
+            "of a running service needs; end the service and copy its directory"
+        ) from error

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Restores what deploy/backup.sh has made, into an empty database and a bucket without jobs. No
+# process of the service may run meanwhile.
+#
+#   deploy/restore.sh FOLDER
+#
+# From the environment: as for backup.sh. Beside S3_TOOL, pg_restore and psql are needed.
+set -euo pipefail
+. "$(dirname "$0")/servers.sh"
+
+source=${1:?name the folder of a backup}
+[ -f "$source/SHA256SUMS" ] || fail "$source is no backup: it has no SHA256SUMS"
+(cd "$source" && sha256sum --check --quiet SHA256SUMS) || fail "the backup is damaged; take another"
+tables=$(psql "$database" --no-psqlrc --tuples-only --no-align \
+  --command "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+[ -z "$tables" ] || fail "the database is not empty, and a restore replaces nothing; make a new one"
+make_bucket
+folders=$(list_bucket)
+! grep -Eq '(^| )jobs/$' <<< "$folders" ||
+  fail "the bucket has jobs, and a restore replaces nothing; name another with MINIO_BUCKET_NAME"
+
+# The objects first, so that no row ever names what is not there. The rows come all or not at all.
+copy_objects "$source/objects" "$bucket/jobs"
+pg_restore --single-transaction --no-owner --no-privileges --dbname="$database" "$source/records.dump"
+echo "Restored. Next: alembic upgrade head, which docker compose up does, and start the service."
