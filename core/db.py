@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -15,8 +16,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from core import private_files
-from core.errors import Unavailable
+from core import free_space, private_files, sqlite_file
+from core.errors import StorageFull, Unavailable
 from core.settings import settings
 
 #: Seconds that a SQLite writer waits for another one.
@@ -31,6 +32,9 @@ _PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 
+_DAMAGED = (
+    "the database is damaged: on its machine, `transcribe doctor` names the file and what to do"
+)
 _SILENT = "the database does not answer"
 _BEHIND = (
     "the database does not know this engine yet: run `alembic upgrade head` where it is installed"
@@ -62,10 +66,10 @@ def _session(begin: str) -> Iterator[Session]:
         with Session(_beginning(engine(), begin), expire_on_commit=False) as session:
             yield session
     except SQLAlchemyError as error:
-        reason = outage(error)
+        reason = explain_outage(error)
         if reason is None:
             raise
-        raise Unavailable(reason) from error
+        raise reason from error
 
 
 def engine() -> Engine:
@@ -106,13 +110,20 @@ def engine_options(url: str) -> dict[str, Any]:
     return {"pool_pre_ping": True, "connect_args": _PATIENCE}
 
 
-def outage(error: SQLAlchemyError) -> str | None:
-    """What is the matter when it is no fault of the query: the database is down, busy or behind."""
+def explain_outage(error: SQLAlchemyError) -> Unavailable | None:
+    """What is the matter when it is no fault of the query: the database is down, busy, behind,
+    damaged or without room; None: it is the query.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if sqlite_file.is_damage(cause):
+        return Unavailable(_DAMAGED)
+    if isinstance(cause, sqlite3.OperationalError) and (lack := free_space.find_lack()):
+        return StorageFull(free_space.without_folder(lack))
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return _SILENT  # a server that ends in the middle of an answer may be any kind of error
+        return Unavailable(_SILENT)  # one that ends amid an answer may be any kind of error
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
-        return _SILENT
-    return _BEHIND if _lacks_an_engine(error) else None
+        return Unavailable(_SILENT)
+    return Unavailable(_BEHIND) if _lacks_an_engine(error) else None
 
 
 def _lacks_an_engine(error: SQLAlchemyError) -> bool:

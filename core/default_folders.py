@@ -1,4 +1,4 @@
-"""Where things lie when no setting says so."""
+"""Where things lie: as a setting says, or when none does."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ def default_model_dir() -> Path:
         return ours
     # Not the data directory of this process: every scratch stack would have models of its own.
     return default_data_dir() / "models"
+
+
+def resolve_folder(path: Path) -> Path:
+    """The absolute path without links and ``~``. Raises `ValueError` that says what is allowed."""
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # links in a circle, or nobody's home
+        raise ValueError(f"allowed is the path of a folder; {error}") from None

@@ -115,6 +115,18 @@ class SettingsError(TranscribeError):
     code = "bad_setting"
 
 
+class DataFolderError(TranscribeError):
+    """Nothing can be kept in the data directory; the message says why. For operators alone."""
+
+    code = "data_directory"
+
+
+class DatabaseDamaged(TranscribeError):
+    """The file of the database is damaged; the message names it. For operators alone."""
+
+    code = "database_damaged"
+
+
 class EngineError(TranscribeError):
     """A speech engine or a diarizer could not do its work."""
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import StorageFull
+from core.errors import StorageFull, Unavailable
 from core.settings import settings
 
 MIB = 1024 * 1024
 #: Bytes and share of the file system that stay free unless `MIN_FREE_BYTES` names a figure.
 DEFAULT_RESERVE = 512 * MIB
 DEFAULT_SHARE = 0.02
+#: Bytes without which nothing can be relied on to be written, whatever the reserve: a page of the
+#: database, some lines of logs, what the queue keeps.
+LEAST = MIB
 #: Bytes of a file between two looks at the free space.
 LOOK_EVERY = 16 * MIB
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ def find_shortage(more: int = 0) -> str | None:
     except OSError:  # whoever writes there says better what is wrong
         return None
     reserve = compute_reserve(space.total)
-    if space.free - more >= reserve:
+    if space.free - more >= max(reserve, 1):
         return None
     wanted = f" after {_in_mib(more)} more are written" if more else ""
     return (
@@ -55,10 +61,40 @@ def find_shortage(more: int = 0) -> str | None:
     )
 
 
+def find_lack(least: int = LEAST) -> str | None:
+    """What lacks where not even *least* bytes are free, as a sentence; None if they are."""
+    folder = settings().transcribe_data_dir
+    try:
+        free = measure(folder).free
+    except OSError:
+        return None
+    if free >= least:
+        return None
+    return (
+        f"the disk of {folder} is full: {_in_mib(free)} are free, and {_in_mib(least)} are needed "
+        "to go on; make room"
+    )
+
+
+def require_least(least: int) -> None:
+    """Raise `StorageFull`, for operators alone, where not even *least* bytes are free."""
+    if lack := find_lack(least):
+        raise StorageFull(lack)
+
+
+def explain(error: OSError, what: str) -> Unavailable:
+    """What is raised instead of an *error* of writing: `StorageFull` if there is no room.
+
+    *what*: the beginning of the sentence, for callers.
+    """
+    kind = StorageFull if error.errno in _NO_ROOM else Unavailable
+    return kind(f"{what}: {error.strerror}")
+
+
 def require(more: int = 0) -> None:
     """Raise `StorageFull` unless *more* bytes can be written and the reserve stays free."""
     if shortage := find_shortage(more):
-        raise StorageFull(_without_folder(shortage))
+        raise StorageFull(without_folder(shortage))
 
 
 class Lookout:
@@ -74,8 +110,8 @@ class Lookout:
             self._next = size + LOOK_EVERY
 
 
-def _without_folder(shortage: str) -> str:
-    # Callers are shown it, and paths of the machine are none of their business.
+def without_folder(shortage: str) -> str:
+    """The sentence as callers are shown it: paths of the machine are none of their business."""
     return shortage.replace(f"of {settings().transcribe_data_dir} ", "of the service ", 1)
 
 

@@ -19,10 +19,12 @@ NAME = "token"
 
 
 def ensure() -> None:
-    """Have a token in the data directory. One that others could read is replaced."""
+    """Have a token in the data directory, if there is room for one. One that others could read is
+    replaced, and one that was never written.
+    """
     path = _path()
     with suppress(FileNotFoundError):
-        if private_files.is_open_to_others(path) or path.is_symlink():
+        if private_files.is_open_to_others(path) or path.is_symlink() or not path.stat().st_size:
             path.unlink()
     # In the form of a key, so that logs hide it too.
     token = f"tk_{secrets.token_hex(5)}_{secrets.token_urlsafe(32)}"
@@ -30,8 +32,11 @@ def ensure() -> None:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private_files.FILE_MODE)
     except OSError:  # it is there already; or nothing can be written, and the rest will tell
         return
-    with os.fdopen(file, "w") as opened:
-        opened.write(token)
+    try:
+        with os.fdopen(file, "w") as opened:
+            opened.write(token)
+    except OSError:  # the disk is full, which the rest will tell
+        path.unlink()
 
 
 def read(data_dir: Path | None = None) -> str | None:

@@ -11,9 +11,9 @@ from alembic.util import CommandError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 import migrations
-from core import private_files, versions
-from core.errors import TranscribeError, Unavailable
-from core.settings import settings
+from core import data_folder, sqlite_file, versions
+from core.db import explain_outage
+from core.errors import TranscribeError
 
 
 class NewerRecords(TranscribeError):
@@ -25,13 +25,15 @@ class NewerRecords(TranscribeError):
 def upgrade() -> None:
     """Run the migrations that the database lacks. Safe to run twice.
 
-    Raises `Unavailable`, and `NewerRecords`.
+    Raises `Unavailable`, `DataFolderError`, `NewerRecords` or, before anything is written,
+    `DatabaseDamaged`.
     """
-    private_files.make_data_dir(settings().transcribe_data_dir)
+    data_folder.make()
+    sqlite_file.require()
     try:
         command.upgrade(_config(), "head")
     except (OperationalError, InterfaceError) as error:
-        raise Unavailable("the database does not answer") from error
+        raise explain_outage(error) or error from error
     except CommandError as error:
         raise NewerRecords(
             f"the records cannot be brought to the form of this version, {versions.ours()}: a "

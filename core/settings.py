@@ -28,7 +28,7 @@ from core.connection_urls import (
     normalize_database_url,
     redis_socket,
 )
-from core.default_folders import default_data_dir, default_model_dir
+from core.default_folders import default_data_dir, default_model_dir, resolve_folder
 from core.errors import SettingsError
 from core.setting_errors import describe_errors
 from core.web_origins import check_host_pattern, normalize_origin
@@ -265,7 +265,7 @@ class Settings(BaseSettings):
     @field_validator("transcribe_data_dir", "model_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        return resolve_folder(value)
 
     @field_validator("media_roots")
     @classmethod

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from core import free_space, jobs, layout, progress, scratch
 from core.db import transaction
-from core.errors import Unavailable
 from core.models import TranscriptJob
 from core.settings import settings
 from core.specs import JobSpec
 from core.states import Channels
 from core.storage import storage
 from engines import catalog
-from tasks import fetch, pipeline
+from tasks import fetch, needed_space, pipeline
 from tasks.steps import JobStep, step
 from tasks.uploads import Uploads
 from tasks.vanguard import Vanguard
@@ -49,6 +48,7 @@ def prepare(self: JobStep, job_id: str) -> None:
             return
         vanguard = Vanguard(job_id, self.owner, uploads)
         with storage().local(layout.source(job_id)) as source:
+            needed_space.require(spec, source)
             pieces = _take_apart(spec, source, folder, vanguard)
         shards = pieces.shards if spec.diarizer else ()
         vanguard.store_rest(pieces.chunks)
@@ -87,7 +87,7 @@ def _scratch() -> Iterator[Path]:
         with scratch.folder("prepare-") as folder:
             yield folder
     except OSError as error:
-        raise Unavailable(f"the recording cannot be unpacked: {error.strerror}") from error
+        raise free_space.explain(error, "the recording cannot be unpacked") from error
 
 
 def _take_apart(spec: JobSpec, source: Path, folder: Path, vanguard: Vanguard) -> Pieces:

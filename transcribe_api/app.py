@@ -7,7 +7,7 @@ from typing import cast
 import structlog
 from flask import Flask, request
 
-from core import local_token, log, private_files, scratch
+from core import data_folder, local_token, log, scratch
 from core.settings import settings
 from tasks import spans
 from transcribe_api import database, errors, known_fields, observing, telling
@@ -71,9 +71,9 @@ def create_app() -> Flask:
 
 
 def _prepare_data_dir() -> None:
-    folder = settings().transcribe_data_dir
-    if not private_files.make_data_dir(folder):
-        logger.warning("other accounts can read the data directory", folder=str(folder))
+    if not data_folder.make():
+        folder = str(settings().transcribe_data_dir)
+        logger.warning("other accounts can read the data directory", folder=folder)
     local_token.ensure()
 
 

@@ -15,9 +15,11 @@ from click.shell_completion import CompletionItem
 from transcribe_api.cli_service import (
     EXIT_CODES,
     INTERRUPTED,
+    PORT,
     clear_errors,
     data_dir_option,
     ended_by_signals,
+    tell_operator,
     use_data_dir,
 )
 
@@ -97,12 +99,19 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0: a free one.")
+@click.option("--port", type=PORT, default=8000, show_default=True,
+              help="Port to listen on; 0: a free one.")  # fmt: skip
 @data_dir_option
-@click.option("--workers", default=0, help="Processes of each speech engine; 0: one a core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes of each speech engine; 0: one a core.",
+)
 @click.option("--flower/--no-flower", default=True, show_default=True,
               help="Flower shows workers and tasks, on this machine alone.")  # fmt: skip
-@click.option("--flower-port", default=0, show_default=True, help="Its port; 0: a free one.")
+@click.option("--flower-port", type=PORT, default=0, show_default=True,
+              help="Its port; 0: a free one.")  # fmt: skip
 @click.option("--parent", type=int, hidden=True, help="End together with this process.")
 def up(
     host: str, port: int, data_dir: Path | None, workers: int, flower: bool, flower_port: int,
@@ -117,7 +126,11 @@ def up(
         ended_by_signals(),
         clear_errors(),
         Stack(
-            host=host, port=port, workers=workers, flower=flower_port if flower else None
+            host=host,
+            port=port,
+            workers=workers,
+            flower=flower_port if flower else None,
+            tell=tell_operator,
         ) as stack,
     ):
         try:

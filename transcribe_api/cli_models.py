@@ -16,6 +16,7 @@ from engines.weights import pull as weights
 from engines.weights.pinned import MODELS
 from engines.weights.wish import Wish
 from engines.weights.workshop import remove_downloads
+from transcribe_api.cli_service import PORT, data_dir_option, use_data_dir
 from transcribe_api.doctor import State, examine
 from transcribe_api.pull_progress import show_progress
 
@@ -28,13 +29,19 @@ _MARKS = {
 
 
 @click.command(short_help="Look what works here, and say what repairs the rest.")
-def doctor() -> None:
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Address that a service is to listen on.")  # fmt: skip
+@click.option("--port", type=PORT, default=8000, show_default=True,
+              help="Its port, to be looked at.")  # fmt: skip
+@data_dir_option
+def doctor(host: str, port: int, data_dir: Path | None) -> None:
     """Look what works on this machine, and say what repairs the rest.
 
     Exit code 1 when something is broken; what is only absent is no fault.
     """
+    use_data_dir(data_dir)
     try:
-        findings = list(examine())
+        findings = list(examine(host, port))
     except TranscribeError as error:
         click.echo(f"transcribe: {error}", err=True)
         sys.exit(1)

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import click
 
-from core import local_token
+from core import data_folder, local_token
 from core.errors import TranscribeError
 from core.settings import settings
-from transcribe_api import embedded
+from transcribe_api import embedded, ports
 from transcribe_api.client import Client, ServiceError, Unreachable, local
 from transcribe_api.embedded import StartError
 from transcribe_api.serviceable import Unserved, refuse_unserved
@@ -33,6 +33,11 @@ Exit codes:
   4    the engine or diarizer that was asked for cannot work here
   130  interrupted
 """
+
+#: 0 stands for a free one.
+PORT = click.IntRange(0, ports.HIGHEST)
+
+_NO_STACK = "no service runs in {}: start one with `transcribe up`, or name one with --url"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -137,10 +142,8 @@ def _of_stack() -> str:
     folder = settings().transcribe_data_dir
     try:
         return str(json.loads((folder / "stack.json").read_text())["url"])
-    except FileNotFoundError:
-        raise Unreachable(
-            f"no service runs in {folder}: start one with `transcribe up`, or name one with --url"
-        ) from None
+    except (OSError, ValueError, LookupError, TypeError):  # a killed one may have left half of it
+        raise Unreachable(data_folder.find_obstacle(folder) or _NO_STACK.format(folder)) from None
 
 
 @contextmanager
@@ -175,14 +178,19 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except ServiceError as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(NOT_DONE)
     except Unserved as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(CANNOT_SERVE)
     except (TranscribeError, Unreachable, StartError) as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(NO_SERVICE)
+
+
+def tell_operator(sentence: str) -> None:
+    """Say something that is no answer: on standard error, which programs do not read."""
+    click.echo(f"transcribe: {sentence}", err=True)
 
 
 def told(what: Any) -> None:

@@ -11,6 +11,7 @@ import click
 
 from core.errors import TranscribeError
 from core.settings import settings
+from transcribe_api.cli_service import NO_SERVICE
 
 
 @click.group()
@@ -37,4 +38,4 @@ def secret(owner: uuid.UUID | None, data_dir: Path | None) -> None:
         click.echo(deliveries.secret(owner))
     except TranscribeError as error:
         click.echo(f"transcribe: {error}", err=True)
-        sys.exit(1)
+        sys.exit(NO_SERVICE)

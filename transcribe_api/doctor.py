@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,7 +12,7 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import free_space, private_files, progress
+from core import data_folder, free_space, private_files, progress, sqlite_file
 from core.db import build_engine
 from core.errors import TranscribeError, Transient
 from core.settings import settings
@@ -22,6 +21,9 @@ from engines import catalog, manifest, shelf
 from engines.catalog import DiarizerSpec, EngineSpec
 from engines.shelf import OnShelf
 from engines.weights.pinned import MODELS
+from transcribe_api import embedded_redis, open_files, ports
+from transcribe_api.cli_service import find_running
+from transcribe_api.processes import usable_cores
 from transcribe_api.serviceable import find_obstacle
 
 
@@ -32,7 +34,7 @@ class State(StrEnum):
     #: Not there, and not needed by who does not want it.
     ABSENT = "absent"
     BROKEN = "broken"
-    #: It works, and lets in more people than most would want.
+    #: It works, and not as most would want.
     WARNING = "warning"
 
 
@@ -46,8 +48,11 @@ class Finding:
     told: str
 
 
-def examine() -> Iterator[Finding]:
-    """Everything, one after the other; nothing is changed and no model is loaded."""
+def examine(host: str, port: int) -> Iterator[Finding]:
+    """Everything, one after the other; nothing is changed and no model is loaded.
+
+    *host*, *port*: where a service is to answer.
+    """
     engines = list(_engines())
     yield from engines
     yield from _choices(engines)
@@ -55,6 +60,8 @@ def examine() -> Iterator[Finding]:
     yield from _weights()
     yield _gpu()
     yield _data_dir()
+    yield _port(host, port)
+    yield _open_files()
     yield _keys()
     yield from _services()
 
@@ -171,19 +178,36 @@ def _gpu() -> Finding:
 
 
 def _data_dir() -> Finding:
-    folder = settings().transcribe_data_dir
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    if not os.access(there, os.W_OK):
-        told = f"{there} may not be written to; set TRANSCRIBE_DATA_DIR to a folder of yours"
-        return Finding("data directory", State.BROKEN, told)
+    folder, what = settings().transcribe_data_dir, "data directory"
+    if obstacle := data_folder.find_obstacle(folder):
+        return Finding(what, State.BROKEN, obstacle)
     if folder.is_dir() and private_files.is_open_to_others(folder):
         told = f"other accounts of this machine can read {folder}; close it with chmod 700"
-        return Finding("data directory", State.WARNING, told)
+        return Finding(what, State.WARNING, told)
     if shortage := free_space.find_shortage():
         told = f"{shortage}: make room, or set TRANSCRIBE_DATA_DIR to a larger disk"
-        return Finding("data directory", State.BROKEN, told)
+        return Finding(what, State.BROKEN, told)
+    if doubt := data_folder.find_doubt(folder):
+        return Finding(what, State.WARNING, doubt)
     free = free_space.measure(folder).free / 1e9
-    return Finding("data directory", State.OK, f"{free:.1f} GB free in {folder}")
+    disk = data_folder.describe_disk(folder)
+    return Finding(what, State.OK, f"{free:.1f} GB free in {folder} ({disk})")
+
+
+def _port(host: str, port: int) -> Finding:
+    where = f"{host}:{port}"
+    if find_running() == f"http://{where}":
+        return Finding("port", State.OK, f"the service answers on {where}")
+    if obstacle := ports.find_obstacle(host, port):
+        return Finding("port", State.WARNING, obstacle)
+    return Finding("port", State.OK, f"{where} is free")
+
+
+def _open_files() -> Finding:
+    if obstacle := open_files.find_obstacle(usable_cores()):
+        return Finding("open files", State.BROKEN, obstacle)
+    granted = open_files.count_granted() or "any number of"
+    return Finding("open files", State.OK, f"a process may have {granted} files open")
 
 
 def _keys() -> Finding:
@@ -196,9 +220,53 @@ def _keys() -> Finding:
 
 def _services() -> Iterator[Finding]:
     now = settings()
-    yield _answers("records", "DATABASE_URL", now.database_url is not None, _ask_database)
+    yield _damage() or _answers(
+        "records", "DATABASE_URL", now.database_url is not None, _ask_database
+    )
     yield _answers("storage", "MINIO_ENDPOINT", now.minio_endpoint is not None, storage().ping)
-    yield _answers("redis", "REDIS_URL", now.redis_url is not None, progress.client().ping)
+    if now.redis_url is None:
+        yield _embedded_redis()
+    else:
+        yield _answers("redis", "REDIS_URL", True, progress.client().ping)
+
+
+def _damage() -> Finding | None:
+    file = sqlite_file.find()
+    damage = file and sqlite_file.find_damage(file)
+    return Finding("records", State.BROKEN, damage) if damage else None
+
+
+def _embedded_redis() -> Finding:
+    try:
+        return _running_redis()
+    except redis.ConnectionError:  # none runs
+        return _redis_files()
+
+
+def _running_redis() -> Finding:
+    """As it says of itself: what is on the disk is not all that it has."""
+    try:
+        told = progress.client().info("persistence")
+    except redis.ResponseError as error:
+        return Finding("redis", State.BROKEN, f"the running one answers: {error}")
+    if told["aof_last_write_status"] != "ok":
+        lack = free_space.find_lack() or "look into logs/redis.log of the data directory"
+        return Finding("redis", State.BROKEN, f"the running one cannot write its file: {lack}")
+    return Finding("redis", State.OK, "runs in the data directory, and writes its file")
+
+
+def _redis_files() -> Finding:
+    folder = settings().transcribe_data_dir / "redis"
+    try:
+        damage = embedded_redis.find_damage(folder)
+    except OSError as error:
+        told = f"{error.filename or folder} cannot be read ({error.strerror}): look who owns it"
+        return Finding("redis", State.BROKEN, told)
+    if damage:
+        return Finding("redis", State.BROKEN, damage)
+    kept = ", ".join(map(str, embedded_redis.find_set_aside(folder)))
+    also = f"; damaged files were set aside and may be removed: {kept}" if kept else ""
+    return Finding("redis", State.OK, f"in the data directory (REDIS_URL is not set){also}")
 
 
 def _answers(what: str, setting: str, is_set: bool, ask: Callable[[], object]) -> Finding:

@@ -12,7 +12,7 @@ from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
-from core.db import outage
+from core.db import explain_outage
 from core.errors import (
     Conflict,
     Forbidden,
@@ -25,7 +25,6 @@ from core.errors import (
     TranscribeError,
     Transient,
     Unauthorized,
-    Unavailable,
     WrongHost,
 )
 
@@ -106,8 +105,8 @@ def of_http(error: HTTPException) -> Response:
 
 
 def _of_database(error: SQLAlchemyError) -> Response:
-    reason = outage(error)
-    return _unexpected(error) if reason is None else answer(Unavailable(reason))
+    reason = explain_outage(error)
+    return _unexpected(error) if reason is None else answer(reason)
 
 
 def _unexpected(error: Exception) -> Response:

@@ -102,7 +102,7 @@ _REFUSALS = {
     422: "A field is wrong, or the recording cannot be worked on.",
     429: "Too many requests, or too many streams, with this key.",
     503: "Something that the service needs is down; nothing was recorded.",
-    507: "The disk of the service has no room for a recording; nothing was recorded.",
+    507: "The disk of the service has no room for a recording, or for any answer.",
 }
 _HEADERS_OF_REFUSALS = {
     401: "WWW-Authenticate",
@@ -271,8 +271,8 @@ def _refused(route: Route, parameters: list[Json]) -> set[int]:
     """The errors that follow from what a route takes, and those that it names itself."""
     found = {421, *route.refusals}
     if not route.public:
-        found |= {401, 403, 429, 503}
-        found |= {507} if route.form else set()
+        # Without room the database may answer nothing: 507 is no matter of uploads alone.
+        found |= {401, 403, 429, 503, 507}
     if route.body or route.form:
         found |= {400, 408, 413, 422}
     if any(told["in"] == "path" for told in parameters):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -73,18 +72,6 @@ def signals_held() -> Iterator[None]:
             signal.signal(kind, handler)
         for number in came[:1]:
             signal.raise_signal(number)
-
-
-def allow_open_files(wanted: int) -> None:
-    """Let this process, and those that it starts, have so many files and connections open.
-
-    Many systems allow 1024 and grant more to whoever asks.
-    """
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY:
-        wanted = min(wanted, most)
-    if allowed != resource.RLIM_INFINITY and allowed < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def usable_cores() -> int:

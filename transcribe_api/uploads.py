@@ -12,7 +12,7 @@ from typing import IO, Any
 from flask import Request
 
 from core import free_space, private_files, scratch
-from core.errors import InvalidInput, TooLarge, Unavailable
+from core.errors import InvalidInput, TooLarge
 from core.settings import settings
 from transcribe_api.folder_names import clean_name
 from transcribe_api.forms import FormReader, explain_no_form
@@ -53,7 +53,7 @@ class _Sink:
             self.path = self._folder.path / "file"
             self._file: IO[bytes] = private_files.open_file(self.path, "wb")
         except OSError as error:
-            raise Unavailable(f"uploads cannot be received now: {error.strerror}") from error
+            raise free_space.explain(error, "uploads cannot be received now") from error
 
     def write(self, block: bytes) -> int:
         self.size += len(block)
@@ -64,7 +64,7 @@ class _Sink:
         try:
             return self._file.write(block)
         except OSError as error:
-            raise Unavailable(f"the upload cannot be kept: {error.strerror}") from error
+            raise free_space.explain(error, "the upload cannot be kept") from error
 
     def seek(self, *_: Any) -> int:
         """The parser rewinds a file when it is whole; we never read it back by this handle."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from core import free_space, layout, private_files, scratch
+from core import free_space, layout, private_files, scratch, sqlite_file
 from core.backups import names
 from core.backups.errors import BackupError
 from core.db import transaction
@@ -51,8 +51,8 @@ class Snapshot:
 def take_snapshot() -> Iterator[Snapshot]:
     """The present records and objects, for as long as the block lasts.
 
-    Needs space for a copy of the database, none for the objects. Raises `BackupError`, and
-    `Unavailable` when the database is busy for too long or the disk is full.
+    Needs space for a copy of the database, none for the objects. Raises `BackupError`,
+    `DatabaseDamaged`, and `Unavailable` when the database is busy for too long or the disk is full.
     """
     database = _find_database()
     # Where the storage keeps what is unfinished: links do not lead from one disk to another.
@@ -70,6 +70,7 @@ def _find_database() -> Path:
             f"there is nothing to back up: {database} does not exist; "
             "name the directory of the service with --data-dir"
         )
+    sqlite_file.require()  # a copy of what is damaged would pass for a backup
     return database
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from core import private_files, scratch
+from core import free_space, private_files, scratch
 from core.errors import NotFound, Unavailable
 
 BLOCK = 1024 * 1024
@@ -131,7 +131,7 @@ class DirectoryStorage:
 
 
 def _not_written(error: OSError) -> Unavailable:
-    return Unavailable(f"the object store cannot be written: {error.strerror}")
+    return free_space.explain(error, "the object store cannot be written")
 
 
 def _move(file: Path, target: Path) -> None:

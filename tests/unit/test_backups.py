@@ -40,6 +40,7 @@ from tests.unit.test_jobs import (
     store,
 )
 from transcribe_api.cli import main
+from transcripts.warning import from_json
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -182,7 +183,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, 
         put(redone, "transcription.srt", content=b"other words")
         with transaction() as session:
             jobs.remove(session, deleted)
-            jobs.get(session, redone).transcript.warnings = ["done again"]
+            jobs.get(session, redone).transcript.warnings = [from_json("done again")]
         new.append(put(accept(), "source"))
         copy_records(source, target)
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder
 
-from core import free_space, jobs
+from core import free_space, jobs, local_token
 from core.db import reading
-from core.errors import StorageFull
+from core.errors import StorageFull, Unavailable
 from core.free_space import Space
 from core.metric_files import AllocatedDict
 from core.settings import settings
-from core.states import Stage
-from tasks import pipeline
+from core.specs import JobSpec
+from core.states import Channels, Stage
+from core.storage import storage
+from tasks import needed_space, pipeline
 from tasks.celery import app as celery_app
 from tests.faults import disk
 from tests.faults.disk import Disk
+from tests.unit.media import tone, write_wav
 from tests.unit.test_doctor import run, told
 from tests.unit.test_rest import URL, objects, recording, scratch
 from transcribe_api import stack
@@ -132,6 +138,123 @@ def test_a_recording_waits_to_be_cut_and_its_job_goes_on_when_there_is_room(brow
     with reading() as session:
         job = jobs.get(session, job_id)
         assert (job.error_details, job.run.stage) == (None, Stage.LISTEN)
+
+
+SPEC = JobSpec(engine="sphinx", diarizer="classic")
+
+
+def test_pieces_count_beside_the_decoded_sound(monkeypatch):
+    hour = 3600 * 32_000
+    assert needed_space.estimate(SPEC, 3600, 2) == 3 * hour, "decoded, chunks and shards"
+    assert needed_space.estimate(replace(SPEC, diarizer=None), 3600, 2) == 2 * hour
+    separate = replace(SPEC, channels=Channels.SEPARATE)
+    assert needed_space.estimate(separate, 3600, 2) == 2 * 2 * hour, "no shards"
+    monkeypatch.setenv("MINIO_ENDPOINT", "elsewhere:9000")
+    monkeypatch.setenv("MINIO_ACCESS_KEY", "key")
+    monkeypatch.setenv("MINIO_SECRET_KEY", "secret")
+    settings.cache_clear()
+    assert needed_space.estimate(SPEC, 3600, 2) == hour, "pieces go to another machine"
+
+
+@pytest.mark.parametrize(("more", "has_room"), [(1024, True), (-1024, False)])
+def test_a_recording_is_not_decoded_where_it_does_not_fit(monkeypatch, tmp_path, more, has_room):
+    file = write_wav(tmp_path / "ten.wav", tone(10))
+    reserve(monkeypatch, 5000)
+    needed = needed_space.estimate(SPEC, 10, 1)
+    monkeypatch.setattr(free_space, "measure", lambda _: Space(10**12, 5000 + needed + more))
+    if has_room:
+        needed_space.require(SPEC, file)
+    else:
+        with pytest.raises(StorageFull, match=r"after 0\.9 MiB more are written"):
+            needed_space.require(SPEC, file)
+
+
+def test_where_the_longest_fits_no_header_is_read(monkeypatch):
+    monkeypatch.setattr(free_space, "measure", lambda _: Space(10**15, 10**15))
+    needed_space.require(SPEC, Path("not there"))
+
+
+def test_a_job_waits_to_be_cut_while_its_pieces_would_not_fit(browser, monkeypatch):
+    job_id = browser.post(URL, data={"file": (recording(), "a.wav")}).json["job_id"]
+    told = iter([True] * 3)
+    monkeypatch.setattr(pipeline, "fan_out", lambda job_id: None)
+
+    def require(*_: object) -> None:
+        if next(told, False):
+            raise StorageFull("no room")
+
+    monkeypatch.setattr(needed_space, "require", require)
+    celery_app.loader.import_default_modules()
+    celery_app.tasks["prepare"].apply(args=(job_id,))
+    with reading() as session:
+        job = jobs.get(session, job_id)
+        assert (job.error_details, job.run.stage) == (None, Stage.LISTEN)
+
+
+def test_recordings_that_lie_here_are_refused_as_uploads_are(browser, monkeypatch, tmp_path):
+    """By their key in storage, and by their path."""
+    storage().put_bytes("incoming/a.wav", recording().getvalue())
+    file = tmp_path / "a.wav"
+    file.write_bytes(recording().getvalue())
+    monkeypatch.setenv("MEDIA_ROOTS", str(tmp_path))
+    named = {"file_path": str(file), "output_dir": str(tmp_path / "out")}
+
+    reserve(monkeypatch, TOO_MUCH)
+    for answer in (
+        browser.post(URL, data={"source_key": "incoming/a.wav"}),
+        browser.post("/process", json=named),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
+        assert "must stay free" in answer.json["detail"]
+        assert "/" not in answer.json["detail"]
+    assert objects() == []
+
+    reserve(monkeypatch, 0)
+    assert browser.post(URL, data={"source_key": "incoming/a.wav"}).status_code == 202
+    assert browser.post("/process", json=named).status_code == 202
+
+
+def test_no_byte_left_is_too_few_whatever_the_reserve(monkeypatch):
+    reserve(monkeypatch, 0)
+    monkeypatch.setattr(free_space, "measure", lambda _: Space(10**12, 0))
+    with pytest.raises(StorageFull, match=r"0\.0 MiB are free"):
+        free_space.require()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, Unavailable)]
+)
+def test_what_cannot_be_written_says_whether_it_is_for_want_of_room(number, kind):
+    error = free_space.explain(OSError(number, os.strerror(number)), "the object cannot be kept")
+    assert type(error) is kind
+    assert str(error) == f"the object cannot be kept: {os.strerror(number)}"
+
+
+def test_a_service_that_is_started_without_a_free_byte_says_so(small_disk: Disk, monkeypatch):
+    reserve(monkeypatch, 0)
+    with small_disk.full():
+        browser = create_app().test_client()
+        assert local_token.read() is None
+        answer = browser.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json["checks"]["database"] == answer.json["checks"]["storage"] == "full"
+        answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+        assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
+        assert "0.0 MiB are free" in answer.json["detail"]
+        answer = browser.get("/api/transcribe/jobs")
+        assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
+    assert browser.post(URL, data={"file": (recording(), "a.wav")}).status_code == 202
+    create_app()
+    assert local_token.read()
+
+
+def test_a_start_without_a_free_byte_names_the_figures(small_disk: Disk, monkeypatch):
+    reserve(monkeypatch, 0)
+    with small_disk.full():
+        done = run("up", "--port", "0")
+        assert (done.exit_code, "Traceback" in done.output) == (3, False)
+        assert "0.0 MiB are free, and 8.0 MiB are needed" in done.output
+        assert str(small_disk.folder) in done.output
 
 
 def test_an_upload_that_fills_the_disk_as_it_comes_in_is_stopped(browser, monkeypatch):

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import free_space, progress
+from core.db import explain_outage
 from core.errors import StorageFull, TranscribeError
 from core.storage import storage
 from transcribe_api.database import db
@@ -67,11 +68,16 @@ class _LastCheck:
 def _check(ping: Callable[[], object]) -> str:
     try:
         ping()
-    except StorageFull:
-        return "full"
-    except (SQLAlchemyError, redis.RedisError, TranscribeError, OSError):
-        return "unavailable"
+    except (SQLAlchemyError, redis.RedisError, TranscribeError, OSError) as error:
+        return "full" if _is_for_want_of_room(error) else "unavailable"
     return "ok"
+
+
+def _is_for_want_of_room(error: Exception) -> bool:
+    if isinstance(error, SQLAlchemyError):
+        return isinstance(explain_outage(error), StorageFull)
+    # Redis answers so for as long as it cannot write its file, mostly on a full disk.
+    return isinstance(error, StorageFull) or str(error).startswith("MISCONF")
 
 
 def _check_storage() -> None:

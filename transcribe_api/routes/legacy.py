@@ -33,14 +33,15 @@ class _OnDisk:
     def filename(self) -> str:
         return shown_name(self.path.name)
 
-    def size(self) -> int | None:
+    def size(self) -> int:
         return self.path.stat().st_size
 
     def check(self) -> None:
         if not self.path.is_file():
             raise InvalidInput("file_path: there is no such file", field="file_path")
-        if self.path.stat().st_size > settings().max_file_size:
+        if self.size() > settings().max_file_size:
             raise too_large("file_path")
+        sources.require_room(self.size())
         sources.look_into(self.path)
 
     def keep(self, job_id: str) -> None:
