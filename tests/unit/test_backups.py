@@ -193,7 +193,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, 
     for job_id in (deleted, redone):
         assert storage().get_bytes(layout.artefact(job_id, "transcription.srt")) == b"sound"
     with reading() as session:
-        assert jobs.get(session, redone).transcript.warnings != ["done again"]
+        assert jobs.get(session, redone).transcript.warnings != [from_json("done again")]
         assert jobs.get(session, deleted).run.stage == Stage.QUEUED
     assert not any(name.split("/")[2] in new for name in members(file) if name.startswith("obj"))
 
