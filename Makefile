@@ -90,6 +90,7 @@ AUDIO ?= $(TRANSCRIBE_TEST_AUDIO)
 WEIGHTS := base tiny.en segmentation-3.0 campplus-zh-en
 
 test-models: $(NEURAL)/.ready ## Hear and tell speakers apart with real weights (285 MB once); AUDIO=FOLDER for accuracy
+	@command -v flite || { test "$$(id -u)" = 0 && apt-get install -yqq flite; } || true
 	@export MODEL_DIR=$(CURDIR)/$(NEURAL)/share/chordscribe/models $(if $(AUDIO),TRANSCRIBE_TEST_AUDIO=$(abspath $(AUDIO))); \
 	$(NEURAL)/bin/transcribe models pull $(WEIGHTS) && $(NEURAL)/bin/python -m pytest -rPs tests/models
 

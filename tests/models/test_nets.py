@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.library_warnings import ignore_library_warnings
 from engines.neural import checkpoint, embedding, embedding_net, segmentation_net
 from engines.neural.sessions import Net
 from tests.engines import tiny
@@ -31,7 +32,9 @@ def noise(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("samples", [160_000, 48_000])
 def test_the_segmentation_is_that_of_pytorch(loudness: float, samples: int):
     import torch
-    from pyannote.audio import Model
+
+    with ignore_library_warnings():
+        from pyannote.audio import Model
 
     sound = loudness * noise(2, 1, samples)
     theirs = Model.from_pretrained(SEGMENTATION).eval()
