@@ -149,7 +149,7 @@ def test_the_doctor_warns_of_open_doors(data_dir: Path, monkeypatch):
 
     def told() -> dict[str, doctor.Finding]:
         settings.cache_clear()
-        return {one.what: one for one in doctor.examine()}
+        return {one.what: one for one in doctor.examine("127.0.0.1", 0)}
 
     create_app()
     assert told()["keys"].state is doctor.State.OK
