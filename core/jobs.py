@@ -77,7 +77,7 @@ def accept(
     """Write a new job down. Once this is committed the job is never lost.
 
     *audio_bytes*, *audio_sha256*: None for what is not known yet. *warnings*: what the job waits
-    for, which is forgotten when it is completed.
+    for is forgotten when it is completed, the rest stays.
     """
     now = clock.utc_now()
     transcript = Transcript(
@@ -102,7 +102,7 @@ def accept(
         engine_params=spec.as_dict(),
         max_retries=settings().chunk_max_retries,
         transcript=transcript,
-        run=JobRun(priority=spec.priority),
+        run=JobRun(priority=spec.priority, warnings=[one for one in warnings if one.is_lasting]),
     )
     session.add(job)
     session.flush()

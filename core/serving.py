@@ -16,6 +16,8 @@ GONE_AFTER = 20.0
 #: Seconds for which a queue that was served, or is about to be, is expected to be served again: a
 #: job that is sent while its workers start anew is meant for them.
 EXPECTED_FOR = 600
+#: Seconds within which a worker that was started takes messages.
+STARTS_WITHIN = 60
 
 
 def announce(worker: str, queues: Iterable[str]) -> None:
@@ -25,6 +27,7 @@ def announce(worker: str, queues: Iterable[str]) -> None:
         pipe.zadd(_key(queue), {worker: clock.now() + GONE_AFTER})
         pipe.zremrangebyscore(_key(queue), "-inf", clock.now())
         pipe.set(_expected_key(queue), "1", ex=EXPECTED_FOR)
+        pipe.delete(_starting_key(queue))
     pipe.execute()
 
 
@@ -33,6 +36,7 @@ def expect(queues: Iterable[str]) -> None:
     pipe = client().pipeline(transaction=False)
     for queue in queues:
         pipe.set(_expected_key(queue), "1", ex=EXPECTED_FOR)
+        pipe.set(_starting_key(queue), "1", ex=STARTS_WITHIN)
     pipe.execute()
 
 
@@ -40,7 +44,7 @@ def forget(queues: Iterable[str]) -> None:
     """Say that nobody can serve these queues, for a reason. Raises `redis.RedisError`."""
     pipe = client().pipeline(transaction=False)
     for queue in queues:
-        pipe.delete(_expected_key(queue))
+        pipe.delete(_expected_key(queue), _starting_key(queue))
     pipe.execute()
 
 
@@ -58,6 +62,17 @@ def workers(queue: str) -> int:
         return int(client().zcount(_key(queue), clock.now(), "+inf"))
     except redis.RedisError:
         return 0
+
+
+def is_served(queue: str) -> bool:
+    """Whether a worker takes from the queue, or a stack that starts is about to have one.
+
+    False also when Redis does not answer.
+    """
+    try:
+        return workers(queue) > 0 or bool(client().exists(_starting_key(queue)))
+    except redis.RedisError:
+        return False
 
 
 def is_expected(queue: str) -> bool:
@@ -87,6 +102,10 @@ def described(queue: str) -> dict[str, Any]:
 
 def _key(queue: str) -> str:
     return f"transcribe:serving:{queue}"
+
+
+def _starting_key(queue: str) -> str:
+    return f"transcribe:starting:{queue}"
 
 
 def _expected_key(queue: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,11 @@ class Bars:
             TextColumn("{task.fields[detail]}"),
             console=console,
             disable=not console.is_terminal,
-            # Else what is printed to a file or a pipe would land between the bars.
-            redirect_stdout=sys.stdout.isatty(),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
+        self._guard = threading.Lock()
         self._bars: dict[Path, TaskID] = {}
         self._warned: set[tuple[Path, str]] = set()
 
@@ -68,10 +70,10 @@ class Bars:
         self._progress.remove_task(self._bars.pop(outcome.file))
         file = click.format_filename(outcome.file)
         if outcome.reason is not None:
-            click.echo(f"{file}: {outcome.reason}", err=True)
+            self._print(f"{file}: {outcome.reason}", err=True)
             return
         where = outcome.output and click.format_filename(outcome.output)
-        click.echo(f"{file}: {where or outcome.job_id}")
+        self._print(f"{file}: {where or outcome.job_id}")
         self._warn(outcome.file, outcome.warnings)
 
     def _warn(self, file: Path, warnings: Iterable[Mapping[str, Any]]) -> None:
@@ -79,7 +81,17 @@ class Bars:
         for line in fold(warnings):
             if (file, line) not in self._warned:
                 self._warned.add((file, line))
-                click.echo(f"{click.format_filename(file)}: {line}", err=True)
+                self._print(f"{click.format_filename(file)}: {line}", err=True)
+
+    def _print(self, line: str, *, err: bool = False) -> None:
+        """Print a whole line, to wherever that goes, with no bar beside it."""
+        if self._progress.disable:
+            click.echo(line, err=err)
+            return
+        with self._guard:
+            self._progress.stop()
+            click.echo(line, err=err)
+            self._progress.start()
 
 
 def detail(told: dict[str, Any]) -> str:

@@ -32,6 +32,8 @@ from transcribe_api.transcribing import Crew, Show
 
 #: How much likelier a term is made whose line does not say.
 BOOST = 20.0
+#: Seconds for which an interrupted command waits for the answers to what it has sent.
+SEND_SECONDS = 10.0
 #: Seconds from one look into a watched folder to the next.
 PACE = 1.0
 
@@ -140,10 +142,22 @@ def files(
                 _watch(crew, watch, output, show, service.client if service.is_private else None)
             is_done = _transcribe(crew, _targets(files, output), show)
         finally:
+            if not service.is_private:
+                _explain_unsent(crew.stop_sending(SEND_SECONDS))
             asked.is_needed = bool(crew.open_jobs) and not service.is_private
             if asked.is_needed and not detach:
                 _explain_open_jobs(crew.open_jobs)
     sys.exit(DONE if is_done else NOT_DONE)
+
+
+def _explain_unsent(files: Sequence[Path]) -> None:
+    """Say which files the service may have taken although its answer never came."""
+    for file in files:
+        click.echo(
+            f"{click.format_filename(file)}: was still being sent; `transcribe jobs list` tells "
+            "whether the service has it",
+            err=True,
+        )
 
 
 def _explain_open_jobs(job_ids: Sequence[str]) -> None:

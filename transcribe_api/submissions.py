@@ -180,5 +180,5 @@ def _unserved(spec: JobSpec) -> list[TranscriptWarning]:
             WarningCode.NO_WORKER, f"no worker serves the queue {queue} now; the job waits for one"
         )
         for queue in queues
-        if not serving.workers(queue)
+        if not serving.is_served(queue)
     ]

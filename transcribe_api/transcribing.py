@@ -82,6 +82,8 @@ class Crew:
         self._formats = formats
         self._is_detached = is_detached
         self._open: dict[str, Path] = {}
+        self._sending: set[Path] = set()
+        self._is_stopped = False
         self._waiting: SimpleQueue[tuple[Path, Path]] = SimpleQueue()
         self._ended: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         # Threads of our own: those of a pool would keep an interrupted program until they are done.
@@ -96,6 +98,17 @@ class Crew:
     def open_jobs(self) -> Sequence[str]:
         """The ids of the jobs that were accepted and are not known to be over."""
         return list(self._open)
+
+    def stop_sending(self, timeout: float) -> Sequence[Path]:
+        """Send no further file, and wait for those on their way: a job must not stay unknown.
+
+        Returns the files that were not sent within *timeout* seconds.
+        """
+        self._is_stopped = True
+        until = monotonic() + timeout
+        while self._sending and monotonic() < until:
+            sleep(0.05)
+        return list(self._sending)
 
     def next(self, timeout: float | None = None) -> Outcome | None:
         """How the next file ended; None when none did within *timeout* seconds."""
@@ -112,6 +125,8 @@ class Crew:
     def _work(self) -> None:
         while True:
             file, output = self._waiting.get()
+            if self._is_stopped:
+                return
             try:
                 self._ended.put(self._one(file, output))
             except BaseException as error:
@@ -120,9 +135,8 @@ class Crew:
     def _one(self, file: Path, output: Path) -> Outcome:
         job_id = None
         try:
-            job = self._client.submit(file, **self._options)
+            job = self._submit(file)
             job_id = str(job["job_id"])
-            self._open[job_id] = file
             self._show.accept(file, job)
             if self._is_detached:
                 return Outcome(file, None, None, job_id=job_id, is_detached=True)
@@ -138,6 +152,15 @@ class Crew:
             if job_id is not None and not may_pass:
                 self._open.pop(job_id, None)
             return Outcome(file, None, str(error), job_id=job_id, may_pass=may_pass)
+
+    def _submit(self, file: Path) -> dict[str, Any]:
+        self._sending.add(file)
+        try:
+            job = self._client.submit(file, **self._options)
+            self._open[str(job["job_id"])] = file
+        finally:
+            self._sending.discard(file)
+        return job
 
 
 def follow_job(

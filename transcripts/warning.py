@@ -79,6 +79,11 @@ class TranscriptWarning:
     def is_retryable(self) -> bool:
         return self.code in RETRYABLE
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is still so when the job is over."""
+        return self.code is not WarningCode.NO_WORKER
+
 
 def to_json(warning: TranscriptWarning) -> dict[str, Any]:
     """The form in which it is stored, and told by REST; times rounded to milliseconds."""

@@ -361,7 +361,7 @@ def _folder(name: str) -> Path:
 def _whole(folder: Path, name: str) -> Path:
     if lacks := lacking(folder, WHISPER_FILES):
         raise EngineError(
-            f"The model {name} in {folder} is not whole: {', '.join(lacks)} is missing or broken. "
+            f"The model {name} in MODEL_DIR is not whole: {', '.join(lacks)} is missing or broken. "
             "Copy all files of a CTranslate2 model there, or remove the folder to have it fetched."
         )
     return folder
@@ -370,7 +370,7 @@ def _whole(folder: Path, name: str) -> Path:
 def _fetch_from_hub(name: str, ours: Path) -> Path:
     if name in MODELS:
         return fetch_for_worker(name)
-    remedy = f"put its files into {ours / name}"
+    remedy = f"put its files into a folder {name} of MODEL_DIR"
     try:
         return _fetch(name, ours, local_files_only=False)
     except LocalEntryNotFoundError as error:

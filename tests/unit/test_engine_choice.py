@@ -100,6 +100,18 @@ def test_what_a_stack_is_starting_counts_as_there(redis_server: None):
     assert choose_engine(None).name == "sphinx"
 
 
+def test_workers_that_are_about_to_start_are_not_missed(redis_server: None):
+    assert not serving.is_served("asr.whisper")
+    serving.expect(["asr.whisper"])
+    assert serving.is_served("asr.whisper")
+    serving.announce("worker@here", ["asr.whisper"])
+    serving.withdraw("worker@here", ["asr.whisper"])
+    assert not serving.is_served("asr.whisper"), "it was there, and went"
+    serving.expect(["asr.whisper"])
+    serving.forget(["asr.whisper"])
+    assert not serving.is_served("asr.whisper")
+
+
 def test_workers_that_start_anew_are_not_forgotten(announce: Announce):
     announce("sphinx")
     announce("whisper")

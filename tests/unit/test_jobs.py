@@ -33,6 +33,7 @@ SEGMENT = {
 WAITS = [
     TranscriptWarning(WarningCode.NO_WORKER, "no worker is there; the job waits for one"),
 ]
+IGNORED = TranscriptWarning(WarningCode.OPTION_IGNORED, "it has no effect")
 GAP = TranscriptWarning(WarningCode.CHUNK_FAILED, "a gap", 1.0, 2.0)
 
 
@@ -58,7 +59,7 @@ def accept(**options) -> str:
     with transaction() as session:
         jobs.accept(
             session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64,
-            warnings=WAITS,
+            warnings=[*WAITS, IGNORED],
         )  # fmt: skip
     return job_id
 
@@ -149,13 +150,13 @@ def warnings(job_id: str) -> Sequence[TranscriptWarning]:
         return jobs.get(session, job_id).transcript.warnings
 
 
-def test_what_a_job_waited_for_is_forgotten_when_it_is_completed():
+def test_what_a_job_waited_for_is_forgotten_when_it_is_completed_and_the_rest_is_not():
     job_id = listening()
-    assert warnings(job_id) == WAITS
+    assert warnings(job_id) == [*WAITS, IGNORED]
     store_all(job_id)
     begin_merge(job_id)
     complete(job_id)
-    assert warnings(job_id) == [GAP]
+    assert warnings(job_id) == [IGNORED, GAP]
 
 
 def told(job_id: str) -> dict:
@@ -192,7 +193,7 @@ def test_a_job_goes_its_way_and_progress_never_goes_down():
     assert progress[-2] < 100 == progress[-1]
     assert [now["status"] for now in seen] == ["queued", *["processing"] * 6, "completed"]
     assert seen[-1]["result"] == {"segments_count": 1, "duration": 60.0}
-    assert seen[-1]["warnings"] == [to_json(GAP)]
+    assert seen[-1]["warnings"] == [to_json(IGNORED), to_json(GAP)]
     assert (seen[3]["chunks_done"], seen[3]["chunks_total"]) == (1, 2)
     assert (seen[3]["audio_seconds_done"], seen[3]["audio_seconds_total"]) == (30.0, 60.0)
 

@@ -6,8 +6,11 @@ import math
 
 import pytest
 
+from core.errors import Unavailable
 from core.models import SegmentRow, Transcript
 from transcribe_api import openai_answers, openai_models
+from transcribe_api.app import create_app
+from transcribe_api.routes import openai as routes
 
 WORDS = [{"word": "hello", "start": 0.5, "end": 1.0, "confidence": 0.9, "speaker_tag": 0}]
 
@@ -72,3 +75,11 @@ def test_silence_is_an_empty_transcript_in_every_form():
     for form in openai_answers.MEDIA:
         told = openai_answers.answer(silence, form, openai_answers.GRANULARITIES)
         assert told.strip() in ("", "WEBVTT") if isinstance(told, str) else told["text"] == ""
+
+
+@pytest.mark.parametrize(("code", "status"), [("engine_failed", 500), ("media_unreadable", 400)])
+def test_a_job_that_failed_is_not_sent_again_by_clients(code: str, status: int):
+    with create_app().test_request_context("/v1/audio/transcriptions"):
+        refused = routes._refused(routes.JobFailed("it failed", code))
+        assert (refused.status_code, refused.headers["X-Should-Retry"]) == (status, "false")
+        assert "X-Should-Retry" not in routes._refused(Unavailable("Redis is down")).headers

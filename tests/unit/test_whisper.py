@@ -164,7 +164,11 @@ class TestWhatCannotBeDone:
             ("digits", "tlh", r"does not know the language 'tlh'.*leave the language out"),
             ("english.en", "de", r"The model english\.en does not know the language 'de'.*: en\."),
             ("no-such", "en", r"no model 'no-such'.*MODEL_DIR"),
-            ("broken", "en", r"broken in .* is not whole: tokenizer\.json is missing or broken"),
+            (
+                "broken",
+                "en",
+                r"broken in MODEL_DIR is not whole: tokenizer\.json is missing or broken",
+            ),
             ("base", "en", r"(?s)HF_HUB_OFFLINE is set.*transcribe models pull base --from"),
             ("large-v3", "en", r"large-v3 is not on this machine.*HF_HUB_OFFLINE.*put its files"),
         ],

@@ -245,7 +245,11 @@ def _event(told: dict[str, Any]) -> str:
 @bp.errorhandler(TranscribeError)
 def _refused(error: TranscribeError) -> Response:
     response = errors.answer(error)
-    return _theirs(response, _status(error, response.status_code))
+    refused = _theirs(response, _status(error, response.status_code))
+    if isinstance(error, JobFailed):
+        # It was tried again already: clients of OpenAI's would only make more jobs that fail.
+        refused.headers["X-Should-Retry"] = "false"
+    return refused
 
 
 @bp.errorhandler(HTTPException)

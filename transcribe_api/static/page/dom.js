@@ -26,6 +26,11 @@ export function show(element, visible = true) {
   element.hidden = !visible;
 }
 
+/** After a click with the mouse, Space is the player's again; whoever presses keys stays where he is. */
+export function letGo(event) {
+  if (event.detail > 0) event.target.closest("button")?.blur();
+}
+
 /** Said once to whoever does not see the page. */
 export function announce(text) {
   $("announced").textContent = text;

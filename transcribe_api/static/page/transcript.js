@@ -18,7 +18,9 @@ export function set(seek, edit) {
   list.addEventListener("click", (event) => {
     const at = event.target.closest("[data-at]");
     // Whoever marks words to copy them wants to hear nothing.
-    if (at && getSelection().isCollapsed) seek(Number(at.dataset.at), { play: true });
+    if (!at || !getSelection().isCollapsed) return;
+    seek(Number(at.dataset.at), { play: true });
+    letGo(event);
   });
 }
 

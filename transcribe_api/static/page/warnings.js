@@ -1,6 +1,6 @@
 // What is not as it should be with a transcript: a line each, many of one kind in one that opens.
 
-import { $, h, show as visible } from "./dom.js";
+import { $, h, letGo, show as visible } from "./dom.js";
 import { seek } from "./player.js";
 import { clock, label, say } from "./words.js";
 
@@ -42,7 +42,10 @@ function folded(same, n) {
 function place({ start }) {
   if (start === null) return [];
   const text = clock(start);
-  const onclick = () => seek(start, { play: true });
+  const onclick = (event) => {
+    seek(start, { play: true });
+    letGo(event);
+  };
   const button = h("button", { type: "button", className: "time", onclick }, text);
   return [label(button, "warnings.play", { time: text }), " "];
 }
