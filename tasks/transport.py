@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
+import structlog
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+from redis import ResponseError
+
+log = structlog.get_logger(__name__)
 
 
 class QoS(kombu_redis.QoS):
     """Keeps what a consumer has not acknowledged."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: Tags of messages that are done with, and that Redis has not let go yet.
+        self._owed: deque[str] = deque()
+
+    def ack(self, delivery_tag: str) -> None:
+        """Let go of a message, and of those that Redis would not let go before.
+
+        Redis refuses all that changes something while its disk is full. A message that counted as
+        in hand for ever would keep its consumer from taking another, so it only stays in Redis,
+        until the next `ack` removes it.
+        """
+        self._owed.append(delivery_tag)
+        try:
+            while self._owed:
+                self._remove_from_indices(self._owed[0]).execute()
+                self._owed.popleft()
+        except ResponseError as error:
+            log.warning("a message was not let go", reason=str(error))
+        virtual.QoS.ack(self, delivery_tag)
+
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Put a message that is requeued where it came from, as other brokers do.
 
         kombu puts it behind all others of its priority: what a lost process had in hand would be
-        done last.
+        done last. What Redis refuses to put back, recovery sends again.
         """
-        if requeue:
+        if not requeue:
+            self.ack(delivery_tag)
+            return
+        try:
             self.restore_by_tag(delivery_tag)
-            virtual.QoS.ack(self, delivery_tag)
-        else:
-            super().reject(delivery_tag)
+        except ResponseError as error:
+            log.warning("a message was not put back", reason=str(error))
+        virtual.QoS.ack(self, delivery_tag)
 
 
 class Channel(kombu_redis.Channel):

@@ -65,3 +65,31 @@ def test_what_is_given_back_is_the_next_to_be_taken(channel):
     assert [one.payload for one in found] == ["first", "second", "third"]
     for one in found:
         one.ack()
+
+
+@pytest.fixture
+def refusing(channel) -> Iterator[Any]:
+    """Has Redis refuse what changes something, as it does while its disk is full."""
+    with channel.conn_or_acquire() as client:
+        yield lambda is_so: client.config_set("min-replicas-to-write", int(is_so))
+        client.config_set("min-replicas-to-write", 0)
+
+
+@pytest.mark.parametrize("give_back", [False, True])
+def test_a_consumer_takes_more_when_redis_would_not_let_a_message_go(channel, refusing, give_back):
+    channel.basic_qos(0, 1, False)
+    queue = SimpleQueue(channel, "refused", no_ack=False)
+    for text in ("first", "second"):
+        queue.put(text)
+    first = queue.get()
+    assert not channel.qos.can_consume()
+    refusing(True)
+    first.reject(requeue=True) if give_back else first.ack()
+    assert channel.qos.can_consume()
+    refusing(False)
+    second = queue.get()
+    assert second.payload == "second"
+    second.ack()
+    with channel.conn_or_acquire() as client:
+        left = client.hkeys(channel.unacked_key)
+    assert len(left) == give_back, "what was done with is gone; the rest comes back in time"
