@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.errors import MediaError, Unavailable
+from transcripts.clock_time import write_clock_time
 from transcripts.warning import TranscriptWarning, WarningCode
 
 _log = logging.getLogger(__name__)
@@ -302,8 +303,4 @@ def _breaks_off(seconds: float, report: Mapping[str, Any]) -> str | None:
 
 def _clock(seconds: float) -> str:
     """Write a duration as a user reads it: 5.9 s, 12:30 or 1:02:03."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{seconds:.1f} s" if seconds < 60 else write_clock_time(seconds)

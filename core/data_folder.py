@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from core import private_files
+from core import free_space, private_files
 from core.errors import DataFolderError
 from core.settings import settings
 
@@ -17,7 +17,6 @@ from core.settings import settings
 LONGEST = 480
 #: File systems of other machines, on which SQLite's locks cannot be relied on.
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def make() -> bool:
@@ -67,7 +66,8 @@ def _try_to_write(folder: Path) -> None:
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        if error.errno not in _NO_ROOM:  # which may be over in a moment; `core.free_space` tells
+        # A full disk may have room in a moment, and `core.free_space` tells of it.
+        if not free_space.is_for_want_of_room(error):
             raise
 
 
@@ -107,7 +107,7 @@ def _explain(folder: Path, error: OSError) -> str:
             f"its path has {length} bytes, and {LONGEST} are allowed, 255 of them for each name; "
             "set TRANSCRIBE_DATA_DIR (or --data-dir) to a shorter one"
         )
-    if error.errno in _NO_ROOM:
+    if free_space.is_for_want_of_room(error):
         return f"its disk has no room for another file; make some, or {other}"
     if error.errno == errno.ENOTDIR:
         return f"{_find_nearest(folder)} is a file; {other}"

@@ -82,12 +82,17 @@ def require_least(least: int) -> None:
         raise StorageFull(lack)
 
 
+def is_for_want_of_room(error: OSError) -> bool:
+    """Whether the disk, or what an account may have of it, is full."""
+    return error.errno in _NO_ROOM
+
+
 def explain(error: OSError, what: str) -> Unavailable:
     """What is raised instead of an *error* of writing: `StorageFull` if there is no room.
 
     *what*: the beginning of the sentence, for callers.
     """
-    kind = StorageFull if error.errno in _NO_ROOM else Unavailable
+    kind = StorageFull if is_for_want_of_room(error) else Unavailable
     return kind(f"{what}: {error.strerror}")
 
 

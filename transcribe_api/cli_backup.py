@@ -11,7 +11,13 @@ import click
 
 from core.errors import TranscribeError
 from core.settings import settings
-from transcribe_api.cli_service import NOT_DONE, data_dir_option, ended_by_signals, use_data_dir
+from transcribe_api.cli_service import (
+    NOT_DONE,
+    data_dir_option,
+    ended_by_signals,
+    tell_operator,
+    use_data_dir,
+)
 
 MB = 1e6
 
@@ -92,5 +98,5 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except (TranscribeError, OSError) as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(NOT_DONE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.errors import InvalidInput, NotFound, TranscribeError
-from core.settings import settings
+from transcribe_api.cli_service import data_dir_option, tell_operator, use_data_dir
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-_data_dir = click.option(
-    "--data-dir", type=click.Path(file_okay=False, path_type=Path),
-    help="Where the service keeps everything; the same as TRANSCRIBE_DATA_DIR.",
-)  # fmt: skip
 
 
 class _Span(click.ParamType):
@@ -58,7 +52,7 @@ def keys() -> None:
 @click.option("--expires-in", type=_Span(), metavar="TIME", help="Such as 12h or 90d.")
 @click.option("--per-minute", type=click.IntRange(min=0),
               help="Requests a minute, 0: any number; else RATE_LIMIT_PER_MINUTE.")  # fmt: skip
-@_data_dir
+@data_dir_option
 def create(
     name: str, scopes: Sequence[str], expires_in: timedelta | None, data_dir: Path | None,
     **more: Any,
@@ -81,7 +75,7 @@ def create(
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@_data_dir
+@data_dir_option
 def show_all(as_json: bool, data_dir: Path | None) -> None:
     """List all keys, newest first. What they are is written down nowhere, and so not shown."""
     from core import keys
@@ -96,7 +90,7 @@ def show_all(as_json: bool, data_dir: Path | None) -> None:
 
 @keys.command()
 @click.argument("key", metavar="PREFIX|ID")
-@_data_dir
+@data_dir_option
 def revoke(key: str, data_dir: Path | None) -> None:
     """Have a key open nothing from now on. What was made with it stays."""
     from core import keys
@@ -109,9 +103,7 @@ def revoke(key: str, data_dir: Path | None) -> None:
 @contextmanager
 def _records(data_dir: Path | None) -> Iterator[Session]:
     """A transaction on the newest form of the database; errors end the command with a sentence."""
-    if data_dir is not None:
-        os.environ["TRANSCRIBE_DATA_DIR"] = str(data_dir)
-        settings.cache_clear()
+    use_data_dir(data_dir)
     from core import records
     from core.db import transaction
 
@@ -120,7 +112,7 @@ def _records(data_dir: Path | None) -> Iterator[Session]:
         with transaction() as session:
             yield session
     except TranscribeError as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(1 if isinstance(error, InvalidInput | NotFound) else 3)
 
 

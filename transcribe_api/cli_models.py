@@ -16,7 +16,7 @@ from engines.weights import pull as weights
 from engines.weights.pinned import MODELS
 from engines.weights.wish import Wish
 from engines.weights.workshop import remove_downloads
-from transcribe_api.cli_service import PORT, data_dir_option, use_data_dir
+from transcribe_api.cli_service import PORT, data_dir_option, tell_operator, use_data_dir
 from transcribe_api.doctor import State, examine
 from transcribe_api.pull_progress import show_progress
 
@@ -43,7 +43,7 @@ def doctor(host: str, port: int, data_dir: Path | None) -> None:
     try:
         findings = list(examine(host, port))
     except TranscribeError as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(1)
     width = max(len(one.what) for one in findings)
     for one in findings:
@@ -88,7 +88,7 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
             click.echo(f"{name}: {origin} in {pulled.folder}{told}")
         remove_downloads()
     except TranscribeError as error:
-        click.echo(f"transcribe: {error}", err=True)
+        tell_operator(str(error))
         sys.exit(1)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from transcripts.clock_time import write_clock_time
+
 #: Of one kind, so many have a line each; more are told in one line.
 MOST_LINES = 3
 #: Places that this line names.
@@ -35,13 +37,6 @@ def fold(warnings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield from (_line(warning) for warning in same if warning not in places)
 
 
-def clock(seconds: float) -> str:
-    """A time as 52:30, or as 1:02:03 after an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def _line(warning: Mapping[str, Any]) -> str:
     place = _place(warning)
     return f"{place}: {warning['sentence']}" if place else str(warning["sentence"])
@@ -57,5 +52,5 @@ def _place(warning: Mapping[str, Any]) -> str:
     """``0:05-0:12``, one time where both are written alike, or nothing without a place."""
     if warning["start"] is None:
         return ""
-    start, end = clock(warning["start"]), clock(warning["end"])
+    start, end = (write_clock_time(warning[name]) for name in ("start", "end"))
     return start if start == end else f"{start}-{end}"

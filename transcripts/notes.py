@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from transcripts.types import Note
@@ -15,13 +16,13 @@ TOUCHING = 10.0
 
 def to_warnings(notes: Iterable[Note]) -> list[TranscriptWarning]:
     """One for each stretch, in order; what is noted too often has one more that counts the rest."""
-    by_code: dict[WarningCode, list[TranscriptWarning]] = {}
+    placed, counts = [], Counter[WarningCode]()
     for note in _join(notes):
-        warning = TranscriptWarning(note.code, note.text, note.start, note.end)
-        by_code.setdefault(note.code, []).append(warning)
-    placed = [warning for same in by_code.values() for warning in same[:MOST]]
-    rest = [_count(code, len(same) - MOST) for code, same in by_code.items() if len(same) > MOST]
-    return [*sorted(placed, key=lambda warning: warning.start or 0.0), *rest]
+        counts[note.code] += 1
+        if counts[note.code] <= MOST:
+            placed.append(TranscriptWarning(note.code, note.text, note.start, note.end))
+    rest = [_count(code, count - MOST) for code, count in counts.items() if count > MOST]
+    return [*placed, *rest]
 
 
 def _join(notes: Iterable[Note]) -> list[Note]:

@@ -55,7 +55,7 @@ _INFOS = {
     WarningCode.ONE_CHANNEL,
 }
 #: What trying the job again may mend: those of its parts that failed are done again.
-RETRYABLE = {WarningCode.CHUNK_FAILED, WarningCode.SPEAKERS_FAILED}
+_RETRYABLE = {WarningCode.CHUNK_FAILED, WarningCode.SPEAKERS_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class TranscriptWarning:
 
     @property
     def is_retryable(self) -> bool:
-        return self.code in RETRYABLE
+        return self.code in _RETRYABLE
 
     @property
     def is_lasting(self) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy import select, text
 
 from core.db import reading, transaction
 from core.models import Transcript
-from transcribe_api.warning_lines import MOST_LINES, MOST_PLACES, clock, fold
+from transcribe_api.warning_lines import MOST_LINES, MOST_PLACES, fold
+from transcripts.clock_time import write_clock_time
 from transcripts.warning import TranscriptWarning, WarningCode, from_json, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def test_many_of_a_kind_are_one_line_and_others_keep_theirs():
     ("seconds", "written"), [(0.9, "0:00"), (59.99, "0:59"), (60, "1:00"), (36_061.5, "10:01:01")]
 )
 def test_a_time_is_written_as_players_do(seconds, written):
-    assert clock(seconds) == written
+    assert write_clock_time(seconds) == written
 
 
 def test_every_code_is_documented():

@@ -1,6 +1,6 @@
 // Elements: found by id, made, shown and hidden. Texts only ever come in as text.
 
-import { say } from "./words.js";
+import { clock, label, say } from "./words.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -20,6 +20,12 @@ export function h(tag, given = {}, ...children) {
 /** A button with a text of the dictionary. */
 export function button(key, onclick, given = {}) {
   return say(h("button", { type: "button", onclick, ...given }), key);
+}
+
+/** A button with a time, from which it plays. */
+export function timeButton(seconds, given) {
+  const time = clock(seconds);
+  return label(h("button", { type: "button", ...given }, time), "done.play_from", { time });
 }
 
 export function show(element, visible = true) {

@@ -1,6 +1,6 @@
 // The words of a transcript: each knows its time, and is lit while it is spoken.
 
-import { $, h } from "./dom.js";
+import { $, h, letGo, timeButton } from "./dom.js";
 import * as speakers from "./speakers.js";
 import { clock, label, say } from "./words.js";
 
@@ -42,9 +42,8 @@ export function nameSpeakers() {
 }
 
 function line(segment) {
-  const at = h("button", { type: "button", className: "at quiet" }, clock(segment.start));
+  const at = timeButton(segment.start, { className: "at quiet" });
   at.dataset.at = segment.start;
-  label(at, "done.play_from", { time: clock(segment.start) });
   const position = segments.length;
   const made = h("li", { "data-position": position }, at);
   const pen = h("button", { type: "button", className: "edit quiet", onclick: () => whenEdited(position) }, "✎");

@@ -1,8 +1,8 @@
 // What is not as it should be with a transcript: a line each, many of one kind in one that opens.
 
-import { $, h, letGo, show as visible } from "./dom.js";
+import { $, h, letGo, show as visible, timeButton } from "./dom.js";
 import { seek } from "./player.js";
-import { clock, label, say } from "./words.js";
+import { say } from "./words.js";
 
 /** Of one kind, so many have a line each. */
 const MOST_LINES = 3;
@@ -41,11 +41,9 @@ function folded(same, n) {
 /** A button that plays the recording from there, as soon as there is a player. */
 function place({ start }) {
   if (start === null) return [];
-  const text = clock(start);
   const onclick = (event) => {
     seek(start, { play: true });
     letGo(event);
   };
-  const button = h("button", { type: "button", className: "time", onclick }, text);
-  return [label(button, "warnings.play", { time: text }), " "];
+  return [timeButton(start, { className: "time", onclick }), " "];
 }
