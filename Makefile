@@ -22,6 +22,7 @@ setup: $(READY) $(FETCHED) ## Install everything into .venv, with a model (MODEL
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with: make setup PYTHON=python3.13"; exit 1; }
+	@echo "Chordscribe and all that it needs come into $(VENV): a minute or so, the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .

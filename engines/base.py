@@ -46,8 +46,8 @@ class Offer:
     languages: tuple[str, ...] | None = None
     #: Whether jobs that name no engine may be given to it.
     by_default: bool = True
-    #: Models that lie on the machine of the worker.
-    models_here: tuple[str, ...] = ()
+    #: Those of its models that lie on the machine of the worker; None where all are on a server.
+    models_here: tuple[str, ...] | None = None
 
 
 class Recognizer(Protocol):

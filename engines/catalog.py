@@ -163,14 +163,17 @@ def every_spec() -> list[EngineSpec | DiarizerSpec]:
     return [*recognizers().values(), *diarizers().values()]
 
 
-def recognizer(name: str) -> EngineSpec:
-    """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none."""
-    return _named(name, recognizers(), "engine")
+def recognizer(name: str, besides: tuple[str, ...] = ()) -> EngineSpec:
+    """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none.
+
+    *besides*: what the caller may say in place of a name, for the error.
+    """
+    return _named(name, recognizers(), "engine", besides)
 
 
-def diarizer(name: str) -> DiarizerSpec:
-    """Give the diarizer of that name; `InvalidInput` for field ``diarizer`` when there is none."""
-    return _named(name, _diarizers(), "diarizer")
+def diarizer(name: str, besides: tuple[str, ...] = ()) -> DiarizerSpec:
+    """As `recognizer`, for the field ``diarizer``."""
+    return _named(name, _diarizers(), "diarizer", besides)
 
 
 def models(engine: EngineSpec) -> tuple[str, ...]:
@@ -249,16 +252,16 @@ def remedy(spec: EngineSpec | DiarizerSpec) -> str:
     """What to do about an engine that is not installed."""
     if spec.requires.extra is None:
         return f"It needs the module {spec.requires.module}."
-    return f"Install it in the checkout with: pip install '.[{spec.requires.extra}]'"
+    return f"Install it in the checkout with: pip install -e '.[{spec.requires.extra}]'"
 
 
 _Spec = TypeVar("_Spec", EngineSpec, DiarizerSpec)
 
 
-def _named(name: str, known: dict[str, _Spec], field: str) -> _Spec:
+def _named(name: str, known: dict[str, _Spec], field: str, besides: tuple[str, ...]) -> _Spec:
     if name not in known:
-        allowed = ", ".join(sorted(known))
-        raise InvalidInput(f"There is no {field} {name!r}. Allowed: {allowed}.", field=field)
+        allowed = ", ".join([*besides, *sorted(known)])
+        raise InvalidInput(f"{field}: {name!r} is not known; allowed: {allowed}", field=field)
     return known[name]
 
 

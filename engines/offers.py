@@ -26,13 +26,14 @@ _REMEMBERED_SECONDS = 60
 def whisper() -> Offer:
     """Raises `EngineError` when the usual model is not here and cannot be fetched."""
     _require_model(settings().whisper_default_model)
-    return Offer(models_here=tuple(one.name for one in shelf.whisper() if one.is_whole))
+    return Offer(models_here=_find_whole_models())
 
 
 def whisperx() -> Offer:
     """The same; without a GPU it is only used by jobs that name it."""
     _require_model(settings().whisperx_default_model)
-    return Offer(by_default=has_gpu() and settings().whisperx_device != "cpu")
+    is_fast = has_gpu() and settings().whisperx_device != "cpu"
+    return Offer(by_default=is_fast, models_here=_find_whole_models())
 
 
 def neural() -> Offer:
@@ -60,6 +61,10 @@ def pyannote() -> Offer:
 def has_gpu() -> bool:
     """Whether the driver of NVIDIA shows a device here."""
     return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _find_whole_models() -> tuple[str, ...]:
+    return tuple(one.name for one in shelf.whisper() if one.is_whole)
 
 
 def _require_model(name: str) -> None:

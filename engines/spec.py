@@ -13,8 +13,8 @@ class Requirement:
 
     #: Python module that must be importable.
     module: str
-    #: Extra of this project that installs it, from the checkout: ``pip install '.[extra]'``. None
-    #: for the base installation.
+    #: Extra of this project that installs it in a checkout: ``pip install -e '.[extra]'``. None for
+    #: the base installation.
     extra: str | None = None
 
 
@@ -60,7 +60,7 @@ class EngineSpec:
     #: server is away, its model is not here. None for one that can work wherever a worker has it.
     offer: str | None = None
 
-    kind = "recognizer"
+    kind = "engine"
 
     @property
     def queue(self) -> str:

@@ -47,6 +47,8 @@ def main(output: Path) -> int:
         print((portuguese / "transcription.txt").read_text())
         results.append(read_result(PORTUGUESE, portuguese))
     show(results)
+    if len(results) > 1:
+        print(f"A synthesizer speaks both parts of {PORTUGUESE.name}: people are heard better.")
     print("Files:")
     for path in sorted(path for path in output.rglob("*") if path.is_file()):
         print(f"  {path}")

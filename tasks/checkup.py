@@ -16,6 +16,7 @@ from dataclasses import asdict
 from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any
 
+import psutil
 import redis
 import structlog
 
@@ -64,6 +65,13 @@ class Checkups:
             child.kill()
             child.wait()
         self._running.clear()
+
+
+def is_one(process: psutil.Process) -> bool:
+    """Whether a child of a worker is one of these, and so works on no job."""
+    with suppress(psutil.Error):
+        return __name__ in process.cmdline()
+    return False
 
 
 def _start(spec: EngineSpec | DiarizerSpec, worker: str) -> Popen[bytes]:

@@ -36,6 +36,7 @@ from transcripts.warning import TranscriptWarning, WarningCode
 
 NOT_TRANSCRIBED = "nothing could be transcribed here"
 NO_SPEAKERS = "the speakers could not be found"
+NOTHING_HEARD = "nobody seems to speak in this recording, so the transcript is empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +131,23 @@ def _put_together(job: TranscriptJob, found: Sequence[Stored], lexicon: Lexicon)
         segments = TranscriptionMerger().merge(_heard(chunks), turns)
     speech = holes.speech(job.job_id)
     notes = _notes(chunks)
+    warnings = [
+        *(_failed(WarningCode.CHUNK_FAILED, NOT_TRANSCRIBED, gap) for gap in gaps),
+        *(
+            _failed(WarningCode.SPEAKERS_FAILED, NO_SPEAKERS, shard)
+            for shard in shards
+            if shard.result is None
+        ),
+        *to_warnings([*notes, *_hole_notes(chunks, segments, speech, notes)]),
+    ]
+    if not segments and not warnings:
+        warnings.append(TranscriptWarning(WarningCode.NOTHING_HEARD, NOTHING_HEARD))
     return Merged(
         segments=segments,
         turns=turns,
         language=_language(job, chunks),
         coverage=_coverage(chunks, speech),
-        warnings=(
-            *(_failed(WarningCode.CHUNK_FAILED, NOT_TRANSCRIBED, gap) for gap in gaps),
-            *(
-                _failed(WarningCode.SPEAKERS_FAILED, NO_SPEAKERS, shard)
-                for shard in shards
-                if shard.result is None
-            ),
-            *to_warnings([*notes, *_hole_notes(chunks, segments, speech, notes)]),
-        ),
+        warnings=tuple(warnings),
         roles=_roles(segments, lexicon),
     )
 

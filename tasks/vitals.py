@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 
 from core import clock, metrics, versions
 from core.fleet import EVERY, Teller
+from tasks import checkup
 from tasks.alarm import alarm
 
 log = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ class _Body:
     def facts(self) -> dict[str, Any]:
         return {
             "pid": self._main.pid,
-            "processes": len(self._pool),
+            "processes": sum(not checkup.is_one(process) for process in self._pool.values()),
             "memory_bytes": sum(self._memory.values()),
             "peak_memory_bytes": self._peak,
             "memory_budget_percent": round(100 * alarm.used),

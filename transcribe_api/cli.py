@@ -12,6 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from core.settings import settings
 from transcribe_api.cli_service import (
     EXIT_CODES,
     INTERRUPTED,
@@ -119,8 +120,7 @@ def up(
 ) -> None:  # fmt: skip
     """Run the whole service on this machine, until Ctrl-C."""
     use_data_dir(data_dir)
-    from transcribe_api import watching  # after the settings are known
-    from transcribe_api.stack import Stack
+    from transcribe_api.stack import Stack  # after the settings are known
 
     with (
         ended_by_signals(),
@@ -136,8 +136,17 @@ def up(
         try:
             click.echo(f"The service answers on {stack.url}; Ctrl-C ends it.")
             if stack.flower_url:
-                click.echo(f"Flower answers on {stack.flower_url} to {watching.credentials()}")
+                click.echo(f"Flower answers on {stack.flower_url} to {_describe_flower_login()}")
             click.echo(f"Logs: {stack.logs}")
             stack.watch(lambda: parent is None or os.getppid() == parent)
         except KeyboardInterrupt:
             click.echo("Ending.")
+
+
+def _describe_flower_login() -> str:
+    """Who may look, for whoever reads along; what goes into a file must not tell a password."""
+    if sys.stdout.isatty():
+        from transcribe_api import watching  # which needs the database
+
+        return watching.credentials()
+    return f"the flower_login of {settings().transcribe_data_dir / 'stack.json'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 import uuid
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from transcribe_api.bars import Bars
@@ -25,7 +28,7 @@ from transcribe_api.cli_service import (
     service_for_files,
 )
 from transcribe_api.client import Client, ServiceError, Unreachable
-from transcribe_api.folder_names import choose_folder_name
+from transcribe_api.folder_names import build_folder_name, choose_folder_name
 from transcribe_api.inbox import Inbox
 from transcribe_api.lines import Lines
 from transcribe_api.transcribing import Crew, Show
@@ -50,11 +53,26 @@ class _Speakers(click.ParamType):
         return {"min_speakers": int(fewest), "max_speakers": int(most or fewest)}
 
 
-@click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or all of a folder.")
-@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+class _Recording(click.Path):
+    """A file; of a folder, it is said how to have all files in it transcribed."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_dir():
+            name = click.format_filename(path)
+            self.fail(f"{name!r} is a folder: name its files, or: --watch {name}", param, ctx)
+        return path
+
+
+@click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or what comes into a folder.")
+@click.argument("files", nargs=-1, type=_Recording())
 @click.option(
     "-o", "--output", default=Path("transcripts"), type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for the results; with several files, one directory a file in it.",
+    help="Directory for the results; with several files, or with those of another recording in it "
+    "already, one directory a file in it.",
     show_default=True,
 )  # fmt: skip
 @click.option(
@@ -101,7 +119,10 @@ class _Speakers(click.ParamType):
     is_flag=True,
     help="Tell all that happens on standard output, an object a line.",
 )
-@click.option("--detach", is_flag=True, help="Print the ids of the jobs and do not wait for them.")
+@click.option(
+    "--detach", is_flag=True,
+    help="Wait for nothing: print each file with the id of its job.",
+)  # fmt: skip
 @click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
 @click.option("--private", "is_private", is_flag=True, help="A service that ends with the command.")
 @click.option(
@@ -121,6 +142,8 @@ def files(
     """
     if bool(files) == (watch is not None):
         raise click.UsageError("name recordings, or a folder with --watch")
+    if detach:
+        _refuse_results()
     if context and terms:
         raise click.UsageError("--context and --terms exclude each other")
     if url and (is_private or workers):
@@ -148,6 +171,17 @@ def files(
             if asked.is_needed and not detach:
                 _explain_open_jobs(crew.open_jobs)
     sys.exit(DONE if is_done else NOT_DONE)
+
+
+def _refuse_results() -> None:
+    """Raise `UsageError` when it is said how results are to be written that nobody waits for."""
+    source = click.get_current_context().get_parameter_source
+    for name, option in (("output", "-o"), ("formats", "--format")):
+        if source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option} and --detach exclude each other: nobody waits for the results; "
+                "`transcribe jobs follow JOB_ID -o DIR` writes them later"
+            )
 
 
 def _explain_unsent(files: Sequence[Path]) -> None:
@@ -204,13 +238,25 @@ def _watch(crew: Crew, folder: Path, results: Path, show: Show, own: Client | No
 
 
 def _targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Each file's directory: the output itself for one file, else one named after the file."""
-    if len(files) == 1:
+    """Each file's directory: the output itself for one file, else one named after the file.
+
+    So, too, where another recording's results lie: they stay, and the two are not mixed.
+    """
+    if len(files) == 1 and not _is_of_another(output, files[0]):
         return {files[0]: output}
     names: dict[Path, str] = {}
     for file in dict.fromkeys(files):
         names[file] = choose_folder_name(file.name, names.values())
     return {file: output / name for file, name in names.items()}
+
+
+def _is_of_another(output: Path, file: Path) -> bool:
+    """Whether the directory holds the results of a recording with another name."""
+    try:
+        held = json.loads((output / "final_transcription.json").read_text())["file_path"]
+        return bool(build_folder_name(str(held)) != build_folder_name(file.name))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 class _Context:

@@ -18,6 +18,6 @@ import click
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def riva_sim(arguments: tuple[str, ...]) -> None:
     if find_spec("riva") is None:
-        raise click.ClickException("install it with: pip install '.[riva]'")
+        raise click.ClickException("install it with: pip install -e '.[riva]'")
     # In a process of its own kind: this one may load no engine.
     os.execv(sys.executable, [sys.executable, "-m", "riva_sim", *arguments])  # noqa: S606

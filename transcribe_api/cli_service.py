@@ -81,18 +81,23 @@ def service_for_files(
     """The service that is named; else the one that runs here; else one that ends with the block.
 
     *workers*, *is_private*: one that ends with the block is asked for. *wanted*: the options of the
-    jobs. Raises `Unserved` when nobody but this machine works for the service, and it cannot.
+    jobs. Raises `Unserved` when nobody but this machine works for the service, and it cannot;
+    `StartError` for a data directory that is named and cannot be one.
     """
     is_private = is_private or bool(workers)
     url = None if is_private else url or settings().transcribe_url
     here = None if is_private else find_running()
     if url is None and here is None:
         usual = settings()
+        if obstacle := _find_obstacle_of_data_dir():
+            raise StartError(obstacle)
         refuse_unserved(
             wanted["engine"] or usual.default_transcription_engine,
             wanted["diarizer"] or usual.default_diarizer,
             model=wanted["model"],
         )
+        if sys.stderr.isatty():
+            tell_operator("starting a service for this command; `transcribe up` has one that stays")
         with (
             embedded.running({}, workers=workers) as started,
             Client(started.url, key=started.token) as client,
@@ -130,6 +135,13 @@ def find_running() -> str | None:
     except ServiceError:  # it answers: what it asks for, the caller will be told
         return url
     return url
+
+
+def _find_obstacle_of_data_dir() -> str | None:
+    """Why the named data directory cannot be one; the usual one need not be there for a command."""
+    now = settings()
+    is_named = "transcribe_data_dir" in now.model_fields_set
+    return data_folder.find_obstacle(now.transcribe_data_dir) if is_named else None
 
 
 def _key(url: str) -> str | None:
@@ -179,7 +191,7 @@ def clear_errors() -> Iterator[None]:
         yield
     except ServiceError as error:
         tell_operator(str(error))
-        sys.exit(NOT_DONE)
+        sys.exit(WRONG_USAGE if error.field else NOT_DONE)
     except Unserved as error:
         tell_operator(str(error))
         sys.exit(CANNOT_SERVE)

@@ -111,7 +111,7 @@ def _able_engines(able: Collection[str]) -> list[str]:
     return [
         name
         for name in catalog.ENGINES_BY_PREFERENCE
-        if f"recognizer {name}" in able and _is_by_default(name)
+        if f"engine {name}" in able and _is_by_default(name)
     ]
 
 

@@ -25,7 +25,7 @@ def choose_engine(
     """
     name = name or settings().default_transcription_engine
     if name != AUTO:
-        return _as_served(catalog.recognizer(name))
+        return _as_served(catalog.recognizer(name, besides=(AUTO,)))
     fitting = [spec for spec in _by_preference(language) if _has(spec, language, model)]
     if not fitting:
         raise _no_engine(language, model)
@@ -34,14 +34,16 @@ def choose_engine(
     return next(there, next((spec for spec in fitting if spec is catalog.WHISPER), fitting[-1]))
 
 
-def choose_diarizer(name: str | None, engine: EngineSpec | None = None) -> str:
+def choose_diarizer(
+    name: str | None, engine: EngineSpec | None = None, besides: tuple[str, ...] = ()
+) -> str:
     """The diarizer of that name; of none or `auto`, the one that suits the engine, or the best one.
 
-    Raises `InvalidInput`.
+    Raises `InvalidInput`. *besides*: what the caller may say in place of a name, for the error.
     """
     name = name or settings().default_diarizer
     if name != AUTO:
-        return catalog.diarizer(name).name
+        return catalog.diarizer(name, besides=(AUTO, *besides)).name
     if engine is not None and engine.diarizer in catalog.diarizers():
         return engine.diarizer
     there = (

@@ -18,7 +18,10 @@ _SHOWN = 100
 
 
 def check_queries(app: Flask) -> None:
-    """Refuse unknown fields in the addresses of routes that take some. Call it after the gate."""
+    """Refuse unknown fields in addresses. Call it after the gate.
+
+    Public routes pass them over: what watches a service asks ``/healthz?once=…``.
+    """
     app.before_request(_check_query)
 
 
@@ -39,6 +42,8 @@ def refuse_unknown(sent: Iterable[str | None], allowed: Collection[str]) -> None
 
 
 def _suggest(name: str, allowed: Collection[str]) -> str:
+    if not allowed:
+        return "this address takes none"
     near = get_close_matches(name.lower(), allowed, 1, _ALIKE)
     return f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
 
@@ -46,5 +51,5 @@ def _suggest(name: str, allowed: Collection[str]) -> str:
 def _check_query() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     route = view and documented.of(view)
-    if route and route.query:
-        refuse_unknown(request.args, names_of(route.query))
+    if route and not route.public:
+        refuse_unknown(request.args, names_of(route.query) if route.query else ())

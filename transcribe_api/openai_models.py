@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from core import serving
 from core.errors import NotFound
 from engines import catalog
+from engines.catalog import EngineSpec
 
 #: What programs written for OpenAI ask for unless they are told otherwise.
 _THEIRS = re.compile(r"whisper-1|gpt-.*transcribe.*")
@@ -37,25 +39,34 @@ def meant(name: str) -> tuple[str | None, str | None]:
 
 def known() -> list[str]:
     """Every engine, and every model of one that has several: ``whisperx/large-v3``."""
-    return [
-        name
-        for engine in catalog.recognizers()
-        for name in (engine, *(f"{engine}/{model}" for model in _models(engine)))
-    ]
+    return [name for engine in catalog.recognizers() for name in _names_of(engine, _models(engine))]
 
 
 def served() -> list[dict[str, Any]]:
-    """Those of them that a living worker serves, as OpenAI tells of models."""
+    """Those of them that a living worker can load at once, as OpenAI tells of models.
+
+    One that would have to be fetched first is none of them: the worker may reach no hub.
+    """
     return [
         told(name)
-        for name in known()
-        if serving.workers(catalog.recognizer(name.partition("/")[0]).queue)
+        for engine, spec in catalog.recognizers().items()
+        if serving.workers(spec.queue)
+        for name in _names_of(engine, _models_there(spec))
     ]
 
 
 def told(name: str) -> dict[str, Any]:
     """A model, as OpenAI tells of one. We know of no day on which it was made."""
     return {"id": name, "object": "model", "created": 0, "owned_by": "transcribe"}
+
+
+def _names_of(engine: str, models: Iterable[str]) -> list[str]:
+    return [engine, *(f"{engine}/{model}" for model in models)]
+
+
+def _models_there(spec: EngineSpec) -> list[str]:
+    here = serving.described(spec.queue).get("models_here")
+    return [model for model in catalog.models(spec) if here is None or model in here]
 
 
 def _models(engine: str) -> tuple[str, ...]:

@@ -273,6 +273,8 @@ def _refused(route: Route, parameters: list[Json]) -> set[int]:
     if not route.public:
         # Without room the database may answer nothing: 507 is no matter of uploads alone.
         found |= {401, 403, 429, 503, 507}
+        # Fields of addresses that nobody knows are refused by all but these.
+        found |= {422}
     if route.body or route.form:
         found |= {400, 408, 413, 422}
     if any(told["in"] == "path" for told in parameters):

@@ -112,10 +112,14 @@ def _text(form: Mapping[str, str], field: str) -> str | None:
 
 def _diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     name = _text(form, "diarizer")
-    wanted = flag(form, "enable_diarization", default=name != NO_DIARIZER)
-    if not wanted or name == NO_DIARIZER:
-        return None
-    return choose_diarizer(name, engine)
+    is_wanted = flag(form, "enable_diarization", default=name != NO_DIARIZER)
+    if name and is_wanted is (name == NO_DIARIZER):
+        raise InvalidInput(
+            f"diarizer: {name!r} contradicts enable_diarization={str(is_wanted).lower()}; "
+            "leave one of the two out",
+            field="diarizer",
+        )
+    return choose_diarizer(name, engine, besides=(NO_DIARIZER,)) if is_wanted else None
 
 
 def _language(form: Mapping[str, str]) -> str | None:

@@ -34,6 +34,9 @@ FORMATS = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 
+#: Those of them that a `Layout` breaks into lines.
+SUBTITLES = ("srt", "vtt")
+
 
 def accepted(job: TranscriptJob) -> dict[str, Any]:
     """The answer to a job that was taken."""
@@ -158,19 +161,18 @@ def engine(name: str, *, available: bool) -> dict[str, Any]:
         told |= {
             "available_models": list(settings().whisper_available_models),
             "model": settings().whisper_default_model,
-            "models_here": _offer(name).get("models_here", []),
+            "models_here": _offer(name).get("models_here") or [],
         }
     elif name == "whisperx":
-        offered = (
-            serving.described(f"asr.{name}").get("models")
-            if settings().whisperx_service_url
-            else None
-        )
+        offer = _offer(name)
+        offered = offer.get("models") if settings().whisperx_service_url else None
         told |= {
             "url": settings().whisperx_service_url,
             "available_models": list(offered or settings().whisperx_available_models),
             "health": {"status": "ok" if available else "unavailable"},
         }
+        if offer.get("models_here") is not None:
+            told["models_here"] = offer["models_here"]
     else:
         spec = catalog.recognizer(name)
         told |= {"models": list(spec.models), "languages": list(spec.languages or ())}

@@ -356,6 +356,8 @@ class Stack:
 
     def _write_down(self) -> None:
         told = {"url": self.url, "flower": self.flower_url, "pid": os.getpid()}
+        if self._flower is not None:
+            told["flower_login"] = watching.credentials()
         private_files.write_text(self._dir / "stack.json", json.dumps(told))
 
 

@@ -164,11 +164,13 @@ def _accept(
 
 
 def _unused(spec: JobSpec) -> list[TranscriptWarning]:
-    """What the engine cannot be told."""
+    """What was asked for and has no effect."""
+    ignored = []
     if spec.initial_prompt and not catalog.recognizer(spec.engine).prompts:
-        ignored = f"the engine {spec.engine} reads no initial_prompt; it has no effect"
-        return [TranscriptWarning(WarningCode.OPTION_IGNORED, ignored)]
-    return []
+        ignored.append(f"the engine {spec.engine} reads no initial_prompt; it has no effect")
+    if spec.diarizer is None and (spec.min_speakers or spec.max_speakers):
+        ignored.append("no speakers are looked for: how many there are has no effect")
+    return [TranscriptWarning(WarningCode.OPTION_IGNORED, sentence) for sentence in ignored]
 
 
 def _unserved(spec: JobSpec) -> list[TranscriptWarning]:

@@ -25,7 +25,8 @@ TIMES_AS_LONG = 50.0
 
 _GIB = 1024**3
 
-psutil.cpu_percent()  # from now on: the first answer of all is always 0
+#: Seconds that the use of the processors is measured over, at least.
+CPU_SECONDS = 0.5
 
 
 class _LastTotals:
@@ -53,6 +54,43 @@ class _LastTotals:
 _totals = _LastTotals()
 
 
+class _Cpu:
+    """How busy the processors were since somebody last asked, whoever that was.
+
+    psutil's own measurement begins anew in each thread, so that many answers would be 0.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._measured_at = time.monotonic()
+        self._times = psutil.cpu_times()
+        self._percent: float | None = None
+
+    def percent(self) -> float:
+        """Percent of all cores together."""
+        with self._guard:
+            wait = self._measured_at + CPU_SECONDS - time.monotonic()
+            if wait > 0 and self._percent is not None:
+                return self._percent
+            time.sleep(max(0.0, wait))
+            before, self._times = self._times, psutil.cpu_times()
+            self._measured_at = time.monotonic()
+            self._percent = _busy_percent(before, self._times)
+            return self._percent
+
+
+def _busy_percent(before: Any, now: Any) -> float:
+    """*before*, *now*: seconds by kind since the machine started, as psutil tells them."""
+    spent = {kind: getattr(now, kind) - getattr(before, kind) for kind in now._fields}
+    # A guest's time is part of that of its host.
+    every = sum(seconds for kind, seconds in spent.items() if not kind.startswith("guest"))
+    idle = spent["idle"] + spent.get("iowait", 0.0)
+    return round(min(100.0, max(0.0, 100 * (every - idle) / every)), 1) if every > 0 else 0.0
+
+
+_cpu = _Cpu()
+
+
 def told() -> dict[str, Any]:
     """All that is known now. Raises `Unavailable` when the database is down."""
     totals = _totals.of(settings().database)
@@ -64,7 +102,10 @@ def told() -> dict[str, Any]:
         "completed_jobs": totals.by_status[JobStatus.COMPLETED],
         "jobs": {str(status): count for status, count in totals.by_status.items()},
         "queues": QueueManager().status(),
-        "resource_manager": {"memory": _memory(), "cpu": _cpu()},
+        "resource_manager": {
+            "memory": _memory(),
+            "cpu": {"percent": _cpu.percent(), "cores": psutil.cpu_count() or 1},
+        },
         "workers": [_worker(one) for one in workers],
         "orchestrator_stats": _stats(totals, processes),
         "versions": versions.all_of_them(),
@@ -88,10 +129,6 @@ def _memory() -> dict[str, float]:
         "available_gb": _gb(found.available),
         "percent": found.percent,
     }
-
-
-def _cpu() -> dict[str, float]:
-    return {"percent": psutil.cpu_percent(), "cores": psutil.cpu_count() or 1}
 
 
 def _worker(one: Told) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,10 @@ class Crew:
         return list(self._sending)
 
     def next(self, timeout: float | None = None) -> Outcome | None:
-        """How the next file ended; None when none did within *timeout* seconds."""
+        """How the next file ended; None when none did within *timeout* seconds.
+
+        Raises `ServiceError` when the service refuses one of the options.
+        """
         until = math.inf if timeout is None else monotonic() + timeout
         while (left := until - monotonic()) > 0:
             # Not all of it at once: Python may sleep on when Ctrl-C and SIGTERM come together.
@@ -148,10 +151,15 @@ class Crew:
             self._open.pop(job_id)
             return Outcome(file, output, None, tuple(last["warnings"]), job_id)
         except (ServiceError, Unreachable, OSError) as error:
+            if self._is_option(getattr(error, "field", None)):
+                raise  # it is as wrong with every other file
             may_pass = _may_pass(error)
             if job_id is not None and not may_pass:
                 self._open.pop(job_id, None)
             return Outcome(file, None, str(error), job_id=job_id, may_pass=may_pass)
+
+    def _is_option(self, field: str | None) -> bool:
+        return self._options.get(field or "") is not None
 
     def _submit(self, file: Path) -> dict[str, Any]:
         self._sending.add(file)
@@ -220,9 +228,16 @@ def fetch(client: Client, job_id: str, output: Path, formats: Sequence[str] = ()
 
 
 def _fetch_artefacts(client: Client, job_id: str, output: Path) -> None:
-    for name in client.artefacts(job_id):
-        if not _ARTEFACT.fullmatch(name):
-            continue
+    names = {name for name in client.artefacts(job_id) if _ARTEFACT.fullmatch(name)}
+    for name in sorted(names):
         target = output / name
         target.parent.mkdir(exist_ok=True)
         client.download(job_id, name, target)
+    _remove_former_chunks(output, names)
+
+
+def _remove_former_chunks(output: Path, names: Collection[str]) -> None:
+    """Chunks of a job whose results lay here before would seem to be of this one."""
+    for file in output.glob("chunks/chunk_*.wav"):
+        if f"chunks/{file.name}" not in names:
+            file.unlink(missing_ok=True)

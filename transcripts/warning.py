@@ -32,6 +32,7 @@ class WarningCode(StrEnum):
     RECORDING_BREAKS_OFF = "recording_breaks_off"
     RECORDING_DAMAGED = "recording_damaged"
     SPEECH_WITHOUT_WORDS = "speech_without_words"
+    NOTHING_HEARD = "nothing_heard"
     WORDS_LEFT_OUT = "words_left_out"
     WORDS_DOUBTFUL = "words_doubtful"
     WORD_TIMES_ROUGH = "word_times_rough"
@@ -48,6 +49,7 @@ class WarningCode(StrEnum):
 
 _ERRORS = {WarningCode.CHUNK_FAILED, WarningCode.SPEAKERS_FAILED, WarningCode.FILES_NOT_WRITTEN}
 _INFOS = {
+    WarningCode.NOTHING_HEARD,
     WarningCode.NO_WORKER,
     WarningCode.OPTION_IGNORED,
     WarningCode.PROMPT_CUT,

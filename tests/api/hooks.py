@@ -34,6 +34,8 @@ def map_case(_context: HookContext, case: Case) -> Case:
     if _is_good(case, ParameterLocation.QUERY):
         case.query.update(_known(case.query))
         _make_wishes_good(case.query)
+        if case.query and "format" in case.path_parameters:
+            case.path_parameters["format"] = "srt"  # no other is broken into lines but vtt
     if case.headers.get("Idempotency-Key") and _is_good(case, ParameterLocation.HEADER):
         case.headers["Idempotency-Key"] = uuid.uuid4().hex  # used once
     if isinstance(case.body, dict) and _is_good(case, ParameterLocation.BODY):
@@ -82,6 +84,8 @@ def _make_form_good(form: dict[str, Any]) -> None:
     form["file"] = RECORDING
     if "language" in form:
         form["language"] = "en-US"
+    if "diarizer" in form:
+        form.pop("enable_diarization", None)  # which may contradict it
     if form.get("channels") == "separate":
         for field in ("diarizer", "enable_diarization", "min_speakers", "max_speakers"):
             form.pop(field, None)

@@ -150,15 +150,17 @@ def test_warnings_of_a_kind_fold_their_times_play_and_only_what_failed_is_tried_
     expect(warnings).to_have_count(1)
     expect(warnings.locator("summary")).to_have_text("words are doubtful (at 5 places)")
     warnings.locator("summary").click()
-    expect(warnings.locator("li").first).to_contain_text("<b>words_doubtful</b>")
+    expect(warnings.locator("li").last).to_have_text("0:02–0:03")
     warnings.get_by_role("button", name="Play from 0:02").first.click()
     page.wait_for_function(f"({PLAYED})() >= 2")
+    expect(page.locator("#job-warnings")).to_be_focused()
     again = page.locator("#job-buttons").get_by_role("button", name="Try again")
     expect(again).to_have_count(0)
 
     told += warned(WarningCode.CHUNK_FAILED, 3)
     page.reload()
     expect(warnings).to_have_count(2)
+    expect(warnings.last).to_contain_text("<b>chunk_failed</b>")
     expect(again).to_be_visible()
 
 

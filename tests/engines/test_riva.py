@@ -16,7 +16,9 @@ import av
 import jiwer
 import pytest
 
-pytest.importorskip("riva.client", reason="Riva's client is not installed: pip install '.[riva]'")
+pytest.importorskip(
+    "riva.client", reason="Riva's client is not installed: pip install -e '.[riva]'"
+)
 
 import riva.client
 import simpleder

@@ -11,7 +11,9 @@ import jiwer
 import psutil
 import pytest
 
-pytest.importorskip("riva.client", reason="Riva's client is not installed: pip install '.[riva]'")
+pytest.importorskip(
+    "riva.client", reason="Riva's client is not installed: pip install -e '.[riva]'"
+)
 
 from tests.engines.riva_server import Server
 from tests.engines.riva_server import riva as running

@@ -329,7 +329,7 @@ def test_an_engine_that_cannot_work_here_ends_the_command_at_once(folder: Path, 
     done = typed(*words, TRANSCRIBE_DATA_DIR=str(tmp_path / "data"))
     assert done.returncode == cli_service.CANNOT_SERVE
     assert "whisperx cannot work here" in done.stderr
-    assert "pip install '.[whisperx]'" in done.stderr
+    assert "pip install -e '.[whisperx]'" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

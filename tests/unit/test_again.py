@@ -168,7 +168,7 @@ def test_what_was_removed_cannot_be_heard_again(stage: Redo):
         ({"stage": "listen"}, "stage: 'listen' is not known; allowed: transcribe, diarize, merge"),
         ({"max_speakers": "2"}, "max_speakers: only for stage=diarize"),
         ({"stage": "merge", "diarizer": "classic"}, "diarizer: only for stage=diarize"),
-        ({"stage": "diarize", "diarizer": "none"}, "Allowed: classic"),
+        ({"stage": "diarize", "diarizer": "none"}, "allowed: auto, classic"),
         ({"stage": "diarize", "min_speakers": "3", "max_speakers": "2"}, "3 is more than"),
     ],
 )

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner, Result
 from rich.console import Console
 
+from core.settings import settings
 from transcribe_api.bars import Bars
-from transcribe_api.transcribing import AT_ONCE, Crew, Outcome
+from transcribe_api.cli import _describe_flower_login
+from transcribe_api.cli_files import _targets, files
+from transcribe_api.cli_service import NO_SERVICE, WRONG_USAGE
+from transcribe_api.client import ServiceError
+from transcribe_api.transcribing import AT_ONCE, Crew, Outcome, fetch
 
 
 class SlowClient:
@@ -78,3 +87,110 @@ def test_no_bar_stands_in_a_line_that_is_printed(monkeypatch: pytest.MonkeyPatch
     before, after = screen.getvalue().split("first.wav: out/first\n")
     assert before.endswith("\x1b[2K"), "the bars are wiped away first"
     assert "second.wav" in after, "and drawn anew below"
+
+
+class RefusingClient:
+    """Refuses an option, or the file itself."""
+
+    def __init__(self, field: str) -> None:
+        self._refusal = ServiceError("no", status=422, code="invalid_input", field=field)
+
+    def submit(self, file: Path, **_: str) -> dict[str, Any]:
+        raise self._refusal
+
+
+def test_an_option_that_is_refused_ends_the_command_and_a_file_only_itself():
+    def refuse(field: str) -> Outcome | None:
+        client: Any = RefusingClient(field)
+        crew = Crew(client, {"engine": "nope", "model": None}, Silent())
+        crew.take(Path("a.wav"), Path("out"))
+        return crew.next()
+
+    with pytest.raises(ServiceError, match="no"):
+        refuse("engine")
+    for field in ("file", "model"):
+        outcome = refuse(field)
+        assert outcome is not None
+        assert outcome.reason == "no"
+
+
+def run_files(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(files, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("{folder}",), "is a folder: name its files, or: --watch {folder}"),
+        (("{file}", "--detach", "-o", "out"), "-o and --detach exclude each other"),
+        (("{file}", "--detach", "--format", "srt"), "--format and --detach exclude each other"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(tmp_path: Path, arguments: Sequence[str], told: str):
+    file = tmp_path / "a.wav"
+    file.touch()
+    names = {"folder": tmp_path, "file": file}
+    done = run_files(*(one.format(**names) for one in arguments))
+    assert done.exit_code == WRONG_USAGE
+    words = " ".join(done.output.split())
+    assert told.format(**names) in words.replace("│ ", "")
+
+
+def test_a_data_directory_that_is_named_and_cannot_be_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "a.wav").touch()
+    monkeypatch.setenv("TRANSCRIBE_DATA_DIR", str(tmp_path / "a.wav" / "data"))
+    settings.cache_clear()
+    done = run_files(tmp_path / "a.wav")
+    assert done.exit_code == NO_SERVICE
+    assert "cannot be used" in done.output
+
+
+def test_results_of_two_recordings_are_not_mixed(tmp_path: Path):
+    def hold(name: str) -> None:
+        text = json.dumps({"file_path": name})
+        (tmp_path / "final_transcription.json").write_text(text)
+
+    file = Path("recordings/b.wav")
+    assert _targets([file], tmp_path) == {file: tmp_path}
+    hold("b.wav")
+    assert _targets([file], tmp_path) == {file: tmp_path}, "the same once more"
+    hold("a.wav")
+    assert _targets([file], tmp_path) == {file: tmp_path / "b"}
+    (tmp_path / "final_transcription.json").write_text("of somebody else")
+    assert _targets([file], tmp_path) == {file: tmp_path}
+
+
+class HoldingClient:
+    """Has one job with these files."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def artefacts(self, _job_id: str) -> Sequence[str]:
+        return self._names
+
+    def download(self, _job_id: str, name: str, target: Path) -> None:
+        target.write_text(name)
+
+
+def test_chunks_of_a_former_job_do_not_stay(tmp_path: Path):
+    def write(*names: str) -> None:
+        client: Any = HoldingClient(names)
+        fetch(client, "1", tmp_path)
+
+    write("transcription.srt", "chunks/chunk_0000.wav", "chunks/chunk_0001.wav", "../evil.srt")
+    (tmp_path / "chunks" / "mine.wav").touch()
+    write("transcription.srt", "chunks/chunk_0000.wav")
+    left = sorted(file.name for file in (tmp_path / "chunks").iterdir())
+    assert left == ["chunk_0000.wav", "mine.wav"]
+
+
+def test_a_password_does_not_go_into_a_file(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "somebody:secret")
+    settings.cache_clear()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert _describe_flower_login().endswith("stack.json")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert _describe_flower_login() == "somebody:secret"

@@ -90,7 +90,7 @@ def test_embedded_engines_are_installed() -> None:
 def test_an_engine_that_is_not_there_is_known_but_not_installed() -> None:
     spec = catalog.EngineSpec("x", "X", "no.such:X", catalog.Requirement("json", "x"), memory_mb=1)
     assert not spec.installed()
-    with pytest.raises(EngineError, match=r"in the checkout with: pip install '\.\[x\]'"):
+    with pytest.raises(EngineError, match=r"in the checkout with: pip install -e '\.\[x\]'"):
         catalog.load(spec)
 
 

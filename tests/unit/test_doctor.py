@@ -41,16 +41,16 @@ def test_a_fresh_machine_is_well(data_dir: Path):
     findings = told(done.output)
     assert done.exit_code == 0, done.output
     sphinx = "ok" if catalog.SPHINX.installed() else "absent"
-    assert findings["recognizer sphinx"].startswith(sphinx)
+    assert findings["engine sphinx"].startswith(sphinx)
     assert findings["data directory"].startswith("ok")
     assert "DATABASE_URL is not set" in findings["records"]
 
 
 @pytest.mark.skipif(catalog.WHISPERX.installed(), reason="WhisperX is installed here")
 def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it():
-    line = told(run("doctor").output)["recognizer whisperx"]
+    line = told(run("doctor").output)["engine whisperx"]
     assert line.startswith("absent")
-    assert "pip install '.[whisperx]'" in line
+    assert "pip install -e '.[whisperx]'" in line
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_model_decides_which_engines_there_are(announce: Announce):
 def test_a_named_engine_is_taken_as_it_is():
     assert choose_engine("sphinx").name == "sphinx"
     assert choose_diarizer("pyannote") == "pyannote"
-    with pytest.raises(InvalidInput, match="There is no engine 'nope'"):
+    with pytest.raises(InvalidInput, match="engine: 'nope' is not known"):
         choose_engine("nope")
 
 
@@ -211,8 +211,8 @@ class TestOffers:
         with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
             monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
             Thread(target=server.handle_request, daemon=True).start()
-            assert offers.whisper() == Offer()
-        assert offers.whisper() == Offer(), "it was asked a moment ago"
+            assert offers.whisper() == Offer(models_here=())
+        assert offers.whisper() == Offer(models_here=()), "it was asked a moment ago"
         offers._ask_hub.cache_clear()
         with pytest.raises(EngineError, match="the hub does not answer"):
             offers.whisper()

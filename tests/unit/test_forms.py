@@ -20,6 +20,8 @@ from transcribe_api.forms import decode_name
 URL = "/api/transcribe/jobs/transcribe"
 THEIRS = "/v1/audio/transcriptions"
 MULTIPART = "multipart/form-data"
+#: The id of a job that is not there.
+NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture
@@ -126,6 +128,54 @@ def test_an_unknown_field_of_a_list_is_refused(browser: FlaskClient):
     assert (answer.status_code, answer.json["field"]) == (422, "q")
     assert "status" in answer.json["detail"]
     assert browser.get("/api/transcribe/jobs?limit=5").status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "told"),
+    [
+        ("POST", f"{URL}?engine=sphinx", "engine: there is no such field; this address takes none"),
+        ("GET", f"/api/transcribe/jobs/status/{NOBODY}?foo=1", "foo: there is no such field"),
+        ("GET", f"/api/transcribe/jobs/stream/{NOBODY}?foo=1", "allowed: access_token"),
+        ("GET", f"/api/transcribe/jobs/result/{NOBODY}/srt?max_line=3", "did you mean max_lines?"),
+        ("GET", f"/api/transcribe/jobs/result/{NOBODY}/txt?max_lines=3", "only for srt and vtt"),
+        ("DELETE", f"/api/transcribe/jobs/{NOBODY}?dry_run=1", "dry_run: there is no such field"),
+    ],
+)
+def test_no_field_of_an_address_is_passed_over(
+    browser: FlaskClient, method: str, address: str, told: str
+):
+    answer = browser.open(address, method=method, data={"file": (recording(), "a.wav")})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert told in answer.json["detail"]
+
+
+def test_what_watches_a_service_may_ask_as_it_likes(browser: FlaskClient):
+    assert browser.get("/healthz?once=1").status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(("enabled", "diarizer"), [("false", "neural"), ("true", "none")])
+def test_two_fields_that_contradict_each_other_are_refused(
+    browser: FlaskClient, enabled: str, diarizer: str
+):
+    form = {"enable_diarization": enabled, "diarizer": diarizer}
+    answer = browser.post(URL, data={"file": (recording(), "a.wav"), **form})
+    assert (answer.status_code, answer.json["field"]) == (422, "diarizer")
+    assert f"enable_diarization={enabled}" in answer.json["detail"]
+
+
+def test_a_number_of_speakers_that_nobody_looks_for_is_told_to_have_no_effect(browser: FlaskClient):
+    form = {"diarizer": "none", "max_speakers": "2", "engine": "sphinx"}
+    answer = browser.post(URL, data={"file": (recording(), "a.wav"), **form})
+    [ignored] = [one for one in answer.json["warnings"] if one["code"] == "option_ignored"]
+    assert "how many there are has no effect" in ignored["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed"), [("engine", "allowed: auto, "), ("diarizer", "allowed: auto, none, ")]
+)
+def test_all_that_may_be_said_is_named(browser: FlaskClient, field: str, allowed: str):
+    answer = browser.post(URL, data={"file": (recording(), "a.wav"), field: "nope"})
+    assert answer.json["detail"].startswith(f"{field}: 'nope' is not known; {allowed}")
 
 
 def test_what_has_no_effect_under_v1_is_named(browser: FlaskClient):

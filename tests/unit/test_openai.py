@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from core import serving
 from core.errors import Unavailable
 from core.models import SegmentRow, Transcript
 from transcribe_api import openai_answers, openai_models
@@ -54,6 +55,15 @@ def test_a_model_is_an_engine_or_one_of_its_models(name: str, meant: tuple):
 def test_an_unknown_model_is_refused_and_the_known_ones_are_named(name: str):
     with pytest.raises(openai_models.UnknownModel, match="whisperx/large-v3"):
         openai_models.meant(name)
+
+
+def test_only_models_that_need_not_be_fetched_are_listed(monkeypatch: pytest.MonkeyPatch):
+    offers = {"asr.whisper": {"models_here": ["base", "of-nobody"]}}
+    queues = {"asr.whisper", "asr.sphinx"}
+    monkeypatch.setattr(serving, "workers", lambda queue: int(queue in queues))
+    monkeypatch.setattr(serving, "described", lambda queue: offers.get(queue, {}))
+    found = [one["id"] for one in openai_models.served()]
+    assert sorted(found) == ["sphinx", "whisper", "whisper/base"]
 
 
 def test_speakers_are_letters_or_have_their_names():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
+from subprocess import Popen
 
+import psutil
 import pytest
 
 from core import jobs, layout, named, serving
@@ -117,6 +120,19 @@ class TestOffer:
         assert Checkups("w", ["asr.sphinx", "asr.asr", "merge"]).queues == {"asr.asr"}
         assert Checkups("w", ["asr.sphinx"]).queues == set()
 
+    def test_a_checkup_is_no_process_that_works(self):
+        code = "import time; time.sleep(60)"
+        with (
+            Popen([sys.executable, "-c", code, "tasks.checkup"]) as one,
+            Popen([sys.executable, "-c", code]) as other,
+        ):
+            try:
+                found = [checkup.is_one(psutil.Process(child.pid)) for child in (one, other)]
+            finally:
+                one.kill()
+                other.kill()
+        assert found == [True, False]
+
     def test_a_queue_is_announced_only_while_the_engine_has_something(self, monkeypatch):
         said: list[tuple] = []
         for name in ("announce", "withdraw", "describe", "forget"):
@@ -136,7 +152,7 @@ class TestOffer:
         monkeypatch.setattr(catalog, "offer", lambda _spec: Offer(("big",), ("de-DE",)))
         assert checkup._look(catalog.RIVA, "w") is None
         told = {
-            "models": ("big",), "languages": ("de-DE",), "by_default": True, "models_here": (),
+            "models": ("big",), "languages": ("de-DE",), "by_default": True, "models_here": None,
             "reason": None,
         }  # fmt: skip
         assert said == [("describe", "asr.asr", told), ("announce", "w", ["asr.asr"])]

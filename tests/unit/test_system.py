@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -19,6 +22,7 @@ from tasks.celery import app
 from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
 from tests.unit.test_rest import recording
 from tests.unit.test_steps import run, store_chunk, store_shard
+from transcribe_api import system_status
 from transcribe_api.app import create_app
 from transcribe_api.system_status import _totals
 
@@ -86,6 +90,27 @@ def test_the_status_tells_of_jobs_machine_queues_and_workers():
     assert (stats["successful_jobs"], stats["total_jobs_processed"]) == (2, 4)
     assert stats["peak_memory_usage"] >= 2
     assert now["uptime"] > 0
+
+
+def test_a_busy_machine_is_never_told_to_be_idle():
+    fields = namedtuple("times", "user nice system idle iowait guest")  # as psutil has them
+    before = fields(10.0, 0.0, 5.0, 100.0, 10.0, 3.0)
+    after = fields(12.0, 0.0, 6.0, 105.0, 12.0, 5.0)
+    assert system_status._busy_percent(before, after) == 30.0
+    assert system_status._busy_percent(after, after) == 0.0
+
+
+def test_the_first_answer_in_a_thread_is_not_0():
+    cpu, stop = system_status._Cpu(), Event()
+    busy = Thread(target=lambda: any(iter(stop.is_set, True)))
+    busy.start()
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            told = list(pool.map(lambda _: cpu.percent(), range(3)))
+    finally:
+        stop.set()
+        busy.join()
+    assert min(told) > 0
 
 
 def test_the_status_is_told_without_a_broker_and_counts_seldom():

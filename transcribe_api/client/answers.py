@@ -18,10 +18,12 @@ TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 class ServiceError(Exception):
     """The service refused; the message is its own sentence."""
 
-    def __init__(self, message: str, *, status: int, code: str) -> None:
+    def __init__(self, message: str, *, status: int, code: str, field: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        #: The field that is wrong, where one is.
+        self.field = field
 
 
 class Unreachable(Exception):
@@ -72,7 +74,10 @@ def refuse_problem(response: httpx2.Response) -> None:
     try:
         problem = response.json()
         raise ServiceError(
-            problem["detail"], status=response.status_code, code=str(problem["code"])
+            problem["detail"],
+            status=response.status_code,
+            code=str(problem["code"]),
+            field=problem.get("field"),
         )
     except (ValueError, KeyError, TypeError):
         raise ServiceError(

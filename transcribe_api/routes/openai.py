@@ -122,7 +122,7 @@ def transcribe() -> ResponseReturnValue:
 @bp.get("/models")
 @documented(Answer(200, Models), *_REFUSALS)
 def show_models() -> ResponseReturnValue:
-    """The models that can be asked for now."""
+    """The models that a worker has now."""
     return jsonify({"object": "list", "data": openai_models.served()})
 
 

@@ -56,7 +56,7 @@ def download(job_id: str, format: str) -> ResponseReturnValue:
     if format not in render.FORMATS:
         allowed = ", ".join(render.FORMATS)
         raise InvalidInput(f"format: {format!r} is not known; allowed: {allowed}", field="format")
-    layout_ = _layout(request.args)
+    layout_ = _layout(request.args, format)
     job = _completed(job_id)
     if format == "json":
         return jsonify(render.result(job, _audio_url(job)))
@@ -108,7 +108,10 @@ def _version(job: TranscriptJob) -> str:
     return f"{job.job_id} {clock.iso(job.completed_at)}"
 
 
-def _layout(query: Any) -> Layout:
+def _layout(query: Any, format: str) -> Layout:
+    if query and format not in render.SUBTITLES:
+        field, only = next(iter(query)), " and ".join(render.SUBTITLES)
+        raise InvalidInput(f"{field}: only for {only}, not for {format}", field=field)
     try:
         return Layout(**LayoutQuery(**query.to_dict()).model_dump())
     except ValidationError as error:

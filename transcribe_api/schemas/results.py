@@ -188,7 +188,7 @@ class Result(BaseModel):
 
 
 class LayoutQuery(BaseModel):
-    """How subtitles are broken into lines; other formats pass over it."""
+    """How `srt` and `vtt` are broken into lines; other formats take none of it."""
 
     max_line_length: int = Field(default=42, ge=10, le=200, description="Characters.")
     max_lines: int = Field(default=2, ge=1, le=5, description="Lines shown at a time.")

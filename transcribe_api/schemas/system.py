@@ -31,7 +31,9 @@ class Engine(BaseModel):
         default=None, description="`whisper`, `whisperx`: what a job may ask for."
     )
     models_here: list[str] | Absent = Field(
-        default=None, description="`whisper`: those that lie on the machine of a worker."
+        default=None,
+        description="`whisper`, `whisperx`: those of them that lie on the machine of a worker; "
+        "another is fetched when a job asks for it, if the hub can be reached.",
     )
     health: EngineHealth | Absent = Field(default=None, description="`whisperx`")
     models: list[str] | Absent = Field(default=None, description="Other engines: to choose from.")

@@ -17,7 +17,7 @@ export async function show(told) {
 }
 
 function line(told, usual) {
-  const facts = [told.model, told.uri, ...(told.languages ?? []), ...(told.available_models ?? [])];
+  const facts = [told.model, told.uri, ...(told.languages ?? []), ...(told.models_here ?? told.available_models ?? [])];
   return h("li", {},
     h("strong", {}, form.title(told.engine)),
     say(h("span", { className: `badge ${told.available ? "is-completed" : ""}` }),

@@ -94,7 +94,7 @@ function offer() {
   const kept = $("model").value;
   $("model").replaceChildren(
     say(h("option", { value: "" }), "new.usual"),
-    ...models.map((name) => h("option", { value: name }, name)),
+    ...models.map((name) => modelOption(name, engine.models_here)),
   );
   $("model").value = models.includes(kept) ? kept : "";
   const spoken = engine.languages ?? (engine.language ? [engine.language] : []);
@@ -102,6 +102,12 @@ function offer() {
   placeholder($("spoken"), spoken.length ? "new.usual_language" : "new.any_language", { tag: spoken[0] });
   say($("engine-hint"), "engines.waits", { name: title(engine.engine) });
   show($("engine-hint"), !engine.available);
+}
+
+/** `here`: the models that need not be fetched first, where some must. */
+function modelOption(name, here) {
+  const option = h("option", { value: name }, name);
+  return here && !here.includes(name) ? say(option, "engines.model_away", { name }) : option;
 }
 
 function askForSpeakers() {

@@ -138,7 +138,9 @@ export function at(time) {
   if (now && now !== before) {
     list.querySelector(".spoken")?.classList.remove("spoken");
     now.classList.add("spoken");
-    const isRead = $("along").checked && !list.querySelector(".editor");
+    // Whoever goes through the warnings stays there.
+    const isElsewhere = list.querySelector(".editor") || $("job-warnings").contains(document.activeElement);
+    const isRead = $("along").checked && !isElsewhere;
     if (isRead && !$("media").paused) reveal(now);
   }
 }

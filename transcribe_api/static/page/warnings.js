@@ -1,8 +1,8 @@
 // What is not as it should be with a transcript: a line each, many of one kind in one that opens.
 
-import { $, h, letGo, show as visible, timeButton } from "./dom.js";
+import { $, h, show as visible, timeButton } from "./dom.js";
 import { seek } from "./player.js";
-import { say } from "./words.js";
+import { clock, say } from "./words.js";
 
 /** Of one kind, so many have a line each. */
 const MOST_LINES = 3;
@@ -25,8 +25,7 @@ function lines(same) {
 }
 
 function line(warning) {
-  const text = h("span", {}, warning.sentence);
-  return h("li", { className: warning.severity }, ...place(warning), text);
+  return h("li", { className: warning.severity }, ...place(warning), " ", h("span", {}, warning.sentence));
 }
 
 function folded(same, n) {
@@ -35,15 +34,20 @@ function folded(same, n) {
   if (OF_MANY.includes(code)) say(what, `warnings.${code}`);
   const count = say(h("span", { className: "hint" }), "warnings.places", { n });
   const opens = h("summary", {}, what, " ", count);
-  return h("li", { className: severity }, h("details", {}, opens, h("ul", {}, ...same.map(line))));
+  // What is said of all need not be said of each.
+  const isAlike = same.every((one) => one.sentence === sentence);
+  const each = isAlike ? same.map((one) => h("li", {}, ...place(one))) : same.map(line);
+  const all = h("ul", { className: isAlike ? "places" : "" }, ...each);
+  return h("li", { className: severity }, h("details", {}, opens, all));
 }
 
-/** A button that plays the recording from there, as soon as there is a player. */
-function place({ start }) {
+/** A button that plays the recording from there, as soon as there is a player; and where it ends. */
+function place({ start, end }) {
   if (start === null) return [];
   const onclick = (event) => {
     seek(start, { play: true });
-    letGo(event);
+    if (event.detail > 0) $("job-warnings").focus({ preventScroll: true }); // Space is the player's
   };
-  return [timeButton(start, { className: "time", onclick }), " "];
+  const until = clock(end) === clock(start) ? null : h("span", { className: "hint" }, `–${clock(end)}`);
+  return [timeButton(start, { className: "time", onclick }), until];
 }
