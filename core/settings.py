@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     whisper_batch_size: int = Field(default=8, ge=1, le=256)
     #: 0: the likeliest words, the same each time; above, words are drawn by lot.
     whisper_temperature: float = Field(default=0.0, ge=0, le=1)
-    #: How words get their times: by the model's attention, or only sentences, which is faster.
+    #: By the model's attention; or of sentences alone, as the model writes them.
     whisper_word_times: Literal["attention", "segments"] = "attention"
 
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (

@@ -82,6 +82,11 @@ class Said:
     #: Parts of the text with times (seconds from the start of the sound); empty for `Times.NONE`.
     timed: tuple[Word, ...] = ()
 
+    @property
+    def until(self) -> float:
+        """Seconds up to which the model has listened; with `Times.SEGMENTS` it may stop early."""
+        return self.timed[-1].end if self.timed else self.window.end
+
 
 class Whisper:
     """A loaded model."""

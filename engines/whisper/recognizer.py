@@ -6,6 +6,8 @@ They differ in how they time words, and in nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -18,7 +20,7 @@ from engines.whisper.config import WhisperConfig
 from engines.whisper.models import Said, Times, Whisper
 from engines.whisper.telling import Remark
 from engines.whisper.timing import fit
-from engines.whisper.windows import Window, cut, samples
+from engines.whisper.windows import Window, cut, samples, split
 from transcripts.types import Heard, Note, Word
 
 _Value = TypeVar("_Value")
@@ -90,7 +92,10 @@ class WhisperRecognizer:
         code = model.code(hints.language) if hints.language else model.detect([_loudest(sound)])
         timer, remark = self.timer(code)
         prompt = model.prompt(telling.terms(hints.phrases), hints.initial_prompt, code)
-        said = model.hear(sound, windows, code, prompt=prompt, times=timer.times)
+        hear = partial(model.hear, sound, language=code, prompt=prompt, times=timer.times)
+        said = hear(windows)
+        if timer.times is Times.SEGMENTS:
+            said = _hear_rests(sound, said, hear)
         said = _hear_doubtful_again(model, sound, said, code, timer.times)
 
         kept = [one for one in said if one.text and not _verdict(one).is_invented]
@@ -116,6 +121,24 @@ def _loudest(sound: Sound) -> Sound:
 
 def _loud_seconds(window: Window) -> float:
     return window.loud
+
+
+def _hear_rests(
+    sound: Sound, said: Sequence[Said], hear: Callable[[Sequence[Window]], list[Said]]
+) -> list[Said]:
+    """The same, and what is said after the last time that the model has written in a window.
+
+    There it has stopped; as openai/whisper does, it is given what follows as a window of its own.
+    """
+    parts = {one.window: split(sound, one.window, one.until) for one in said if one.text}
+    rests = [part[1] for part in parts.values() if part]
+    if not rests:
+        return list(said)
+    firsts = (
+        replace(one, window=part[0]) if (part := parts.get(one.window)) else one for one in said
+    )
+    both = [*firsts, *_hear_rests(sound, hear(rests), hear)]
+    return sorted(both, key=lambda one: one.window.start)
 
 
 def _hear_doubtful_again(

@@ -37,6 +37,9 @@ SPEECH_PRICE = 2.0
 #: Price of a window's length, by its square: of ways that cost the same the most even one is taken.
 EVEN_PRICE = 0.02
 
+#: Seconds of sound that make what is left of a window worth another one.
+LEAST_REST = 1.0
+
 _FRAMES_PER_SECOND = 50
 _FRAME = RATE // _FRAMES_PER_SECOND
 #: Cuts are looked for at every fifth frame, a tenth of a second.
@@ -60,6 +63,21 @@ def cut(sound: Sound) -> tuple[Window, ...]:
     seconds = len(sound) / RATE
     stretches = _cheapest_way(levels, loud) if loud.any() else ()
     return tuple(_window(loud, start, end, seconds) for start, end in stretches)
+
+
+def split(sound: Sound, window: Window, until: float) -> tuple[Window, Window] | None:
+    """The window up to a time, and what is left of it: None if little is, or little is loud there.
+
+    *sound*: all of the chunk, which says what is loud.
+    """
+    levels = _levels(sound)
+    loud = levels > _room(levels)
+    start, at, end = (round(t * _FRAMES_PER_SECOND) for t in (window.start, until, window.end))
+    [rest] = np.nonzero(loud[at:end])
+    if at - start < _FRAMES_PER_SECOND or len(rest) < LEAST_REST * _FRAMES_PER_SECOND:
+        return None
+    first = at + max(0, int(rest[0]) - int(LEAD * _FRAMES_PER_SECOND))
+    return _window(loud, start, at, until), _window(loud, first, end, window.end)
 
 
 def samples(sound: Sound, window: Span) -> Sound:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -21,12 +21,14 @@ from core.settings import settings
 from engines.base import FindsLanguage, Hints
 from engines.faster_whisper import FasterWhisper
 from engines.sound import read
+from engines.wav import RATE
 from engines.whisper.config import WhisperConfig
-from engines.whisper.models import Whisper
+from engines.whisper.models import Said, Whisper
 from engines.whisper.prompt import PROMPT_CUT, TERMS_CUT
+from engines.whisper.recognizer import _hear_rests
 from engines.whisper.telling import Remark, hotwords
 from engines.whisper.timing import fill, spread
-from engines.whisper.windows import cut
+from engines.whisper.windows import Window, cut
 from tests.engines import tiny
 from tests.engines.tiny import digits, digits_wav
 from tests.engines.whisper_models import WORDS, differences, texts, write_models
@@ -310,6 +312,25 @@ class TestTimes:
             assert 0.0 <= words[0].start - window.start <= 1.0
             assert words[-1].end == pytest.approx(window.end, abs=0.05)
             assert all(one.end == other.start for one, other in pairwise(words))
+
+    def test_where_the_model_stops_early_it_is_given_the_rest(self):
+        """This one says three words of each window it is given, and then writes a time."""
+        sound = np.sin(np.arange(20 * RATE)).astype(np.float32)
+        given: list[Window] = []
+
+        def hear(windows: Sequence[Window]) -> list[Said]:
+            given.extend(windows)
+            return [say(window) for window in windows]
+
+        def say(window: Window) -> Said:
+            until = min(window.start + 8, window.end)
+            words = spread(["one", "two", "three"], Span(window.start, until))
+            return Said(window, "one two three", 0.0, 0.0, timed=tuple(words))
+
+        said = _hear_rests(sound, hear(cut(sound)), hear)
+        assert [round(window.start) for window in given] == [0, 8, 16]
+        assert [one.until for one in said] == [one.window.end for one in said]
+        assert [round(one.window.end) for one in said] == [8, 16, 20]
 
     def test_words_that_have_none_get_those_between_their_neighbours(self):
         nan = float("nan")

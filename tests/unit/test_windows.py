@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engines.sound import Sound
 from engines.wav import RATE
-from engines.whisper.windows import LEAD, LONGEST, cut, samples
+from engines.whisper.windows import LEAD, LONGEST, cut, samples, split
 
 
 def noise(seconds: float, level: float = 0.1, seed: int = 0) -> Sound:
@@ -65,6 +65,24 @@ def test_half_a_minute_of_silence_in_the_middle_is_heard_by_nobody():
 def test_less_than_a_frame_of_sound_is_a_window():
     (window,) = cut(noise(0.01))
     assert len(samples(noise(0.01), window)) == 160
+
+
+def test_what_is_left_of_a_window_begins_shortly_before_its_first_sound():
+    sound = talk((10, 2), (8, 1))
+    (window,) = cut(sound)
+    halves = split(sound, window, until=10.5)
+    assert halves is not None
+    first, rest = halves
+    assert (first.start, first.end, rest.end) == (window.start, 10.5, window.end)
+    assert rest.start == pytest.approx(12 - LEAD, abs=0.03)
+    assert first.loud + rest.loud == pytest.approx(window.loud, abs=0.05)
+
+
+@pytest.mark.parametrize("until", [0.0, 0.9, 10.5, 21.0])
+def test_little_sound_is_no_window_of_its_own(until: float):
+    sound = talk((10, 2), (0.8, 1))
+    (window,) = cut(np.concatenate([sound, noise(0.01)]))
+    assert split(sound, window, until) is None
 
 
 @settings(deadline=None)
