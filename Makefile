@@ -73,7 +73,7 @@ test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way;
 
 SEEDS ?= 25
 
-test-faults: setup ## Let faults strike jobs for SEEDS seeds, or for one (SEED=17); see out/faults
+test-faults: setup ## Let faults strike jobs for SEEDS seeds, or for one (SEED=17), or some (SEED=10-25); see out/faults
 	SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults $(if $(SEED),-k "disturbed or stop")
 
 ifdef EXTRAS

@@ -26,10 +26,10 @@ def subtitles() -> None:
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--max-line-length", type=click.IntRange(1), default=_USUAL.max_line_length,
-              show_default=True, help="Characters.")  # fmt: skip
+              show_default=True, help="Columns; a full-width character takes two.")  # fmt: skip
 @click.option("--max-lines", type=click.IntRange(1), default=_USUAL.max_lines, show_default=True)
 @click.option("--max-cps", type=click.FloatRange(1), default=_USUAL.max_cps, show_default=True,
-              help="Characters a second.")  # fmt: skip
+              help="Columns a second.")  # fmt: skip
 @click.option("--min-duration", type=click.FloatRange(0), default=_USUAL.min_duration,
               show_default=True, help="Seconds.")  # fmt: skip
 @click.option("--max-duration", type=click.FloatRange(0.1), default=_USUAL.max_duration,

@@ -23,9 +23,9 @@ OUT = ROOT / "out" / "faults"
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
-        one = os.environ.get("SEED")
-        seeds = [int(one)] if one else range(1, int(os.environ.get("SEEDS", "25")) + 1)
-        metafunc.parametrize("seed", seeds)
+        named = os.environ.get("SEED") or f"1-{os.environ.get('SEEDS', '25')}"
+        first, _, last = named.partition("-")
+        metafunc.parametrize("seed", range(int(first), int(last or first) + 1))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transcripts.columns import measure_width
 from transcripts.formats import (
     Layout,
     final_transcription,
@@ -25,6 +26,7 @@ from transcripts.formats import (
     vtt,
 )
 from transcripts.formats.cues import lay_out
+from transcripts.phrases import find_breaks
 from transcripts.types import Segment, Turn, Word
 
 HOUR = 3600.0
@@ -255,15 +257,54 @@ def test_no_cue_is_later_than_it_may_be_however_many_talk() -> None:
 
 def test_a_long_word_is_not_cut_between_a_letter_and_its_marks() -> None:
     (cue,) = lay_out([Segment((Word("e\u0301" * 5 + "👩\u200d🚀👍🏽", 0.0, 5.0),))], Layout(7, 9))
-    assert cue.lines == ("e\u0301" * 3, "e\u0301" * 2 + "👩\u200d🚀", "👍🏽")
+    assert cue.lines == ("e\u0301" * 5 + "👩\u200d🚀", "👍🏽")
 
 
 def test_no_cue_begins_with_what_hangs_on_in_japanese() -> None:
     words = tuple(
         Word(text, 0.2 * at, 0.2 * at + 0.2) for at, text in enumerate("昨日は雨が降っていた")
     )
-    cues = lay_out([Segment(words)], Layout(6, 1))
+    cues = lay_out([Segment(words)], Layout(12, 1))
     assert [cue.lines for cue in cues] == [("昨日は雨が",), ("降っていた",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("我们明天在北京大学见面，好吗？", "我们明天在北京"),
+        ("今日は公園に散歩に行きましょうか。", "今日は公園に"),
+        ("สวัสดีครับวันนี้เราจะพูดถึงเรื่องการเดินทาง", "สวัสดีครับวันนี้เรา"),
+        ("ភាសាខ្មែរជាភាសាផ្លូវការរបស់ប្រទេសកម្ពុជា", "ភាសាខ្មែរជា"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_no_line_breaks_within_a_phrase_where_no_spaces_are_set(
+    text: str, first: str, size: int
+) -> None:
+    """Whatever tokens an engine gives: characters, parts of words, or all in one."""
+    tokens = [text[at : at + size] for at in range(0, len(text), size)]
+    words = tuple(Word(token, 0.2 * at, 0.2 * at + 0.2) for at, token in enumerate(tokens))
+    cues = lay_out([Segment(words)], Layout(16, 9, max_duration=30))
+    lines = [line for cue in cues for line in cue.lines]
+    assert "".join(lines) == text
+    assert set(accumulate(map(len, lines[:-1]))) <= find_breaks(text)
+    assert max(map(measure_width, lines)) <= 16
+    if size == 1:
+        assert lines[0] == first
+
+
+def test_full_width_characters_take_two_columns_and_twice_the_time() -> None:
+    words = tuple(Word("会议", 0.1 * at, 0.1 * at + 0.1) for at in range(15))
+    (cue,) = lay_out([Segment(words)])
+    assert [len(line) for line in cue.lines] == [16, 14]
+    assert cue.end - cue.start == 3000  # 60 columns, 20 a second
+
+
+def test_what_is_written_from_the_right_is_said_to_be() -> None:
+    hebrew, english = said("שלום לכולם, what?"), said("We say שלום here.", 5.0)
+    assert "\u202bשלום לכולם, what?\u202c" in vtt([hebrew])
+    assert "\u202bSPEAKER_00: שלום לכולם, what?\u202c" in srt([hebrew])
+    assert "\u202b" not in srt([english]) + vtt([english])
 
 
 def test_a_name_without_room_for_a_word_beside_it_is_left_out() -> None:

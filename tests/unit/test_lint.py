@@ -61,6 +61,8 @@ def test_what_is_right_has_no_faults(text: str) -> None:
         (("Hello.", "H" * 43), (2, "max_cps")),
         (("Hello.", "word " * 6 + "long" * 4), (2, "max_line_length")),
         (("Hello.", "one\ntwo\nthree"), (2, "max_lines")),
+        (("Hello.", "会" * 22), (2, "max_cps")),
+        (("Hello.", "我们 " * 6 + "会议" * 4), (2, "max_line_length")),
         (("00:00:05,000", "00:00:03,900"), (2, "min_duration")),
         (("00:00:05,000", "00:00:10,001"), (2, "max_duration")),
     ],
@@ -88,6 +90,12 @@ def test_one_wrong_number_is_one_fault() -> None:
         (7, "number"),
         (9, "number"),
     ]
+
+
+@pytest.mark.parametrize("name", ["", "first\n"])
+def test_a_cue_directly_under_the_head_is_read_and_told_of(name: str) -> None:
+    text = GOOD_VTT.replace("WEBVTT\n\n", f"WEBVTT\n{name}").replace("Good", "long" * 11)
+    assert found(text) == [(0, "form"), (1, "max_line_length"), (1, "max_cps")]
 
 
 @pytest.mark.parametrize("head", ["WEBVTTX", "WEBVTT-1"])
@@ -177,7 +185,7 @@ def test_the_command_names_file_cue_and_rule(tmp_path: Path) -> None:
     told = run(str(good), str(bad), str(strange))
     assert told.exit_code == 1
     assert told.output.splitlines() == [
-        f"{bad}:1: max_cps: 22.0 characters a second, 20 are allowed",
+        f"{bad}:1: max_cps: 22.0 columns a second, 20 are allowed",
         f"{bad}:1: min_duration: shown for 0.5 s, 1 s is the least",
         f"{strange}:0: form: it is not UTF-8: invalid start byte at byte 0",
     ]

@@ -190,9 +190,14 @@ class Result(BaseModel):
 class LayoutQuery(BaseModel):
     """How `srt` and `vtt` are broken into lines; other formats take none of it."""
 
-    max_line_length: int = Field(default=42, ge=10, le=200, description="Characters.")
+    max_line_length: int = Field(
+        default=42,
+        ge=10,
+        le=200,
+        description="Columns: a full-width character, as of Chinese, takes two.",
+    )
     max_lines: int = Field(default=2, ge=1, le=5, description="Lines shown at a time.")
-    max_cps: float = Field(default=20, ge=5, le=100, description="Characters a second, to read.")
+    max_cps: float = Field(default=20, ge=5, le=100, description="Columns a second, to read.")
     # What the one may be at most is the least of the other, so that any two fit together.
     min_duration: float = Field(
         default=1, ge=0, le=2, description="Seconds; less where the next cue follows sooner."

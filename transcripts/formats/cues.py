@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from transcripts.borders import cut, pause_after
+from transcripts.columns import measure_width
 from transcripts.formats.clock import milliseconds
-from transcripts.spacing import Spaced, gap_before
+from transcripts.phrases import find_breaks, join_phrases
+from transcripts.spacing import Spaced, gap_before, is_unspaced
 from transcripts.speakers import label
 from transcripts.types import Segment, Word
 
@@ -26,8 +29,12 @@ MOST_LATE = 3.0
 #: A cue too short to be read becomes one with its neighbour across at most this pause (seconds).
 MENDABLE_PAUSE = 0.5
 
+#: Characters of a line for each of its columns, at most; the rest would be marks without end.
+_MOST_MARKS = 4
+
 # Neither a player nor an encoder can do anything with these; white space is folded before.
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_EMBED_RIGHT_TO_LEFT, _END_OF_EMBEDDING = "\u202b", "\u202c"
 _JOINER = "\u200d"
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _AWKWARD = re.compile(rf"\s|{_UNWRITABLE.pattern}")
@@ -37,10 +44,10 @@ _AWKWARD = re.compile(rf"\s|{_UNWRITABLE.pattern}")
 class Layout:
     """How subtitles look. The defaults are what broadcasters agree on."""
 
-    #: Characters.
+    #: Columns: a full-width character, as of Chinese, takes two.
     max_line_length: int = 42
     max_lines: int = 2
-    #: Characters a second; speech that is faster than this is shown for as long as it lasts.
+    #: Columns a second; speech that is faster than this is shown for as long as it lasts.
     max_cps: float = 20.0
     #: Seconds; less where the next cue follows sooner.
     min_duration: float = 1.0
@@ -69,6 +76,8 @@ class Cue:
     end: int
     lines: tuple[str, ...]
     speaker: int | None
+    #: What is said is written from right to left, whatever the name before it is.
+    is_right_to_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +138,20 @@ def lay_out(
     ]
 
 
+def direct(cue: Cue) -> tuple[str, ...]:
+    """The lines as players show them in the right order: most take a line to begin at the left."""
+    if not cue.is_right_to_left:
+        return cue.lines
+    return tuple(f"{_EMBED_RIGHT_TO_LEFT}{line}{_END_OF_EMBEDDING}" for line in cue.lines)
+
+
 def _drafts(
     segments: Iterable[Segment], layout: Layout, names: Mapping[int, str] | None, *, leads: bool
 ) -> Iterator[_Draft]:
     """What each segment needs, cut at its clauses and pauses."""
     shown = None
     for segment in segments:
-        words = [part for word in segment.words for part in _writable(word, layout)]
+        words = [part for word in join_phrases(segment.words) for part in _writable(word, layout)]
         speaker, lead = segment.speaker, ""
         if words and leads and speaker is not None and speaker != shown:
             lead = _lead(label(speaker, names), words[0], layout)
@@ -147,7 +163,7 @@ def _drafts(
 def _writable(word: Word, layout: Layout) -> Iterable[Word]:
     """The word as texts without white space that fit into a line, its time shared out to them."""
     limit = layout.max_line_length
-    if 0 < len(word.text) <= limit and not _AWKWARD.search(word.text):
+    if 0 < measure_width(word.text) <= limit and not _AWKWARD.search(word.text):
         return (word,)
     texts = [
         piece
@@ -169,15 +185,26 @@ def _writable(word: Word, layout: Layout) -> Iterable[Word]:
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:
-    """The text in pieces of at most so many characters; marks stay with their letters."""
-    while len(text) > limit:
-        at = limit
-        while at > 1 and _hangs_on(text, at):
-            at -= 1
-        at = at if at > 1 else limit
+    """The text in pieces of at most so many columns: its phrases, where its script has some."""
+    longest = _MOST_MARKS * limit
+    while len(text) > longest or measure_width(text) > limit:
+        at = _find_cut(text[:longest], limit)
         yield text[:at]
         text = text[at:]
     yield text
+
+
+def _find_cut(text: str, limit: int) -> int:
+    """Characters up to the first phrase's end, else those that fit; marks stay with letters."""
+    fitting = (at for at in range(len(text), 0, -1) if measure_width(text[:at]) <= limit)
+    most = next(fitting, 1)
+    phrase = min(find_breaks(text), default=0) if any(map(is_unspaced, text)) else 0
+    if 0 < phrase <= most:
+        return phrase
+    at = most
+    while at > 1 and _hangs_on(text, at):
+        at -= 1
+    return at if at > 1 else most
 
 
 def _hangs_on(text: str, at: int) -> bool:
@@ -190,7 +217,9 @@ def _lead(name: str, first_word: Word, layout: Layout) -> str:
     """The name to begin a cue with, shortened to a line; none if it leaves no room for a word."""
     name = _UNWRITABLE.sub("", name)
     limit = layout.max_line_length
-    lead = f"{name}:" if len(name) < limit else f"{name[: max(0, limit - 2)]}…:"
+    lead = f"{name}:"
+    if measure_width(lead) > limit:
+        lead = f"{next(_pieces(name, max(1, limit - 2)))}…:"
     return lead if len(_filled([_Lead(lead), first_word], limit)) <= layout.max_lines else ""
 
 
@@ -206,14 +235,15 @@ def _split(
 
 def _room(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
     """The index after the last word that fits into a cue that begins with word *first*."""
-    lines, filled = 1, len(lead)
+    lines, filled = 1, measure_width(lead)
     latest = words[first].start + layout.max_duration
     for at in range(first, len(words)):
         before = words[at - 1].text if at > first else lead
         space = len(gap_before(before, words[at])) if filled else 0
-        longer = filled + space + len(words[at].text)
+        width = measure_width(words[at].text)
+        longer = filled + space + width
         if longer > layout.max_line_length and filled:
-            lines, longer = lines + 1, len(words[at].text)
+            lines, longer = lines + 1, width
         if at > first and (lines > layout.max_lines or words[at].end > latest):
             return at
         filled = longer
@@ -288,24 +318,32 @@ def _starts(drafts: Sequence[_Draft], layout: Layout) -> list[int]:
 
 def _to_read(draft: _Draft, layout: Layout) -> int:
     """Milliseconds that a cue can do with: those that it was said in, if it is read sooner."""
-    characters = sum(map(len, _wrapped(draft.tokens, layout)))
-    return milliseconds(min(draft.end - draft.start, characters / layout.max_cps))
+    columns = sum(map(measure_width, _wrapped(draft.tokens, layout)))
+    return milliseconds(min(draft.end - draft.start, columns / layout.max_cps))
 
 
 def _cue(draft: _Draft, start: int, following: int | None, layout: Layout) -> Cue:
     lines = _wrapped(draft.tokens, layout)
-    to_read = max(layout.min_duration, sum(map(len, lines)) / layout.max_cps)
+    to_read = max(layout.min_duration, sum(map(measure_width, lines)) / layout.max_cps)
     end = max(milliseconds(draft.end), start + math.ceil(to_read * 1000))
     end = min(end, start + milliseconds(layout.max_duration))
     if following is not None:
         end = min(end, following - milliseconds(layout.gap))
-    return Cue(start, max(end, start + FRAME), lines, draft.speaker)
+    return Cue(start, max(end, start + FRAME), lines, draft.speaker, _is_right_to_left(draft.words))
+
+
+def _is_right_to_left(words: Iterable[Word]) -> bool:
+    """Whether most letters are of a script that is written so."""
+    directions = Counter(
+        unicodedata.bidirectional(character) for word in words for character in word.text
+    )
+    return directions["R"] + directions["AL"] > directions["L"]
 
 
 def _wrapped(tokens: Sequence[Spaced], layout: Layout) -> tuple[str, ...]:
     """As few lines as possible, and these as even as possible."""
     lines = _filled(tokens, layout.max_line_length)
-    narrowest = sum(map(len, lines)) // len(lines)
+    narrowest = sum(map(measure_width, lines)) // len(lines)
     for width in range(narrowest, layout.max_line_length):
         even = _filled(tokens, width)
         if len(even) == len(lines):
@@ -318,7 +356,7 @@ def _filled(tokens: Sequence[Spaced], width: int) -> list[str]:
     lines = [tokens[0].text]
     for token in tokens[1:]:
         longer = lines[-1] + gap_before(lines[-1], token) + token.text
-        if len(longer) <= width:
+        if measure_width(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(token.text)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from transcripts.columns import measure_width
 from transcripts.formats.clock import milliseconds
 from transcripts.formats.cues import STANDARD, Cue, Layout
 from transcripts.formats.reading import Fault, read
@@ -14,7 +15,7 @@ from transcripts.formats.reading import Fault, read
 def lint(text: str, layout: Layout = STANDARD) -> list[Fault]:
     """Every fault of a subtitle file, SubRip or WebVTT, in the order of the file.
 
-    Lengths are those that a reader sees: without tags, and a break of line is no character.
+    Lengths are those that a reader sees: columns without tags, and a break of line is none.
     """
     cues, faults = read(text)
     places = list(cues)
@@ -36,11 +37,11 @@ def lint_cues(cues: Sequence[Cue], layout: Layout = STANDARD) -> Iterator[Fault]
 
 
 def _of_text(number: int, cue: Cue, layout: Layout) -> Iterator[Fault]:
-    longest = max(map(len, cue.lines), default=0)
-    if not longest:
+    longest = max(map(measure_width, cue.lines), default=0)
+    if not any(cue.lines):
         yield Fault(number, "empty", "it shows nothing")
     if longest > layout.max_line_length:
-        told = f"a line of {longest} characters, {layout.max_line_length} are allowed"
+        told = f"a line of {longest} columns, {layout.max_line_length} are allowed"
         yield Fault(number, "max_line_length", told)
     if len(cue.lines) > layout.max_lines:
         told = f"{len(cue.lines)} lines, {layout.max_lines} are allowed"
@@ -52,11 +53,9 @@ def _of_times(number: int, cue: Cue, following: Cue | None, layout: Layout) -> I
     if shown <= 0:
         yield Fault(number, "times", "it ends before it was shown")
         return
-    characters = sum(map(len, cue.lines))
-    if characters * 1000 > layout.max_cps * shown:
-        told = (
-            f"{characters * 1000 / shown:.1f} characters a second, {layout.max_cps:g} are allowed"
-        )
+    columns = sum(map(measure_width, cue.lines))
+    if columns * 1000 > layout.max_cps * shown:
+        told = f"{columns * 1000 / shown:.1f} columns a second, {layout.max_cps:g} are allowed"
         yield _brief(number, "max_cps", told, cue, following, layout)
     if shown < milliseconds(layout.min_duration):
         told = f"shown for {shown / 1000:g} s, {layout.min_duration:g} s is the least"

@@ -56,6 +56,8 @@ _WEBVTT = _Form(
     unescape=unescape,
 )
 _HEADER = re.compile(r"WEBVTT(?:[ \t][^\n]*)?(?:\n|$)")
+#: A cue, or its name, directly under the first line: players read it.
+_UNPARTED = re.compile(r"WEBVTT[^\n]*\n(?:[^\n]+\n)?[^\n]*-->")
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t]|$)")
 
 
@@ -71,6 +73,8 @@ def read(text: str) -> tuple[dict[int, Cue], list[Fault]]:
     faults = []
     if is_vtt and not _HEADER.match(text):
         faults.append(Fault(0, "form", "the first line says more than WEBVTT without a blank"))
+    if is_vtt and _UNPARTED.match(text):
+        faults.append(Fault(0, "form", "no empty line stands between WEBVTT and the first cue"))
     cues: dict[int, Cue] = {}
     place, last = 0, 0
     for block in _blocks(text, is_vtt):
@@ -91,7 +95,9 @@ def read(text: str) -> tuple[dict[int, Cue], list[Fault]]:
 def _blocks(text: str, is_vtt: bool) -> Iterator[list[str]]:
     """The lines between empty lines; of WebVTT, without its head and what is no cue."""
     blocks = [block.split("\n") for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n"))]
-    for block in blocks[1:] if is_vtt else blocks:
+    if is_vtt:
+        blocks[0] = blocks[0][1:] if _UNPARTED.match(text) else []
+    for block in blocks:
         if any(line.strip() for line in block) and not (is_vtt and _NO_CUE.match(block[0])):
             yield block
 

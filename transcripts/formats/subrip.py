@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from transcripts.formats.clock import stamp
-from transcripts.formats.cues import STANDARD, Cue, Layout, lay_out
+from transcripts.formats.cues import STANDARD, Cue, Layout, direct, lay_out
 from transcripts.types import Segment
 
 
@@ -21,5 +21,5 @@ def srt(
 
 def _block(number: int, cue: Cue) -> str:
     # SubRip has no escapes, and an arrow would make a line look like times.
-    text = "\n".join(cue.lines).replace("-->", "→")
+    text = "\n".join(direct(cue)).replace("-->", "→")
     return f"{number}\n{stamp(cue.start, ',')} --> {stamp(cue.end, ',')}\n{text}\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from transcripts.formats.clock import stamp
-from transcripts.formats.cues import STANDARD, Cue, Layout, lay_out
+from transcripts.formats.cues import STANDARD, Cue, Layout, direct, lay_out
 from transcripts.speakers import label
 from transcripts.types import Segment
 
@@ -23,7 +23,7 @@ def vtt(
 
 
 def _block(cue: Cue, names: Mapping[int, str] | None, *, voices: bool) -> str:
-    text = escape("\n".join(cue.lines), quote=False)
+    text = escape("\n".join(direct(cue)), quote=False)
     if voices and cue.speaker is not None:
         text = f"<v {escape(label(cue.speaker, names), quote=False)}>{text}"
     return f"{stamp(cue.start, '.')} --> {stamp(cue.end, '.')}\n{text}\n"

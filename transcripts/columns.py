@@ -1,0 +1,13 @@
+"""How wide text is on a screen: a full-width character takes two columns, a mark none."""
+
+from __future__ import annotations
+
+from wcwidth import wcswidth
+
+
+def measure_width(text: str) -> int:
+    """Columns of a line, by the East Asian widths of Unicode (UAX #11)."""
+    if text.isascii():
+        return len(text)
+    width: int = wcswidth(text)
+    return len(text) if width < 0 else width  # below 0: it has control characters
