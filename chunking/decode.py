@@ -49,6 +49,7 @@ _REASONS = {
     "decoder_stalled": "The decoder stopped giving sound and was ended. "
     "Converting the recording to WAV, FLAC or MP3 may help.",
 }
+_MISSING = "the recording has no sound here, so silence stands for it"
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from chunking.decode_child import main; main(sys.argv[2])"
@@ -61,6 +62,8 @@ _BLOCK = 1 << 18
 _MAX_REPORT = 1 << 16
 #: Seconds of sound that may be missing before it is worth a warning: encoders pad and round.
 _TOLERANCE = 1.0
+#: Seconds of missing sound that are worth a warning: pauses may be left out of a call.
+_LONG_HOLE = 1.0
 #: Bad packets that a good file may have: the last one, and the place where two were joined.
 _ORDINARY_DAMAGE = 2
 #: The same as a share of all, for long recordings: some seconds in ten hours.
@@ -284,6 +287,9 @@ def _error(code: str, limits: Limits) -> MediaError:
 def _warnings(seconds: float, report: Mapping[str, Any]) -> Iterator[TranscriptWarning]:
     if sentence := _breaks_off(seconds, report):
         yield TranscriptWarning(WarningCode.RECORDING_BREAKS_OFF, sentence)
+    for start, end in report["holes"]:
+        if end - start >= _LONG_HOLE:
+            yield TranscriptWarning(WarningCode.SOUND_MISSING, _MISSING, start, end)
     if report["damaged"] > max(_ORDINARY_DAMAGE, report["pieces"] * _ORDINARY_SHARE):
         skipped = f"{report['damaged']} damaged parts of the recording were skipped."
         yield TranscriptWarning(WarningCode.RECORDING_DAMAGED, skipped)
@@ -296,7 +302,7 @@ def _breaks_off(seconds: float, report: Mapping[str, Any]) -> str | None:
             f"The recording breaks off: its header says {_clock(declared)}, "
             f"but only {_clock(seconds)} could be read."
         )
-    if report["cut_short"] or report["broken_off"]:
+    if report["broken_off"]:
         return f"The recording breaks off: only {_clock(seconds)} could be read."
     return None
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
 import av
@@ -29,19 +29,28 @@ import av.video.codeccontext
 import av.video.stream
 import numpy as np
 
+from chunking.container import (
+    Bytes,
+    RefusedError,
+    choose_stream,
+    describe,
+    find_origin,
+    find_promise,
+    open_container,
+)
 from chunking.downmix import Floats, Mixer, Shorts, to_pcm
 from chunking.resample import RATE, Resampler
-from chunking.sniff import is_playlist, mp3_knows_its_length, wav_is_cut_short
+from chunking.sections import find_sections
+from chunking.sniff import is_playlist
+from chunking.timeline import Overlap, Silence, Timeline
 
-#: Containers that hold their own sound. All playlists, manifests and devices are left out.
-FORMATS = (
-    "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
-    "mp3,mpeg,mpegts,ogg,wav,w64"
-)
-_RATES = range(1_000, 1_000_001)
-_MAX_CHANNELS = 64
 #: Frames that must come out before a recording counts as one that can be decoded.
 _LOOK_PIECES = 8
+_MOST_HOLES = 100
+#: Decoders that add the end of each frame to the beginning of the next.
+_OVERLAPPING = ("aac", "ac3", "eac3", "mp3", "mp3float", "vorbis", "wmav1", "wmav2")
+#: What is wrong with the recording as a whole, whichever of its sections shows it.
+_OF_ALL = ("recording_too_long", "no_such_channel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,6 @@ class Request:
     look: bool = False
     #: Take this channel, counted from 0, instead of the mix of all.
     channel: int | None = None
-
-
-class RefusedError(Exception):
-    """The recording is not decoded; the message is the code of a `MediaError`."""
 
 
 def main(argument: str) -> None:
@@ -151,94 +156,46 @@ def _answer(request: Request, file: BinaryIO, decoders: str) -> Iterator[dict[st
     """Yield what is known from the header, then what came out of decoding."""
     if is_playlist(file):
         raise RefusedError("playlist_refused")
-    cut_short = wav_is_cut_short(file)
-    believable = mp3_knows_its_length(file)
-    file.seek(0)
-    with _open(file, decoders) as container:
-        stream = _audio_stream(container)
-        yield {"probe": _describe(container, stream)}
-        decoding = _Decoding(request, stream)
-        decoding.run(container)
-        guessed = container.format.name in ("mp3", "aac") and not believable
-        declared = None if guessed else _promised(container, stream)
-        yield {"decoded": asdict(decoding.outcome) | {"declared": declared, "cut_short": cut_short}}
+    decoding = _Decoding(request)
+    declared: list[float | None] = []
+    for number, section in enumerate(find_sections(file)):
+        try:
+            with open_container(file, section, decoders) as container:
+                stream = choose_stream(container)
+                if not number:
+                    yield {"probe": describe(container, stream)}
+                declared.append(find_promise(container, stream, Bytes(file, section)))
+                decoding.run(container, stream, declared[-1])
+        except (RefusedError, av.FFmpegError) as error:
+            if not number or str(error) in _OF_ALL:
+                raise
+            decoding.outcome.broken_off = True  # what is behind a recording may be anything
+        if decoding.has_seen_enough():
+            break
+    promised = [seconds or 0.0 for seconds in declared if None not in declared]
+    told = {"declared": sum(promised) if promised else None}
+    yield {"decoded": asdict(decoding.outcome) | told}
 
 
-def _open(file: BinaryIO, decoders: str) -> Any:
-    options = {
-        "format_whitelist": FORMATS,
-        "codec_whitelist": decoders,
-        "protocol_whitelist": "",
-        "enable_drefs": "0",  # MP4 may name other files as the place of its samples
-    }
-    return av.open(_Bytes(file), "r", options=options, io_open=_refuse)
+class Continuity:
+    """Has a decoder forget what it knows where packets are missing.
 
+    Codecs whose frames overlap would give the end of the sound before with the next packet, however
+    much later that is.
+    """
 
-class _Bytes:
-    """A file without a name, so that no library can guess from it or look beside it."""
+    def __init__(self, stream: Any) -> None:
+        self._codec = stream.codec_context
+        self._is_needed = self._codec.name in _OVERLAPPING
+        self._expected: int | None = None
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.read = file.read
-        self.seek = file.seek
-        self.tell = file.tell
-
-
-def _refuse(*_: object) -> None:
-    raise PermissionError("a recording may not open anything else")
-
-
-def _audio_stream(container: Any) -> Any:
-    """Choose the first track that is marked as default, else the first that can be decoded."""
-    if not container.streams.audio:
-        raise RefusedError("no_audio_stream")
-    readable = [stream for stream in container.streams.audio if _is_readable(stream)]
-    if not readable:
-        raise RefusedError("media_unreadable")
-    marked = [stream for stream in readable if stream.disposition & stream.disposition.default]
-    chosen = (marked or readable)[0]
-    for stream in container.streams:
-        if stream is not chosen:
-            stream.discard = av.stream.Discard.all
-    # More threads would need more memory, and the machine has other chunks to work on.
-    chosen.codec_context.thread_count = 1
-    return chosen
-
-
-def _is_readable(stream: Any) -> bool:
-    codec = stream.codec_context
-    return (
-        codec is not None
-        and codec.sample_rate in _RATES
-        and 0 < codec.layout.nb_channels <= _MAX_CHANNELS
-    )
-
-
-def _promised(container: Any, stream: Any) -> float | None:
-    """Return how many seconds of sound the header promises, if it speaks of the sound at all."""
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    # The container's duration is that of its longest track, which may be the picture.
-    return _duration(container) if len(container.streams) == 1 else None
-
-
-def _duration(container: Any) -> float | None:
-    return container.duration / av.time_base if container.duration else None
-
-
-def _describe(container: Any, stream: Any) -> dict[str, Any]:
-    codec = stream.codec_context
-    return {
-        "container": container.format.name,
-        "codec": codec.name,
-        "sample_rate": codec.sample_rate,
-        "channels": codec.layout.nb_channels,
-        "declared_duration": _duration(container),
-        "video": any(_is_video(each) for each in container.streams.video),
-    }
-
-
-def _is_video(stream: Any) -> bool:
-    return not stream.disposition & stream.disposition.attached_pic
+    def look_at(self, packet: Any) -> None:
+        """Call it with each packet before that is decoded."""
+        if not self._is_needed or packet.pts is None or not packet.duration:
+            return
+        if self._expected is not None and packet.pts - self._expected > packet.duration / 2:
+            self._codec.flush_buffers()
+        self._expected = packet.pts + packet.duration
 
 
 @dataclass(slots=True)
@@ -248,37 +205,53 @@ class _Outcome:
     damaged: int = 0
     #: Reading ended with an error, not with the end of the file.
     broken_off: bool = False
+    #: From and until when (seconds) silence stands for missing sound; the longest, by time.
+    holes: list[tuple[float, float]] = field(default_factory=list)
+
+    def add_holes(self, began: float, holes: Iterable[tuple[float, float]]) -> None:
+        """Add the holes of a section that began then; a report has room for so many."""
+        every = [*self.holes, *((began + start, began + end) for start, end in holes)]
+        by_length = sorted(every, key=lambda hole: hole[0] - hole[1])
+        self.holes = sorted(by_length[:_MOST_HOLES])
 
 
 class _Decoding:
     """Packets in, PCM on standard output; holds about a second of sound at any time."""
 
-    def __init__(self, request: Request, stream: Any) -> None:
+    def __init__(self, request: Request) -> None:
         self.outcome = _Outcome()
         self._request = request
-        self._stream = stream
+        #: Samples to be left out of what comes next.
+        self._overlap = 0
         self._resampler: Resampler | None = None
         self._mixer: Mixer | None = None
         self._shape: tuple[Any, ...] | None = None
 
-    def run(self, container: Any) -> None:
-        """Decode until the end, or until enough was seen.
+    def run(self, container: Any, stream: Any, declared: float | None) -> None:
+        """Decode until the end, or until enough was seen. *declared*: seconds, where known.
 
         Raises:
             RefusedError: nothing could be decoded, or there is more than is allowed.
         """
-        for packet in self._packets(container):
+        before = self.outcome.samples
+        began = before / RATE
+        timeline = Timeline(find_origin(container), self._request.max_seconds - began)
+        continuity = Continuity(stream)
+        for packet in self._packets(container, stream):
+            continuity.look_at(packet)
             for frame in self._frames(packet):
-                self._take(frame)
-            if self._has_seen_enough():
+                self._follow(timeline.add(frame, frame.time, frame.samples / frame.rate), began)
+            if self.has_seen_enough():
                 return
+        self._follow(timeline.end(declared), began)
         self._flush()
-        if not self.outcome.samples:
+        self.outcome.add_holes(began, timeline.holes)
+        if self.outcome.samples == before:
             raise RefusedError("media_unreadable" if self.outcome.damaged else "no_audio_data")
 
-    def _packets(self, container: Any) -> Iterator[Any]:
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         try:
-            yield from container.demux(self._stream)
+            yield from container.demux(stream)
         except av.FFmpegError:
             self.outcome.broken_off = True
 
@@ -286,10 +259,23 @@ class _Decoding:
         try:
             frames: list[Any] = packet.decode()
         except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError):
-            self.outcome.damaged += 1
+            self.outcome.damaged += not _is_pause(packet)
             return []
         self.outcome.pieces += bool(frames)
         return frames
+
+    def _follow(self, steps: Iterator[Any], began: float) -> None:
+        """*began*: when the present section did, in seconds of the recording."""
+        for step in steps:
+            match step:
+                case Silence(until):
+                    self._flush()
+                    self._write_silence(round((began + until) * RATE) - self.outcome.samples)
+                case Overlap(seconds):
+                    self._flush()
+                    self._overlap += round(seconds * RATE)
+                case frame:
+                    self._take(frame)
 
     def _take(self, frame: Any) -> None:
         shape = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
@@ -297,10 +283,10 @@ class _Decoding:
             # A stream may change in the middle: chained Ogg, broadcasts.
             self._flush()
             self._shape = shape
-            self._resampler = Resampler(frame)
             self._mixer = Mixer(1 if self._request.channel is not None else shape[2], RATE)
-        frame.pts = None  # the sound is counted; what the file says about time is not believed
-        assert self._resampler is not None
+        if self._resampler is None:
+            self._resampler = Resampler(frame)
+        frame.pts = None  # the timeline has seen to that
         self._write(self._resampler, frame)
 
     def _flush(self) -> None:
@@ -310,12 +296,28 @@ class _Decoding:
 
     def _write(self, resampler: Resampler, frame: Any) -> None:
         for channels, plain in resampler.resample(frame):
-            self.outcome.samples += len(plain)
-            if self.outcome.samples > self._request.max_seconds * RATE:
-                raise RefusedError("recording_too_long")
+            left_out = min(self._overlap, len(plain))
+            self._overlap -= left_out
+            channels, plain = channels[:, left_out:], plain[left_out:]
+            if not len(plain):
+                continue
+            self._count(len(plain))
             block = self._chosen(channels, plain)
             if not self._request.look and self._mixer is not None:
                 _write_all(self._mixer.mix(*block).astype("<i2", copy=False).tobytes())
+
+    def _write_silence(self, samples: int) -> None:
+        while samples > 0:
+            block = min(samples, RATE)
+            samples -= block
+            self._count(block)
+            if not self._request.look:
+                _write_all(bytes(2 * block))
+
+    def _count(self, samples: int) -> None:
+        self.outcome.samples += samples
+        if self.outcome.samples > self._request.max_seconds * RATE:
+            raise RefusedError("recording_too_long")
 
     def _chosen(self, channels: Floats, plain: Shorts) -> tuple[Floats, Shorts]:
         channel = self._request.channel
@@ -325,8 +327,16 @@ class _Decoding:
             raise RefusedError("no_such_channel")
         return channels[channel : channel + 1], to_pcm(np.nan_to_num(channels[channel]))
 
-    def _has_seen_enough(self) -> bool:
+    def has_seen_enough(self) -> bool:
+        """Whether it was only to be looked whether there is sound, and there is."""
         return self._request.look and self.outcome.pieces >= _LOOK_PIECES
+
+
+def _is_pause(packet: Any) -> bool:
+    """Whether a packet says that nobody speaks, which FFmpeg cannot decode (3GPP TS 26.101)."""
+    first_pause = {"amrnb": 8, "amrwb": 9}.get(packet.stream.codec_context.name)
+    head = bytes(packet)[:1]
+    return first_pause is not None and bool(head) and (head[0] >> 3 & 15) >= first_pause
 
 
 def _write_all(pcm: bytes) -> None:

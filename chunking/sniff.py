@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Readable(Protocol):
+    """As much of a file as is needed here."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+    def seek(self, place: int, whence: int = 0, /) -> int: ...
+
+    def tell(self) -> int: ...
+
 
 #: How these formats begin; all of them are lists of other places, not recordings.
 _PLAYLISTS = (
@@ -65,36 +77,60 @@ def _frames(head: bytes) -> str | None:
     return "audio/mpeg" if layer != 0b11 and version != 0b01 else None
 
 
-def is_playlist(file: BinaryIO) -> bool:
+def is_playlist(file: Readable) -> bool:
     """Tell whether *file* is a playlist, a manifest or a list of files."""
     file.seek(0)
     head = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return head.startswith(_PLAYLISTS) or (head.startswith(b"<?xml") and b"<mpd" in head)
 
 
-def wav_is_cut_short(file: BinaryIO) -> bool:
-    """Tell whether a WAV file holds less than its header promises. False for any other file.
+@dataclass(frozen=True, slots=True)
+class WavData:
+    """What the header of a WAV file says of the samples behind it."""
 
-    FFmpeg quietly believes the size of the file instead, so it cannot tell.
-    """
+    #: Seconds; None where the writer did not know, or does not say what a second has.
+    seconds: float | None
+    #: There are more samples behind those that it speaks of, and nothing else.
+    is_too_small: bool
+
+
+def read_wav_header(file: Readable) -> WavData | None:
+    """None for any other file. FFmpeg believes the smaller of header and file, and says nothing."""
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return False
+        return None
+    bytes_per_second = 0
     for _ in range(_MAX_RIFF_CHUNKS):
         header = file.read(8)
         if len(header) < 8:
-            return False
-        length = int.from_bytes(header[4:8], "little")
+            return None
+        length, at = int.from_bytes(header[4:8], "little"), file.tell()
+        if header[:4] == b"fmt ":
+            bytes_per_second = int.from_bytes(file.read(12)[8:12], "little")
         if header[:4] == b"data":
-            return length < _UNKNOWN_SIZE and file.tell() + length > size
-        file.seek(length + length % 2, 1)
-    return False
+            is_known = length < _UNKNOWN_SIZE and bytes_per_second > 0
+            end = at + length + length % 2
+            return WavData(
+                seconds=length / bytes_per_second if is_known else None,
+                is_too_small=end < size and not _is_riff_chunk(file, end, size),
+            )
+        file.seek(at + length + length % 2)
+    return None
 
 
-def mp3_knows_its_length(file: BinaryIO) -> bool:
-    """Tell whether an MP3 says how long it is. If not, FFmpeg guesses from the first frames."""
+def _is_riff_chunk(file: Readable, at: int, size: int) -> bool:
+    """Whether a chunk stands there, such as a title, or another file."""
+    file.seek(at)
+    header = file.read(8)
+    name, length = header[:4], int.from_bytes(header[4:8], "little")
+    is_name = len(header) == 8 and name.isascii() and name.decode("ascii").isprintable()
+    return len(header) < 8 or (is_name and at + 8 + length <= size + 1)
+
+
+def count_mp3_frames(file: Readable) -> int | None:
+    """Frames of an MP3, where it says so; else, FFmpeg guesses its length from the first ones."""
     file.seek(0)
     head = file.read(10)
     skip = 0
@@ -104,5 +140,9 @@ def mp3_knows_its_length(file: BinaryIO) -> bool:
             (byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
         )
     file.seek(skip)
-    first_frames = file.read(4096)
-    return any(mark in first_frames for mark in (b"Xing", b"Info", b"VBRI"))
+    first = file.read(4096)
+    for mark, place in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
+        at = first.find(mark)
+        if at >= 0 and (mark == b"VBRI" or (first[at + 7 : at + 8] and first[at + 7] & 1)):
+            return int.from_bytes(first[at + place : at + place + 4], "big") or None
+    return None

@@ -17,6 +17,7 @@ _OF_MANY = {
     "chunk_failed": "could not be transcribed",
     "speakers_failed": "the speakers could not be found",
     "speech_without_words": "somebody seems to speak, but no words were heard",
+    "sound_missing": "the recording has no sound, so silence stands for it",
     "words_left_out": "words were left out, because nobody seems to have said them",
     "words_doubtful": "words are doubtful",
     "edit_removed": "what was typed was taken away: other words are heard there now",

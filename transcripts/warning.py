@@ -31,6 +31,7 @@ class WarningCode(StrEnum):
     FILES_NOT_WRITTEN = "files_not_written"
     RECORDING_BREAKS_OFF = "recording_breaks_off"
     RECORDING_DAMAGED = "recording_damaged"
+    SOUND_MISSING = "sound_missing"
     SPEECH_WITHOUT_WORDS = "speech_without_words"
     NOTHING_HEARD = "nothing_heard"
     WORDS_LEFT_OUT = "words_left_out"

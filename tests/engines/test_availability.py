@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from engines import catalog
 from tests.engines import tiny
 from tests.engines.riva_server import riva
+from tests.engines.whisper_models import write_models
 from tests.engines.workers import available, loaded, worker
 from tests.integration.conftest import RunningStack, started, wait_until
 
@@ -38,9 +40,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         pytest.param("asr", marks=tiny.needs("riva.client", "riva")),
     ],
 )
-def test_an_engine_is_there_before_during_and_after_a_worker(stack: RunningStack, engine: str):
+def test_an_engine_is_there_before_during_and_after_a_worker(
+    stack: RunningStack, engine: str, tmp_path: Path
+):
     queue, settings = catalog.recognizer(engine).queue, {}
     with ExitStack() as server:
+        if engine == "whisperx":  # which is there when its model is
+            settings["MODEL_DIR"] = str(write_models(tmp_path))
+            settings["WHISPERX_DEFAULT_MODEL"] = "digits"
         if engine == "asr":
             settings["RIVA_URI"] = server.enter_context(riva()).uri
         assert not available(stack, engine)

@@ -13,8 +13,10 @@ import av
 import numpy as np
 import pytest
 
-from chunking import decode, decode_child, sniff
+from chunking import decode, sniff
+from chunking.container import open_container
 from chunking.decode import Limits
+from chunking.sections import Section
 from core.errors import MediaError, Unavailable
 from tests.unit.media import (
     babble,
@@ -197,6 +199,77 @@ def test_a_size_that_the_writer_did_not_know_is_no_damage(tmp_path: Path, size: 
     assert decoded(path)[1] == decode.Decoded(2.0)
 
 
+def test_a_header_that_names_too_little_is_not_believed(tmp_path: Path) -> None:
+    data = pcm(tone(5))
+    (tmp_path / "a.wav").write_bytes(wav_header(1000) + data)
+    sound, told = decoded(tmp_path / "a.wav")
+    assert (len(sound), told.warnings) == (5 * 16_000, ())
+
+
+def test_what_stands_behind_the_samples_is_no_sound(tmp_path: Path) -> None:
+    data = pcm(tone(1))
+    title = b"LIST" + (26).to_bytes(4, "little") + b"INFOISFT" + b"\x0e\0\0\0" + b"Lavf61.7.100\0\0"
+    (tmp_path / "a.wav").write_bytes(wav_header(len(data)) + data + title)
+    sound, _ = decoded(tmp_path / "a.wav")
+    assert len(sound) == 16_000
+
+
+def test_a_header_that_is_a_little_off_is_no_damage(tmp_path: Path) -> None:
+    data = pcm(tone(5))
+    (tmp_path / "a.wav").write_bytes(wav_header(len(data) + 1) + data)
+    assert decoded(tmp_path / "a.wav")[1].warnings == ()
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.m4a", "a.opus", "a.flac", "a.mp3"])
+def test_recordings_joined_byte_by_byte_are_all_heard(tmp_path: Path, name: str) -> None:
+    codecs = {"wav": "pcm_s16le", "m4a": "aac", "opus": "libopus", "flac": "flac"}
+    codec = codecs.get(name[2:], "libmp3lame")
+    rates = (48_000, 48_000) if name in ("a.opus", "a.flac", "a.mp3") else (16_000, 44_100)
+    parts = [
+        encode(tmp_path / f"{at}-{name}", tone(3, rate, level=at), codec=codec, rate=rate)
+        for at, rate in zip((-30, -10), rates, strict=True)
+    ]
+    whole = tmp_path / name
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    sound, told = decoded(whole)
+    assert len(sound) / 16_000 == pytest.approx(6, abs=0.15)
+    assert level(sound[16_000:32_000]) == pytest.approx(-30, abs=1.5)
+    assert level(sound[64_000:80_000]) == pytest.approx(-10, abs=1.5)
+    assert told.warnings == ()
+
+
+def test_an_mp3_that_says_how_many_frames_it_has_is_believed(tmp_path: Path) -> None:
+    whole = encode(tmp_path / "a.mp3", tone(20, 44_100), codec="libmp3lame", rate=44_100)
+    data = whole.read_bytes()
+    whole.write_bytes(data + b"APETAGEX" + bytes(200_000))
+    assert decoded(whole)[1].warnings == ()
+    whole.write_bytes(data[: len(data) // 2])
+    assert [one.code for one in decoded(whole)[1].warnings] == ["recording_breaks_off"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_sound_that_begins_later_than_the_picture_stays_there(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=5)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        audio = container.add_stream("aac", rate=16_000, layout="mono")
+        for _ in range(40):
+            gray = np.full((32, 32, 3), 128, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(gray, "rgb24")))
+        container.mux(video.encode(None))
+        for at in range(48):
+            block = (tone(1)[:1024] * 32767).astype("<i2")
+            frame = av.AudioFrame.from_ndarray(block[None], "s16", "mono")
+            frame.sample_rate, frame.pts = 16_000, 5 * 16_000 + at * 1024
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    sound, told = decoded(path)
+    assert np.flatnonzero(np.abs(sound) > 0.05)[0] / 16_000 == pytest.approx(5, abs=0.07)
+    [hole] = told.warnings
+    assert (hole.code, hole.start, hole.end) == ("sound_missing", 0.0, pytest.approx(5, abs=0.07))
+
+
 def test_the_header_is_not_believed(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp3", babble(2), codec="libmp3lame")
     path.write_bytes(path.read_bytes() * 2)
@@ -285,7 +358,7 @@ def test_the_library_refuses_them_as_well(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.mp3"
     path.write_text(PLAYLISTS[kind].format(url=canary.as_uri(), path=canary))
     with path.open("rb", buffering=0) as file, pytest.raises(av.FFmpegError):
-        decode_child._open(file, "mp3float,aac")
+        open_container(file, Section(0, path.stat().st_size), "mp3float,aac")
 
 
 def test_ordinary_files_are_no_playlists(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import { clock, say } from "./words.js";
 const MOST_LINES = 3;
 /** What is said of many places at once; of other kinds the first sentence stands for all. */
 const OF_MANY = [
-  "chunk_failed", "speakers_failed", "speech_without_words", "words_left_out", "words_doubtful", "edit_removed",
+  "chunk_failed", "speakers_failed", "speech_without_words", "words_left_out", "words_doubtful", "sound_missing", "edit_removed",
 ];
 
 export function show(warnings) {

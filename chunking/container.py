@@ -1,0 +1,149 @@
+"""Opens a recording for the decoder: as nothing but its own bytes, and only what holds sound.
+
+Only the decoder imports this.
+"""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import av
+import av.stream
+
+from chunking.sections import Section
+from chunking.sniff import count_mp3_frames, read_wav_header
+
+#: Containers that hold their own sound. All playlists, manifests and devices are left out.
+FORMATS = (
+    "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
+    "mp3,mpeg,mpegts,ogg,wav,w64"
+)
+_RATES = range(1_000, 1_000_001)
+_MAX_CHANNELS = 64
+#: Seconds after 0 at which a recording may begin; a clock that shows more began elsewhere.
+_LATEST_START = 60.0
+
+
+class RefusedError(Exception):
+    """The recording is not decoded; the message is the code of a `MediaError`."""
+
+
+def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
+    """The container of PyAV, to be closed. *decoders*: names of those that may be used.
+
+    Raises `av.FFmpegError`; `PermissionError` if it would open anything else.
+    """
+    source = Bytes(file, section)
+    header = read_wav_header(source)
+    options = {
+        "format_whitelist": FORMATS,
+        "codec_whitelist": decoders,
+        "protocol_whitelist": "",
+        "enable_drefs": "0",  # MP4 may name other files as the place of its samples
+        **({"ignore_length": "1"} if header and header.is_too_small else {}),
+    }
+    source.seek(0)
+    return av.open(source, "r", options=options, io_open=_refuse)
+
+
+class Bytes:
+    """A part of a file without a name: no library can guess from it, or look beside it."""
+
+    def __init__(self, file: BinaryIO, section: Section) -> None:
+        self._file = file
+        self._section = section
+        self._at = section.start
+
+    def read(self, count: int = -1, /) -> bytes:
+        left = self._section.end - self._at
+        self._file.seek(self._at)
+        data = self._file.read(left if count < 0 else min(count, left))
+        self._at += len(data)
+        return data
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        base = (self._section.start, self._at, self._section.end)[whence]
+        self._at = min(self._section.end, max(self._section.start, base + place))
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._at - self._section.start
+
+
+def _refuse(*_: object) -> None:
+    raise PermissionError("a recording may not open anything else")
+
+
+def choose_stream(container: Any) -> Any:
+    """Choose the first track that is marked as default, else the first that can be decoded."""
+    if not container.streams.audio:
+        raise RefusedError("no_audio_stream")
+    readable = [stream for stream in container.streams.audio if _is_readable(stream)]
+    if not readable:
+        raise RefusedError("media_unreadable")
+    marked = [stream for stream in readable if stream.disposition & stream.disposition.default]
+    chosen = (marked or readable)[0]
+    for stream in container.streams:
+        if stream is not chosen:
+            stream.discard = av.stream.Discard.all
+    # More threads would need more memory, and the machine has other chunks to work on.
+    chosen.codec_context.thread_count = 1
+    return chosen
+
+
+def _is_readable(stream: Any) -> bool:
+    codec = stream.codec_context
+    return (
+        codec is not None
+        and codec.sample_rate in _RATES
+        and 0 < codec.layout.nb_channels <= _MAX_CHANNELS
+    )
+
+
+def find_origin(container: Any) -> float:
+    """The timestamp (seconds) that players show as the beginning.
+
+    In Matroska and MP4 it is 0, be there sound or not, unless it is a piece of something longer;
+    elsewhere, as in broadcasts, the clock begins with the earliest track.
+    """
+    earliest = (container.start_time or 0) / float(av.time_base)
+    is_absolute = container.format.name.startswith(("matroska", "mov"))
+    return 0.0 if is_absolute and 0 < earliest <= _LATEST_START else earliest
+
+
+def find_promise(container: Any, stream: Any, file: Any) -> float | None:
+    """Return how many seconds of sound the header promises, if it speaks of the sound at all."""
+    match container.format.name:
+        case "mp3":
+            frames, codec = count_mp3_frames(file), stream.codec_context
+            return frames * codec.frame_size / codec.sample_rate if frames else None
+        case "wav":
+            header = read_wav_header(file)
+            return header.seconds if header else None
+        case "aac" | "ac3" | "eac3" | "amr":
+            return None  # guessed by FFmpeg, from what the first frames take
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    # The container's duration is that of its longest track, which may be the picture.
+    return _duration(container) if len(container.streams) == 1 else None
+
+
+def _duration(container: Any) -> float | None:
+    return container.duration / av.time_base if container.duration else None
+
+
+def describe(container: Any, stream: Any) -> dict[str, Any]:
+    """What a caller is told of the recording: the fields of `chunking.decode.Probe`."""
+    codec = stream.codec_context
+    return {
+        "container": container.format.name,
+        "codec": codec.name,
+        "sample_rate": codec.sample_rate,
+        "channels": codec.layout.nb_channels,
+        "declared_duration": _duration(container),
+        "video": any(_is_video(each) for each in container.streams.video),
+    }
+
+
+def _is_video(stream: Any) -> bool:
+    return not stream.disposition & stream.disposition.attached_pic
