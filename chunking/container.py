@@ -22,6 +22,8 @@ _RATES = range(1_000, 1_000_001)
 _MAX_CHANNELS = 64
 #: Seconds after 0 at which a recording may begin; a clock that shows more began elsewhere.
 _LATEST_START = 60.0
+#: Characters of a track's title that are repeated.
+_LONGEST_TITLE = 40
 
 
 class RefusedError(Exception):
@@ -74,21 +76,34 @@ def _refuse(*_: object) -> None:
     raise PermissionError("a recording may not open anything else")
 
 
-def choose_stream(container: Any) -> Any:
-    """Choose the first track that is marked as default, else the first that can be decoded."""
+def find_streams(container: Any) -> list[Any]:
+    """The audio tracks that can be decoded, those that are marked as default first.
+
+    Raises `RefusedError` when there is none.
+    """
     if not container.streams.audio:
         raise RefusedError("no_audio_stream")
     readable = [stream for stream in container.streams.audio if _is_readable(stream)]
     if not readable:
         raise RefusedError("media_unreadable")
-    marked = [stream for stream in readable if stream.disposition & stream.disposition.default]
-    chosen = (marked or readable)[0]
+    return sorted(readable, key=lambda stream: not stream.disposition & stream.disposition.default)
+
+
+def take_alone(container: Any, chosen: Any) -> None:
+    """Have only one track read."""
     for stream in container.streams:
         if stream is not chosen:
             stream.discard = av.stream.Discard.all
     # More threads would need more memory, and the machine has other chunks to work on.
     chosen.codec_context.thread_count = 1
-    return chosen
+
+
+def name_track(container: Any, stream: Any) -> str:
+    """A track as people know it: its number among the audio tracks, its language and its title."""
+    number = [one.index for one in container.streams.audio].index(stream.index) + 1
+    about = (stream.metadata.get(name, "") for name in ("language", "title"))
+    known = ", ".join(text[:_LONGEST_TITLE] for text in about if text and text != "und")
+    return f"{number} ({known})" if known else str(number)
 
 
 def _is_readable(stream: Any) -> bool:

@@ -138,8 +138,9 @@ def stream(
 ) -> Iterator[Stream]:
     """Decode a recording. The decoder ends with the block, whether all was read or not.
 
-    Of several audio tracks the first one marked as default is taken, else the first. *channel*,
-    counted from 0, takes one channel instead of the mix of all.
+    Of several audio tracks the first one marked as default is taken, else the first; one that is
+    silent only where all are. *channel*, counted from 0, takes one channel instead of the mix of
+    all.
 
     Raises:
         MediaError, Unavailable, OSError: as in `probe`, here or while the stream is read.
@@ -287,12 +288,22 @@ def _error(code: str, limits: Limits) -> MediaError:
 def _warnings(seconds: float, report: Mapping[str, Any]) -> Iterator[TranscriptWarning]:
     if sentence := _breaks_off(seconds, report):
         yield TranscriptWarning(WarningCode.RECORDING_BREAKS_OFF, sentence)
+    if report["tracks"]:
+        yield TranscriptWarning(WarningCode.OTHER_TRACKS, _name_tracks(*report["tracks"]))
     for start, end in report["holes"]:
         if end - start >= _LONG_HOLE:
             yield TranscriptWarning(WarningCode.SOUND_MISSING, _MISSING, start, end)
     if report["damaged"] > max(_ORDINARY_DAMAGE, report["pieces"] * _ORDINARY_SHARE):
         skipped = f"{report['damaged']} damaged parts of the recording were skipped."
         yield TranscriptWarning(WarningCode.RECORDING_DAMAGED, skipped)
+
+
+def _name_tracks(heard: str, *others: str) -> str:
+    unheard = ", ".join(f"track {other}" for other in others)
+    return (
+        f"The recording has {1 + len(others)} audio tracks with sound; of them track {heard} was "
+        f"heard, and not {unheard}."
+    )
 
 
 def _breaks_off(seconds: float, report: Mapping[str, Any]) -> str | None:

@@ -29,24 +29,31 @@ import av.video.codeccontext
 import av.video.stream
 import numpy as np
 
+from chunking.audible import find_audible
 from chunking.container import (
     Bytes,
     RefusedError,
-    choose_stream,
     describe,
     find_origin,
     find_promise,
+    find_streams,
+    name_track,
     open_container,
+    take_alone,
 )
 from chunking.downmix import Floats, Mixer, Shorts, to_pcm
 from chunking.resample import RATE, Resampler
-from chunking.sections import find_sections
+from chunking.sections import Section, find_sections
 from chunking.sniff import is_playlist
 from chunking.timeline import Overlap, Silence, Timeline
 
 #: Frames that must come out before a recording counts as one that can be decoded.
 _LOOK_PIECES = 8
 _MOST_HOLES = 100
+_MOST_TRACKS = 20
+#: Seconds of the recording in which a track must have sound, so as not to count as silent: where it
+#: is only looked at, and where it is decoded. No sound comes out meanwhile.
+_LOOK_SECONDS, _LISTEN_SECONDS = 60.0, 1800.0
 #: Decoders that add the end of each frame to the beginning of the next.
 _OVERLAPPING = ("aac", "ac3", "eac3", "mp3", "mp3float", "vorbis", "wmav1", "wmav2")
 #: What is wrong with the recording as a whole, whichever of its sections shows it.
@@ -161,8 +168,10 @@ def _answer(request: Request, file: BinaryIO, decoders: str) -> Iterator[dict[st
     for number, section in enumerate(find_sections(file)):
         try:
             with open_container(file, section, decoders) as container:
-                stream = choose_stream(container)
+                stream, names = _choose_track(request, file, section, decoders, container)
+                take_alone(container, stream)
                 if not number:
+                    decoding.outcome.tracks = names
                     yield {"probe": describe(container, stream)}
                 declared.append(find_promise(container, stream, Bytes(file, section)))
                 decoding.run(container, stream, declared[-1])
@@ -175,6 +184,25 @@ def _answer(request: Request, file: BinaryIO, decoders: str) -> Iterator[dict[st
     promised = [seconds or 0.0 for seconds in declared if None not in declared]
     told = {"declared": sum(promised) if promised else None}
     yield {"decoded": asdict(decoding.outcome) | told}
+
+
+def _choose_track(
+    request: Request, file: BinaryIO, section: Section, decoders: str, container: Any
+) -> tuple[Any, list[str]]:
+    """The track that is heard, and the names of all where others have sound, too.
+
+    That is the default track, unless it is silent and another is not.
+    """
+    streams = find_streams(container)
+    if len(streams) == 1:
+        return streams[0], []
+    most = _LOOK_SECONDS if request.look else _LISTEN_SECONDS
+    # A container that was read to some place is not read from its beginning again.
+    with open_container(file, section, decoders) as other:
+        audible = find_audible(other, find_streams(other), most)
+    heard = [stream for stream in streams if stream.index in audible]
+    names = [name_track(container, stream) for stream in heard[:_MOST_TRACKS]]
+    return (heard or streams)[0], names if len(heard) > 1 else []
 
 
 class Continuity:
@@ -205,6 +233,8 @@ class _Outcome:
     damaged: int = 0
     #: Reading ended with an error, not with the end of the file.
     broken_off: bool = False
+    #: Names of the tracks with sound, where there are several; the first one is heard.
+    tracks: list[str] = field(default_factory=list)
     #: From and until when (seconds) silence stands for missing sound; the longest, by time.
     holes: list[tuple[float, float]] = field(default_factory=list)
 

@@ -32,6 +32,7 @@ class WarningCode(StrEnum):
     RECORDING_BREAKS_OFF = "recording_breaks_off"
     RECORDING_DAMAGED = "recording_damaged"
     SOUND_MISSING = "sound_missing"
+    OTHER_TRACKS = "other_tracks"
     SPEECH_WITHOUT_WORDS = "speech_without_words"
     NOTHING_HEARD = "nothing_heard"
     WORDS_LEFT_OUT = "words_left_out"

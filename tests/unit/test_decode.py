@@ -109,6 +109,25 @@ def test_of_two_tracks_the_first_is_taken(tmp_path: Path) -> None:
     assert level(decoded(path)[0]) > -25
 
 
+def test_a_silent_track_is_not_heard_where_another_has_sound(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mka", silence(4), tone(4), codec="flac")
+    sound, told = decoded(path)
+    assert level(sound) == pytest.approx(-20, abs=0.5)
+    assert told.warnings == ()
+    assert decode.probe(path).channels == 1
+
+
+def test_tracks_that_are_not_heard_are_named(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.m4a", tone(4), tone(4, level=-40), silence(4), codec="aac")
+    sound, told = decoded(path)
+    assert level(sound[8000:]) == pytest.approx(-20, abs=1)
+    [warning] = told.warnings
+    assert warning.code == "other_tracks"
+    assert (
+        "2 audio tracks with sound; of them track 1 was heard, and not track 2." in warning.sentence
+    )
+
+
 def test_looking_tells_what_the_header_says(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", tone(2, 8_000), tone(2, 8_000), rate=8_000)
     assert decode.probe(path) == decode.Probe("wav", "pcm_s16le", 8_000, 2, 2.0, False)
