@@ -54,8 +54,11 @@ _MOST_TRACKS = 20
 #: Seconds of the recording in which a track must have sound, so as not to count as silent: where it
 #: is only looked at, and where it is decoded. No sound comes out meanwhile.
 _LOOK_SECONDS, _LISTEN_SECONDS = 60.0, 1800.0
-#: Decoders that add the end of each frame to the beginning of the next.
-_OVERLAPPING = ("aac", "ac3", "eac3", "mp3", "mp3float", "vorbis", "wmav1", "wmav2")
+#: Seconds that encoders put ahead of the sound, and decoders leave out, at most. That is only known
+#: where no other track has the same clock.
+_ENCODER_DELAY = 0.1
+#: Decoders that add the end of each frame to the beginning of the next, all of one length.
+_OVERLAPPING = ("aac", "ac3", "eac3", "mp3", "mp3float")
 #: What is wrong with the recording as a whole, whichever of its sections shows it.
 _OF_ALL = ("recording_too_long", "no_such_channel")
 
@@ -221,7 +224,7 @@ class Continuity:
         """Call it with each packet before that is decoded."""
         if not self._is_needed or packet.pts is None or not packet.duration:
             return
-        if self._expected is not None and packet.pts - self._expected > packet.duration / 2:
+        if self._expected is not None and packet.pts - self._expected > 0.9 * packet.duration:
             self._codec.flush_buffers()
         self._expected = packet.pts + packet.duration
 
@@ -265,7 +268,8 @@ class _Decoding:
         """
         before = self.outcome.samples
         began = before / RATE
-        timeline = Timeline(find_origin(container), self._request.max_seconds - began)
+        lead = _ENCODER_DELAY if len(container.streams) == 1 else 0.0
+        timeline = Timeline(find_origin(container), self._request.max_seconds - began, lead)
         continuity = Continuity(stream)
         for packet in self._packets(container, stream):
             continuity.look_at(packet)

@@ -49,9 +49,13 @@ class _Waiting:
 class Timeline:
     """Takes frames in order, and gives them back with what stands between them."""
 
-    def __init__(self, origin: float, longest: float) -> None:
-        """*origin*: timestamp of the container's start; *longest*: of a recording (seconds)."""
+    def __init__(self, origin: float, longest: float, lead: float = 0.0) -> None:
+        """*origin*: timestamp of the container's start; *longest*: of a recording (seconds).
+
+        *lead*: the first frame may be so late and yet be the beginning (seconds).
+        """
         self._shift = origin
+        self._lead = lead
         self._longest = longest
         #: Seconds up to which everything was given back.
         self._now = 0.0
@@ -67,6 +71,10 @@ class Timeline:
         *start*: the timestamp, or None for a frame that follows the one before; *length* of the
         frame (seconds).
         """
+        if start is not None and self._lead:
+            if 0 < start - self._shift <= self._lead:
+                self._shift = start
+            self._lead = 0.0
         late = self._lateness(start)
         if self._waiting and late * self._waiting[0].late <= 0 and abs(late) > TOLERANCE:
             yield from self._give_all()  # first ahead, then behind: neither is to be believed

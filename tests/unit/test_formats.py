@@ -400,7 +400,8 @@ def test_cues_keep_the_layout_and_never_overlap(
     cues = lay_out(segments, layout, names, leads=leads)
     for cue in cues:
         assert 1 <= len(cue.lines) <= layout.max_lines
-        assert all(0 < len(line) <= layout.max_line_length for line in cue.lines)
+        assert all(cue.lines)
+        assert max(map(measure_width, cue.lines)) <= layout.max_line_length
         assert all(line == " ".join(line.split()) for line in cue.lines)
         assert 0 < cue.end - cue.start <= layout.max_duration * 1000
     for cue, following in pairwise(cues):

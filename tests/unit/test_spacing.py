@@ -55,7 +55,7 @@ def said(text: str) -> Segment:
 
 def test_subtitles_have_no_spaces_and_full_lines():
     text = "今天天气很好我们一起去公园散步吧然后去喝一杯咖啡再回家看一部电影怎么样"
-    cues = lay_out([said(text)], Layout(max_line_length=10, max_lines=2))
+    cues = lay_out([said(text)], Layout(max_line_length=20, max_lines=2))
     assert "".join("".join(cue.lines) for cue in cues) == text
     assert max(len(line) for cue in cues for line in cue.lines) in (9, 10)
     assert len(cues) == 2

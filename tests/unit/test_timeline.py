@@ -45,10 +45,11 @@ def place(
     *,
     origin: float = 0.0,
     longest: float = 3600.0,
+    lead: float = 0.0,
     declared: float | None = None,
 ) -> tuple[list[tuple[float, Frame]], Timeline]:
     """Where each frame comes to lie, for frames with their timestamps."""
-    timeline, now, placed = Timeline(origin, longest), 0.0, []
+    timeline, now, placed = Timeline(origin, longest, lead), 0.0, []
 
     def follow(steps: object) -> None:
         nonlocal now
@@ -93,6 +94,12 @@ def test_a_late_start_is_silence():
 def test_a_clock_that_begins_anywhere_is_none():
     placed, timeline = place(stamped(row(0, 3), shift=36_000), origin=36_000)
     assert (placed[0][0], timeline.holes) == (0.0, [])
+
+
+@pytest.mark.parametrize(("late", "begins"), [(0.05, 0.0), (0.15, 0.15)])
+def test_what_an_encoder_puts_ahead_is_no_hole(late: float, begins: float):
+    placed, _ = place(stamped(row(late, 4 + late)), lead=0.1)
+    assert placed[0][0] == pytest.approx(begins)
 
 
 def test_jitter_is_not_chased():
