@@ -51,6 +51,7 @@ def test_a_submission_is_answered_as_documented(stack: RunningStack, client: Cli
             f"{stack.url}/api/transcribe/jobs/transcribe",
             files={"file": ("visit.flac", file)},
             data={"language": "en-US", "engine": "sphinx"},
+            timeout=60,  # workers may still be starting beside it
         )
     told = answer.json()
     assert answer.status_code == 202
