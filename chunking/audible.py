@@ -9,6 +9,8 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
+from chunking.container import find_start
+
 #: RMS of a frame below which a track is silent (-60 dBFS).
 _SILENT = 1e-3
 
@@ -19,7 +21,7 @@ def find_audible(container: Any, streams: list[Any], most_seconds: float) -> set
     Reads until all have been heard.
     """
     audible: set[int] = set()
-    until = (container.start_time or 0) / float(av.time_base) + most_seconds
+    until = find_start(container) + most_seconds
     for packet in _packets(container, streams):
         if packet.stream.index in audible:
             continue

@@ -35,7 +35,7 @@ def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
 
     Raises `av.FFmpegError`; `PermissionError` if it would open anything else.
     """
-    source = Bytes(file, section)
+    source = SectionReader(file, section)
     header = read_wav_header(source)
     options = {
         "format_whitelist": FORMATS,
@@ -48,7 +48,7 @@ def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
     return av.open(source, "r", options=options, io_open=_refuse)
 
 
-class Bytes:
+class SectionReader:
     """A part of a file without a name: no library can guess from it, or look beside it."""
 
     def __init__(self, file: BinaryIO, section: Section) -> None:
@@ -89,7 +89,7 @@ def find_streams(container: Any) -> list[Any]:
     return sorted(readable, key=lambda stream: not stream.disposition & stream.disposition.default)
 
 
-def take_alone(container: Any, chosen: Any) -> None:
+def discard_others(container: Any, chosen: Any) -> None:
     """Have only one track read."""
     for stream in container.streams:
         if stream is not chosen:
@@ -115,18 +115,23 @@ def _is_readable(stream: Any) -> bool:
     )
 
 
+def find_start(container: Any) -> float:
+    """The timestamp (seconds) of the earliest track."""
+    return (container.start_time or 0) / float(av.time_base)
+
+
 def find_origin(container: Any) -> float:
     """The timestamp (seconds) that players show as the beginning.
 
     In Matroska and MP4 it is 0, be there sound or not, unless it is a piece of something longer;
     elsewhere, as in broadcasts, the clock begins with the earliest track.
     """
-    earliest = (container.start_time or 0) / float(av.time_base)
+    earliest = find_start(container)
     is_absolute = container.format.name.startswith(("matroska", "mov"))
     return 0.0 if is_absolute and 0 < earliest <= _LATEST_START else earliest
 
 
-def find_promise(container: Any, stream: Any, file: Any) -> float | None:
+def find_declared_seconds(container: Any, stream: Any, file: Any) -> float | None:
     """Return how many seconds of sound the header promises, if it speaks of the sound at all."""
     match container.format.name:
         case "mp3":

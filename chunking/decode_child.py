@@ -31,15 +31,15 @@ import numpy as np
 
 from chunking.audible import find_audible
 from chunking.container import (
-    Bytes,
     RefusedError,
+    SectionReader,
     describe,
+    discard_others,
+    find_declared_seconds,
     find_origin,
-    find_promise,
     find_streams,
     name_track,
     open_container,
-    take_alone,
 )
 from chunking.downmix import Floats, Mixer, Shorts, to_pcm
 from chunking.resample import RATE, Resampler
@@ -168,15 +168,19 @@ def _answer(request: Request, file: BinaryIO, decoders: str) -> Iterator[dict[st
         raise RefusedError("playlist_refused")
     decoding = _Decoding(request)
     declared: list[float | None] = []
-    for number, section in enumerate(find_sections(file)):
+    # To look into the first one, a page of Ogg after the other need not be read.
+    sections = [Section(0, file.seek(0, 2))] if request.look else find_sections(file)
+    for number, section in enumerate(sections):
         try:
             with open_container(file, section, decoders) as container:
                 stream, names = _choose_track(request, file, section, decoders, container)
-                take_alone(container, stream)
+                discard_others(container, stream)
                 if not number:
                     decoding.outcome.tracks = names
                     yield {"probe": describe(container, stream)}
-                declared.append(find_promise(container, stream, Bytes(file, section)))
+                declared.append(
+                    find_declared_seconds(container, stream, SectionReader(file, section))
+                )
                 decoding.run(container, stream, declared[-1])
         except (RefusedError, av.FFmpegError) as error:
             if not number or str(error) in _OF_ALL:
@@ -184,9 +188,8 @@ def _answer(request: Request, file: BinaryIO, decoders: str) -> Iterator[dict[st
             decoding.outcome.broken_off = True  # what is behind a recording may be anything
         if decoding.has_seen_enough():
             break
-    promised = [seconds or 0.0 for seconds in declared if None not in declared]
-    told = {"declared": sum(promised) if promised else None}
-    yield {"decoded": asdict(decoding.outcome) | told}
+    total = None if None in declared else sum(filter(None, declared))
+    yield {"decoded": asdict(decoding.outcome) | {"declared": total}}
 
 
 def _choose_track(

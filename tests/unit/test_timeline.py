@@ -31,10 +31,6 @@ class Frame:
     length: float = FRAME
 
 
-def frames(*times: float) -> list[Frame]:
-    return [Frame(time) for time in times]
-
-
 def row(start: float, end: float) -> list[Frame]:
     """Frames without a gap."""
     return [Frame(start + at * FRAME) for at in range(round((end - start) / FRAME))]
