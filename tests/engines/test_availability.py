@@ -13,7 +13,7 @@ from tests.engines import tiny
 from tests.engines.riva_server import riva
 from tests.engines.whisper_models import write_models
 from tests.engines.workers import available, loaded, worker
-from tests.integration.conftest import RunningStack, started, wait_until
+from tests.integration.conftest import RunningStack, command_of, started, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -62,6 +62,6 @@ def test_an_engine_is_there_before_during_and_after_a_worker(
 
 
 def test_the_service_loads_no_engine(stack: RunningStack):
-    services = [one for one in stack.processes() if "gunicorn" in " ".join(one.cmdline())]
+    services = [one for one in stack.processes() if "gunicorn" in " ".join(command_of(one))]
     assert services
     assert [loaded(one) for one in services] == [set()] * len(services)

@@ -18,7 +18,7 @@ pytest.importorskip(
 from tests.engines.riva_server import Server
 from tests.engines.riva_server import riva as running
 from tests.engines.workers import available, loaded, worker
-from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
+from tests.integration.conftest import SAMPLE, RunningStack, command_of, started, wait_until
 from transcribe_api.client import Client, ServiceError
 
 pytestmark = pytest.mark.processes
@@ -120,7 +120,7 @@ class TestJob:
         assert asked == [{"weather report": 20.0}] * len(asked)
 
     def test_the_worker_loads_nothing_that_it_does_not_need(self, job, served: psutil.Process):
-        pool = [one for one in served.children() if "tasks.checkup" not in one.cmdline()]
+        pool = [one for one in served.children() if "tasks.checkup" not in command_of(one)]
         assert len(pool) == 2
         assert set().union(*map(loaded, pool)) == {"grpc"}
         assert loaded(served) == set(), "it forks"
@@ -164,6 +164,6 @@ def tried_again(stack: RunningStack, job_id: str) -> int:
 def test_checkups_end_with_their_worker(stack: RunningStack):
     with running() as server, riva_worker(stack, server.uri) as process:
         wait_until(lambda: available(stack, "asr"))
-        (asking,) = [one for one in process.children() if "tasks.checkup" in one.cmdline()]
+        (asking,) = [one for one in process.children() if "tasks.checkup" in command_of(one)]
         process.kill()
         wait_until(lambda: not asking.is_running())

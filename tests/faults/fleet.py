@@ -20,7 +20,7 @@ import redis
 
 from core import serving
 from tests.conftest import ROOT
-from tests.integration.conftest import wait_until
+from tests.integration.conftest import command_of, wait_until
 from tests.services.processes import end_with_parent, free_port
 from transcribe_api.processes import MARK, end, end_leftovers
 
@@ -148,7 +148,7 @@ class Fleet:
         """Processes of this fleet that belong to nobody."""
         known = {one.pid for one in self.everybody()}
         return [
-            f"process {one.pid}: {' '.join(one.cmdline())[-60:]}"
+            f"process {one.pid}: {' '.join(command_of(one))[-60:]}"
             for one in _marked(self._folder)
             if one.pid not in known
         ]

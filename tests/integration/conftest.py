@@ -9,7 +9,7 @@ import sys
 import time
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pytest
 from chunking import decode
 from core.settings import Settings
 from tests.conftest import engine_for_tests, skip_without_engine
+from tests.killing import kill_processes
 from transcribe_api.client import Client
 
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "conversation.flac"
@@ -45,7 +46,14 @@ class RunningStack:
 
     def workers(self, name: str) -> list[psutil.Process]:
         """The main process of a worker."""
-        return [one for one in self.processes() if f"{name}@%h" in one.cmdline()]
+        return [one for one in self.processes() if f"{name}@%h" in command_of(one)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its arguments; none if it has ended meanwhile."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -106,8 +114,7 @@ def started(data_dir: Path, *options: str, **settings: str) -> Iterator[RunningS
         finally:
             process.terminate()
             process.communicate(timeout=60)
-            for left in marked(data_dir):
-                left.kill()
+            kill_processes(marked(data_dir))
 
 
 def write_sample(path: Path, *, seconds: int | None = None, times: int = 1) -> Path:

@@ -18,6 +18,7 @@ from tests.integration.conftest import (
     write_sample,
 )
 from tests.integration.test_stack import texts
+from tests.killing import kill_processes
 from transcribe_api.client import Client, ServiceError
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
@@ -68,8 +69,7 @@ def test_jobs_go_on_from_a_backup_that_was_made_while_they_ran(tmp_path: Path):
         assert client.status(running)["status"] == "processing", "the service went on"
         first.process.kill()
         first.process.wait()
-        for left in marked(old):
-            left.kill()
+        kill_processes(marked(old))
     old.rename(tmp_path / "gone")
 
     ran("restore", file, "--data-dir", new)

@@ -22,6 +22,7 @@ from tests.integration.conftest import (
     started,
     wait_until,
 )
+from tests.killing import kill_processes
 from transcribe_api.client import Client
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
@@ -45,8 +46,7 @@ def up(data_dir: Path, *, most_files: int | None = None) -> subprocess.Completed
 def kill(stack: RunningStack) -> None:
     """All of it at once, as a power cut does."""
     everyone = [psutil.Process(stack.process.pid), *stack.processes()]
-    for one in everyone:
-        one.kill()
+    kill_processes(everyone)
     psutil.wait_procs(everyone)
     stack.process.wait()
     redis_socket(stack.data_dir).unlink(missing_ok=True)

@@ -18,11 +18,13 @@ from tests.integration.conftest import (
     TRANSCRIBE,
     RunningStack,
     clean_environment,
+    command_of,
     marked,
     started,
     wait_until,
     write_sample,
 )
+from tests.killing import kill_processes
 from transcribe_api.client import Client
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
@@ -84,8 +86,7 @@ def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Clien
     events = client.events(job_id)
     next(event for event in events if event.data.get("stage") == "listen")
     for main in stack.workers("asr.sphinx"):
-        for child in main.children():
-            child.kill()
+        kill_processes(main.children())
     *_, last = events
     assert last.data["status"] == "completed"
     assert last.data["warnings"] == []
@@ -94,7 +95,7 @@ def test_a_killed_pool_process_loses_no_chunk(stack: RunningStack, client: Clien
 def test_a_killed_redis_comes_back_and_the_job_with_it(stack: RunningStack, client: Client):
     job_id = client.submit(SAMPLE)["job_id"]
     next(event for event in client.events(job_id) if event.name == "segment")
-    [server] = [one for one in stack.processes() if "valkey-server" in one.name()]
+    [server] = [one for one in stack.processes() if "valkey-server" in " ".join(command_of(one))]
     server.kill()
     last = wait_until_over(client, job_id)
     assert last["status"] == "completed"

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import redis
 
-from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
+from tests.integration.conftest import SAMPLE, RunningStack, command_of, started, wait_until
+from tests.killing import kill_processes
 from tests.packages import ENGINES, install, path_with
 from tests.recovery import gated_engine
 from transcribe_api.client import Client
@@ -98,7 +99,7 @@ class GatedStack:
 
     def workers(self, name: str) -> list[psutil.Process]:
         """Those whose name ends so, with the processes of their pools."""
-        found = [one for one in self.stack.processes() if f"{name}@%h" in " ".join(one.cmdline())]
+        found = [one for one in self.stack.processes() if f"{name}@%h" in " ".join(command_of(one))]
         return [*found, *(child for one in found for child in one.children(recursive=True))]
 
     def attempts(self, job_id: str) -> list[int]:
@@ -138,8 +139,7 @@ def killed_in_the_middle(
 ) -> None:
     """Workers are killed in the middle of a job; only what was in hand is done again."""
     job_id = in_the_middle(here, client)
-    for process in here.workers(which):
-        process.kill()
+    kill_processes(here.workers(which))
     here.gate.open()
     assert heard(client, job_id) == expected
     assert sum(attempts := here.attempts(job_id)) - len(attempts) <= PROCESSES

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import wait_until, write_sample
+from tests.killing import kill_processes
 from tests.recovery.gated import PROCESSES, QUEUE, GatedStack, gated_stack
 from transcribe_api.client import Client
 
@@ -77,8 +78,7 @@ def test_words_are_read_while_the_recording_is_still_cut(here, client, ahead):
 
 
 def test_whoever_cuts_it_may_be_killed(here, client, ahead):
-    for process in here.stack.workers("prepare"):
-        process.kill()
+    kill_processes(here.stack.workers("prepare"))
     here.gate.open()
     heard = completed(client, ahead)
     assert heard == [f"chunk_{number:04}" for number in range(len(heard))]
@@ -87,8 +87,7 @@ def test_whoever_cuts_it_may_be_killed(here, client, ahead):
 
 
 def test_whoever_hears_may_be_killed(here, client, ahead):
-    for process in here.stack.workers(QUEUE):
-        process.kill()
+    kill_processes(here.stack.workers(QUEUE))
     here.gate.open()
     go_on(here)
     assert len(completed(client, ahead)) == client.status(ahead)["chunks_total"]

@@ -17,6 +17,7 @@ import pytest
 
 from core import layout
 from tests.integration.conftest import SAMPLE, wait_until, write_sample
+from tests.killing import kill_processes
 from tests.receiver import Receiver, listening
 from tests.recovery.gated import HEARD, GatedStack, gated_stack
 from transcribe_api.client import Client, Event
@@ -185,11 +186,6 @@ def merging(
             yield made, workers
 
 
-def kill(workers: list[psutil.Process]) -> None:
-    for process in workers:
-        process.kill()
-
-
 def gaps(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in told["warnings"] if one["code"] == "chunk_failed"]
 
@@ -216,14 +212,14 @@ def test_failed_in_prepare(here: GatedStack, client: Client, receiver: Receiver)
 
 def test_lost_with_every_worker_that_prepared_it(preparing):
     job, workers = preparing
-    kill(workers)
+    kill_processes(workers)
     job.ends_as("failed", code="worker_lost")
     wait_until(lambda: not job.here.messages(job.job_id))
 
 
 def test_lost_with_every_worker_that_merged_it(merging):
     job, workers = merging
-    kill(workers)
+    kill_processes(workers)
     job.ends_as("failed", code="worker_lost")
 
 
