@@ -3,8 +3,8 @@
 from kombu import Exchange, Queue
 
 from core.settings import settings
-from tasks.every import Every
-from tasks.queues import CONTROL, servable
+from tasks.drift_safe_schedule import DriftSafeSchedule
+from tasks.queues import CONTROL, list_servable_queues
 
 _settings = settings()
 
@@ -14,24 +14,24 @@ result_backend = _settings.result_backend
 
 #: A step is known by its name alone, so the service can send steps whose libraries it lacks.
 imports = (
-    "tasks.prepare",
-    "tasks.transcribe",
-    "tasks.diarize",
-    "tasks.merge",
-    "tasks.deliver",
-    "tasks.housekeeping",
+    "tasks.steps.prepare",
+    "tasks.steps.transcribe",
+    "tasks.steps.diarize",
+    "tasks.steps.merge",
+    "tasks.steps.deliver",
+    "tasks.steps.housekeeping",
     "tasks.purge",
 )
 
 #: What a worker without -Q serves: all that this machine can. Other queues are made on demand.
-task_queues = [Queue(name, Exchange(name), routing_key=name) for name in servable()]
+task_queues = [Queue(name, Exchange(name), routing_key=name) for name in list_servable_queues()]
 task_default_queue = CONTROL
 task_create_missing_queues = True
 
 # `worker_max_memory_per_child`, by which a process that leaks is replaced after its step, depends
 # on the queues of a worker: `tasks.celery` sets it. `worker_soft_shutdown_timeout` stays at 0:
 # Celery sleeps for so long, even when all steps are over, without a sign of life for those that
-# are not; see `tasks.farewell`.
+# are not; see `tasks.worker.shutdown`.
 
 #: A message is done with when its step is, so a worker that dies loses none.
 task_acks_late = True
@@ -46,11 +46,11 @@ result_expires = 7 * 24 * 3600
 result_chord_join_timeout = 3.0
 
 #: Above the longest time limit, so no living step is delivered twice. Dead ones are found sooner,
-#: by their lease: see `tasks.housekeeping`.
+#: by their lease: see `tasks.steps.housekeeping`.
 VISIBILITY_TIMEOUT = 2 * 3600
 broker_transport_options = {
     "visibility_timeout": VISIBILITY_TIMEOUT,
-    #: Ten steps of priority, 0 first; `tasks.queues` says which step uses which.
+    #: Ten steps of priority, 0 first; `core.jobs.priorities` says which part uses which.
     "priority_steps": list(range(10)),
     "sep": ":",
     "queue_order_strategy": "priority",
@@ -92,20 +92,22 @@ HOUSEKEEPING_EVERY = 5.0
 CLEAN_UP_EVERY = 600.0
 #: It lists the whole storage, for what is left behind once in a blue moon.
 REMOVE_STRAYS_EVERY = 6 * 3600.0
+#: So that an update, or the way back, does not end beat.
+beat_scheduler = "tasks.beat_scheduler:BeatScheduler"
 beat_schedule = {
     "send-abandoned-work-again": {
         "task": "housekeeping",
-        "schedule": Every(HOUSEKEEPING_EVERY),
+        "schedule": DriftSafeSchedule(HOUSEKEEPING_EVERY),
         "options": {"queue": CONTROL, "priority": 0, "expires": 2 * HOUSEKEEPING_EVERY},
     },
     "remove-what-is-no-longer-needed": {
         "task": "clean_up",
-        "schedule": Every(CLEAN_UP_EVERY),
+        "schedule": DriftSafeSchedule(CLEAN_UP_EVERY),
         "options": {"queue": CONTROL, "priority": 5, "expires": CLEAN_UP_EVERY},
     },
     "remove-uploads-without-a-job": {
         "task": "remove_strays",
-        "schedule": Every(REMOVE_STRAYS_EVERY),
+        "schedule": DriftSafeSchedule(REMOVE_STRAYS_EVERY),
         "options": {"queue": CONTROL, "priority": 5, "expires": REMOVE_STRAYS_EVERY},
     },
 }

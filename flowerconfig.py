@@ -3,7 +3,7 @@
 from core import log
 
 # In place of what Flower has set up by now: lines like those of all other processes.
-log.configure()
+log.configure_logging()
 
 #: Each takes about 3 KB of its memory; a long recording alone has hundreds.
 max_tasks = 10_000

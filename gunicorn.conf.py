@@ -16,21 +16,21 @@ forwarder_headers = ""
 
 def when_ready(server: Any) -> None:
     """Before the first worker is started. Gunicorn prints a RuntimeError and ends."""
-    from core import db
+    from core.db import transactions
     from core.errors import TranscribeError
-    from transcribe_api import exposure
+    from transcribe_api.http.auth import exposure
 
     # With reuse_port the workers open the sockets, and only the settings tell which.
-    listening = [one.sock.getsockname() for one in server.LISTENERS] or server.cfg.address
+    listening = [listener.sock.getsockname() for listener in server.LISTENERS] or server.cfg.address
     try:
         exposure.refuse_unguarded(listening)
-        db.engine().dispose()
+        transactions.engine().dispose()
     except TranscribeError as error:
         raise RuntimeError(str(error)) from None
 
 
 def post_worker_init(worker: Any) -> None:
     """In each worker: however few threads it was given, streams leave some of them free."""
-    from transcribe_api.hub import hub
+    from transcribe_api.http.events.event_broker import job_events
 
-    hub.leave_threads_free(worker.cfg.threads)
+    job_events.reserve_threads(worker.cfg.threads)

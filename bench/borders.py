@@ -24,12 +24,12 @@ import jiwer
 from bench import given
 from bench.table import show
 from chunking.cut import AudioChunker, new_wav
-from chunking.decode import BYTES_PER_SECOND, SAMPLE_RATE
-from chunking.plan import PlanSettings, plan
+from chunking.decode.decoder import BYTES_PER_SECOND, SAMPLE_RATE
+from chunking.plan.planner import PlanSettings, plan_windows
 from engines import catalog
 from engines.base import Hints, Recognizer
-from transcripts.stitch import HeardChunk, shift, stitch
-from transcripts.types import Span, Word
+from transcripts.stitch import TranscribedChunk, shift_words, stitch
+from transcripts.types import Interval, Word
 
 #: Two words this near one another may be one (seconds).
 NEAR = 0.5
@@ -54,13 +54,13 @@ class Hearing:
     name: str
     reference: str
     whole: tuple[Word, ...]
-    chunks: tuple[HeardChunk, ...]
+    chunks: tuple[TranscribedChunk, ...]
 
     @property
-    def zones(self) -> list[Span]:
+    def zones(self) -> list[Interval]:
         """Where two windows overlap, and a little more."""
         return [
-            Span(after.window.start - FELT, before.window.end + FELT)
+            Interval(after.window.start - FELT, before.window.end + FELT)
             for before, after in pairwise(self.chunks)
         ]
 
@@ -124,7 +124,7 @@ def judge(hearing: Hearing, told: Sequence[Word]) -> Verdict:
     )
 
 
-def cut_in_the_middle(chunks: Sequence[HeardChunk]) -> tuple[Word, ...]:
+def cut_in_the_middle(chunks: Sequence[TranscribedChunk]) -> tuple[Word, ...]:
     """The peer's way: each window's words up to the middle of what it shares with its neighbour."""
     edges = [(after.window.start + before.window.end) / 2 for before, after in pairwise(chunks)]
     spans = zip([0.0, *edges], [*edges, float("inf")], strict=True)
@@ -148,7 +148,7 @@ def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, " ".join(reference.read_text().split())
 
 
-def _decoded(recording: Path) -> tuple[bytes, tuple[Span, ...]]:
+def _decoded(recording: Path) -> tuple[bytes, tuple[Interval, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         cutting = AudioChunker().take_apart(recording, Path(folder))
         return cutting.pcm.read_bytes(), cutting.speech
@@ -159,24 +159,25 @@ def _hear(
 ) -> Hearing:
     duration = len(pcm) / BYTES_PER_SECOND
     windows = [
-        Span(window.start, window.end) for window in plan([Span(0, duration)], duration, settings)
+        Interval(window.start, window.end)
+        for window in plan_windows([Interval(0, duration)], duration, settings)
     ]
     return Hearing(
         name,
         reference,
-        _words(engine, pcm, Span(0, duration)),
-        tuple(HeardChunk(window, _words(engine, pcm, window)) for window in windows),
+        _words(engine, pcm, Interval(0, duration)),
+        tuple(TranscribedChunk(window, _words(engine, pcm, window)) for window in windows),
     )
 
 
-def _words(engine: Recognizer, pcm: bytes, window: Span) -> tuple[Word, ...]:
+def _words(engine: Recognizer, pcm: bytes, window: Interval) -> tuple[Word, ...]:
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         with new_wav(Path(file.name)) as target:
             target.writeframes(_of(pcm, window))
-        return shift(engine.transcribe(Path(file.name), Hints()).words, window.start)
+        return shift_words(engine.transcribe(Path(file.name), Hints()).words, window.start)
 
 
-def _of(pcm: bytes, span: Span) -> bytes:
+def _of(pcm: bytes, span: Interval) -> bytes:
     first, last = (2 * round(time * SAMPLE_RATE) for time in (span.start, span.end))
     return pcm[first:last]
 
@@ -191,7 +192,7 @@ def _doubled(told: Sequence[Word], whole: Sequence[Word]) -> Iterator[Word]:
     """Words that come twice at a time where the whole hearing has them once at most."""
     for word, following in pairwise(told):
         if _same(word, following) and following.start - word.end < NEAR:
-            place = Span(word.start - NEAR, following.end + NEAR)
+            place = Interval(word.start - NEAR, following.end + NEAR)
             if sum(_same(word, one) for one in _within(place, whole)) < 2:
                 yield following
 
@@ -199,7 +200,7 @@ def _doubled(told: Sequence[Word], whole: Sequence[Word]) -> Iterator[Word]:
 def _lost(truth: Sequence[Word], told: Sequence[Word]) -> Iterator[Word]:
     """Words that were heard rightly in the whole, at a time where nothing is told."""
     for word in truth:
-        place = Span(word.start - NEAR, word.end + NEAR)
+        place = Interval(word.start - NEAR, word.end + NEAR)
         near = _within(place, told)
         middle = (word.start + word.end) / 2
         is_told = any(_same(word, one) for one in near)
@@ -210,7 +211,7 @@ def _lost(truth: Sequence[Word], told: Sequence[Word]) -> Iterator[Word]:
 def _reordered(truth: Sequence[Word], told: Sequence[Word]) -> Iterator[Word]:
     """Of neighbours in the whole, those that are told the other way round."""
     for one, other in pairwise(truth):
-        place = Span(one.start - NEAR, other.end + NEAR)
+        place = Interval(one.start - NEAR, other.end + NEAR)
         if _same(one, other) or other.start - one.end > NEAR:
             continue
         near = [word for word in _within(place, told) if _same(word, one) or _same(word, other)]
@@ -218,7 +219,7 @@ def _reordered(truth: Sequence[Word], told: Sequence[Word]) -> Iterator[Word]:
             yield other
 
 
-def _within(place: Span, words: Sequence[Word]) -> list[Word]:
+def _within(place: Interval, words: Sequence[Word]) -> list[Word]:
     return [word for word in words if word.start >= place.start and word.end <= place.end]
 
 
@@ -226,7 +227,7 @@ def _same(one: Word, other: Word) -> bool:
     return one.text.lower() == other.text.lower()
 
 
-def _beside(zones: Sequence[Span], words: Iterable[Word]) -> Iterator[Word]:
+def _beside(zones: Sequence[Interval], words: Iterable[Word]) -> Iterator[Word]:
     for word in words:
         if any(zone.start <= word.start and word.end <= zone.end for zone in zones):
             yield word

@@ -23,10 +23,10 @@ import simpy
 
 from bench.costs import RESULT
 from bench.table import show
-from core.precedence import message_priority
+from core.jobs.priorities import message_priority
 from core.settings import settings
 from core.states import Priority
-from tasks.queues import servable
+from tasks.queues import list_servable_queues
 
 DAY, HOUR = 86_400.0, 3600.0
 #: Bytes a second of a stored chunk: 16 kHz, 16 bit.
@@ -165,7 +165,9 @@ def needs(load: Load, costs: Mapping[str, Mapping[str, float]]) -> dict[str, tup
 
     # Signs of life, of each worker; the embedded stack has one for each queue.
     mains = load.workers / load.processes
-    second = {name: count / len(servable()) for name, count in costs["idle second"].items()}
+    second = {
+        name: count / len(list_servable_queues()) for name, count in costs["idle second"].items()
+    }
     renewals = mains / RENEWAL
     share = chunk.get("cpu postgresql", 0.0) / chunk.get("transactions", 1.0)
     sound = load.rate * load.mean * SOUND * TRIPS * (2 if load.diarizes else 1)

@@ -27,7 +27,7 @@ from bench.noise import Errors, compared
 from bench.shards import turns
 from bench.table import show
 from chunking.cut import DEFAULT_CONFIG, AudioChunker
-from chunking.plan import Window
+from chunking.plan.planner import Window
 from core.errors import TranscribeError
 from engines import catalog
 from engines.base import Diarizer
@@ -60,7 +60,7 @@ def _installed() -> Iterator[DiarizerSpec]:
     """Those that can be loaded here."""
     for spec in (catalog.CLASSIC, catalog.NEURAL, catalog.PYANNOTE):
         with suppress(TranscribeError):
-            if spec.installed() and (not spec.offer or catalog.offer(spec)):
+            if spec.is_installed() and (not spec.offer or catalog.query_capabilities(spec)):
                 yield spec
 
 

@@ -22,8 +22,8 @@ from bench.figures import Figure, Measured, tell
 from bench.prepare import make
 from bench.service import STANDIN, Service, running
 from bench.table import show
-from core.db import reading
-from core.models import JobPart
+from core.db.models import JobPart
+from core.db.transactions import read_session
 from core.settings import settings
 from core.states import PartState, Stage
 from transcribe_api.client import Client, is_over
@@ -171,7 +171,7 @@ def _job(job_id: str) -> Job:
 
 
 def _parts(job_id: str) -> Sequence[JobPart]:
-    with reading() as session:
+    with read_session() as session:
         return session.scalars(select(JobPart).where(JobPart.job_id == job_id)).all()
 
 

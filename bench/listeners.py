@@ -26,9 +26,9 @@ import redis.asyncio
 from bench.figures import Figure, Measured, tell
 from bench.service import Service, running
 from bench.table import show
-from chunking import decode
 from chunking.cut import new_wav
-from core import progress
+from chunking.decode import decoder
+from core.live import progress
 from core.settings import settings
 from transcribe_api.client import Client
 
@@ -139,8 +139,8 @@ def _submitted(service: Service, jobs: int, engine: str) -> list[str]:
 def _recording() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "part.wav"
-        with decode.stream(SAMPLE) as stream, new_wav(path) as target:
-            target.writeframes(b"".join(stream)[: RECORDING * 2 * decode.SAMPLE_RATE])
+        with decoder.stream(SAMPLE) as stream, new_wav(path) as target:
+            target.writeframes(b"".join(stream)[: RECORDING * 2 * decoder.SAMPLE_RATE])
         yield path
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from bench import given
 from bench.figures import Figure, Measured, tell
 from core.settings import settings
-from engines import catalog, shelf
+from engines import catalog
+from engines.models import local_models
 
 #: Windows heard at once, and tokens written of each: half a minute of quick speech.
 BATCH, TOKENS = 8, 224
@@ -56,7 +57,7 @@ def measure(models: Sequence[str] = USUAL) -> Measured:
 
 
 def _figure(model: str) -> Figure:
-    found = shelf.find_whisper(model)
+    found = local_models.find_whisper_model(model)
     with tempfile.TemporaryDirectory() as folder:
         weights = found.folder or _write_random(Path(folder), SHAPES[model])
         command = [sys.executable, "-m", "bench.memory", "--of", weights]
@@ -75,21 +76,23 @@ def _figure(model: str) -> Figure:
 
 def _peak_mb(weights: Path) -> int:
     """Hear, in this process, and tell the most memory that it ever held."""
-    from engines.faster_whisper import FasterWhisper
-    from engines.whisper import models
+    from engines.whisper import FasterWhisper
+    from engines.whisper_model import model as whisper_model
 
     FasterWhisper()  # with all that a worker imports
-    loaded = models.WhisperModel(str(weights), device="cpu", compute_type="int8", cpu_threads=1)
+    loaded = whisper_model.WhisperModel(
+        str(weights), device="cpu", compute_type="int8", cpu_threads=1
+    )
     bands = loaded.model.n_mels
-    tokenizer = models.Tokenizer(
+    tokenizer = whisper_model.Tokenizer(
         loaded.hf_tokenizer, loaded.model.is_multilingual, task="transcribe", language="en"
     )
     silence = np.zeros((1, bands, 3000), np.float32)
     encoded = np.concatenate([np.array(loaded.encode(silence)) for _ in range(BATCH)])
     loaded.model.generate(
-        models.ctranslate2.StorageView.from_array(encoded),
+        whisper_model.ctranslate2.StorageView.from_array(encoded),
         [[*tokenizer.sot_sequence, tokenizer.no_timestamps]] * BATCH,
-        beam_size=models.BEAMS,
+        beam_size=whisper_model.BEAM_SIZE,
         max_length=TOKENS,
         suppress_tokens=[tokenizer.eot],
     )
@@ -103,7 +106,7 @@ def _write_random(folder: Path, shape: Shape) -> Path:
 
     spec = WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
     _fill(spec, shape)
-    usual = shelf.find_whisper(settings().whisper_default_model).folder
+    usual = local_models.find_whisper_model(settings().whisper_default_model).folder
     assert usual, "the words of a model are needed: transcribe models pull base"
     shutil.copy(usual / "tokenizer.json", folder / "tokenizer.json")
     spec.register_vocabulary(_vocabulary(usual))

@@ -17,11 +17,11 @@ from bench.prepare import peak_mb
 from bench.table import show
 from transcripts import coverage, formats
 from transcripts.formats import Layout
-from transcripts.renaming import carried
 from transcripts.segments import segment
-from transcripts.speakers import assign
-from transcripts.stitch import HeardChunk, stitch
-from transcripts.types import Span, Turn, Word
+from transcripts.speakers.assignment import assign_speakers
+from transcripts.speakers.continuity import carry_over
+from transcripts.stitch import TranscribedChunk, stitch
+from transcripts.types import Interval, Turn, Word
 
 COUNTS = (25_000, 50_000, 100_000)
 WORDS_A_CHUNK = 80
@@ -84,18 +84,18 @@ def work(count: int) -> None:
     print(json.dumps({"cpu": time.process_time() - before, "rss_mb": peak_mb()}))
 
 
-def merged(chunks: Sequence[HeardChunk], turns: Sequence[Turn]) -> None:
+def merged(chunks: Sequence[TranscribedChunk], turns: Sequence[Turn]) -> None:
     """All that a merge does with words, but reading and writing."""
     words = stitch(chunks)
-    segments = segment(assign(words, turns))
-    coverage.measure(words, [Span(turn.start, turn.end) for turn in turns])
-    carried({0: "Ana", 1: "Ben"}, turns, turns)
+    segments = segment(assign_speakers(words, turns))
+    coverage.measure_coverage(words, [Interval(turn.start, turn.end) for turn in turns])
+    carry_over({0: "Ana", 1: "Ben"}, turns, turns)
     formats.srt(segments, Layout())
     formats.vtt(segments, Layout())
     formats.segments_json(segments)
 
 
-def made(count: int) -> tuple[list[HeardChunk], list[Turn]]:
+def made(count: int) -> tuple[list[TranscribedChunk], list[Turn]]:
     """A conversation of made-up words, the same every time."""
     chance = random.Random(1)  # noqa: S311
     words, now = [], 0.0
@@ -104,7 +104,9 @@ def made(count: int) -> tuple[list[HeardChunk], list[Turn]]:
         words.append(Word(f"w{chance.randrange(5000)}", now, now + length, 0.9))
         now += length + (chance.uniform(0.3, 1.5) if chance.random() < 0.1 else 0.02)
     groups = [words[at : at + WORDS_A_CHUNK] for at in range(0, count, WORDS_A_CHUNK)]
-    chunks = [HeardChunk(Span(group[0].start, group[-1].end), tuple(group)) for group in groups]
+    chunks = [
+        TranscribedChunk(Interval(group[0].start, group[-1].end), tuple(group)) for group in groups
+    ]
     turns = [Turn(group[0].start, group[-1].end, number % 2) for number, group in enumerate(groups)]
     return chunks, turns
 

@@ -18,8 +18,8 @@ import av
 
 from bench.figures import Curve, Figure, Measured, tell
 from bench.table import show
-from chunking import decode
 from chunking.cut import AudioChunker, ChunkingConfig
+from chunking.decode import decoder
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "conversation.flac"
 MINUTES = (6, 20, 60)
@@ -120,7 +120,7 @@ def measured(how: str, path: Path, chunk: float = CHUNK) -> dict[str, float]:
 
 
 def decode_alone(path: Path) -> int:
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         for _ in stream:
             pass
     return 0

@@ -18,11 +18,15 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
 from bench.table import show
-from core import job_list, records, recovery, retention, status, system, webhooks
-from core.db import engine, reading, transaction
-from core.models import TranscriptJob
+from core import webhooks
+from core.db import migrate
+from core.db.models import TranscriptJob
+from core.db.transactions import engine, read_session, transaction
+from core.jobs import listing, recovery, status
+from core.jobs import totals as jobs_totals
 from core.settings import settings
 from core.states import JobStatus
+from core.storage import retention
 
 JOBS = 1_000_000
 #: Of them all, as many are not over.
@@ -94,7 +98,7 @@ def main() -> None:
     count = _arguments().jobs
     if not settings().database.startswith("postgresql"):
         sys.exit("DATABASE_URL must name an empty PostgreSQL database")
-    records.upgrade()
+    migrate.upgrade_database()
     with transaction() as session:
         _fill(session, count)
     found = {what: _explained(do) for what, do in QUERIES.items()}
@@ -122,8 +126,8 @@ def _fill(session: Session, count: int) -> None:
 
 
 def _a_page_in_the_middle(session: Session) -> None:
-    place = job_list.newest(session, 100, None).last
-    job_list.newest(session, 50, place, of=OWNER)
+    place = listing.list_transcripts(session, 100, None).next_cursor
+    listing.list_transcripts(session, 50, place, owner_id=OWNER)
 
 
 def _status(of: JobStatus, place: int = 0) -> Callable[[Session], object]:
@@ -132,47 +136,55 @@ def _status(of: JobStatus, place: int = 0) -> Callable[[Session], object]:
 
     def show_status(session: Session) -> None:
         if not found:  # by the first call, which is not measured
-            rows = job_list.newest(session, 4, None, status=of).rows
+            rows = listing.list_transcripts(session, 4, None, status=of).rows
             found.append(rows[place].job.job_id)
-        status.snapshot(session, found[0])
+        status.describe_job(session, found[0])
 
     return show_status
 
 
 QUERIES: dict[str, Callable[[Session], object]] = {
-    "list: newest of all": lambda session: job_list.newest(session, 50, None),
-    "list: newest of an owner": lambda session: job_list.newest(session, 50, None, of=OWNER),
+    "list: newest of all": lambda session: listing.list_transcripts(session, 50, None),
+    "list: newest of an owner": lambda session: listing.list_transcripts(
+        session, 50, None, owner_id=OWNER
+    ),
     "list: a page in the middle": _a_page_in_the_middle,
-    "list: of a session": lambda session: job_list.newest(
+    "list: of a session": lambda session: listing.list_transcripts(
         session, 50, None, session_id=str(SESSION)
     ),
-    "list: of an engine": lambda session: job_list.newest(session, 50, None, engine="sphinx"),
-    "list: of an engine that has none": lambda session: job_list.newest(
+    "list: of an engine": lambda session: listing.list_transcripts(
+        session, 50, None, engine="sphinx"
+    ),
+    "list: of an engine that has none": lambda session: listing.list_transcripts(
         session, 50, None, engine="asr"
     ),
-    "list: failed": lambda session: job_list.newest(session, 50, None, status=JobStatus.FAILED),
-    "list: queued": lambda session: job_list.newest(session, 50, None, status=JobStatus.QUEUED),
-    "list: failed, of an owner": lambda session: job_list.newest(
-        session, 50, None, of=OWNER, status=JobStatus.FAILED
+    "list: failed": lambda session: listing.list_transcripts(
+        session, 50, None, status=JobStatus.FAILED
     ),
-    "list: cancelled (none)": lambda session: job_list.newest(
-        session, 50, None, of=OWNER, status=JobStatus.CANCELLED
+    "list: queued": lambda session: listing.list_transcripts(
+        session, 50, None, status=JobStatus.QUEUED
+    ),
+    "list: failed, of an owner": lambda session: listing.list_transcripts(
+        session, 50, None, owner_id=OWNER, status=JobStatus.FAILED
+    ),
+    "list: cancelled (none)": lambda session: listing.list_transcripts(
+        session, 50, None, owner_id=OWNER, status=JobStatus.CANCELLED
     ),
     "status of a job that waits to be prepared": _status(JobStatus.QUEUED),
     "status of a job that waits for its first chunk": _status(JobStatus.PROCESSING, 0),
     "status of a job that is being heard": _status(JobStatus.PROCESSING, 1),
-    "system: jobs by stage": system.by_stage,
-    COUNTS: system.totals,
-    "housekeeping: abandoned jobs": recovery.abandoned,
-    "housekeeping: all unfinished jobs": recovery.unfinished,
-    "housekeeping: recordings to remove": retention.jobs_with_old_audio,
-    "housekeeping: who goes on with a job that is over": recovery.stragglers,
-    "housekeeping: webhooks to send": lambda session: webhooks.due(session, 100),
+    "system: jobs by stage": jobs_totals.count_by_stage,
+    COUNTS: jobs_totals.compute_totals,
+    "housekeeping: abandoned jobs": recovery.find_abandoned,
+    "housekeeping: all unfinished jobs": recovery.list_unfinished,
+    "housekeeping: recordings to remove": retention.find_expired_audio,
+    "housekeeping: who goes on with a job that is over": recovery.find_stale_messages,
+    "housekeeping: webhooks to send": lambda session: webhooks.list_due_jobs(session, 100),
 }
 
 
 def _explained(do: Callable[[Session], object]) -> list[Plan]:
-    with reading() as session:
+    with read_session() as session:
         do(session)  # warm, as it mostly is
         with _caught() as statements:
             do(session)

@@ -25,7 +25,7 @@ from bench.figures import Curve, Figure, Measured, tell
 from bench.prepare import make
 from bench.service import ONE_TASK, STANDIN, Run, running
 from bench.table import show
-from transcribe_api.processes import usable_cores
+from transcribe_api.stack.processes import count_usable_cores
 
 #: Minutes of the recording for PocketSphinx, and of that for the engine that waits.
 MINUTES, WAITING_MINUTES = 6, 60
@@ -60,7 +60,7 @@ def _with_sphinx(folder: Path, minutes: int) -> tuple[Figure, Curve]:
     alone = _alone(folder / "begin.mp3") * times_longer
     one_task = _one_task(folder) * times_longer
     # One more than there are cores, to show that it brings nothing.
-    counts = range(1, usable_cores() + 2)
+    counts = range(1, count_usable_cores() + 2)
     runs = [_run(folder, count, engine="sphinx") for count in counts]
     times = [alone / run.seconds for run in runs]
     show(
@@ -75,7 +75,7 @@ def _with_sphinx(folder: Path, minutes: int) -> tuple[Figure, Curve]:
             ),
         ],
     )
-    cores = usable_cores()
+    cores = count_usable_cores()
     share = times[cores - 1] / cores
     figure = Figure(
         f"{minutes} min over {cores} workers on {cores} cores",

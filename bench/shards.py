@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chunking.cut import Cutting
-from chunking.plan import Window
+from chunking.plan.planner import Window
 from engines.base import Diarizer, SpeakerHints
 from engines.catalog import DiarizerSpec
-from transcripts.linking import Shard, link
-from transcripts.types import Span, Turn
+from transcripts.speakers.linking import Shard, link_speakers
+from transcripts.types import Interval, Turn
 
 
 def turns(
@@ -27,5 +27,5 @@ def turns(
     for window in windows:
         cutting.write_wav(window, path)
         voices = diarizer.diarize(path, SpeakerHints(max_speakers=most))
-        found.append(Shard(Span(window.start, window.end), voices))
-    return link(found, threshold=spec.same_speaker, max_speakers=most)
+        found.append(Shard(Interval(window.start, window.end), voices))
+    return link_speakers(found, threshold=spec.same_speaker, max_speakers=most)

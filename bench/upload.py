@@ -26,11 +26,11 @@ from sqlalchemy import func, select
 from bench.figures import Figure, Measured, tell
 from bench.service import Service, running
 from bench.table import show
-from core import jobs, layout
-from core.db import reading
-from core.models import Transcript
+from core.db.models import Transcript
+from core.db.transactions import read_session
+from core.jobs import lifecycle
 from core.settings import settings
-from core.storage import storage
+from core.storage import layout, storage
 
 JOBS = "/api/transcribe/jobs"
 BLOCK = 1024 * 1024
@@ -143,7 +143,7 @@ def _row(kind: str, size: int, **environment: str) -> tuple[object, ...]:
         growth = service.peak_mb - before
         known, stored = _recorded(job_id) == recording.sha256, _stored(job_id) == recording.sha256
         left = _left_of_half(service, size)
-        storage().delete(layout.JOBS)
+        storage().delete(layout.JOBS_PREFIX)
     is_well = growth <= GOAL and known and stored and not left
     checked = ("as sent" if same else "another" for same in (known, stored))
     return (
@@ -176,8 +176,8 @@ def _begun(service: Service, recording: Recording) -> HTTPConnection:
 
 
 def _recorded(job_id: str) -> str | None:
-    with reading() as session:
-        return jobs.get(session, job_id).transcript.audio_sha256
+    with read_session() as session:
+        return lifecycle.get_job(session, job_id).transcript.audio_sha256
 
 
 def _stored(job_id: str) -> str:
@@ -209,9 +209,9 @@ def _uploads() -> set[str]:
 
 
 def _known() -> set[str]:
-    with reading() as session:
+    with read_session() as session:
         transcripts = session.scalar(select(func.count()).select_from(Transcript))
-    return {*storage().keys(layout.JOBS), f"{transcripts} transcripts"}
+    return {*storage().list_keys(layout.JOBS_PREFIX), f"{transcripts} transcripts"}
 
 
 def _arguments() -> argparse.Namespace:

@@ -26,7 +26,7 @@ from bench.figures import Figure, Measured, tell
 from bench.normal import normalize
 from bench.service import TRANSCRIBE
 from bench.table import show
-from core.resources import budget_mb
+from core.memory.leases import budget_mb
 from engines import wav
 
 #: Seconds between two looks at the memory.
@@ -109,7 +109,7 @@ def _memory(run: Run, count: int) -> Figure:
 
 
 def _duration(folder: Path) -> float:
-    return sum(wav.seconds(chunk) for chunk in sorted((folder / "chunks").glob("*.wav")))
+    return sum(wav.read_duration(chunk) for chunk in sorted((folder / "chunks").glob("*.wav")))
 
 
 def _show_folders(output: Path) -> None:

@@ -27,7 +27,7 @@ from bench.normal import normalize
 from bench.service import Service, running
 from bench.table import show
 from transcribe_api.client import Client
-from transcribe_api.processes import usable_cores
+from transcribe_api.stack.processes import count_usable_cores
 
 #: Of the speed of faster-whisper in batches.
 GOAL = 0.95
@@ -92,7 +92,7 @@ def _hear_alone(way: Callable[..., str], recording: Path, word_times: bool) -> R
 
 
 def _timed(way: Callable[..., str], recording: Path, word_times: bool) -> Run:
-    options = {"language": "en", "threads": usable_cores(), "word_times": word_times}
+    options = {"language": "en", "threads": count_usable_cores(), "word_times": word_times}
     with tempfile.TemporaryDirectory() as folder:
         way(_beginning(recording, Path(folder) / "beginning.wav"), **options)
     process = psutil.Process()
@@ -104,7 +104,7 @@ def _timed(way: Callable[..., str], recording: Path, word_times: bool) -> Run:
 def _beginning(recording: Path, path: Path) -> Path:
     """A second of the recording: to have the model loaded."""
     from chunking.cut import new_wav
-    from chunking.decode import stream
+    from chunking.decode.decoder import stream
 
     with stream(recording) as blocks, new_wav(path) as file:
         file.writeframes(next(iter(blocks))[:32000])

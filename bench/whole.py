@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
-from chunking.plan import Window
+from chunking.plan.planner import Window
 from engines import catalog
 from engines.base import Hints, Recognizer
 from transcripts.types import Word

@@ -29,7 +29,7 @@ from bench.service import TRANSCRIBE
 from bench.table import show
 from core.errors import TranscribeError
 from engines import catalog
-from transcribe_api.processes import usable_cores
+from transcribe_api.stack.processes import count_usable_cores
 
 #: Points of word error rate that chunking may cost in one recording; of all together, none.
 ALLOWED = 0.03
@@ -50,7 +50,7 @@ def main(folder: Path, engine: str) -> int:
 def usual_engine() -> str:
     """``whisper`` where its model can be loaded."""
     try:
-        catalog.offer(catalog.WHISPER)
+        catalog.query_capabilities(catalog.WHISPER)
     except TranscribeError:
         return catalog.SPHINX.name
     return catalog.WHISPER.name
@@ -149,7 +149,7 @@ def _rates(errors: Sequence[Errors]) -> tuple[str, ...]:
 
 def _both(of: Sequence[Path], engine: str) -> list[tuple[Path, str, dict[str, Any]]]:
     """By the engine alone, a process a core; and what the pipeline left, read."""
-    with ProcessPoolExecutor(usable_cores()) as pool:
+    with ProcessPoolExecutor(count_usable_cores()) as pool:
         alone = list(pool.map(_ALONE[engine], of))
     with tempfile.TemporaryDirectory() as out:
         command = [TRANSCRIBE, *of, "-o", out, "--engine", engine]

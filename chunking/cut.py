@@ -1,4 +1,4 @@
-"""Takes a recording apart: decode once, find speech on the way, plan, write the pieces."""
+"""Takes a recording apart: decode once, find speech on the way, plan, write the chunks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from chunking import decode, plan
-from chunking.decode import DEFAULT_LIMITS, SAMPLE_RATE, Limits
-from chunking.foresight import Foresight
-from chunking.plan import PlanSettings, Window
-from chunking.speech import VadSettings
-from chunking.vad import Detector
+from chunking.decode import decoder
+from chunking.decode.decoder import DEFAULT_LIMITS, SAMPLE_RATE, Limits
+from chunking.plan import planner
+from chunking.plan.planner import PlanSettings, Window
+from chunking.plan.streaming_plan import StreamingPlan
+from chunking.vad.detector import Detector
+from chunking.vad.speech import VadSettings
 from chunking.waveform import Loudness
-from transcripts.types import Span
+from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning
 
-_SCRATCH = "recording.pcm"
-_BLOCK = 1 << 20
+_SCRATCH_NAME = "recording.pcm"
+_BLOCK_BYTES = 1 << 20
 #: In a recording that was amplified to be heard at all, hiss moves more than in a good one.
 _QUIET_STEADY_DEVIATION = 1.5
 
@@ -44,7 +45,7 @@ class ChunkingConfig:
     #: No chunk is longer. None: 1.2 times `chunk_duration`.
     max_chunk_duration: float | None = None
     #: Wished length of the windows that diarization works on.
-    shard_duration: float = plan.SHARD_TARGET
+    shard_duration: float = planner.SHARD_TARGET_SECONDS
 
     @property
     def vad(self) -> VadSettings:
@@ -75,8 +76,8 @@ class Cutting:
     pcm: Path
     #: Seconds, counted from the samples.
     duration: float
-    speech: tuple[Span, ...]
-    #: What the recogniser works on.
+    speech: tuple[Interval, ...]
+    #: What the engine works on.
     windows: tuple[Window, ...]
     #: What the diarizer works on.
     shards: tuple[Window, ...]
@@ -85,13 +86,13 @@ class Cutting:
     #: How loud each moment is, to be drawn.
     loudness: Loudness = field(repr=False, compare=False)
 
-    def speech_in(self, window: Window) -> list[Span]:
+    def speech_in(self, window: Window) -> list[Interval]:
         """Where somebody seems to speak in *window*, in times of the recording."""
         first = bisect_right(self.speech, window.start, key=attrgetter("end"))
         last = bisect_left(self.speech, window.end, key=attrgetter("start"))
         return [
-            Span(max(span.start, window.start), min(span.end, window.end))
-            for span in self.speech[first:last]
+            Interval(max(interval.start, window.start), min(interval.end, window.end))
+            for interval in self.speech[first:last]
         ]
 
     def write_wav(self, window: Window, path: Path) -> None:
@@ -125,40 +126,40 @@ class AudioChunker:
         decoder.
 
         Raises:
-            MediaError, Unavailable: see `chunking.decode`.
+            MediaError, Unavailable: see `chunking.decode.decoder`.
             OSError: the source cannot be read or the disk is full.
         """
-        pcm = workdir / _SCRATCH
+        pcm = workdir / _SCRATCH_NAME
         detector = Detector(self.config.vad)
-        foresight = Foresight(detector, self.config.plan, self.limits.max_seconds)
-        with decode.stream(source, self.limits, channel=channel) as stream, pcm.open("wb") as file:
+        streaming_plan = StreamingPlan(detector, self.config.plan, self.limits.max_seconds)
+        with decoder.stream(source, self.limits, channel=channel) as stream, pcm.open("wb") as file:
             for block in stream:
                 file.write(block)
                 detector.feed(block)
-                if on_windows is not None and (windows := foresight.look(len(block))):
+                if on_windows is not None and (windows := streaming_plan.plan_windows(len(block))):
                     file.flush()
                     on_windows(pcm, windows)
-        decoded = stream.decoded
-        speech = self._speech(detector, pcm)
+        decode_result = stream.result
+        speech = self._find_speech(detector, pcm)
         return Cutting(
             pcm=pcm,
-            duration=decoded.seconds,
+            duration=decode_result.seconds,
             speech=speech,
-            windows=plan.plan(speech, decoded.seconds, self.config.plan),
-            shards=plan.shards(speech, decoded.seconds, self.config.shard_duration),
-            warnings=decoded.warnings,
-            loudness=detector.loudness(),
+            windows=planner.plan_windows(speech, decode_result.seconds, self.config.plan),
+            shards=planner.plan_shards(speech, decode_result.seconds, self.config.shard_duration),
+            warnings=decode_result.warnings,
+            loudness=detector.measure_loudness(),
         )
 
-    def _speech(self, detector: Detector, pcm: Path) -> tuple[Span, ...]:
+    def _find_speech(self, detector: Detector, pcm: Path) -> tuple[Interval, ...]:
         speech = detector.finish()
-        gain = detector.quiet_gain()
+        gain = detector.measure_quiet_gain()
         if gain:
             settings = replace(self.config.vad, steady_deviation=_QUIET_STEADY_DEVIATION)
-            second = Detector(settings, gain=gain)
-            for block in _blocks(pcm):
-                second.feed(block)
-            speech = second.finish()
+            second_detector = Detector(settings, gain=gain)
+            for block in _read_blocks(pcm):
+                second_detector.feed(block)
+            speech = second_detector.finish()
         return tuple(speech)
 
 
@@ -169,7 +170,7 @@ def write_wav(pcm: Path, window: Window, path: Path) -> None:
         # Known beforehand, so that the header is right when the file is a pipe or a socket.
         target.setnframes((end - start) // 2)
         source.seek(start)
-        while start < end and (block := source.read(min(_BLOCK, end - start))):
+        while start < end and (block := source.read(min(_BLOCK_BYTES, end - start))):
             target.writeframesraw(block)
             start += len(block)
 
@@ -189,9 +190,9 @@ def chunk_name(index: int) -> str:
     return f"chunk_{index:04}.wav"
 
 
-def _blocks(pcm: Path) -> Iterator[bytes]:
+def _read_blocks(pcm: Path) -> Iterator[bytes]:
     with pcm.open("rb") as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(_BLOCK_BYTES):
             yield block
 
 

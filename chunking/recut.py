@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chunking import decode
 from chunking.cut import byte_offset, new_wav
-from chunking.decode import Limits
-from transcripts.types import Stretch
+from chunking.decode import decoder
+from chunking.decode.decoder import Limits
+from transcripts.types import ChannelInterval
 
 
-def cut_again(source: Path, place: Stretch, path: Path, limits: Limits) -> None:
-    """Write the sound of *place*, with its channel, as a 16 kHz mono 16-bit WAV file.
+def recut_audio(source: Path, interval: ChannelInterval, path: Path, limits: Limits) -> None:
+    """Write the sound of *interval*, with its channel, as a 16 kHz mono 16-bit WAV file.
 
     The recording is decoded from its beginning: so the samples are the same as the first time.
-    Raises what `chunking.decode` does.
+    Raises what `chunking.decode.decoder` does.
     """
-    at, (start, end) = 0, map(byte_offset, (place.start, place.end))
-    with decode.stream(source, limits, channel=place.channel) as stream, new_wav(path) as target:
+    position, (start, end) = 0, map(byte_offset, (interval.start, interval.end))
+    with (
+        decoder.stream(source, limits, channel=interval.channel) as stream,
+        new_wav(path) as target,
+    ):
         for block in stream:
-            target.writeframes(block[max(0, start - at) : max(0, end - at)])
-            at += len(block)
+            target.writeframes(block[max(0, start - position) : max(0, end - position)])
+            position += len(block)

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chunking import decode
-from chunking.bleed import bleed, without
 from chunking.cut import AudioChunker, Cutting, describe, write_wav
-from chunking.plan import Window
-from chunking.waveform import waveform
+from chunking.decode import decoder
+from chunking.plan.planner import Window
+from chunking.vad.bleed import find_bleed, subtract_intervals
+from chunking.waveform import build_waveform
 from core.errors import MediaError
-from transcripts.stored import spans_to_json
-from transcripts.types import Span, Stretch
+from transcripts.serialization import intervals_to_json
+from transcripts.types import ChannelInterval, Interval
 from transcripts.warning import TranscriptWarning, WarningCode
 
 #: A call has two, a round table with a microphone each some more. Each is decoded for itself.
-MOST_CHANNELS = 8
+MAX_CHANNELS = 8
 ONE_CHANNEL = TranscriptWarning(
     WarningCode.ONE_CHANNEL,
     "The recording has one channel, so all of it is given to one speaker.",
@@ -26,7 +26,7 @@ ONE_CHANNEL = TranscriptWarning(
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class AudioPart:
     """A chunk or a shard, and the sound that it is cut out of."""
 
     #: 16 kHz mono 16-bit samples without a header.
@@ -35,14 +35,14 @@ class Piece:
     #: Counted from 0; None: the mix of all.
     channel: int | None = None
     #: Where in the window the channel only hears another one.
-    bleed: tuple[Span, ...] = ()
-    #: Where else somebody seems to speak; not known of a piece that is cut early, nor of a shard.
-    speech: tuple[Span, ...] = field(default=(), compare=False)
+    bleed: tuple[Interval, ...] = ()
+    #: Where else somebody seems to speak; not known of a chunk that is cut early, nor of a shard.
+    speech: tuple[Interval, ...] = field(default=(), compare=False)
 
     @property
-    def stretch(self) -> Stretch:
+    def interval(self) -> ChannelInterval:
         """Its place in the recording."""
-        return Stretch(self.window.start, self.window.end, self.channel)
+        return ChannelInterval(self.window.start, self.window.end, self.channel)
 
     def write_wav(self, path: Path) -> None:
         """Write it as a 16 kHz mono 16-bit WAV file."""
@@ -50,15 +50,15 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class AudioParts:
     """All that a recording was cut into."""
 
-    #: Seconds of the longest track.
+    #: Seconds of the longest channel.
     duration: float
     #: By start, and then by channel.
-    chunks: tuple[Piece, ...]
+    chunks: tuple[AudioPart, ...]
     #: Empty where each channel is a speaker.
-    shards: tuple[Piece, ...]
+    shards: tuple[AudioPart, ...]
     #: For the user.
     warnings: tuple[TranscriptWarning, ...]
     #: What ``waveform.json`` says.
@@ -69,17 +69,17 @@ class Pieces:
         return {
             "file_path": file_path,
             "total_duration": round(self.duration, 3),
-            "sample_rate": decode.SAMPLE_RATE,
-            "chunks": [_described(index, piece) for index, piece in enumerate(self.chunks)],
+            "sample_rate": decoder.SAMPLE_RATE,
+            "chunks": [_describe_part(index, part) for index, part in enumerate(self.chunks)],
         }
 
 
-def mix(
+def cut_mix(
     chunker: AudioChunker,
     source: Path,
     folder: Path,
-    on_chunks: Callable[[Sequence[Piece]], None] | None = None,
-) -> Pieces:
+    on_chunks: Callable[[Sequence[AudioPart]], None] | None = None,
+) -> AudioParts:
     """Take the mix of all channels apart. Raises as `AudioChunker.take_apart` does.
 
     *on_chunks* is called with the first chunks while a long recording is still decoded; see there.
@@ -87,80 +87,85 @@ def mix(
 
     def on_windows(pcm: Path, windows: Sequence[Window]) -> None:
         if on_chunks is not None:
-            on_chunks([Piece(pcm, window) for window in windows])
+            on_chunks([AudioPart(pcm, window) for window in windows])
 
     cutting = chunker.take_apart(source, folder, on_windows=on_windows)
-    return Pieces(
+    return AudioParts(
         duration=cutting.duration,
-        chunks=tuple(_chunks(cutting)),
-        shards=tuple(Piece(cutting.pcm, window) for window in cutting.shards),
+        chunks=tuple(_build_chunks(cutting)),
+        shards=tuple(AudioPart(cutting.pcm, window) for window in cutting.shards),
         warnings=cutting.warnings,
-        waveform=waveform([cutting.loudness], cutting.duration),
+        waveform=build_waveform([cutting.loudness], cutting.duration),
     )
 
 
-def separate(chunker: AudioChunker, source: Path, folder: Path) -> Pieces:
+def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioParts:
     """Take each channel apart for itself.
 
     Raises as `AudioChunker.take_apart` does, and `MediaError` when there are more than
-    `MOST_CHANNELS`.
+    `MAX_CHANNELS`.
     """
     count = _count_channels(source, chunker.limits)
-    tracks = [_take_channel(chunker, source, folder, channel) for channel in range(count)]
-    bled = bleed([cutting.pcm for cutting in tracks], [cutting.speech for cutting in tracks])
+    cuttings = [_cut_channel(chunker, source, folder, channel) for channel in range(count)]
+    bleed_by_channel = find_bleed(
+        [cutting.pcm for cutting in cuttings], [cutting.speech for cutting in cuttings]
+    )
     chunks = [
-        piece
-        for channel, cutting in enumerate(tracks)
-        for piece in _chunks(cutting, channel, bled[channel])
+        part
+        for channel, cutting in enumerate(cuttings)
+        for part in _build_chunks(cutting, channel, bleed_by_channel[channel])
     ]
-    duration = max(cutting.duration for cutting in tracks)
-    return Pieces(
+    duration = max(cutting.duration for cutting in cuttings)
+    return AudioParts(
         duration=duration,
-        chunks=tuple(sorted(chunks, key=lambda piece: (piece.window.start, piece.channel))),
+        chunks=tuple(sorted(chunks, key=lambda part: (part.window.start, part.channel))),
         shards=(),
-        warnings=(*_once(tracks), *((ONE_CHANNEL,) if count == 1 else ())),
-        waveform=waveform([cutting.loudness for cutting in tracks], duration),
+        warnings=(*_merge_warnings(cuttings), *((ONE_CHANNEL,) if count == 1 else ())),
+        waveform=build_waveform([cutting.loudness for cutting in cuttings], duration),
     )
 
 
-def _count_channels(source: Path, limits: decode.Limits) -> int:
-    count = decode.probe(source, limits).channels
-    if count > MOST_CHANNELS:
+def _count_channels(source: Path, limits: decoder.Limits) -> int:
+    count = decoder.probe(source, limits).channels
+    if count > MAX_CHANNELS:
         raise MediaError(
-            f"channels=separate takes recordings of at most {MOST_CHANNELS} channels; "
+            f"channels=separate takes recordings of at most {MAX_CHANNELS} channels; "
             f"this one has {count}",
             code="too_many_channels",
         )
     return count
 
 
-def _take_channel(chunker: AudioChunker, source: Path, folder: Path, channel: int) -> Cutting:
-    own = folder / f"channel-{channel}"
-    own.mkdir()
-    return chunker.take_apart(source, own, channel=channel)
+def _cut_channel(chunker: AudioChunker, source: Path, folder: Path, channel: int) -> Cutting:
+    channel_folder = folder / f"channel-{channel}"
+    channel_folder.mkdir()
+    return chunker.take_apart(source, channel_folder, channel=channel)
 
 
-def _once(tracks: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:
+def _merge_warnings(cuttings: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:
     """What is wrong with the file is found in every channel, and told once."""
-    return tuple(dict.fromkeys(warning for track in tracks for warning in track.warnings))
+    return tuple(dict.fromkeys(warning for cutting in cuttings for warning in cutting.warnings))
 
 
-def _chunks(
-    cutting: Cutting, channel: int | None = None, bled: Sequence[Span] = ()
-) -> Iterator[Piece]:
+def _build_chunks(
+    cutting: Cutting, channel: int | None = None, channel_bleed: Sequence[Interval] = ()
+) -> Iterator[AudioPart]:
     for window in cutting.windows:
-        here = _inside(window, bled)
-        speech = tuple(without(cutting.speech_in(window), here))
-        yield Piece(cutting.pcm, window, channel, here, speech)
+        window_bleed = _clip_intervals(window, channel_bleed)
+        speech = tuple(subtract_intervals(cutting.speech_in(window), window_bleed))
+        yield AudioPart(cutting.pcm, window, channel, window_bleed, speech)
 
 
-def _inside(window: Window, spans: Sequence[Span]) -> tuple[Span, ...]:
-    cut = (Span(max(one.start, window.start), min(one.end, window.end)) for one in spans)
-    return tuple(span for span in cut if span.start < span.end)
+def _clip_intervals(window: Window, intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+    overlaps = (
+        Interval(max(interval.start, window.start), min(interval.end, window.end))
+        for interval in intervals
+    )
+    return tuple(overlap for overlap in overlaps if overlap.start < overlap.end)
 
 
-def _described(index: int, piece: Piece) -> dict[str, Any]:
-    told = {**describe(index, piece.window), "speech": spans_to_json(piece.speech)}
-    if piece.channel is None:
-        return told
-    return {**told, "channel": piece.channel, "bleed": spans_to_json(piece.bleed)}
+def _describe_part(index: int, part: AudioPart) -> dict[str, Any]:
+    description = {**describe(index, part.window), "speech": intervals_to_json(part.speech)}
+    if part.channel is None:
+        return description
+    return {**description, "channel": part.channel, "bleed": intervals_to_json(part.bleed)}

@@ -9,32 +9,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.speech import FRAME
+from chunking.vad.speech import FRAME_SECONDS
 
-#: Loudness of frames of `chunking.vad.FRAME` seconds, from 0 (silence) to 100 (full scale).
+#: Loudness of frames of `chunking.vad.speech.FRAME_SECONDS` seconds, from 0 (silence) to 100 (full
+#: scale).
 Loudness = NDArray[np.uint8]
 
 #: More than a screen has columns.
-MOST_VALUES = 4000
+MAX_VALUES = 4000
 
 
-def waveform(tracks: Sequence[Loudness], duration: float) -> dict[str, Any]:
-    """Return ``waveform.json``: the loudest frame of any track in each of equal stretches.
+def build_waveform(channels: Sequence[Loudness], duration: float) -> dict[str, Any]:
+    """Return ``waveform.json``: the loudest frame of any channel in each of equal intervals.
 
-    *duration* in seconds. Each of `MOST_VALUES` values at most stands for ``seconds_per_value``.
+    *duration* in seconds. Each of `MAX_VALUES` values at most stands for ``seconds_per_value``.
     """
-    frames = max((len(track) for track in tracks), default=0)
-    size = max(1, -(-frames // MOST_VALUES))
-    drawn = [_loudest(track, size) for track in tracks]
+    frames = max((len(channel) for channel in channels), default=0)
+    size = max(1, -(-frames // MAX_VALUES))
+    peaks = [_find_peaks(channel, size) for channel in channels]
     return {
         "duration": round(duration, 3),
-        "seconds_per_value": round(size * FRAME, 3),
-        "values": [max(values) for values in zip_longest(*drawn, fillvalue=0)],
+        "seconds_per_value": round(size * FRAME_SECONDS, 3),
+        "values": [max(values) for values in zip_longest(*peaks, fillvalue=0)],
     }
 
 
-def _loudest(track: Loudness, size: int) -> list[int]:
-    if not len(track):
+def _find_peaks(loudness: Loudness, size: int) -> list[int]:
+    if not len(loudness):
         return []
-    loudest: list[int] = np.maximum.reduceat(track, range(0, len(track), size)).tolist()
-    return loudest
+    peaks: list[int] = np.maximum.reduceat(loudness, range(0, len(loudness), size)).tolist()
+    return peaks

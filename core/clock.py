@@ -15,17 +15,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def utc(moment: datetime) -> datetime:
+def to_utc(moment: datetime) -> datetime:
     """A stored moment in UTC. SQLite forgets the zone of what it keeps; it was UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.astimezone(UTC)
 
 
-def moment(seconds: float) -> datetime:
+def from_unix(seconds: float) -> datetime:
     """Unix seconds as a moment."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def iso(moment: datetime | None) -> str | None:
+def format_iso(moment: datetime | None) -> str | None:
     """ISO-8601 in UTC."""
-    return None if moment is None else utc(moment).isoformat().replace("+00:00", "Z")
+    return None if moment is None else to_utc(moment).isoformat().replace("+00:00", "Z")

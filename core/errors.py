@@ -26,7 +26,7 @@ class InvalidInput(TranscribeError):
 
 
 class MediaError(InvalidInput):
-    """The recording cannot be read. Codes: see `chunking.decode`."""
+    """The recording cannot be read. Codes: see `chunking.decode.decoder`."""
 
     code = "media_unreadable"
 
@@ -43,7 +43,7 @@ class NotFound(TranscribeError):
     code = "not_found"
 
 
-class JobGone(NotFound):
+class JobNotFound(NotFound):
     """There is no such job, or no longer."""
 
 
@@ -58,7 +58,7 @@ class Conflict(TranscribeError):
         self.details = details
 
 
-class ChangedMeanwhile(Conflict):
+class EditConflict(Conflict):
     """What the caller saw is not what is there now."""
 
     code = "changed_meanwhile"
@@ -70,7 +70,7 @@ class Unauthorized(TranscribeError):
     code = "unauthorized"
 
 
-class WrongKey(Unauthorized):
+class InvalidApiKey(Unauthorized):
     """A key was sent, and it is none of ours, or none any more."""
 
 
@@ -92,7 +92,7 @@ class WrongHost(TranscribeError):
     code = "wrong_host"
 
 
-class SlowRequest(TranscribeError):
+class RequestTimeout(TranscribeError):
     """The body did not arrive in time."""
 
     code = "request_timeout"
@@ -115,7 +115,7 @@ class SettingsError(TranscribeError):
     code = "bad_setting"
 
 
-class DataFolderError(TranscribeError):
+class DataDirectoryError(TranscribeError):
     """Nothing can be kept in the data directory; the message says why. For operators alone."""
 
     code = "data_directory"
@@ -133,7 +133,7 @@ class EngineError(TranscribeError):
     code = "engine_failed"
 
 
-class KillsItsWorker(TranscribeError):
+class KillsWorker(TranscribeError):
     """Every worker that began with it was gone before it was done."""
 
     code = "worker_lost"

@@ -15,16 +15,17 @@ import structlog
 from core.settings import Settings, settings
 
 #: Characters of the shortest secret that is looked for: a shorter one is part of too many words.
-_SHORTEST = 6
-_HIDDEN = "***"
+_MIN_SECRET_LENGTH = 6
+_MASK = "***"
 #: Keys of callers, which are shown by their first part.
-_KEYS = re.compile(r"(tk_[0-9a-f]{10})_[A-Za-z0-9_-]{43}")
+_KEY_PATTERN = re.compile(r"(tk_[0-9a-f]{10})_[A-Za-z0-9_-]{43}")
 
 
-def configure(*more: structlog.typing.Processor) -> None:
+def configure_logging(*extra_processors: structlog.typing.Processor) -> None:
     """Set this process's logs up; the standard library's loggers come out the same way.
 
-    *more*: what else is to be found out about lines that were not written by this house.
+    *extra_processors*: what else is to be found out about lines that were not written by this
+    house.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -41,12 +42,12 @@ def configure(*more: structlog.typing.Processor) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, *more],
+            foreign_pre_chain=[*shared, *extra_processors],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                _renderer(),
-                partial(_without_secrets, tuple(_secrets(settings()))),
+                _build_renderer(),
+                partial(_mask_secrets, tuple(_list_secrets(settings()))),
             ],
         )
     )
@@ -56,26 +57,26 @@ def configure(*more: structlog.typing.Processor) -> None:
     logging.captureWarnings(True)
 
 
-def _renderer() -> structlog.typing.Processor:
+def _build_renderer() -> structlog.typing.Processor:
     if settings().log_format == "json":
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(colors=False)
 
 
-def _secrets(now: Settings) -> Iterator[str]:
+def _list_secrets(current_settings: Settings) -> Iterator[str]:
     """What the settings hold that nobody may read: whole values, and passwords in addresses."""
     for name, field in Settings.model_fields.items():
-        value = getattr(now, name)
+        value = getattr(current_settings, name)
         if not isinstance(value, str):
             continue
         password = urlsplit(value).password if "://" in value else None
         secret = password if field.repr else value
-        if secret and len(secret) >= _SHORTEST:
+        if secret and len(secret) >= _MIN_SECRET_LENGTH:
             yield from {secret, json.dumps(secret)[1:-1]}
 
 
-def _without_secrets(secrets: tuple[str, ...], _logger: object, _name: str, line: object) -> str:
+def _mask_secrets(secrets: tuple[str, ...], _logger: object, _name: str, line: object) -> str:
     text = str(line)
     for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
-    return _KEYS.sub(rf"\1_{_HIDDEN}", text)
+        text = text.replace(secret, _MASK)
+    return _KEY_PATTERN.sub(rf"\1_{_MASK}", text)

@@ -1,7 +1,7 @@
 """What is measured, each defined once; `docs/operations.md` tells an operator what to make of it.
 
 A worker's processes count in files that add up to one worker: a process that is replaced takes
-nothing with it. What can be read at any moment is not counted but a `Level`.
+nothing with it. What can be read at any moment is not counted but a `SampledMetric`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core import clock
-from core.metric_files import AllocatedDict, use_allocated_files
-from core.models import TranscriptJob
+from core.db.models import TranscriptJob
+from core.filesystem.metric_files import AllocatedDict, use_allocated_files
 
 #: Where the counts of this process and of those that it forks lie, if in files.
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _registry = CollectorRegistry()
 
@@ -91,78 +91,85 @@ REAL_TIME_FACTOR = Histogram(
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SampledMetric:
     """A number that is read when it is asked for."""
 
     name: str
-    text: str
+    description: str
     labels: tuple[str, ...] = ()
     kind: str = "gauge"
 
-    def at(self, found: Iterable[tuple[Sequence[str], float]]) -> Metric:
+    def to_metric(self, samples: Iterable[tuple[Sequence[str], float]]) -> Metric:
         """The metric, from pairs of the labels' values and a number."""
-        metric = Metric(self.name, self.text, self.kind)
-        sample = self.name + ("_total" if self.kind == "counter" else "")
-        for label_values, number in found:
-            metric.add_sample(sample, dict(zip(self.labels, label_values, strict=True)), number)
+        metric = Metric(self.name, self.description, self.kind)
+        sample_name = self.name + ("_total" if self.kind == "counter" else "")
+        for label_values, number in samples:
+            metric.add_sample(
+                sample_name, dict(zip(self.labels, label_values, strict=True)), number
+            )
         return metric
 
 
-STREAMS = Level("transcribe_streams_open", "Listeners that follow a job now.")
-MEMORY = Level("transcribe_memory_bytes", "Resident memory.", ("part",))
-MEMORY_USED = Level(
+STREAMS = SampledMetric("transcribe_streams_open", "Listeners that follow a job now.")
+MEMORY = SampledMetric("transcribe_memory_bytes", "Resident memory.", ("part",))
+MEMORY_USED = SampledMetric(
     "transcribe_memory_budget_used_ratio",
     "Share of MAX_MEMORY_GB that the processes with a model take on the worker's host.",
 )
-MEMORY_ALERTS = Level(
+MEMORY_ALERTS = SampledMetric(
     "transcribe_memory_alerts", "Times that this share came near to 1.", kind="counter"
 )
-PROCESSES = Level("transcribe_pool_processes", "Processes of a worker's pool.")
-REPLACED = Level(
+PROCESSES = SampledMetric("transcribe_pool_processes", "Processes of a worker's pool.")
+REPLACED = SampledMetric(
     "transcribe_pool_processes_replaced",
     "Pool processes that ended and were replaced.",
     kind="counter",
 )
-QUEUE_MESSAGES = Level("transcribe_queue_messages", "Messages that wait in a queue.", ("queue",))
-QUEUE_WORKERS = Level("transcribe_queue_workers", "Living workers of a queue.", ("queue",))
-JOBS = Level("transcribe_jobs", "Jobs that are not over.", ("stage",))
-UP = Level("transcribe_up", "Whether a part of the service answers.", ("part",))
+QUEUE_MESSAGES = SampledMetric(
+    "transcribe_queue_messages", "Messages that wait in a queue.", ("queue",)
+)
+QUEUE_WORKERS = SampledMetric("transcribe_queue_workers", "Living workers of a queue.", ("queue",))
+JOBS = SampledMetric("transcribe_jobs", "Jobs that are not over.", ("stage",))
+UP = SampledMetric("transcribe_up", "Whether a part of the service answers.", ("part",))
 
-LEVELS = (
+SAMPLED_METRICS = (
     *(STREAMS, MEMORY, MEMORY_USED, MEMORY_ALERTS, PROCESSES, REPLACED),
     *(QUEUE_MESSAGES, QUEUE_WORKERS, JOBS, UP),
 )
 
 
-def known() -> dict[str, Metric]:
+def build_empty_metrics() -> dict[str, Metric]:
     """Every metric of this version, by its name, without any number."""
-    counted = {metric.name: metric for metric in _registry.collect()}
-    for metric in counted.values():
+    metrics_by_name = {metric.name: metric for metric in _registry.collect()}
+    for metric in metrics_by_name.values():
         metric.samples = []
-    return {**counted, **{level.name: level.at(()) for level in LEVELS}}
+    return {
+        **metrics_by_name,
+        **{sampled.name: sampled.to_metric(()) for sampled in SAMPLED_METRICS},
+    }
 
 
-def count_in(folder: Path) -> None:
+def count_in_folder(folder: Path) -> None:
     """Have this process, and those that it forks from now on, count in files of this folder.
 
     Call it before anything is counted.
     """
-    os.environ[_FOLDER] = str(folder)
+    os.environ[_FOLDER_VARIABLE] = str(folder)
     # The library decides when it is imported, but Celery's command line imports it with Flower's.
     use_allocated_files()
     values.ValueClass = values.MultiProcessValue()
 
 
-def counted() -> list[Metric]:
+def collect_metrics() -> list[Metric]:
     """All that this process, or this worker, has counted."""
-    folder = os.environ.get(_FOLDER)
+    folder = os.environ.get(_FOLDER_VARIABLE)
     if folder is None:
         return list(_registry.collect())
-    _fold(Path(folder))
+    _merge_ended_files(Path(folder))
     return list(MultiProcessCollector(None, folder).collect())
 
 
-def _fold(folder: Path) -> None:
+def _merge_ended_files(folder: Path) -> None:
     """Add up what ended processes counted, so that their files do not pile up."""
     for path in folder.glob("*.db"):
         kind, _, pid = path.stem.partition("_")
@@ -176,19 +183,19 @@ def _fold(folder: Path) -> None:
 
 
 @contextmanager
-def heard(engine: str, seconds: float) -> Iterator[None]:
+def measure_audio(engine: str, seconds: float) -> Iterator[None]:
     """Count sound that is heard in the block, and how long that takes."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     yield
     AUDIO_SECONDS.labels(engine).inc(seconds)
     if seconds > 0:
-        REAL_TIME_FACTOR.labels(engine).observe((time.perf_counter() - began) / seconds)
+        REAL_TIME_FACTOR.labels(engine).observe((time.perf_counter() - started) / seconds)
 
 
-def job_ended(session: Session, job: TranscriptJob) -> None:
+def count_ended_job(session: Session, job: TranscriptJob) -> None:
     """Count the end of a job, once the transaction is committed."""
     status = job.run.status
-    seconds = (clock.utc_now() - clock.utc(job.created_at)).total_seconds()
+    seconds = (clock.utc_now() - clock.to_utc(job.created_at)).total_seconds()
 
     def count(_session: Session) -> None:
         ENDED.labels(status).inc()

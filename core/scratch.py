@@ -18,23 +18,24 @@ from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from core import clock, private_files
+from core import clock
+from core.filesystem import private_files
 from core.settings import settings
 
 #: Hours after which whoever wrote a file is gone, where nothing is locked.
-OLD_HOURS = 24.0
+EXPIRES_AFTER_HOURS = 24.0
 
 #: The end of the names of what is locked by whoever uses it.
-_LOCKED = ".locked"
+_LOCK_SUFFIX = ".locked"
 
 
-class Folder:
+class ScratchFolder:
     """An empty folder of this process alone. Raises `OSError` when there is no room for one."""
 
     def __init__(self, parent: Path, prefix: str) -> None:
         private_files.make_folder(parent)
         self._lock: int | None
-        self.path, self._lock = _locked(lambda: _made_folder(parent, prefix))
+        self.path, self._lock = _make_locked(lambda: _make_folder(parent, prefix))
 
     def remove(self) -> None:
         """Remove it with all that is in it. Safe to run twice."""
@@ -45,22 +46,22 @@ class Folder:
 
 
 @contextmanager
-def folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A folder for as long as the block lasts, in *parent* or among all scratch files."""
-    made = Folder(parent or settings().scratch_dir, prefix)
+    scratch_folder = ScratchFolder(parent or settings().scratch_dir, prefix)
     try:
-        yield made.path
+        yield scratch_folder.path
     finally:
-        made.remove()
+        scratch_folder.remove()
 
 
 @contextmanager
-def file(prefix: str, parent: Path) -> Iterator[Path]:
+def temporary_file(prefix: str, parent: Path) -> Iterator[Path]:
     """An empty file in *parent* for as long as the block lasts, unless that gives it another name.
 
     Raises `OSError`.
     """
-    path, lock = _locked(lambda: _made_file(parent, prefix))
+    path, lock = _make_locked(lambda: _make_file(parent, prefix))
     try:
         yield path
     finally:
@@ -68,45 +69,45 @@ def file(prefix: str, parent: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def keep_temporary_files() -> None:
+def use_own_tempdir() -> None:
     """Have the temporary files of this process and its libraries go with it, however it ends.
 
     Python's own place for them is never cleared on many machines.
     """
-    made = Folder(_temporary(), f"{os.getpid()}-")
-    tempfile.tempdir = str(made.path)
+    scratch_folder = ScratchFolder(_temporary_dir(), f"{os.getpid()}-")
+    tempfile.tempdir = str(scratch_folder.path)
     # The pool has a folder in there, which goes first: `multiprocessing` removes that at -100.
-    Finalize(None, made.remove, exitpriority=-200)
+    Finalize(None, scratch_folder.remove, exitpriority=-200)
 
 
-def sweep() -> int:
+def remove_leftovers() -> int:
     """Remove what killed processes left on this machine; returns how much. Safe to run twice."""
-    parents = (settings().scratch_dir, settings().objects_dir / ".unfinished", _temporary())
-    return sum(map(_swept, [one for parent in parents for one in parent.glob("*")]))
+    parents = (settings().scratch_dir, settings().objects_dir / ".unfinished", _temporary_dir())
+    return sum(map(_remove_leftover, [path for parent in parents for path in parent.glob("*")]))
 
 
-def _temporary() -> Path:
+def _temporary_dir() -> Path:
     return settings().transcribe_data_dir / "tmp"
 
 
-def _made_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+def _make_folder(parent: Path, prefix: str) -> tuple[Path, int]:
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCKED, dir=parent))
+        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCK_SUFFIX, dir=parent))
         with suppress(FileNotFoundError):  # a sweep took it for what a killed process has left
             return path, os.open(path, os.O_RDONLY)
 
 
-def _made_file(parent: Path, prefix: str) -> tuple[Path, int]:
-    path = parent / f"{prefix}{uuid.uuid4().hex}{_LOCKED}"
-    new = partial(os.open, path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _make_file(parent: Path, prefix: str) -> tuple[Path, int]:
+    path = parent / f"{prefix}{uuid.uuid4().hex}{_LOCK_SUFFIX}"
+    create = partial(os.open, path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        return path, new()
+        return path, create()
     except FileNotFoundError:  # rare, and to look beforehand would cost every file
         private_files.make_folder(parent)
-        return path, new()
+        return path, create()
 
 
-def _locked(make: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
+def _make_locked(make: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
     """What was made, and a descriptor that holds the lock."""
     while True:
         path, lock = make()
@@ -117,7 +118,7 @@ def _locked(make: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _swept(path: Path) -> bool:
+def _remove_leftover(path: Path) -> bool:
     try:
         lock = os.open(path, os.O_RDONLY)
         try:
@@ -133,7 +134,7 @@ def _swept(path: Path) -> bool:
 
 
 def _is_abandoned(path: Path, lock: int) -> bool:
-    if path.suffix != _LOCKED:
+    if path.suffix != _LOCK_SUFFIX:
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,8 +143,8 @@ def _is_abandoned(path: Path, lock: int) -> bool:
     return True
 
 
-def _is_old(file: int) -> bool:
-    return os.fstat(file).st_mtime < clock.now() - OLD_HOURS * 3600
+def _is_old(descriptor: int) -> bool:
+    return os.fstat(descriptor).st_mtime < clock.now() - EXPIRES_AFTER_HOURS * 3600
 
 
 def _remove(path: Path) -> None:

@@ -6,12 +6,12 @@ a directory and talks to the private Redis of the embedded stack, all under ``TR
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     Field,
     IPvAnyNetwork,
@@ -21,22 +21,28 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.connection_urls import (
+from core.config.connection_urls import (
     REDIS_SCHEMES,
     celery_url,
     check_scheme,
     normalize_database_url,
     redis_socket,
 )
-from core.default_folders import default_data_dir, default_model_dir, resolve_folder
+from core.config.default_folders import default_data_dir, default_model_dir, resolve_folder
+from core.config.setting_checks import (
+    check_basic_auth,
+    check_grpc_target,
+    check_service_address,
+    check_service_key,
+    check_source_prefix,
+    check_web_address,
+)
+from core.config.setting_errors import describe_errors
+from core.config.web_origins import check_host_pattern, normalize_origin
 from core.errors import SettingsError
-from core.setting_errors import describe_errors
-from core.web_origins import check_host_pattern, normalize_origin
 
 #: Where a model can compute.
-DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"
-
-_GRPC_TARGET = re.compile(r":\d+$|^unix:")
+DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"
 
 
 class Settings(BaseSettings):
@@ -99,11 +105,11 @@ class Settings(BaseSettings):
     minio_region: str = "us-east-1"
     #: Where callers reach that storage, when that is elsewhere (`https://files.example.com`); none:
     #: nowhere, so links to recordings lead to the service.
-    minio_public_url: str | None = None
+    minio_public_url: Annotated[str | None, AfterValidator(check_web_address)] = None
 
     #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows. Without
     #: it, only jobs that name the engine `asr` are given to one, on port 50051 of this machine.
-    riva_uri: str | None = None
+    riva_uri: Annotated[str | None, AfterValidator(check_grpc_target)] = None
     #: Name of a model that the server lists, or of its container; `auto`: what suits the language.
     riva_model: str = "parakeet-0-6b-ctc-en-us"
     #: Language of a job that names none.
@@ -146,7 +152,7 @@ class Settings(BaseSettings):
     )
     whisper_default_model: str = "base"
     #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
-    whisper_device: str = Field(default="auto", pattern=DEVICE)
+    whisper_device: str = Field(default="auto", pattern=DEVICE_PATTERN)
     #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
     whisper_compute_type: str = "auto"
     #: Windows of 30 s that are heard at once; halved when memory runs out.
@@ -168,11 +174,13 @@ class Settings(BaseSettings):
     #: Seconds that a remote service may take for a chunk.
     whisperx_timeout: int = Field(default=300, ge=1)
     #: A service with the audio API of OpenAI that the engine `whisperx` sends chunks to.
-    whisperx_service_url: str | None = None
+    whisperx_service_url: Annotated[str | None, AfterValidator(check_service_address)] = None
     #: Sent to that service as `Authorization: Bearer ...`.
-    whisperx_service_key: str | None = Field(default=None, repr=False)
+    whisperx_service_key: Annotated[str | None, AfterValidator(check_service_key)] = Field(
+        default=None, repr=False
+    )
     #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
-    whisperx_device: str = Field(default="auto", pattern=DEVICE)
+    whisperx_device: str = Field(default="auto", pattern=DEVICE_PATTERN)
     #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
     whisperx_compute_type: str = "auto"
     #: Windows of 30 s that are heard at once; halved when memory runs out.
@@ -182,14 +190,14 @@ class Settings(BaseSettings):
     #: Name of a pipeline, or a folder that holds one.
     pyannote_model: str = "pyannote/speaker-diarization-community-1"
     #: As `whisperx_device`.
-    pyannote_device: str = Field(default="auto", pattern=DEVICE)
+    pyannote_device: str = Field(default="auto", pattern=DEVICE_PATTERN)
     #: Windows of 10 s, and voices in them, that are looked at at once.
     pyannote_batch_size: int = Field(default=32, ge=1, le=256)
     #: For models whose conditions must be accepted first.
     hf_token: str | None = Field(default=None, repr=False)
 
     #: Where an operator keeps recordings in the storage, for jobs that name one by `source_key`.
-    source_prefix: str = "incoming/"
+    source_prefix: Annotated[str, AfterValidator(check_source_prefix)] = "incoming/"
     #: Networks that webhooks and `source_url` may lead to although they are not public.
     outgoing_allow: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
 
@@ -205,7 +213,7 @@ class Settings(BaseSettings):
     chunk_duration: float | None = Field(default=None, ge=5, le=600)
     #: Seconds that two chunks share where no silence was found to cut at; half a chunk at most.
     chunk_overlap: float = Field(default=5.0, ge=0, le=30)
-    #: Seconds of quiet that end a stretch of speech.
+    #: Seconds of quiet that end an interval of speech.
     min_silence_duration: float = Field(default=0.5, ge=0.1, le=10)
     #: dBFS under which nothing is speech.
     silence_threshold: float = Field(default=-40.0, ge=-90, le=0)
@@ -239,7 +247,9 @@ class Settings(BaseSettings):
     retention_hours: float = Field(default=24.0, gt=0)
 
     #: `user:password` for Flower; the embedded stack makes one up.
-    flower_basic_auth: str | None = Field(default=None, repr=False)
+    flower_basic_auth: Annotated[str | None, AfterValidator(check_basic_auth)] = Field(
+        default=None, repr=False
+    )
     #: Folders of this machine that `POST /process` may read recordings in and write results to.
     media_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
@@ -264,86 +274,42 @@ class Settings(BaseSettings):
 
     @field_validator("transcribe_data_dir", "model_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
+    def _resolve_folder(cls, value: Path) -> Path:
         return resolve_folder(value)
 
     @field_validator("media_roots")
     @classmethod
-    def _folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    def _resolve_media_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         if not all(path.is_absolute() for path in value):
             raise ValueError("allowed are absolute paths, with commas between them")
         return tuple(path.resolve() for path in value)
 
-    @field_validator("flower_basic_auth")
-    @classmethod
-    def _user_and_password(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[^:,\s]+:[^,\s]+", value):
-            raise ValueError("allowed is user:password, without spaces and commas")
-        return value
-
-    @field_validator("source_prefix")
-    @classmethod
-    def _folder(cls, value: str) -> str:
-        parts = value.removesuffix("/").split("/")
-        if not value.endswith("/") or not {"", ".", ".."}.isdisjoint(parts) or parts[0] == "jobs":
-            raise ValueError("allowed is a folder such as incoming/, but not jobs/")
-        return value
-
-    @field_validator("riva_uri")
-    @classmethod
-    def _grpc_target(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if value.startswith(("http://", "https://", "grpc://")) or not _GRPC_TARGET.search(value):
-            raise ValueError("allowed is host:port, without http://")
-        return value
-
     @field_validator("redis_url")
     @classmethod
-    def _redis_scheme(cls, value: str | None) -> str | None:
+    def _check_redis_scheme(cls, value: str | None) -> str | None:
         return check_scheme(value, REDIS_SCHEMES)
-
-    @field_validator("minio_public_url")
-    @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value not in (None, "none") and not re.fullmatch(r"https?://[^/\s]+/?", value):
-            raise ValueError("allowed is http://host:port or https://host:port, or none")
-        return value
 
     @field_validator("public_url", "cors_origins")
     @classmethod
-    def _origins(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+    def _normalize_origins(
+        cls, value: str | tuple[str, ...] | None
+    ) -> str | tuple[str, ...] | None:
         if isinstance(value, str):
             return normalize_origin(value)
         return value and tuple(map(normalize_origin, value))
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(check_host_pattern, value))
-
-    @field_validator("whisperx_service_url")
-    @classmethod
-    def _service_address(cls, value: str | None) -> str | None:
-        # Callers are shown it, so a password in it is refused as well.
-        if value is not None and not re.fullmatch(r"https?://[^/\s?#@]+[^\s?#@]*", value):
-            raise ValueError("allowed is http(s)://host:port; a key goes to WHISPERX_SERVICE_KEY")
-        return value
-
-    @field_validator("whisperx_service_key")
-    @classmethod
-    def _fits_into_a_header(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[!-~]+", value):
-            raise ValueError("allowed is a key of printable ASCII without spaces")
-        return value
 
     @field_validator("database_url")
     @classmethod
-    def _database_scheme(cls, value: str | None) -> str | None:
+    def _normalize_database_url(cls, value: str | None) -> str | None:
         return normalize_database_url(value)
 
     @model_validator(mode="after")
-    def _storage_is_whole(self) -> Settings:
+    def _check_storage(self) -> Settings:
         if self.minio_endpoint and not (self.minio_access_key and self.minio_secret_key):
             raise ValueError(
                 "MINIO_ENDPOINT is set, so MINIO_ACCESS_KEY and MINIO_SECRET_KEY must be set too"
@@ -351,11 +317,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _riva_is_spoken_to_in_secret(self) -> Settings:
-        ours = (self.riva_ssl_client_cert, self.riva_ssl_client_key)
-        if any(ours) and not all(ours):
+    def _check_riva_tls(self) -> Settings:
+        client_credentials = (self.riva_ssl_client_cert, self.riva_ssl_client_key)
+        if any(client_credentials) and not all(client_credentials):
             raise ValueError("RIVA_SSL_CLIENT_CERT and RIVA_SSL_CLIENT_KEY belong together")
-        if any((self.riva_api_key, self.riva_ssl_cert, *ours)) and not self.riva_use_ssl:
+        if (
+            any((self.riva_api_key, self.riva_ssl_cert, *client_credentials))
+            and not self.riva_use_ssl
+        ):
             raise ValueError("RIVA_API_KEY and RIVA_SSL_... are for RIVA_USE_SSL=true only")
         return self
 
@@ -364,7 +333,10 @@ class Settings(BaseSettings):
         """Every environment variable that a setting is read from, old names included."""
         aliases = [field.validation_alias for field in cls.model_fields.values()]
         names = [
-            one for alias in aliases if isinstance(alias, AliasChoices) for one in alias.choices
+            choice
+            for alias in aliases
+            if isinstance(alias, AliasChoices)
+            for choice in alias.choices
         ]
         return {str(name).upper() for name in (*cls.model_fields, *names)}
 

@@ -16,10 +16,10 @@ class JobStatus(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        return self in OVER
+        return self in FINAL_STATUSES
 
 
-OVER = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+FINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 class Stage(StrEnum):
@@ -57,8 +57,8 @@ class PartState(StrEnum):
 
 
 #: A part that there is still something to do for, and one that has ended.
-PARTS_OPEN = (PartState.WAITING, PartState.RUNNING)
-PARTS_OVER = (PartState.STORED, PartState.FAILED)
+OPEN_PART_STATES = (PartState.WAITING, PartState.RUNNING)
+FINAL_PART_STATES = (PartState.STORED, PartState.FAILED)
 
 
 class DeliveryState(StrEnum):

@@ -11,12 +11,12 @@ from typing import Any
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-def is_wanted() -> bool:
+def is_enabled() -> bool:
     """Whether there is somewhere to send traces to."""
     return any(os.environ.get(name) for name in _ENDPOINTS)
 
 
-def start(role: str) -> None:
+def start_tracing(role: str) -> None:
     """Send the spans of this process, and of those that it forks. Raises `ImportError`.
 
     *role*: what the process is called there, unless `OTEL_SERVICE_NAME` says otherwise.
@@ -33,7 +33,7 @@ def start(role: str) -> None:
     trace.set_tracer_provider(provider)
 
 
-def flush() -> None:
+def flush_spans() -> None:
     """Send what has not been sent yet."""
     try:
         from opentelemetry import trace

@@ -11,20 +11,20 @@ _LIBRARIES = ("celery", "flask", "sqlalchemy", "redis", "av")
 
 
 @cache
-def ours() -> str:
+def service_version() -> str:
     """The version of this service; 0 in a checkout that is not installed."""
-    return _of("chordscribe") or "0"
+    return _find_version("chordscribe") or "0"
 
 
 @cache
-def all_of_them() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """This service, Python, and the libraries that matter most."""
-    found = {name: _of(name) for name in _LIBRARIES}
-    libraries = {name: version for name, version in found.items() if version}
-    return {"chordscribe": ours(), "python": platform.python_version(), **libraries}
+    versions = {name: _find_version(name) for name in _LIBRARIES}
+    libraries = {name: version for name, version in versions.items() if version}
+    return {"chordscribe": service_version(), "python": platform.python_version(), **libraries}
 
 
-def _of(name: str) -> str | None:
+def _find_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

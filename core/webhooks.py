@@ -16,27 +16,27 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, and_, select, update
 from sqlalchemy.orm import Session
 
-from core import clock, secrets
+from core import clock
+from core.access import secrets
+from core.db.models import DeliveryRow, TranscriptJob
 from core.errors import Conflict, NotFound
-from core.models import DeliveryRow, TranscriptJob
-from core.specs import JobSpec
 from core.states import DeliveryState, JobStatus
 
 #: Seconds until the next try, after each one that failed; after the last there is none. A day.
-WAITS = (5, 30, 120, 600, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
+RETRY_DELAYS = (5, 30, 120, 600, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
 #: Seconds that a receiver may ask us to wait at most.
-LONGEST_WAIT = 12 * 3600.0
+MAX_RETRY_AFTER_SECONDS = 12 * 3600.0
 #: Seconds that one try can take; who has it for longer is gone.
 LEASE_SECONDS = 60.0
 
 #: Where a transcript is fetched.
 RESULT_PATH = "/api/transcribe/jobs/result/"
 
-_GONE = 410
+_HTTP_GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryResult:
     """How one try ended: with an HTTP status, or with a sentence that says why there is none."""
 
     status: int | None = None
@@ -45,28 +45,25 @@ class Answer:
     retry_after: float = 0.0
 
     @property
-    def is_good(self) -> bool:
+    def is_success(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
 
 
-def secret(owner: uuid.UUID | None) -> str:
+def get_signing_secret(owner: uuid.UUID | None) -> str:
     """What the webhooks of an owner are signed with, in the form of Standard Webhooks."""
-    value = secrets.of(f"webhook:{owner or 'all'}")
+    value = secrets.get_secret(f"webhook:{owner or 'all'}")
     return "whsec_" + base64.b64encode(value.encode()).decode()
 
 
-def write_down(session: Session, job: TranscriptJob, segments_count: int) -> None:
-    """Note that the caller is to be told how the job ended, if the job names an address."""
-    url = JobSpec.from_dict(job.engine_params).callback_url
-    if url is None:
-        return
+def create_delivery(session: Session, job: TranscriptJob, url: str, segments_count: int) -> None:
+    """Note that how the job ended is to be sent to this address."""
     session.add(
         DeliveryRow(
             id=uuid.uuid4(),
             job_id=job.job_id,
             event=f"job.{job.run.status}",
             url=url,
-            payload=_payload(job, segments_count),
+            payload=_build_payload(job, segments_count),
             state=DeliveryState.WAITING,
             next_try_at=clock.now(),
             created_at=clock.utc_now(),
@@ -74,66 +71,66 @@ def write_down(session: Session, job: TranscriptJob, segments_count: int) -> Non
     )
 
 
-def due(session: Session, limit: int) -> list[str]:
+def list_due_jobs(session: Session, limit: int) -> list[str]:
     """The jobs that have something to be sent now, those that wait longest first."""
     query = select(DeliveryRow.job_id).where(_is_due()).order_by(DeliveryRow.next_try_at)
     return list(dict.fromkeys(session.scalars(query.limit(limit))))
 
 
-def is_due(session: Session, job_id: str) -> bool:
+def has_due_delivery(session: Session, job_id: str) -> bool:
     """Whether something of the job is to be sent now."""
     query = select(DeliveryRow.id).where(DeliveryRow.job_id == job_id, _is_due()).limit(1)
     return session.scalar(query) is not None
 
 
-def take(session: Session, job_id: str) -> DeliveryRow | None:
+def claim_delivery(session: Session, job_id: str) -> DeliveryRow | None:
     """Take one delivery of a job to try it, or None when none is due."""
-    rows = select(DeliveryRow).where(DeliveryRow.job_id == job_id, _is_due())
-    for row in session.scalars(rows.order_by(DeliveryRow.created_at)):
+    query = select(DeliveryRow).where(DeliveryRow.job_id == job_id, _is_due())
+    for row in session.scalars(query.order_by(DeliveryRow.created_at)):
         values = {
             "state": DeliveryState.SENDING,
             "attempts": row.attempts + 1,
             "next_try_at": clock.now() + LEASE_SECONDS,
         }
-        if _changed(session, row.id, _is_due(), **values):
+        if _update_delivery(session, row.id, _is_due(), **values):
             return row
     return None
 
 
-def settle(session: Session, delivery: DeliveryRow, answer: Answer) -> None:
+def record_result(session: Session, delivery: DeliveryRow, result: DeliveryResult) -> None:
     """Write down how a try ended, and what follows from it."""
-    _changed(
+    _update_delivery(
         session,
         delivery.id,
         # Who took it later, since this one had it for too long, has the say.
         and_(DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.attempts == delivery.attempts),
-        last_status=answer.status,
-        last_error=answer.error,
-        **_what_follows(delivery.attempts, answer),
+        last_status=result.status,
+        last_error=result.error,
+        **_next_state(delivery.attempts, result),
     )
 
 
-def of_job(session: Session, job_id: str) -> Sequence[DeliveryRow]:
+def list_deliveries(session: Session, job_id: str) -> Sequence[DeliveryRow]:
     """The deliveries of a job, in the order of their making."""
     query = select(DeliveryRow).where(DeliveryRow.job_id == job_id)
     return session.scalars(query.order_by(DeliveryRow.created_at, DeliveryRow.id)).all()
 
 
-def replay(session: Session, job_id: str, delivery_id: uuid.UUID) -> DeliveryRow:
+def replay_delivery(session: Session, job_id: str, delivery_id: uuid.UUID) -> DeliveryRow:
     """Have a delivery sent now, with all tries before it. Raises `NotFound` and `Conflict`."""
     row = session.get(DeliveryRow, delivery_id, populate_existing=True)
     if row is None or row.job_id != job_id:
         raise NotFound(f"the job has no delivery {delivery_id}")
-    in_hand = and_(
+    is_sending = and_(
         DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.next_try_at > clock.now()
     )
     values = {"state": DeliveryState.WAITING, "attempts": 0, "next_try_at": clock.now()}
-    if not _changed(session, row.id, ~in_hand, **values):
+    if not _update_delivery(session, row.id, ~is_sending, **values):
         raise Conflict("the delivery is being sent at this moment")
     return row
 
 
-def _payload(job: TranscriptJob, segments_count: int) -> dict[str, Any]:
+def _build_payload(job: TranscriptJob, segments_count: int) -> dict[str, Any]:
     transcript, status = job.transcript, JobStatus(job.run.status)
     data: dict[str, Any] = {
         "job_id": job.job_id,
@@ -142,8 +139,8 @@ def _payload(job: TranscriptJob, segments_count: int) -> dict[str, Any]:
         "status": str(status),
         "engine": job.engine,
         "filename": transcript.filename,
-        "created_at": clock.iso(job.created_at),
-        "completed_at": clock.iso(job.completed_at),
+        "created_at": clock.format_iso(job.created_at),
+        "completed_at": clock.format_iso(job.completed_at),
     }
     if status is JobStatus.COMPLETED:
         data["result"] = {"segments_count": segments_count, "duration": transcript.duration}
@@ -152,7 +149,7 @@ def _payload(job: TranscriptJob, segments_count: int) -> dict[str, Any]:
         data["error"] = job.error_details
     return {
         "type": f"job.{status}",
-        "timestamp": clock.iso(job.completed_at),
+        "timestamp": clock.format_iso(job.completed_at),
         "data": data,
     }
 
@@ -163,18 +160,18 @@ def _is_due() -> ColumnElement[bool]:
     return and_(DeliveryRow.state.in_(open_states), DeliveryRow.next_try_at <= clock.now())
 
 
-def _what_follows(attempts: int, answer: Answer) -> dict[str, Any]:
-    if answer.is_good:
+def _next_state(attempts: int, result: DeliveryResult) -> dict[str, Any]:
+    if result.is_success:
         return {"state": DeliveryState.DELIVERED, "delivered_at": clock.utc_now()}
-    if answer.status == _GONE or attempts > len(WAITS):
+    if result.status == _HTTP_GONE or attempts > len(RETRY_DELAYS):
         return {"state": DeliveryState.FAILED}
-    wait = max(WAITS[attempts - 1], min(answer.retry_after, LONGEST_WAIT))
+    delay = max(RETRY_DELAYS[attempts - 1], min(result.retry_after, MAX_RETRY_AFTER_SECONDS))
     # Many deliveries that failed together must not come back together.
-    wait *= random.uniform(1.0, 1.2)  # noqa: S311
-    return {"state": DeliveryState.WAITING, "next_try_at": clock.now() + wait}
+    delay *= random.uniform(1.0, 1.2)  # noqa: S311
+    return {"state": DeliveryState.WAITING, "next_try_at": clock.now() + delay}
 
 
-def _changed(
+def _update_delivery(
     session: Session, delivery_id: uuid.UUID, condition: ColumnElement[bool], **values: Any
 ) -> bool:
     statement = update(DeliveryRow).where(DeliveryRow.id == delivery_id, condition).values(values)

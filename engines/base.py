@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from transcripts.types import Heard, Voices
+from transcripts.deprecated_names import find_renamed
+from transcripts.types import Diarization, Transcription
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class SpeakerHints:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ServerCapabilities:
     """What an engine that depends on more than its library has right now."""
 
     #: Names of models, the usual one first; empty: those that its settings name.
@@ -53,7 +54,7 @@ class Offer:
 class Recognizer(Protocol):
     """Turns speech into words. One instance a process, loaded once."""
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
         """Hear a 16 kHz mono 16-bit WAV file. The same file gives the same words each time.
 
         Raises `EngineError` when it cannot, `Transient` when another try may help.
@@ -62,7 +63,7 @@ class Recognizer(Protocol):
 
 
 @runtime_checkable
-class FindsLanguage(Protocol):
+class LanguageDetector(Protocol):
     """A recognizer that can tell the language of a recording before it writes anything down."""
 
     def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
@@ -73,9 +74,15 @@ class FindsLanguage(Protocol):
 class Diarizer(Protocol):
     """Finds who speaks when. One instance a process, loaded once."""
 
-    def diarize(self, audio: Path, hints: SpeakerHints) -> Voices:
+    def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
         """Find the speaker turns of a 16 kHz mono 16-bit WAV file, deterministically.
 
         Raises `EngineError` when it cannot, `Transient` when another try may help.
         """
         ...
+
+
+if not TYPE_CHECKING:  # where it would hide that a name is not there
+
+    def __getattr__(name: str) -> object:
+        return find_renamed(__name__, name)

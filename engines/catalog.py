@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from core.errors import EngineError, InvalidInput
 from core.settings import settings
 from engines.spec import DiarizerSpec, EngineSpec, Requirement
-from engines.whisper.names import LANGUAGES as WHISPER_LANGUAGES
-from engines.whisper.telling import code as whisper_code
+from engines.whisper_model.language_names import LANGUAGES as WHISPER_LANGUAGES
+from engines.whisper_model.vocabulary import to_whisper_code
 
 if TYPE_CHECKING:
-    from engines.base import Diarizer, Offer, Recognizer
+    from engines.base import Diarizer, Recognizer, ServerCapabilities
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ RIVA = EngineSpec(
 WHISPER = EngineSpec(
     name="whisper",
     title="Whisper",
-    factory="engines.faster_whisper:FasterWhisper",
+    factory="engines.whisper:FasterWhisper",
     requires=Requirement("faster_whisper"),
     memory_mb=9000,
     # Four windows of half a minute, with room to end each in a pause.
@@ -67,7 +67,7 @@ WHISPER = EngineSpec(
     detects_language=True,
     punctuates=True,
     reheard=True,
-    offer="engines.offers:whisper",
+    offer="engines.capabilities:whisper",
 )
 WHISPERX = EngineSpec(
     name="whisperx",
@@ -87,7 +87,7 @@ WHISPERX = EngineSpec(
     detects_language=True,
     punctuates=True,
     reheard=True,
-    offer="engines.offers:whisperx",
+    offer="engines.capabilities:whisperx",
 )
 #: What WhisperX is where ``WHISPERX_SERVICE_URL`` is set.
 REMOTE_WHISPERX = replace(
@@ -102,27 +102,27 @@ REMOTE_WHISPERX = replace(
 CLASSIC = DiarizerSpec(
     name="classic",
     title="Classic",
-    factory="engines.classic:Classic",
+    factory="engines.mfcc_diarizer:MfccDiarizer",
     requires=Requirement("sklearn"),
     memory_mb=500,
 )
 NEURAL = DiarizerSpec(
     name="neural",
     title="Neural",
-    factory="engines.neural.diarizer:Neural",
+    factory="engines.neural.diarizer:NeuralDiarizer",
     requires=Requirement("onnx"),
     memory_mb=700,
     same_speaker=0.33,
-    offer="engines.offers:neural",
+    offer="engines.capabilities:neural",
 )
 PYANNOTE = DiarizerSpec(
     name="pyannote",
     title="pyannote",
-    factory="engines.pyannote:Pyannote",
+    factory="engines.pyannote:PyannoteDiarizer",
     requires=Requirement("pyannote.audio", "pyannote"),
     memory_mb=3000,
     same_speaker=0.5,
-    offer="engines.offers:pyannote",
+    offer="engines.capabilities:pyannote",
 )
 RIVA_SPEAKERS = DiarizerSpec(
     name="riva",
@@ -147,44 +147,44 @@ _DIARIZERS = (CLASSIC, NEURAL, PYANNOTE, RIVA_SPEAKERS)
 
 def recognizers() -> dict[str, EngineSpec]:
     """All known speech engines by name, ours first; also those that no worker here serves."""
-    known = dict(_recognizers())
+    specs = dict(_discover_recognizers())
     if settings().whisperx_service_url:
-        known[WHISPERX.name] = REMOTE_WHISPERX
-    return known
+        specs[WHISPERX.name] = REMOTE_WHISPERX
+    return specs
 
 
 def diarizers() -> dict[str, DiarizerSpec]:
     """All known diarizers by name, ours first; also those that no worker here serves."""
-    return dict(_diarizers())
+    return dict(_discover_diarizers())
 
 
-def every_spec() -> list[EngineSpec | DiarizerSpec]:
+def all_specs() -> list[EngineSpec | DiarizerSpec]:
     """All known engines and diarizers."""
     return [*recognizers().values(), *diarizers().values()]
 
 
-def recognizer(name: str, besides: tuple[str, ...] = ()) -> EngineSpec:
+def recognizer(name: str, extra_names: tuple[str, ...] = ()) -> EngineSpec:
     """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none.
 
-    *besides*: what the caller may say in place of a name, for the error.
+    *extra_names*: what the caller may say in place of a name, for the error.
     """
-    return _named(name, recognizers(), "engine", besides)
+    return _find_spec(name, recognizers(), "engine", extra_names)
 
 
-def diarizer(name: str, besides: tuple[str, ...] = ()) -> DiarizerSpec:
+def diarizer(name: str, extra_names: tuple[str, ...] = ()) -> DiarizerSpec:
     """As `recognizer`, for the field ``diarizer``."""
-    return _named(name, _diarizers(), "diarizer", besides)
+    return _find_spec(name, _discover_diarizers(), "diarizer", extra_names)
 
 
-def models(engine: EngineSpec) -> tuple[str, ...]:
+def list_models(engine: EngineSpec) -> tuple[str, ...]:
     """The models that may be asked for: those of Whisper are the operator's choice.
 
     Those of a remote WhisperX are, too, for as long as its service lists none.
     """
     if engine is WHISPER:
         return settings().whisper_available_models
-    is_theirs = engine in (WHISPERX, REMOTE_WHISPERX)
-    return settings().whisperx_available_models if is_theirs else engine.models
+    is_whisperx = engine in (WHISPERX, REMOTE_WHISPERX)
+    return settings().whisperx_available_models if is_whisperx else engine.models
 
 
 def default_model(engine: EngineSpec) -> str | None:
@@ -194,11 +194,11 @@ def default_model(engine: EngineSpec) -> str | None:
     return settings().whisperx_default_model if engine is WHISPERX else None
 
 
-def speaks(engine: EngineSpec, language: str | None, model: str | None = None) -> bool:
+def supports_language(engine: EngineSpec, language: str | None, model: str | None = None) -> bool:
     """Whether the engine can be given this language with that model; None: with its usual one."""
     if language is None or engine not in (WHISPER, WHISPERX):
-        return engine.speaks(language)
-    code = whisper_code(language)
+        return engine.supports_language(language)
+    code = to_whisper_code(language)
     if (model or default_model(engine) or "").endswith(".en"):
         return code == "en"
     return code in WHISPER_LANGUAGES
@@ -206,49 +206,49 @@ def speaks(engine: EngineSpec, language: str | None, model: str | None = None) -
 
 def memory_mb(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> int:
     """MiB of a worker process with this model in it; None: with the largest."""
-    known = spec.model_mb if isinstance(spec, EngineSpec) else {}
-    return known.get(model or "", spec.memory_mb)
+    sizes = spec.model_mb if isinstance(spec, EngineSpec) else {}
+    return sizes.get(model or "", spec.memory_mb)
 
 
-def load_recognizer(spec: EngineSpec, *given: object) -> Recognizer:
+def load_recognizer(spec: EngineSpec, *arguments: object) -> Recognizer:
     """See `load`."""
-    return cast("Recognizer", load(spec, *given))
+    return cast("Recognizer", load(spec, *arguments))
 
 
-def load_diarizer(spec: DiarizerSpec, *given: object) -> Diarizer:
+def load_diarizer(spec: DiarizerSpec, *arguments: object) -> Diarizer:
     """See `load`."""
-    return cast("Diarizer", load(spec, *given))
+    return cast("Diarizer", load(spec, *arguments))
 
 
-def load(spec: EngineSpec | DiarizerSpec, *given: object) -> object:
+def load(spec: EngineSpec | DiarizerSpec, *arguments: object) -> object:
     """Import the engine and build it, which takes its memory and may take minutes.
 
-    *given*: what an engine of ours takes beside the settings; workers give nothing.
+    *arguments*: what an engine of ours takes beside the settings; workers give nothing.
     Call it in the process that will use the engine, not in one that forks. Raises `EngineError`
     when it is not installed, with the command that installs it.
     """
-    return _imported(spec, spec.factory)(*given)
+    return _import_attribute(spec, spec.factory)(*arguments)
 
 
-def offer(spec: EngineSpec | DiarizerSpec) -> Offer:
+def query_capabilities(spec: EngineSpec | DiarizerSpec) -> ServerCapabilities:
     """Ask what the engine has right now. Only for engines that say how.
 
     Raises `TranscribeError` when it has nothing, or is not installed. As `load`, not to be called
     in a process that forks.
     """
     assert spec.offer is not None
-    return cast("Offer", _imported(spec, spec.offer)())
+    return cast("ServerCapabilities", _import_attribute(spec, spec.offer)())
 
 
-def _imported(spec: EngineSpec | DiarizerSpec, path: str) -> Callable[..., object]:
+def _import_attribute(spec: EngineSpec | DiarizerSpec, path: str) -> Callable[..., object]:
     module, _, name = path.partition(":")
     try:
         return cast("Callable[..., object]", getattr(import_module(module), name))
     except (ImportError, AttributeError) as error:
-        raise EngineError(f"{spec.title} cannot be loaded. {remedy(spec)}") from error
+        raise EngineError(f"{spec.title} cannot be loaded. {install_hint(spec)}") from error
 
 
-def remedy(spec: EngineSpec | DiarizerSpec) -> str:
+def install_hint(spec: EngineSpec | DiarizerSpec) -> str:
     """What to do about an engine that is not installed."""
     if spec.requires.extra is None:
         return f"It needs the module {spec.requires.module}."
@@ -258,41 +258,43 @@ def remedy(spec: EngineSpec | DiarizerSpec) -> str:
 _Spec = TypeVar("_Spec", EngineSpec, DiarizerSpec)
 
 
-def _named(name: str, known: dict[str, _Spec], field: str, besides: tuple[str, ...]) -> _Spec:
-    if name not in known:
-        allowed = ", ".join([*besides, *sorted(known)])
+def _find_spec(
+    name: str, specs: dict[str, _Spec], field: str, extra_names: tuple[str, ...]
+) -> _Spec:
+    if name not in specs:
+        allowed = ", ".join([*extra_names, *sorted(specs)])
         raise InvalidInput(f"{field}: {name!r} is not known; allowed: {allowed}", field=field)
-    return known[name]
+    return specs[name]
 
 
 @cache
-def _recognizers() -> dict[str, EngineSpec]:
-    return _all(_RECOGNIZERS, _added("transcribe.engines", EngineSpec))
+def _discover_recognizers() -> dict[str, EngineSpec]:
+    return _index_by_name(_RECOGNIZERS, _load_plugins("transcribe.engines", EngineSpec))
 
 
 @cache
-def _diarizers() -> dict[str, DiarizerSpec]:
-    return _all(_DIARIZERS, _added("transcribe.diarizers", DiarizerSpec))
+def _discover_diarizers() -> dict[str, DiarizerSpec]:
+    return _index_by_name(_DIARIZERS, _load_plugins("transcribe.diarizers", DiarizerSpec))
 
 
-def _all(ours: Iterable[_Spec], added: Iterable[_Spec]) -> dict[str, _Spec]:
+def _index_by_name(builtin: Iterable[_Spec], plugins: Iterable[_Spec]) -> dict[str, _Spec]:
     """By name. Nobody else's package may change what one of our names stands for."""
-    known = {spec.name: spec for spec in ours}
-    for spec in added:
-        known.setdefault(spec.name, spec)
-    return known
+    specs = {spec.name: spec for spec in builtin}
+    for spec in plugins:
+        specs.setdefault(spec.name, spec)
+    return specs
 
 
-def _added(group: str, kind: type[_Spec]) -> Iterator[_Spec]:
+def _load_plugins(group: str, kind: type[_Spec]) -> Iterator[_Spec]:
     for point in entry_points(group=group):
-        spec = _read(point)
+        spec = _load_entry_point(point)
         if isinstance(spec, kind):
             yield spec
         elif spec is not None:
             log.warning("Left out %s %s: %r is no %s", group, point.name, spec, kind.__name__)
 
 
-def _read(point: EntryPoint) -> object:
+def _load_entry_point(point: EntryPoint) -> object:
     """Give what the entry point names, or None when somebody else's package is broken."""
     try:
         return point.load()

@@ -15,14 +15,14 @@ from typing import Any
 from core.errors import EngineError
 from core.settings import settings
 from engines import wav
-from engines.base import Hints, Offer
-from engines.rest import answers
-from engines.rest.line import Line
-from engines.whisper import telling
-from transcripts.types import Heard
+from engines.base import Hints, ServerCapabilities
+from engines.rest_client import responses
+from engines.rest_client.client import RestClient
+from engines.whisper_model import vocabulary
+from transcripts.types import Transcription
 
 #: Seconds of a chunk by which its language is found: as much as Whisper hears at once.
-TO_KNOW_A_LANGUAGE = 30.0
+LANGUAGE_SECONDS = 30.0
 
 
 class RemoteWhisperX:
@@ -33,52 +33,54 @@ class RemoteWhisperX:
     """
 
     def __init__(self) -> None:
-        self._line = Line(settings())
+        self._client = RestClient(settings())
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
-        """Have a file heard. Raises as `engines.rest.failures` says."""
-        told = self._line.transcribe(audio, _fields(hints))
-        return answers.heard(told, hints.language, wav.seconds(audio))
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
+        """Have a file heard. Raises as `engines.rest_client.failures` says."""
+        payload = self._client.transcribe(audio, _build_fields(hints))
+        return responses.build_transcription(payload, hints.language, wav.read_duration(audio))
 
     def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
         """The language that the service finds in most of the files."""
-        found = Counter(self._language(path, hints) for path in audio)
-        found.pop(None, None)
-        if not found:
+        counts = Counter(self._find_language(path, hints) for path in audio)
+        counts.pop(None, None)
+        if not counts:
             raise EngineError("the WhisperX service does not tell the language: name it in the job")
-        return str(found.most_common(1)[0][0])
+        return str(counts.most_common(1)[0][0])
 
-    def _language(self, audio: Path, hints: Hints) -> str | None:
+    def _find_language(self, audio: Path, hints: Hints) -> str | None:
         with tempfile.TemporaryDirectory(prefix="language-") as folder:
-            beginning = _beginning(audio, Path(folder) / audio.name)
-            return answers.language(self._line.transcribe(beginning, _fields(hints)))
+            beginning = _copy_beginning(audio, Path(folder) / audio.name)
+            return responses.read_language(self._client.transcribe(beginning, _build_fields(hints)))
 
 
-def offer() -> Offer:
+def offer() -> ServerCapabilities:
     """What the service lists, with the model of a job that names none before that."""
     usual = settings().whisperx_default_model
-    return Offer(tuple(dict.fromkeys((usual, *Line(settings()).models()))), languages=None)
+    return ServerCapabilities(
+        tuple(dict.fromkeys((usual, *RestClient(settings()).list_models()))), languages=None
+    )
 
 
-def _fields(hints: Hints) -> dict[str, Any]:
-    expected = telling.hotwords(hints.phrases)
+def _build_fields(hints: Hints) -> dict[str, Any]:
+    hotword_text = vocabulary.format_hotwords(hints.phrases)
     fields = {
         "model": hints.model or settings().whisperx_default_model,
         "response_format": "verbose_json",
         "timestamp_granularities[]": ["word", "segment"],
         "temperature": str(settings().whisperx_temperature),
-        "language": telling.code(hints.language) if hints.language else None,
-        "prompt": ", ".join(filter(None, (expected, hints.initial_prompt))) or None,
-        "hotwords": expected,
+        "language": vocabulary.to_whisper_code(hints.language) if hints.language else None,
+        "prompt": ", ".join(filter(None, (hotword_text, hints.initial_prompt))) or None,
+        "hotwords": hotword_text,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _beginning(audio: Path, path: Path) -> Path:
-    sound = next(wav.blocks(audio, TO_KNOW_A_LANGUAGE), b"")
+def _copy_beginning(audio: Path, path: Path) -> Path:
+    pcm = next(wav.read_blocks(audio, LANGUAGE_SECONDS), b"")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(wav.RATE)
-        file.writeframes(sound)
+        file.writeframes(pcm)
     return path

@@ -11,8 +11,8 @@ from pathlib import Path
 from core.errors import TranscribeError
 from engines import catalog
 from engines.base import SpeakerHints
-from transcripts.linking import Shard, link
-from transcripts.types import Turn, Voices
+from transcripts.speakers.linking import Shard, link_speakers
+from transcripts.types import Diarization, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +45,13 @@ class SpeakerDiarizer:
 
     def __init__(self, config: DiarizationConfig | None = None) -> None:
         self.config = config or DiarizationConfig()
-        self._spec = catalog.diarizer(self.config.diarizer or _best_installed())
+        self._spec = catalog.diarizer(self.config.diarizer or _choose_diarizer())
         has_device = self._spec is catalog.PYANNOTE
         self._diarizer = catalog.load_diarizer(
             self._spec, *([self.config.device] if has_device else [])
         )
 
-    def diarize(self, audio: Path | str) -> Voices:
+    def diarize(self, audio: Path | str) -> Diarization:
         """Find the turns of a 16 kHz mono 16-bit WAV file; times are seconds from its start.
 
         Raises `EngineError` when it cannot, `Transient` when another try may help.
@@ -63,24 +63,27 @@ class SpeakerDiarizer:
         """The turns of the recording, in its times; speakers are numbered as they first speak."""
         likeness = self.config.confidence_threshold
         threshold = self._spec.same_speaker if likeness is None else 1.0 - likeness
-        turns = link(shards, threshold=threshold, max_speakers=self.config.max_speakers)
-        return _without_short_ones(turns, self.config.min_speaker_duration)
+        turns = link_speakers(shards, threshold=threshold, max_speakers=self.config.max_speakers)
+        return _drop_short_speakers(turns, self.config.min_speaker_duration)
 
 
-def _best_installed() -> str:
+def _choose_diarizer() -> str:
     """The best that can be loaded; pyannote may fetch its pipeline."""
-    if catalog.PYANNOTE.installed():
+    if catalog.PYANNOTE.is_installed():
         return catalog.PYANNOTE.name
     with suppress(TranscribeError):
-        catalog.offer(catalog.NEURAL)
+        catalog.query_capabilities(catalog.NEURAL)
         return catalog.NEURAL.name
     return catalog.CLASSIC.name
 
 
-def _without_short_ones(turns: Sequence[Turn], least: float) -> tuple[Turn, ...]:
+def _drop_short_speakers(turns: Sequence[Turn], minimum: float) -> tuple[Turn, ...]:
     seconds: dict[int, float] = defaultdict(float)
     for turn in turns:
         seconds[turn.speaker] += turn.end - turn.start
-    kept = [turn for turn in turns if seconds[turn.speaker] >= least]
-    numbers = {speaker: at for at, speaker in enumerate(dict.fromkeys(t.speaker for t in kept))}
-    return tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in kept)
+    remaining = [turn for turn in turns if seconds[turn.speaker] >= minimum]
+    numbers = {
+        speaker: number
+        for number, speaker in enumerate(dict.fromkeys(t.speaker for t in remaining))
+    }
+    return tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in remaining)

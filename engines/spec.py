@@ -54,10 +54,11 @@ class EngineSpec:
     punctuates: bool = False
     #: Tells speakers apart by itself, within one request.
     tells_speakers: bool = False
-    #: Passes over speech now and then that it hears when it is given that stretch by itself.
+    #: Passes over speech now and then that it hears when it is given that interval by itself.
     reheard: bool = False
-    #: ``module:function`` that gives the `Offer` of the engine, or raises why it has none: its
-    #: server is away, its model is not here. None for one that can work wherever a worker has it.
+    #: ``module:function`` that gives the `ServerCapabilities` of the engine, or raises why it has
+    #: none: its server is away, its model is not here. None for one that can work wherever a
+    #: worker has it.
     offer: str | None = None
 
     kind = "engine"
@@ -67,15 +68,15 @@ class EngineSpec:
         """Celery queue of its chunks."""
         return f"asr.{self.name}"
 
-    def speaks(self, language: str | None) -> bool:
+    def supports_language(self, language: str | None) -> bool:
         """Whether it can be given this language; None, for "find out", suits every engine."""
         if language is None or self.languages is None:
             return True
         return any(covers(spoken, language) for spoken in self.languages)
 
-    def installed(self) -> bool:
+    def is_installed(self) -> bool:
         """Whether it could be loaded in this environment. Does not import it."""
-        return _installed(self)
+        return _is_installed(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +104,23 @@ class DiarizerSpec:
         """Celery queue of its shards."""
         return f"diarize.{self.name}"
 
-    def installed(self) -> bool:
+    def is_installed(self) -> bool:
         """Whether it could be loaded in this environment. Does not import it."""
-        return _installed(self)
+        return _is_installed(self)
 
 
-def covers(spoken: str, asked: str) -> bool:
+def covers(spoken: str, requested: str) -> bool:
     """Whether one is the other with more or fewer subtags: en and en-US, not en-GB and en-US."""
-    ours, theirs = _parts(spoken), _parts(asked)
-    shared = min(len(ours), len(theirs))
-    return ours[:shared] == theirs[:shared]
+    spoken_parts, requested_parts = _split_tag(spoken), _split_tag(requested)
+    shared = min(len(spoken_parts), len(requested_parts))
+    return spoken_parts[:shared] == requested_parts[:shared]
 
 
-def _installed(spec: EngineSpec | DiarizerSpec) -> bool:
-    return _found(spec.factory.partition(":")[0]) and _found(spec.requires.module)
+def _is_installed(spec: EngineSpec | DiarizerSpec) -> bool:
+    return _is_importable(spec.factory.partition(":")[0]) and _is_importable(spec.requires.module)
 
 
-def _found(module: str) -> bool:
+def _is_importable(module: str) -> bool:
     """Look for a module; packages above it are imported, so look for the top one first."""
     top = module.partition(".")[0]
     try:
@@ -128,5 +129,5 @@ def _found(module: str) -> bool:
         return False
 
 
-def _parts(language: str) -> tuple[str, ...]:
+def _split_tag(language: str) -> tuple[str, ...]:
     return tuple(language.lower().replace("_", "-").split("-"))

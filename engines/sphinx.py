@@ -11,7 +11,7 @@ from pocketsphinx import Decoder, Segment
 from core.errors import EngineError
 from engines import wav
 from engines.base import Hints
-from transcripts.types import Heard, Word
+from transcripts.types import Transcription, Word
 
 #: Of the model that comes inside the wheel.
 LANGUAGE = "en-US"
@@ -37,16 +37,16 @@ class Sphinx:
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"PocketSphinx could not load its model: {error}") from error
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:  # noqa: ARG002
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:  # noqa: ARG002
         """Hear a file of any length, which takes about a quarter of its duration."""
-        pcm = wav.samples(audio)
+        pcm = wav.read_pcm(audio)
         # Digital silence has no level to normalise; nobody speaks in it.
         if not any(pcm):
-            return Heard((), LANGUAGE)
-        self._listen(pcm)
-        return Heard(tuple(self._words()), LANGUAGE)
+            return Transcription((), LANGUAGE)
+        self._decode(pcm)
+        return Transcription(tuple(self._read_words()), LANGUAGE)
 
-    def _listen(self, pcm: bytes) -> None:
+    def _decode(self, pcm: bytes) -> None:
         # The noise tracker and the cepstral mean outlive an utterance. Without this the words of a
         # chunk would depend on the chunks that this process happened to hear before.
         self._decoder.reinit_feat()
@@ -55,19 +55,19 @@ class Sphinx:
         self._decoder.process_raw(pcm, full_utt=True)
         self._decoder.end_utt()
 
-    def _words(self) -> Iterator[Word]:
+    def _read_words(self) -> Iterator[Word]:
         if self._decoder.hyp() is None:
             return
-        for heard in self._decoder.seg() or ():
-            if not _NOT_A_WORD.fullmatch(heard.word):
-                yield _word(heard)
+        for segment in self._decoder.seg() or ():
+            if not _NOT_A_WORD.fullmatch(segment.word):
+                yield _build_word(segment)
 
 
-def _word(heard: Segment) -> Word:
+def _build_word(segment: Segment) -> Word:
     return Word(
-        text=_VARIANT.sub("", heard.word),
-        start=heard.start_frame / FRAMES_PER_SECOND,
-        end=(heard.end_frame + 1) / FRAMES_PER_SECOND,
+        text=_VARIANT.sub("", segment.word),
+        start=segment.start_frame / FRAMES_PER_SECOND,
+        end=(segment.end_frame + 1) / FRAMES_PER_SECOND,
         # Rounding in the logarithms can bring a certain word a hair above one.
-        confidence=min(1.0, max(0.0, heard.prob)),
+        confidence=min(1.0, max(0.0, segment.prob)),
     )

@@ -6,37 +6,39 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import EngineError
+from transcripts.deprecated_names import find_renamed
 
 #: Samples a second.
 RATE = 16_000
 
 
-def samples(audio: Path) -> bytes:
+def read_pcm(audio: Path) -> bytes:
     """Give the samples as little-endian 16-bit integers.
 
     Raises `EngineError` when the file cannot be read or is of another kind; so do the others.
     """
-    with _opened(audio) as file:
+    with _open_wav(audio) as file:
         return file.readframes(file.getnframes())
 
 
-def blocks(audio: Path, seconds: float) -> Iterator[bytes]:
+def read_blocks(audio: Path, seconds: float) -> Iterator[bytes]:
     """Give the samples in pieces of this length, one at a time in memory."""
-    with _opened(audio) as file:
+    with _open_wav(audio) as file:
         while block := file.readframes(int(seconds * RATE)):
             yield block
 
 
-def seconds(audio: Path) -> float:
+def read_duration(audio: Path) -> float:
     """Give the duration."""
-    with _opened(audio) as file:
+    with _open_wav(audio) as file:
         return file.getnframes() / RATE
 
 
 @contextmanager
-def _opened(audio: Path) -> Iterator[wave.Wave_read]:
+def _open_wav(audio: Path) -> Iterator[wave.Wave_read]:
     try:
         with wave.open(str(audio)) as file:
             if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE, 1, 2):
@@ -44,3 +46,9 @@ def _opened(audio: Path) -> Iterator[wave.Wave_read]:
             yield file
     except (OSError, EOFError, wave.Error) as error:
         raise EngineError(f"{audio.name} cannot be read as WAV: {error}") from error
+
+
+if not TYPE_CHECKING:  # where it would hide that a name is not there
+
+    def __getattr__(name: str) -> object:
+        return find_renamed(__name__, name)

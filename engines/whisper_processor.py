@@ -9,8 +9,8 @@ from pathlib import Path
 from core.errors import Transient
 from engines import catalog
 from engines.base import Hints
-from engines.whisper.config import WhisperConfig
-from transcripts.types import Heard
+from engines.whisper_model.config import WhisperConfig
+from transcripts.types import Transcription
 
 __all__ = ["WhisperConfig", "WhisperProcessor"]
 
@@ -31,7 +31,7 @@ class WhisperProcessor:
         *,
         language: str | None = None,
         phrases: Mapping[str, float] | None = None,
-    ) -> Heard:
+    ) -> Transcription:
         """Hear a 16 kHz mono 16-bit WAV file; times are seconds from its start.
 
         *language*: a tag, or None to have it found out. *phrases*: to expect, with their boosts.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from engines import devices
-from engines.whisper.aligning import Aligner, NoAligner
-from engines.whisper.config import WhisperConfig
-from engines.whisper.models import Times
-from engines.whisper.recognizer import Last, ModelTimer, Timer, WhisperRecognizer
-from engines.whisper.telling import Remark
+from engines.torch_support import devices
+from engines.whisper_model.alignment import Aligner, NoAligner
+from engines.whisper_model.config import WhisperConfig
+from engines.whisper_model.model import TimingMode
+from engines.whisper_model.recognizer import (
+    ModelTimer,
+    SingleEntryCache,
+    WhisperRecognizer,
+    WordTimer,
+)
+from engines.whisper_model.vocabulary import Remark
 from transcripts.warning import WarningCode
 
 log = logging.getLogger(__name__)
@@ -21,16 +26,16 @@ class WhisperX(WhisperRecognizer):
     def __init__(self, config: WhisperConfig | None = None) -> None:
         config = config or WhisperConfig.of("whisperx")
         super().__init__(config)
-        self._device = devices.choose(config.device, "WHISPERX_DEVICE")
-        self._timers = Last(self._load_timer)
+        self._device = devices.choose_device(config.device, "WHISPERX_DEVICE")
+        self._timers = SingleEntryCache(self._load_timer)
 
-    def timer(self, language: str) -> tuple[Timer, Remark | None]:
+    def choose_timer(self, language: str) -> tuple[WordTimer, Remark | None]:
         return self._timers[language]
 
-    def _load_timer(self, language: str) -> tuple[Timer, Remark | None]:
+    def _load_timer(self, language: str) -> tuple[WordTimer, Remark | None]:
         try:
             return Aligner(language, self._device), None
         except NoAligner as reason:
             log.warning("words are timed by Whisper itself: %s", reason)
             rough = f"words have rougher times: {reason}"
-            return ModelTimer(Times.ATTENTION), Remark(WarningCode.WORD_TIMES_ROUGH, rough)
+            return ModelTimer(TimingMode.ATTENTION), Remark(WarningCode.WORD_TIMES_ROUGH, rough)

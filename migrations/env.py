@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from core.db import engine
-from core.models import Base, compare_type
+from core.db.models import Base, compare_type
+from core.db.transactions import engine
 from migrations import engines
 
 OPTIONS = {"target_metadata": Base.metadata, "compare_type": compare_type, "render_as_batch": True}
@@ -19,4 +19,4 @@ else:
         context.configure(connection=connection, **OPTIONS)
         with context.begin_transaction():
             context.run_migrations()
-            engines.add(connection)
+            engines.add_engines(connection)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from riva_sim.script import Script
-from riva_sim.server import Limits, Tls, serve
+from riva_sim.server import ServerLimits, Tls, serve
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -53,24 +53,24 @@ def main(
     """
     script = Script()
     for line in first:
-        _add(script, line)
+        _add_event(script, line)
     secure = None
     if tls:
         ca = client_ca.read_bytes() if client_ca else None
         secure = Tls(tls[0].read_bytes(), tls[1].read_bytes(), ca)
-    limits = Limits(max_message, at_once, mode, key, function_id)
-    server, bound = serve(f"{host}:{port}", script, limits, secure)
-    click.echo(f"listening on {host}:{bound}")
-    threading.Thread(target=_listen, args=(script,), daemon=True).start()
+    limits = ServerLimits(max_message, at_once, mode, key, function_id)
+    server, bound_port = serve(f"{host}:{port}", script, limits, secure)
+    click.echo(f"listening on {host}:{bound_port}")
+    threading.Thread(target=_read_events, args=(script,), daemon=True).start()
     server.wait_for_termination()
 
 
-def _listen(script: Script) -> None:
+def _read_events(script: Script) -> None:
     for line in sys.stdin:
-        _add(script, line)
+        _add_event(script, line)
 
 
-def _add(script: Script, line: str) -> None:
+def _add_event(script: Script, line: str) -> None:
     try:
         script.add(line)
     except ValueError as error:

@@ -13,18 +13,18 @@ from riva_sim.sound import RATE
 
 FRAMES_PER_SECOND = 100
 #: Seconds of quiet that end an utterance, unless the request says otherwise.
-PAUSE = 0.8
+PAUSE_SECONDS = 0.8
 #: What a boost of 1 does to the probability of a word, as a power of ten. With it a boost of 4
 #: changes little and one of 20 much, as with Riva.
-_STRENGTH = 0.3
-_STRONGEST = 1e30
+_BOOST_EXPONENT = 0.3
+_MAX_WEIGHT = 1e30
 
 _NOT_A_WORD = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class RecognizedWord:
     """Times in seconds from the start of the request."""
 
     text: str
@@ -38,7 +38,7 @@ class Word:
 class Utterance:
     """What was said between two pauses."""
 
-    words: tuple[Word, ...]
+    words: tuple[RecognizedWord, ...]
     #: 16-bit samples, and the second they begin at.
     pcm: bytes
     start: float
@@ -46,7 +46,7 @@ class Utterance:
     processed: float
 
 
-class Ear:
+class UtteranceRecognizer:
     """Hears one request. A new one each time, so that no request changes how another is heard."""
 
     def __init__(self, config: RecognitionConfig) -> None:
@@ -55,69 +55,71 @@ class Ear:
         self._phrases: dict[str, list[tuple[str, int]]] = {}
         for context in config.speech_contexts:
             for phrase in context.phrases:
-                self._expect(phrase, context.boost)
-        pause = (config.endpointing_config.stop_history / 1000) or PAUSE
+                self._add_phrase(phrase, context.boost)
+        pause = (config.endpointing_config.stop_history / 1000) or PAUSE_SECONDS
         self._endpointer = Endpointer(window=max(0.3, pause), ratio=0.9)
 
-    def utterances(self, sound: Iterable[bytes]) -> Iterator[Utterance]:
+    def recognize(self, audio: Iterable[bytes]) -> Iterator[Utterance]:
         """Hear 16 kHz samples as they come."""
-        waiting, pcm, heard = b"", bytearray(), 0
-        for block in sound:
-            waiting += block
-            while len(waiting) >= self._endpointer.frame_bytes:
-                frame = waiting[: self._endpointer.frame_bytes]
-                waiting = waiting[len(frame) :]
-                heard += len(frame)
+        pending, pcm, byte_count = b"", bytearray(), 0
+        for block in audio:
+            pending += block
+            while len(pending) >= self._endpointer.frame_bytes:
+                frame = pending[: self._endpointer.frame_bytes]
+                pending = pending[len(frame) :]
+                byte_count += len(frame)
                 pcm += self._endpointer.process(frame) or b""
                 if pcm and not self._endpointer.in_speech:
-                    yield self._hear(bytes(pcm), heard)
+                    yield self._recognize_utterance(bytes(pcm), byte_count)
                     pcm.clear()
         # An empty last frame is an error to it, one of silence is not.
-        pcm += self._endpointer.end_stream(waiting or b"\0\0") or b""
+        pcm += self._endpointer.end_stream(pending or b"\0\0") or b""
         if pcm:
-            yield self._hear(bytes(pcm), heard + len(waiting))
+            yield self._recognize_utterance(bytes(pcm), byte_count + len(pending))
 
-    def _hear(self, pcm: bytes, heard: int) -> Utterance:
+    def _recognize_utterance(self, pcm: bytes, byte_count: int) -> Utterance:
         self._decoder.start_utt()
         self._decoder.process_raw(pcm, full_utt=True)
         self._decoder.end_utt()
         start = self._endpointer.speech_start
-        found = () if self._decoder.hyp() is None else self._decoder.seg() or ()
-        words = tuple(word for one in found for word in self._words(one, start))
-        return Utterance(words, pcm, start, heard / 2 / RATE)
+        segments = () if self._decoder.hyp() is None else self._decoder.seg() or ()
+        words = tuple(word for segment in segments for word in self._split_words(segment, start))
+        return Utterance(words, pcm, start, byte_count / 2 / RATE)
 
-    def _words(self, found: Segment, since: float) -> Iterator[Word]:
+    def _split_words(self, segment: Segment, since: float) -> Iterator[RecognizedWord]:
         """A phrase that was expected is heard as one; its words share its time by their sounds."""
-        if _NOT_A_WORD.fullmatch(found.word):
+        if _NOT_A_WORD.fullmatch(segment.word):
             return
-        text = _VARIANT.sub("", found.word)
+        text = _VARIANT.sub("", segment.word)
         parts = self._phrases.get(text, [(text, 1)])
-        start, end = found.start_frame, found.end_frame + 1
+        start, end = segment.start_frame, segment.end_frame + 1
         step = (end - start) / sum(sounds for _, sounds in parts) / FRAMES_PER_SECOND
-        at = since + start / FRAMES_PER_SECOND
+        offset = since + start / FRAMES_PER_SECOND
         for part, sounds in parts:
-            yield Word(part, at, at + step * sounds, min(1.0, max(1e-4, found.prob)))
-            at += step * sounds
+            yield RecognizedWord(
+                part, offset, offset + step * sounds, min(1.0, max(1e-4, segment.prob))
+            )
+            offset += step * sounds
 
-    def _expect(self, phrase: str, boost: float) -> None:
+    def _add_phrase(self, phrase: str, boost: float) -> None:
         """Make the phrase, and each of its words, likelier."""
         if boost <= 0:
             return
-        for said in dict.fromkeys((phrase, *phrase.split())):
-            parts = [(word, self._sounds(word.lower())) for word in said.split()]
-            known = [(word, sounds) for word, sounds in parts if sounds]
-            if not known or len(known) < len(parts):
+        for text in dict.fromkeys((phrase, *phrase.split())):
+            parts = [(word, self._find_pronunciation(word.lower())) for word in text.split()]
+            pronounced = [(word, sounds) for word, sounds in parts if sounds]
+            if not pronounced or len(pronounced) < len(parts):
                 continue
             name = f"expected{len(self._phrases)}"
-            self._phrases[name] = [(word, len(sounds.split())) for word, sounds in known]
-            weight = min(_STRONGEST, 10 ** (_STRENGTH * boost * len(known)))
+            self._phrases[name] = [(word, len(sounds.split())) for word, sounds in pronounced]
+            weight = min(_MAX_WEIGHT, 10 ** (_BOOST_EXPONENT * boost * len(pronounced)))
             self._decoder.get_lm().add_word(name, weight)
-            self._decoder.add_word(name, " ".join(sounds for _, sounds in known), True)
+            self._decoder.add_word(name, " ".join(sounds for _, sounds in pronounced), True)
 
-    def _sounds(self, word: str) -> str | None:
+    def _find_pronunciation(self, word: str) -> str | None:
         """How it is spoken; an unknown word is put together from two known ones, if it can be."""
-        if known := self._decoder.lookup_word(word):
-            return str(known)
+        if pronunciation := self._decoder.lookup_word(word):
+            return str(pronunciation)
         middle = len(word) / 2
         for cut in sorted(range(1, len(word)), key=lambda cut: abs(cut - middle)):
             halves = [self._decoder.lookup_word(half) for half in (word[:cut], word[cut:])]

@@ -11,10 +11,10 @@ import grpc
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ScriptEvent:
     """One line of the script, read."""
 
-    what: str
+    kind: str
     #: Of a status, its details.
     text: str = ""
     #: Seconds of a delay, MiB of an answer.
@@ -25,19 +25,19 @@ class Script:
     """A queue of events, one for each recognition."""
 
     def __init__(self) -> None:
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[ScriptEvent] = queue.SimpleQueue()
 
     def add(self, line: str) -> None:
         """Raises `ValueError` when the line means nothing."""
-        self._events.put(_read(line.strip()))
+        self._events.put(_parse_event(line.strip()))
 
-    def meet(self, context: grpc.ServicerContext) -> int:
+    def apply_next(self, context: grpc.ServicerContext) -> int:
         """Let the next event happen to this call; returns the bytes to add to its answer."""
         try:
             event = self._events.get_nowait()
         except queue.Empty:
             return 0
-        match event.what:
+        match event.kind:
             case "die":
                 os._exit(1)
             case "slow":
@@ -51,14 +51,14 @@ class Script:
         return 0
 
 
-def _read(line: str) -> Event:
-    what, _, rest = line.partition(":")
-    if what in grpc.StatusCode.__members__:
-        return Event(what, text=rest)
-    if what in ("die", "ok") and not rest:
-        return Event(what)
-    if what in ("slow", "large"):
-        return Event(what, amount=float(rest))
+def _parse_event(line: str) -> ScriptEvent:
+    kind, _, rest = line.partition(":")
+    if kind in grpc.StatusCode.__members__:
+        return ScriptEvent(kind, text=rest)
+    if kind in ("die", "ok") and not rest:
+        return ScriptEvent(kind)
+    if kind in ("slow", "large"):
+        return ScriptEvent(kind, amount=float(rest))
     raise ValueError(f"{line!r} is no event; see --help")
 
 

@@ -17,14 +17,14 @@ from riva.client.proto import riva_asr_pb2 as pb
 from riva.client.proto import riva_asr_pb2_grpc as rpc
 
 from riva_sim import speakers
-from riva_sim.hearing import Ear, Utterance, Word
+from riva_sim.hearing import RecognizedWord, Utterance, UtteranceRecognizer
 from riva_sim.script import Script
-from riva_sim.sound import BadSound, samples
+from riva_sim.sound import InvalidAudio, decode_samples
 
 LANGUAGE = "en-US"
 OFFLINE, ONLINE = "offline", "online"
-_KINDS = {"all": {OFFLINE, ONLINE}, "offline": {OFFLINE}, "streaming": {ONLINE}}
-_NAMES = {
+_KINDS_BY_MODE = {"all": {OFFLINE, ONLINE}, "offline": {OFFLINE}, "streaming": {ONLINE}}
+_MODEL_NAMES = {
     OFFLINE: f"parakeet-0.6b-{LANGUAGE}-asr-offline-asr-bls-ensemble",
     ONLINE: f"parakeet-0.6b-{LANGUAGE}-asr-streaming-asr-bls-ensemble",
 }
@@ -42,7 +42,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """What it takes and from whom."""
 
     #: Bytes.
@@ -55,7 +55,7 @@ class Limits:
 
 
 def serve(
-    address: str, script: Script, limits: Limits, tls: Tls | None = None
+    address: str, script: Script, limits: ServerLimits, tls: Tls | None = None
 ) -> tuple[grpc.Server, int]:
     """Start a server; returns it with its port."""
     server = grpc.server(
@@ -67,16 +67,16 @@ def serve(
             ("grpc.so_reuseport", 0),
         ],
     )
-    rpc.add_RivaSpeechRecognitionServicer_to_server(Service(script, limits), server)
+    rpc.add_RivaSpeechRecognitionServicer_to_server(RivaService(script, limits), server)
     if tls:
-        port = server.add_secure_port(address, _credentials(tls))
+        port = server.add_secure_port(address, _build_credentials(tls))
     else:
         port = server.add_insecure_port(address)
     server.start()
     return server, port
 
 
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
+def _build_credentials(tls: Tls) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials(
         [(tls.key, tls.certificate)],
         root_certificates=tls.client_ca,
@@ -84,42 +84,46 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
     )
 
 
-class Service(rpc.RivaSpeechRecognitionServicer):
+class RivaService(rpc.RivaSpeechRecognitionServicer):
     """The three calls of the service, named as the protocol names them."""
 
-    def __init__(self, script: Script, limits: Limits) -> None:
+    def __init__(self, script: Script, limits: ServerLimits) -> None:
         self._script = script
         self._limits = limits
-        self._models = {name: kind for kind, name in _NAMES.items() if kind in _KINDS[limits.mode]}
+        self._models = {
+            name: kind for kind, name in _MODEL_NAMES.items() if kind in _KINDS_BY_MODE[limits.mode]
+        }
 
     def GetRivaSpeechRecognitionConfig(  # noqa: N802
         self, request: pb.RivaSpeechRecognitionConfigRequest, context: grpc.ServicerContext
     ) -> pb.RivaSpeechRecognitionConfigResponse:
         """List the models."""
-        self._admit(context)
-        answer = pb.RivaSpeechRecognitionConfigResponse()
+        self._authorize(context)
+        response = pb.RivaSpeechRecognitionConfigResponse()
         for name, kind in self._models.items():
             if request.model_name in ("", name):
-                told = {"type": kind, "language_code": LANGUAGE, "sample_rate": "16000"}
-                answer.model_config.add(model_name=name, parameters=told)
-        return answer
+                parameters = {"type": kind, "language_code": LANGUAGE, "sample_rate": "16000"}
+                response.model_config.add(model_name=name, parameters=parameters)
+        return response
 
     def Recognize(  # noqa: N802
         self, request: pb.RecognizeRequest, context: grpc.ServicerContext
     ) -> pb.RecognizeResponse:
         """Hear a whole recording at once."""
-        padding = self._enter("Recognize", request.config, OFFLINE, context)
-        said = list(_heard(io.BytesIO(request.audio), request.config, context))
-        answer = pb.RecognizeResponse(id=request.id)
-        for utterance, tagged in zip(said, _tagged(said, request.config), strict=True):
-            answer.results.add(
+        padding = self._begin_call("Recognize", request.config, OFFLINE, context)
+        utterances = list(_hear_utterances(io.BytesIO(request.audio), request.config, context))
+        response = pb.RecognizeResponse(id=request.id)
+        for utterance, utterance_tags in zip(
+            utterances, _tag_words(utterances, request.config), strict=True
+        ):
+            response.results.add(
                 channel_tag=1,
                 audio_processed=utterance.processed,
-                alternatives=[_alternative(utterance.words, tagged, request.config)],
+                alternatives=[_build_alternative(utterance.words, utterance_tags, request.config)],
             )
         if padding:
-            answer.results.add().alternatives.add(transcript="x" * padding)
-        return answer
+            response.results.add().alternatives.add(transcript="x" * padding)
+        return response
 
     def StreamingRecognize(  # noqa: N802
         self, requests: Iterator[pb.StreamingRecognizeRequest], context: grpc.ServicerContext
@@ -127,32 +131,34 @@ class Service(rpc.RivaSpeechRecognitionServicer):
         """Hear a stream once all of it is there, and tell it utterance by utterance."""
         first = next(requests, None)
         if first is None or first.WhichOneof("streaming_request") != "streaming_config":
-            _refuse(context, "First StreamingRecognizeRequest must contain a streaming_config")
+            _abort_call(context, "First StreamingRecognizeRequest must contain a streaming_config")
         config = first.streaming_config.config
-        self._enter("StreamingRecognize", config, ONLINE, context)
-        sound = io.BytesIO(b"".join(request.audio_content for request in requests))
-        said: list[Utterance] = []
-        for utterance in _heard(sound, config, context):
-            said.append(utterance)
+        self._begin_call("StreamingRecognize", config, ONLINE, context)
+        audio = io.BytesIO(b"".join(request.audio_content for request in requests))
+        utterances: list[Utterance] = []
+        for utterance in _hear_utterances(audio, config, context):
+            utterances.append(utterance)
             result = pb.StreamingRecognitionResult(
                 is_final=True,
                 channel_tag=1,
                 audio_processed=utterance.processed,
-                alternatives=[_alternative(utterance.words, _tagged(said, config)[-1], config)],
+                alternatives=[
+                    _build_alternative(utterance.words, _tag_words(utterances, config)[-1], config)
+                ],
             )
             yield pb.StreamingRecognizeResponse(id=first.id, results=[result])
 
-    def _enter(
+    def _begin_call(
         self, call: str, config: pb.RecognitionConfig, kind: str, context: grpc.ServicerContext
     ) -> int:
         """Tell of the call, and end it where Riva would; returns bytes to add to the answer."""
-        _tell(call, config, context)
-        self._admit(context)
-        padding = self._script.meet(context)
-        offered = [name for name, has in self._models.items() if has == kind]
-        is_known = config.model in ("", *offered) and config.language_code in ("", LANGUAGE)
-        if not (offered and is_known):
-            _refuse(
+        _log_call(call, config, context)
+        self._authorize(context)
+        padding = self._script.apply_next(context)
+        model_names = [name for name, model_kind in self._models.items() if model_kind == kind]
+        is_known = config.model in ("", *model_names) and config.language_code in ("", LANGUAGE)
+        if not (model_names and is_known):
+            _abort_call(
                 context,
                 "Unavailable model requested given these parameters: "
                 f"language_code={config.language_code}; sample_rate={config.sample_rate_hertz}; "
@@ -160,21 +166,23 @@ class Service(rpc.RivaSpeechRecognitionServicer):
             )
         return padding
 
-    def _admit(self, context: grpc.ServicerContext) -> None:
-        sent = dict(context.invocation_metadata())
-        if self._limits.key and sent.get("authorization") != f"Bearer {self._limits.key}":
+    def _authorize(self, context: grpc.ServicerContext) -> None:
+        metadata = dict(context.invocation_metadata())
+        if self._limits.key and metadata.get("authorization") != f"Bearer {self._limits.key}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "invalid authorization")
-        if self._limits.function_id and sent.get("function-id") != self._limits.function_id:
+        if self._limits.function_id and metadata.get("function-id") != self._limits.function_id:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such function")
 
 
-def _tell(call: str, config: pb.RecognitionConfig, context: grpc.ServicerContext) -> None:
-    told = {
+def _log_call(call: str, config: pb.RecognitionConfig, context: grpc.ServicerContext) -> None:
+    record = {
         "call": call,
         "model": config.model,
         "language": config.language_code,
         "phrases": {
-            phrase: round(one.boost, 3) for one in config.speech_contexts for phrase in one.phrases
+            phrase: round(speech_context.boost, 3)
+            for speech_context in config.speech_contexts
+            for phrase in speech_context.phrases
         },
         "diarize": config.diarization_config.enable_speaker_diarization,
         "speakers": config.diarization_config.max_speaker_count,
@@ -182,39 +190,39 @@ def _tell(call: str, config: pb.RecognitionConfig, context: grpc.ServicerContext
         "metadata": [name for name, _ in context.invocation_metadata()],
         "deadline": round(context.time_remaining() or 0.0, 1),
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(record) + "\n")
     sys.stdout.flush()
 
 
-def _heard(
-    sound: io.BytesIO, config: pb.RecognitionConfig, context: grpc.ServicerContext
+def _hear_utterances(
+    audio: io.BytesIO, config: pb.RecognitionConfig, context: grpc.ServicerContext
 ) -> Iterator[Utterance]:
     try:
-        for utterance in Ear(config).utterances(samples(sound, config)):
+        for utterance in UtteranceRecognizer(config).recognize(decode_samples(audio, config)):
             if not context.is_active():
                 return
             if utterance.words:
                 yield utterance
-    except BadSound as error:
-        _refuse(context, str(error))
+    except InvalidAudio as error:
+        _abort_call(context, str(error))
 
 
-def _refuse(context: grpc.ServicerContext, details: str) -> NoReturn:
+def _abort_call(context: grpc.ServicerContext, details: str) -> NoReturn:
     context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Error: {details}")
     raise AssertionError("abort raises")
 
 
-def _tagged(said: Sequence[Utterance], config: pb.RecognitionConfig) -> list[list[int]]:
+def _tag_words(utterances: Sequence[Utterance], config: pb.RecognitionConfig) -> list[list[int]]:
     """The speaker of each word, utterance by utterance; 0 where nobody asked."""
-    wanted = config.diarization_config
-    if not wanted.enable_speaker_diarization:
-        return [[0] * len(utterance.words) for utterance in said]
-    found = iter(speakers.tags(said, wanted.max_speaker_count))
-    return [[next(found) for _ in utterance.words] for utterance in said]
+    diarization_config = config.diarization_config
+    if not diarization_config.enable_speaker_diarization:
+        return [[0] * len(utterance.words) for utterance in utterances]
+    tags = iter(speakers.tag_words(utterances, diarization_config.max_speaker_count))
+    return [[next(tags) for _ in utterance.words] for utterance in utterances]
 
 
-def _alternative(
-    words: Sequence[Word], tagged: Sequence[int], config: pb.RecognitionConfig
+def _build_alternative(
+    words: Sequence[RecognizedWord], tags: Sequence[int], config: pb.RecognitionConfig
 ) -> pb.SpeechRecognitionAlternative:
     texts = [word.text for word in words]
     if config.enable_automatic_punctuation:
@@ -227,7 +235,7 @@ def _alternative(
         language_code=[LANGUAGE],
     )
     if config.enable_word_time_offsets:
-        for word, text, tag in zip(words, texts, tagged, strict=True):
+        for word, text, tag in zip(words, texts, tags, strict=True):
             alternative.words.add(
                 word=text,
                 start_time=round(word.start * 1000),

@@ -11,52 +11,54 @@ from riva.client.proto.riva_audio_pb2 import AudioEncoding
 
 #: Samples a second, of 2 bytes each.
 RATE = 16_000
-LOWEST_RATE = 8_000
+MIN_RATE = 8_000
 
 #: Files are known by their first bytes, whatever the request says of them.
-_FILES = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg"}
-_RAW = {
+_FILE_FORMATS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg"}
+_RAW_FORMATS = {
     AudioEncoding.LINEAR_PCM: "s16le",
     AudioEncoding.MULAW: "mulaw",
     AudioEncoding.ALAW: "alaw",
 }
 
 
-class BadSound(Exception):
+class InvalidAudio(Exception):
     """Riva refuses the sound, in these words."""
 
 
-def samples(source: BinaryIO, config: RecognitionConfig) -> Iterator[bytes]:
-    """Decode a seekable file. Raises `BadSound`."""
-    form, options = _form(source, config)
+def decode_samples(source: BinaryIO, config: RecognitionConfig) -> Iterator[bytes]:
+    """Decode a seekable file. Raises `InvalidAudio`."""
+    audio_format, options = _detect_format(source, config)
     try:
-        with av.open(source, "r", format=form, options=options) as box:
-            stream = box.streams.audio[0]
-            _refuse(stream.codec_context, form, config)
+        with av.open(source, "r", format=audio_format, options=options) as container:
+            stream = container.streams.audio[0]
+            _check_format(stream.codec_context, audio_format, config)
             resampler = av.AudioResampler("s16", "mono", RATE)
-            for frame in box.decode(stream):
-                for even in resampler.resample(frame):
-                    yield bytes(even.planes[0])[: 2 * even.samples]
+            for frame in container.decode(stream):
+                for block in resampler.resample(frame):
+                    yield bytes(block.planes[0])[: 2 * block.samples]
     except av.error.FFmpegError as error:
-        raise BadSound(f"Audio decoder exception: {error}") from error
+        raise InvalidAudio(f"Audio decoder exception: {error}") from error
 
 
-def _form(source: BinaryIO, config: RecognitionConfig) -> tuple[str, dict[str, str]]:
+def _detect_format(source: BinaryIO, config: RecognitionConfig) -> tuple[str, dict[str, str]]:
     head = source.read(4)
     source.seek(0)
-    if head in _FILES:
-        return _FILES[head], {}
-    if config.encoding not in _RAW or config.sample_rate_hertz < LOWEST_RATE:
-        raise BadSound(
+    if head in _FILE_FORMATS:
+        return _FILE_FORMATS[head], {}
+    if config.encoding not in _RAW_FORMATS or config.sample_rate_hertz < MIN_RATE:
+        raise InvalidAudio(
             "Request config encoding not specified and could not detect encoding from "
             "audio content."
         )
-    return _RAW[config.encoding], {"sample_rate": str(config.sample_rate_hertz)}
+    return _RAW_FORMATS[config.encoding], {"sample_rate": str(config.sample_rate_hertz)}
 
 
-def _refuse(codec: av.AudioCodecContext, form: str, config: RecognitionConfig) -> None:
-    is_file = form in _FILES.values()
+def _check_format(
+    codec: av.AudioCodecContext, audio_format: str, config: RecognitionConfig
+) -> None:
+    is_file = audio_format in _FILE_FORMATS.values()
     if is_file and config.sample_rate_hertz not in (0, codec.sample_rate):
-        raise BadSound("config format doesn't match with header format")
+        raise InvalidAudio("config format doesn't match with header format")
     if codec.layout.nb_channels != 1:
-        raise BadSound("Only single channel audio input is supported.")
+        raise InvalidAudio("Only single channel audio input is supported.")

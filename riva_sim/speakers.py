@@ -8,78 +8,87 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from riva_sim.hearing import Utterance, Word
+from riva_sim.hearing import RecognizedWord, Utterance
 from riva_sim.sound import RATE
 
 #: As many as Riva tells apart when it is not told a number.
-MOST = 8
+MAX_SPEAKERS = 8
 #: A pause of this length (seconds) may be a change of speaker.
-_PAUSE = 0.12
+_PAUSE_SECONDS = 0.12
 #: Two voices differ by more than this, in the logarithm of their pitch.
-_APART = 0.2
+_MIN_TONE_DIFFERENCE = 0.2
 #: Pitch is looked for at this rate, which is enough for it.
 _LOW_RATE = 4_000
 _LAGS = np.arange(_LOW_RATE // 400, _LOW_RATE // 70)
-_FRAME = _LOW_RATE // 25
+_FRAME_SAMPLES = _LOW_RATE // 25
 
 
-def tags(said: Sequence[Utterance], most: int) -> list[int]:
+def tag_words(utterances: Sequence[Utterance], maximum: int) -> list[int]:
     """A tag from 1 for each word, by first appearance."""
-    turns = [turn for utterance in said for turn in _turns(utterance)]
-    centres = _centres(sorted(tone for _, tone in turns if tone), most or MOST)
+    turns = [turn for utterance in utterances for turn in _split_turns(utterance)]
+    centres = _find_centres(sorted(tone for _, tone in turns if tone), maximum or MAX_SPEAKERS)
     order: dict[float, int] = {}
-    found: list[int] = []
+    word_tags: list[int] = []
     for words, tone in turns:
         voice = min(centres, key=lambda centre: abs(centre - tone)) if tone and centres else 0.0
-        found += [order.setdefault(voice, len(order) + 1)] * len(words)
-    return found
+        word_tags += [order.setdefault(voice, len(order) + 1)] * len(words)
+    return word_tags
 
 
-def _turns(said: Utterance) -> list[tuple[list[Word], float]]:
-    turns: list[list[Word]] = []
-    for word in said.words:
-        if turns and word.start - turns[-1][-1].end < _PAUSE:
+def _split_turns(utterance: Utterance) -> list[tuple[list[RecognizedWord], float]]:
+    turns: list[list[RecognizedWord]] = []
+    for word in utterance.words:
+        if turns and word.start - turns[-1][-1].end < _PAUSE_SECONDS:
             turns[-1].append(word)
         else:
             turns.append([word])
-    return [(turn, _tone(_between(said, turn[0].start, turn[-1].end))) for turn in turns]
+    return [
+        (turn, _measure_tone(_slice_pcm(utterance, turn[0].start, turn[-1].end))) for turn in turns
+    ]
 
 
-def _between(said: Utterance, start: float, end: float) -> bytes:
-    first, last = (2 * int((time - said.start) * RATE) for time in (start, end))
-    return said.pcm[max(0, first) : last]
+def _slice_pcm(utterance: Utterance, start: float, end: float) -> bytes:
+    first, last = (2 * int((time - utterance.start) * RATE) for time in (start, end))
+    return utterance.pcm[max(0, first) : last]
 
 
-def _centres(tones: list[float], most: int) -> list[float]:
+def _find_centres(tones: list[float], maximum: int) -> list[float]:
     """Divide where two groups lie furthest apart, for as long as they are different voices."""
     groups = [tones] if tones else []
-    while len(groups) < most:
-        cuts = [(_gap(group, at), group, at) for group in groups for at in range(1, len(group))]
-        gap, group, at = max(cuts, default=(0.0, [], 0))
-        if gap < _APART:
+    while len(groups) < maximum:
+        cuts = [
+            (_measure_difference(group, index), group, index)
+            for group in groups
+            for index in range(1, len(group))
+        ]
+        difference, group, index = max(cuts, default=(0.0, [], 0))
+        if difference < _MIN_TONE_DIFFERENCE:
             break
         groups.remove(group)
-        groups += [group[:at], group[at:]]
+        groups += [group[:index], group[index:]]
     return [statistics.fmean(group) for group in groups]
 
 
-def _gap(tones: list[float], at: int) -> float:
-    return statistics.fmean(tones[at:]) - statistics.fmean(tones[:at])
+def _measure_difference(tones: list[float], index: int) -> float:
+    return statistics.fmean(tones[index:]) - statistics.fmean(tones[:index])
 
 
-def _tone(pcm: bytes) -> float:
+def _measure_tone(pcm: bytes) -> float:
     """Logarithm of the median pitch; 0 where there is none."""
     low = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")[:: RATE // _LOW_RATE].astype(float)
-    frames = [low[at : at + 2 * _FRAME] for at in range(0, len(low) - 2 * _FRAME, _FRAME)]
-    found = [pitch for frame in frames if (pitch := _pitch(frame))]
-    return math.log(statistics.median(found)) if found else 0.0
+    frames = [
+        low[start : start + 2 * _FRAME_SAMPLES]
+        for start in range(0, len(low) - 2 * _FRAME_SAMPLES, _FRAME_SAMPLES)
+    ]
+    pitches = [pitch for frame in frames if (pitch := _measure_pitch(frame))]
+    return math.log(statistics.median(pitches)) if pitches else 0.0
 
 
-def _pitch(frame: np.ndarray) -> float:
+def _measure_pitch(frame: np.ndarray) -> float:
     """In Hz, by autocorrelation; 0 for a frame without a voice in it."""
     power = float(frame @ frame)
     if power < len(frame) * 200**2:
         return 0.0
-    likeness = [float(frame[:-lag] @ frame[lag:]) / power for lag in _LAGS]
-    best = int(np.argmax(likeness))
-    return _LOW_RATE / int(_LAGS[best]) if likeness[best] > 0.35 else 0.0
+    correlations = [float(frame[:-lag] @ frame[lag:]) / power for lag in _LAGS]
+    best = int(np.argmax(correlations))
+    return _LOW_RATE / int(_LAGS[best]) if correlations[best] > 0.35 else 0.0

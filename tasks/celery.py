@@ -13,50 +13,52 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from core import log, private_files, scratch, tracing
+from core import log, scratch, tracing
+from core.filesystem import private_files
 from core.settings import settings
-from tasks import afterlife, farewell, lines, room, spans, transport
-from tasks.heartbeat import Heartbeat
-from tasks.room import Room
-from tasks.vitals import Vitals
+from tasks import trace_propagation
+from tasks.worker import log_context, memory, shutdown, startup, transport
+from tasks.worker.heartbeat import Heartbeat
+from tasks.worker.memory import MemoryPressure
+from tasks.worker.metrics import WorkerMetrics
 
-transport.install()
+transport.install_transport()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
-app.steps["consumer"].update((Heartbeat, Room, Vitals))
-worker_init.connect(afterlife.begin)
-worker_shutting_down.connect(farewell.say)
+app.steps["consumer"].update((Heartbeat, MemoryPressure, WorkerMetrics))
+worker_init.connect(startup.start_recovery)
+worker_shutting_down.connect(shutdown.handle_shutdown)
 
 
 # The first of them comes early enough for the warnings of a worker that starts.
 @celeryd_init.connect
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
-    log.configure(lines.add_job)
+    log.configure_logging(log_context.add_job)
 
 
 @worker_init.connect
-def _trace(**_: Any) -> None:
+def _start_tracing(**_: Any) -> None:
     # Before the pool is forked; the library goes on in its processes.
-    spans.trace("worker")
+    trace_propagation.enable_tracing("worker")
 
 
 @worker_process_shutdown.connect
-def _send_last_spans(**_: Any) -> None:
-    tracing.flush()
+def _flush_spans(**_: Any) -> None:
+    tracing.flush_spans()
 
 
 @celeryd_init.connect
-def _replace_what_leaks(conf: Any, options: dict[str, Any], **_: Any) -> None:
+def _limit_memory(conf: Any, options: dict[str, Any], **_: Any) -> None:
     # Only now it is known which queues the worker serves: `celeryconfig` cannot say it.
     queues = options.get("queues") or [queue.name for queue in conf.task_queues]
     names = queues.split(",") if isinstance(queues, str) else queues
-    conf.worker_max_memory_per_child = room.most_kib(names)
+    conf.worker_max_memory_per_child = memory.max_process_kib(names)
 
 
 @celeryd_init.connect
-def _clear_away(**_: Any) -> None:
-    scratch.sweep()
+def _remove_leftovers(**_: Any) -> None:
+    scratch.remove_leftovers()
     # The pool keeps some, and so do engines.
     private_files.make_data_dir(settings().transcribe_data_dir)
-    scratch.keep_temporary_files()
+    scratch.use_own_tempdir()

@@ -1,8 +1,9 @@
 """The end of a job: by whatever way it ends, the same follows.
 
 Whoever ends a job calls a function of this module, and nothing else does that: its status is told,
-its webhook is sent, what is left of it is taken back, and the next job is let in. Should whoever
-ended it be killed before that, or Redis be down, housekeeping does it: see `core.recovery.untold`.
+its webhook is sent, what is left of it is taken back, and the next job is let in. If the process
+that ended it is killed before that, or Redis is down, housekeeping does it: see
+`core.jobs.recovery.list_unreported`.
 """
 
 from __future__ import annotations
@@ -12,94 +13,104 @@ from typing import Any
 
 import structlog
 
-from core import jobs, layout, parts, progress, recovery
-from core.db import transaction
+from core.db.transactions import transaction
 from core.errors import Conflict, TranscribeError, Unavailable
-from core.jobs import InHand
-from core.storage import storage
+from core.jobs import lifecycle, parts, recovery
+from core.jobs.lifecycle import ActiveMessages
+from core.live import progress
+from core.storage import layout, storage
 from tasks import cancelling, messages, pipeline
 from tasks.purge import forget_chords
 
 log = structlog.get_logger(__name__)
 
 
-def complete(job_id: str, owner: str, **found: Any) -> None:
-    """End a job well, with what *owner* merged: see `core.jobs.complete`. Safe to run twice."""
+def complete_job(job_id: str, owner: str, **results: Any) -> None:
+    """End a job well, with what *owner* merged: see `lifecycle.complete_job`. Safe to run twice."""
     with transaction() as session:
-        if not jobs.complete(session, job_id, owner, **found):
+        if not lifecycle.complete_job(session, job_id, owner, **results):
             return
-        epoch = jobs.get(session, job_id).run.epoch
-    follow(job_id)
+        epoch = lifecycle.get_job(session, job_id).run.epoch
+    handle_job_end(job_id)
     forget_chords(job_id, epoch)
 
 
-def fail(job_id: str, reason: TranscribeError) -> None:
+def fail_job(job_id: str, reason: TranscribeError) -> None:
     """End a job that cannot be done. Safe to run twice."""
     with transaction() as session:
-        in_hand = jobs.in_hand(session, job_id)
-        is_ended = jobs.fail(session, job_id, reason)
-        is_sent = parts.any_waiting(session, job_id)
-        queues, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
+        active_messages = lifecycle.find_active_messages(session, job_id)
+        is_ended = lifecycle.fail_job(session, job_id, reason)
+        has_waiting_chunk = parts.has_waiting_chunk(session, job_id)
+        queues, epoch = (
+            messages.list_job_queues(session, job_id),
+            lifecycle.get_job(session, job_id).run.epoch,
+        )
     if not is_ended:
         return
     # Whoever prepares or merges it is the one that says so.
-    cancelling.stop(InHand(parts=in_hand.parts))
-    if is_sent:
-        cancelling.withdraw(job_id, queues, epoch)
-    follow(job_id)
+    cancelling.terminate_steps(ActiveMessages(part_messages=active_messages.part_messages))
+    if has_waiting_chunk:
+        cancelling.withdraw_messages(job_id, queues, epoch)
+    handle_job_end(job_id)
 
 
-def cancel(job_id: str) -> None:
+def cancel_job(job_id: str) -> None:
     """End a job at its caller's wish, and free the workers and the queues of it.
 
     Raises `Conflict` when it is over.
     """
     with transaction() as session:
-        in_hand = jobs.cancel(session, job_id)
-        queues, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
-    cancelling.stop(in_hand)
-    cancelling.withdraw(job_id, queues, epoch)
-    follow(job_id)
+        active_messages = lifecycle.cancel_job(session, job_id)
+        queues, epoch = (
+            messages.list_job_queues(session, job_id),
+            lifecycle.get_job(session, job_id).run.epoch,
+        )
+    cancelling.terminate_steps(active_messages)
+    cancelling.withdraw_messages(job_id, queues, epoch)
+    handle_job_end(job_id)
 
 
-def delete(job_id: str) -> None:
+def delete_job(job_id: str) -> None:
     """Remove a job with everything of it, be it running or over.
 
     Whoever listens hears the end; no webhook is sent, for its caller knows.
     """
     with suppress(Conflict):  # it is over
         _cancel_silently(job_id)
-    storage().delete(layout.root(job_id))
+    storage().delete(layout.job_prefix(job_id))
     with transaction() as session:
-        jobs.remove(session, job_id)
-    progress.forget(job_id)
-    pipeline.start_next()
+        lifecycle.delete_job(session, job_id)
+    progress.forget_progress(job_id)
+    pipeline.start_next_jobs()
 
 
 def _cancel_silently(job_id: str) -> None:
     with transaction() as session:
-        in_hand = jobs.cancel(session, job_id, tell_caller=False)
-        queues, epoch = messages.queues(session, job_id), jobs.get(session, job_id).run.epoch
-    cancelling.stop(in_hand)
-    cancelling.withdraw(job_id, queues, epoch)
-    progress.tell(job_id)
+        active_messages = lifecycle.cancel_job(session, job_id, notify_caller=False)
+        queues, epoch = (
+            messages.list_job_queues(session, job_id),
+            lifecycle.get_job(session, job_id).run.epoch,
+        )
+    cancelling.terminate_steps(active_messages)
+    cancelling.withdraw_messages(job_id, queues, epoch)
+    progress.publish_status(job_id)
 
 
-def follow(job_id: str) -> None:
+def handle_job_end(job_id: str) -> None:
     """See to what follows the end of a job. Call it after the commit. Safe to run twice.
 
     What cannot be done now, housekeeping does later.
     """
     try:
-        tell(job_id)
-        pipeline.deliver(job_id)
-        pipeline.start_next()
+        publish_end(job_id)
+        pipeline.send_delivery(job_id)
+        pipeline.start_next_jobs()
     except Unavailable as error:
         log.warning("what follows an end waits", job_id=job_id, reason=str(error))
 
 
-def tell(job_id: str) -> None:
+def publish_end(job_id: str) -> None:
     """Tell the end of a job to Redis and to whoever listens, and note that this is done."""
-    if progress.tell(job_id):
+    if progress.publish_status(job_id):
         with transaction() as session:
-            recovery.note_told(session, job_id)
+            recovery.mark_reported(session, job_id)

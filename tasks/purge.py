@@ -22,10 +22,10 @@ from tasks.celery import app
 log = structlog.get_logger(__name__)
 
 #: Messages that are read or removed at once: about a megabyte, and some milliseconds of Redis.
-BLOCK = 500
+BLOCK_SIZE = 500
 
 #: Seconds for which what a worker still had in hand finds that its chord is over.
-CHORD_IS_OVER = 24 * 3600
+CHORD_EXPIRES_SECONDS = 24 * 3600
 
 
 @app.task(name="purge")
@@ -36,7 +36,7 @@ def purge(job_id: str, queues: Sequence[str], epoch: int) -> None:
     or is no Redis, the steps drop the messages, each at its turn.
     """
     try:
-        removed = _empty(queues, job_id, epoch)
+        removed = _purge_queues(queues, job_id, epoch)
     except (OperationalError, redis.RedisError) as error:
         log.warning("queues not purged", reason=type(error).__name__)
     else:
@@ -53,52 +53,57 @@ def forget_chords(job_id: str, epoch: int) -> None:
     if not isinstance(backend, RedisBackend):
         return
     pipe = backend.client.pipeline(transaction=False)
-    for chord in (messages.chord_id(job_id, one) for one in range(1, epoch + 1)):
+    for chord_id in (messages.chord_id(job_id, number) for number in range(1, epoch + 1)):
         # What is still in hand would count anew, but not in a chord that Celery knows to be done.
-        pipe.set(backend.get_key_for_group(chord, ".c"), "done", ex=CHORD_IS_OVER)
-        pipe.delete(*(backend.get_key_for_group(chord, of) for of in ("", ".j", ".t", ".s", ".d")))
+        pipe.set(backend.get_key_for_group(chord_id, ".c"), "done", ex=CHORD_EXPIRES_SECONDS)
+        pipe.delete(
+            *(
+                backend.get_key_for_group(chord_id, suffix)
+                for suffix in ("", ".j", ".t", ".s", ".d")
+            )
+        )
     try:
         pipe.execute()
     except redis.RedisError as error:
         log.warning("chords not forgotten", reason=type(error).__name__)
 
 
-def _empty(queues: Iterable[str], job_id: str, epoch: int) -> int:
+def _purge_queues(queues: Iterable[str], job_id: str, epoch: int) -> int:
     with app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0.1)
         with connection.channel() as channel:
-            lists = _lists(channel, queues) if isinstance(channel, broker.Channel) else ()
-            return sum(_remove(channel.client, key, job_id, epoch) for key in lists)
+            keys = _list_keys(channel, queues) if isinstance(channel, broker.Channel) else ()
+            return sum(_remove_messages(channel.client, key, job_id, epoch) for key in keys)
 
 
-def _lists(channel: Any, queues: Iterable[str]) -> Iterator[str]:
+def _list_keys(channel: Any, queues: Iterable[str]) -> Iterator[str]:
     """Each queue is a list for every priority, under a name that kombu makes up."""
     for queue in queues:
         for priority in channel.priority_steps:
             yield channel._q_for_pri(queue, priority)
 
 
-def _remove(client: Any, key: str, job_id: str, epoch: int) -> int:
+def _remove_messages(client: Any, key: str, job_id: str, epoch: int) -> int:
     """Remove messages by their value, whatever workers take and others send meanwhile."""
-    found = list(_found(client, key, job_id, epoch))
+    matches = list(_find_messages(client, key, job_id, epoch))
     removed = 0
-    for start in range(0, len(found), BLOCK):
+    for start in range(0, len(matches), BLOCK_SIZE):
         # No transaction: others are served between one message and the next.
         pipe = client.pipeline(transaction=False)
-        for message in found[start : start + BLOCK]:
+        for message in matches[start : start + BLOCK_SIZE]:
             pipe.lrem(key, -1, message)  # from the end that workers take from
         removed += sum(pipe.execute())
     return removed
 
 
-def _found(client: Any, key: str, job_id: str, epoch: int) -> Iterator[bytes]:
+def _find_messages(client: Any, key: str, job_id: str, epoch: int) -> Iterator[bytes]:
     """The job's messages. New ones enter at index 0, so a message may be seen twice, not missed."""
     start = 0
-    while block := client.lrange(key, start, start + BLOCK - 1):
-        yield from (message for message in block if _is_of(message, job_id, epoch))
-        start += BLOCK
+    while block := client.lrange(key, start, start + BLOCK_SIZE - 1):
+        yield from (message for message in block if _belongs_to_job(message, job_id, epoch))
+        start += BLOCK_SIZE
 
 
-def _is_of(message: bytes, job_id: str, epoch: int) -> bool:
+def _belongs_to_job(message: bytes, job_id: str, epoch: int) -> bool:
     headers: dict[str, Any] = json.loads(message)["headers"]
     return headers.get("job_id") == job_id and headers.get("epoch", 0) <= epoch

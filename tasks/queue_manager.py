@@ -7,10 +7,10 @@ from contextlib import suppress
 import redis
 from kombu.exceptions import OperationalError
 
-from core import serving
-from core.precedence import message_priority
+from core.jobs.priorities import message_priority
+from core.live import worker_registry
 from core.states import Priority
-from tasks import waiting
+from tasks import queue_lengths
 
 
 class QueueManager:
@@ -18,16 +18,17 @@ class QueueManager:
 
     def names(self) -> list[str]:
         """Every queue of the house, whether or not this machine can serve it."""
-        return waiting.all_queues()
+        return queue_lengths.list_all_queues()
 
     def status(self) -> dict[str, dict[str, int | None]]:
         """By queue: messages ``waiting``, and living ``workers``; None where nobody knows."""
         names = self.names()
         lengths: dict[str, int] = {}
         with suppress(OperationalError, redis.RedisError):
-            lengths = waiting.messages(names)
+            lengths = queue_lengths.count_messages(names)
         return {
-            name: {"waiting": lengths.get(name), "workers": serving.workers(name)} for name in names
+            name: {"waiting": lengths.get(name), "workers": worker_registry.count_workers(name)}
+            for name in names
         }
 
     def priority(self, priority: Priority, seconds: float = 0.0) -> int:

@@ -12,12 +12,12 @@ MERGE = "merge"
 DELIVER = "deliver"
 
 #: Redis serves lower numbers first.
-URGENT = 0
-PATIENT = 9
+HIGHEST_PRIORITY = 0
+LOWEST_PRIORITY = 9
 
 
-def servable() -> list[str]:
+def list_servable_queues() -> list[str]:
     """The queues that a worker on this machine can serve: what one without ``-Q`` takes from."""
-    engines = [spec.queue for spec in catalog.recognizers().values() if spec.installed()]
-    diarizers = [spec.queue for spec in catalog.diarizers().values() if spec.installed()]
-    return [CONTROL, PREPARE, MERGE, DELIVER, *engines, *diarizers]
+    engine_queues = [spec.queue for spec in catalog.recognizers().values() if spec.is_installed()]
+    diarizer_queues = [spec.queue for spec in catalog.diarizers().values() if spec.is_installed()]
+    return [CONTROL, PREPARE, MERGE, DELIVER, *engine_queues, *diarizer_queues]

@@ -31,7 +31,7 @@ def pytest_configure() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.get_closest_marker("sphinx") and not catalog.SPHINX.installed():
+    if item.get_closest_marker("sphinx") and not catalog.SPHINX.is_installed():
         item.add_marker(_NO_SPHINX)
 
 
@@ -42,14 +42,14 @@ _NO_SPHINX = pytest.mark.skip(
 
 def engine_for_tests() -> str:
     """The engine that is quick and needs no model; Whisper where it is not installed."""
-    return catalog.SPHINX.name if catalog.SPHINX.installed() else catalog.WHISPER.name
+    return catalog.SPHINX.name if catalog.SPHINX.is_installed() else catalog.WHISPER.name
 
 
 def skip_without_engine() -> None:
     """Skip what transcribes where no engine can work."""
     try:
-        if not catalog.SPHINX.installed():
-            catalog.offer(catalog.WHISPER)
+        if not catalog.SPHINX.is_installed():
+            catalog.query_capabilities(catalog.WHISPER)
     except EngineError as error:
         pytest.skip(f"no speech engine works here: {error}")
 
@@ -75,16 +75,16 @@ def data_dir(
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of SQLite with no row in it: to run all migrations takes longer than most tests."""
-    from core import db, records
+    from core.db import migrate, transactions
 
     folder = tmp_path_factory.mktemp("migrated")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRANSCRIBE_DATA_DIR", str(folder))
         patch.delenv("DATABASE_URL", raising=False)
         settings.cache_clear()
-        records.upgrade()
-        db.engine().dispose()  # which writes what lies beside the file into it
-        db._engine.cache_clear()
+        migrate.upgrade_database()
+        transactions.engine().dispose()  # which writes what lies beside the file into it
+        transactions._engine.cache_clear()
         settings.cache_clear()
     return folder / "transcribe.db"
 
@@ -92,25 +92,25 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> Iterator[None]:
     """An empty, migrated database."""
-    from core import db, records
+    from core.db import migrate, transactions
 
     if request.config.getoption("database_url"):
         request.getfixturevalue("data_dir")
-        records.upgrade()
+        migrate.upgrade_database()
     else:
         migrated = request.getfixturevalue("migrated")
         data_dir = request.getfixturevalue("data_dir")
         data_dir.mkdir(parents=True, exist_ok=True)
         shutil.copy(migrated, data_dir)
     yield
-    if db.engine().dialect.name != "sqlite":  # which is a new file for each test
-        _forget_everything(db.engine())
-    db.engine().dispose()
-    db._engine.cache_clear()
+    if transactions.engine().dialect.name != "sqlite":  # which is a new file for each test
+        _forget_everything(transactions.engine())
+    transactions.engine().dispose()
+    transactions._engine.cache_clear()
 
 
 def _forget_everything(engine: Engine) -> None:
-    from core.models import Base
+    from core.db.models import Base
 
     tables = ", ".join(Base.metadata.tables)
     with engine.begin() as connection:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from engines.weights.pinned import Wheel
+from engines.models.pinned_models import Wheel
 
 
 @dataclass

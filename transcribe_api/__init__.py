@@ -1,1 +1,5 @@
 """Talks: REST, server-sent events, the command line and the embedded stack."""
+
+from chordscribe import require_own_packages
+
+require_own_packages()

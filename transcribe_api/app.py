@@ -7,11 +7,16 @@ from typing import cast
 import structlog
 from flask import Flask, request
 
-from core import data_folder, local_token, log, scratch
+from core import log, scratch
+from core.access import local_token
+from core.filesystem import data_directory
 from core.settings import settings
-from tasks import spans
-from transcribe_api import database, errors, known_fields, observing, telling
-from transcribe_api.gate import request_gate
+from tasks import trace_propagation
+from transcribe_api import database
+from transcribe_api.http import api_metrics, request_gate, request_log
+from transcribe_api.http.requests import known_fields
+from transcribe_api.http.requests.uploads import FORM_BYTES, StreamingRequest
+from transcribe_api.http.responses import problems
 from transcribe_api.routes import (
     contexts,
     docs,
@@ -28,26 +33,25 @@ from transcribe_api.routes import (
     transcripts,
     webhooks,
 )
-from transcribe_api.uploads import FORM_BYTES, StreamingRequest
 
 logger = structlog.get_logger(__name__)
 
 
 def create_app() -> Flask:
     """A service with the settings of this process. Raises `SettingsError`."""
-    log.configure()
+    log.configure_logging()
     _prepare_data_dir()
-    scratch.sweep()
+    scratch.remove_leftovers()
     app = Flask(__name__)
     app.request_class = StreamingRequest
     app.url_map.merge_slashes = False  # what is not there is not found, and not looked for nearby
     app.config["MAX_CONTENT_LENGTH"] = settings().max_file_size + FORM_BYTES
-    observing.observe(app)
-    request_gate.guard(app)
-    known_fields.check_queries(app)
-    telling.tell(app)
-    database.bind(app)
-    errors.register(app)
+    request_log.install_request_log(app)
+    request_gate.install_gate(app)
+    known_fields.install_query_check(app)
+    api_metrics.install_reporter(app)
+    database.install_database(app)
+    problems.install_error_handlers(app)
     for module in (
         jobs,
         results,
@@ -66,19 +70,19 @@ def create_app() -> Flask:
     ):
         app.register_blueprint(module.bp)
     app.teardown_request(_discard_uploads)
-    _trace(app)
+    _enable_tracing(app)
     return app
 
 
 def _prepare_data_dir() -> None:
-    if not data_folder.make():
+    if not data_directory.create_directory():
         folder = str(settings().transcribe_data_dir)
         logger.warning("other accounts can read the data directory", folder=folder)
-    local_token.ensure()
+    local_token.ensure_token()
 
 
-def _trace(app: Flask) -> None:
-    if spans.trace("api"):
+def _enable_tracing(app: Flask) -> None:
+    if trace_propagation.enable_tracing("api"):
         from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
         FlaskInstrumentor().instrument_app(app, excluded_urls="healthz,readyz,metrics")

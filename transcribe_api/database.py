@@ -7,15 +7,15 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 import migrations
-from core.db import engine_options, share_sqlite
-from core.models import Base
+from core.db.models import Base
+from core.db.transactions import configure_sqlite, engine_options
 from core.settings import settings
 
 db = SQLAlchemy(model_class=Base)
 _migrate = Migrate(directory=str(next(iter(migrations.__path__))))
 
 
-def bind(app: Flask) -> None:
+def install_database(app: Flask) -> None:
     """Give the application its database."""
     app.config["SQLALCHEMY_DATABASE_URI"] = settings().database
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings().database)
@@ -23,4 +23,4 @@ def bind(app: Flask) -> None:
     _migrate.init_app(app, db)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
-            share_sqlite(db.engine)
+            configure_sqlite(db.engine)

@@ -7,32 +7,32 @@ import unicodedata
 from collections.abc import Collection
 
 #: Bytes of a name: file systems take 255, and a few are left for what makes it unique.
-LONGEST = 200
-USUAL = "recording"
+MAX_NAME_BYTES = 200
+DEFAULT_NAME = "recording"
 #: Format characters that change how a name is read: scripts such as Persian and Hindi need them.
 _JOINERS = "\u200c\u200d"
 
 
-def build_folder_name(given: str, *, keep_suffix: bool = False) -> str:
+def build_folder_name(filename: str, *, keep_suffix: bool = False) -> str:
     """One part of a path, never empty, ``.`` or ``..``, without characters that nobody sees."""
-    last = re.split(r"[/\\]", given)[-1]
-    name = _clean(last)
+    basename = re.split(r"[/\\]", filename)[-1]
+    name = _clean(basename)
     if not keep_suffix:
         name = _clean(re.sub(r"(?<=[^.])\.[^.]*$", "", name))
-    short = name.encode()[:LONGEST].decode(errors="ignore")
-    return _clean(short) or USUAL
+    truncated = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    return _clean(truncated) or DEFAULT_NAME
 
 
-def choose_folder_name(given: str, taken: Collection[str]) -> str:
+def choose_folder_name(filename: str, used_names: Collection[str]) -> str:
     """A name for a file's results that no other file has: ``x``, else ``x.wav``, else ``x.wav_``.
 
     Names that differ in case alone are one: some file systems have it so.
     """
-    used = {name.casefold() for name in taken}
-    name = build_folder_name(given)
-    if name.casefold() in used:
-        name = build_folder_name(given, keep_suffix=True)
-    while name.casefold() in used:
+    folded = {name.casefold() for name in used_names}
+    name = build_folder_name(filename)
+    if name.casefold() in folded:
+        name = build_folder_name(filename, keep_suffix=True)
+    while name.casefold() in folded:
         name += "_"
     return name
 

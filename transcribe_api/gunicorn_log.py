@@ -14,6 +14,6 @@ class Logger(GunicornLogger):
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        log.configure()
+        log.configure_logging()
         self.error_log.handlers.clear()
         self.error_log.propagate = True

@@ -19,21 +19,21 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
-from transcribe_api import errors
-from transcribe_api.gate import descriptors, headers
-from transcribe_api.gate.connections import AddressCounter, Connection
+from transcribe_api.http.gate import descriptors, headers
+from transcribe_api.http.gate.connections import AddressCounter, Connection
+from transcribe_api.http.responses import problems
 
 #: Connections that are accepted before others get their turn.
-_AT_ONCE = 64
+_ACCEPTS_PER_TURN = 64
 #: Seconds without accepting, when there is no room for a connection.
-_PAUSE = 0.25
+_PAUSE_SECONDS = 0.25
 #: Seconds for which a client may go on sending after its answer.
 _LINGER_SECONDS = 2.0
 #: Seconds in which the rest of a body that is on its way may arrive.
-_BRIEFLY = 0.05
+_BODY_REST_SECONDS = 0.05
 
 #: The result of a request after which the client may still be sending.
-_LINGERS = object()
+_MUST_LINGER = object()
 
 
 class Worker(ThreadWorker):
@@ -60,17 +60,17 @@ class Worker(ThreadWorker):
     # Accepting
 
     def accept(self, listener: socket.socket) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(_ACCEPTS_PER_TURN):
             try:
                 client, address = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in descriptors.EXHAUSTED:
+                if error.errno not in descriptors.EXHAUSTION_ERRNOS:
                     raise
                 self._survive_exhaustion(error)
                 return
-            self._welcome(client, address, listener)
+            self._admit(client, address, listener)
             if self.nr_conns >= self.worker_connections and not self._close_oldest():
                 return
 
@@ -81,37 +81,39 @@ class Worker(ThreadWorker):
     def _survive_exhaustion(self, error: OSError) -> None:
         self.log.warning("No room for a connection: %s", error.strerror)
         if not self._close_oldest():
-            self._paused_until = time.monotonic() + _PAUSE
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
             self.set_accept_enabled(False)
 
-    def _welcome(self, client: socket.socket, address: Any, listener: socket.socket) -> None:
+    def _admit(self, client: socket.socket, address: Any, listener: socket.socket) -> None:
         connection = Connection(
-            self.cfg, client, address, listener.getsockname(), on_close=self._forget
+            self.cfg, client, address, listener.getsockname(), on_close=self._release_address
         )
         self.nr_conns += 1
-        if not self._addresses.enter(connection.address):
+        if not self._addresses.add(connection.address):
             self._refuse(connection, HTTPStatus.TOO_MANY_REQUESTS, "too many connections")
-        elif self._reads_heads:
+        elif self._is_plain_http:
             connection.expect_head()
-            self._go_on(connection)
+            self._read_head(connection)
         else:
             self.enqueue_req(connection)
 
-    def _forget(self, connection: Connection) -> None:
-        self._addresses.leave(connection.address)
+    def _release_address(self, connection: Connection) -> None:
+        self._addresses.remove(connection.address)
 
     @property
-    def _reads_heads(self) -> bool:
+    def _is_plain_http(self) -> bool:
         """Whether a header is what comes first. Else gunicorn's own way stays: a proxy that speaks
         TLS, HTTP/2 or its own protocol with us keeps its deadlines itself.
         """
         cfg = self.cfg
-        plain = cfg.protocol == "http" and not cfg.is_ssl and cfg.proxy_protocol in ("off", False)
-        return plain and "h2" not in cfg.http_protocols
+        is_plain = (
+            cfg.protocol == "http" and not cfg.is_ssl and cfg.proxy_protocol in ("off", False)
+        )
+        return is_plain and "h2" not in cfg.http_protocols
 
     # Headers
 
-    def _go_on(self, connection: Connection) -> None:
+    def _read_head(self, connection: Connection) -> None:
         """Read what there is of a header, and wait for the rest of it."""
         try:
             is_complete = connection.read_head()
@@ -119,37 +121,37 @@ class Worker(ThreadWorker):
             self._drop(connection)
             return
         if is_complete:
-            self._stop_waiting(connection)
+            self._unregister(connection)
             self.enqueue_req(connection)
-        elif connection.is_too_long:
+        elif connection.is_head_too_long:
             self._refuse(
                 connection, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header is too long"
             )
         elif connection not in self._unfinished:
-            self._wait(connection)
+            self._wait_for_head(connection)
 
-    def _wait(self, connection: Connection) -> None:
+    def _wait_for_head(self, connection: Connection) -> None:
         connection.sock.setblocking(False)
         self._unfinished[connection] = None
         self.poller.register(
-            connection.sock, selectors.EVENT_READ, partial(self._go_on_waiting, connection)
+            connection.sock, selectors.EVENT_READ, partial(self._on_head_readable, connection)
         )
 
-    def _go_on_waiting(self, connection: Connection, _socket: socket.socket) -> None:
+    def _on_head_readable(self, connection: Connection, _socket: socket.socket) -> None:
         # Another that was looked at just before may have had this one make room.
         if connection in self._unfinished:
-            self._go_on(connection)
+            self._read_head(connection)
 
-    def _stop_waiting(self, connection: Connection) -> None:
-        for waiting in (self._unfinished, self._lingering):
-            if connection in waiting:
-                del waiting[connection]
+    def _unregister(self, connection: Connection) -> None:
+        for connections in (self._unfinished, self._lingering):
+            if connection in connections:
+                del connections[connection]
                 with suppress(OSError, KeyError, ValueError):
                     self.poller.unregister(connection.sock)
 
     def murder_pending(self) -> None:
         super().murder_pending()
-        while self._unfinished and self._is_over(next(iter(self._unfinished))):
+        while self._unfinished and self._is_expired(next(iter(self._unfinished))):
             connection = next(iter(self._unfinished))
             if connection.head:
                 self._refuse(
@@ -158,17 +160,17 @@ class Worker(ThreadWorker):
             else:
                 self._drop(connection)
 
-        while self._lingering and self._is_over(next(iter(self._lingering))):
+        while self._lingering and self._is_expired(next(iter(self._lingering))):
             self._drop(next(iter(self._lingering)))
 
-    def _is_over(self, connection: Connection) -> bool:
+    def _is_expired(self, connection: Connection) -> bool:
         return connection.deadline <= time.monotonic() or not (self.alive or connection.head)
 
     def _close_oldest(self) -> bool:
         """Have a connection without a request make room for others; whether there was one."""
-        for waiting in (self._lingering, self._unfinished):
-            if waiting:
-                self._drop(next(iter(waiting)))
+        for connections in (self._lingering, self._unfinished):
+            if connections:
+                self._drop(next(iter(connections)))
                 return True
         if self.keepalived_conns:
             connection = self.keepalived_conns.popleft()
@@ -179,12 +181,12 @@ class Worker(ThreadWorker):
         return False
 
     def _drop(self, connection: Connection) -> None:
-        self._stop_waiting(connection)
+        self._unregister(connection)
         self.nr_conns -= 1
         connection.close()
 
     def _refuse(self, connection: Connection, status: HTTPStatus, detail: str) -> None:
-        self._stop_waiting(connection)
+        self._unregister(connection)
         with suppress(OSError):
             write_problem(connection.sock, status.value, status.phrase, detail)
             connection.drain()
@@ -194,13 +196,13 @@ class Worker(ThreadWorker):
     # Requests, in their threads and back
 
     def handle(self, conn: Connection) -> Any:
-        goes_on = super().handle(conn)
-        if goes_on is not False:
-            return goes_on
+        result = super().handle(conn)
+        if result is not False:
+            return result
         with suppress(OSError):
             conn.drain()
         if conn.has_unread_body:
-            return _LINGERS
+            return _MUST_LINGER
         # gunicorn would do it in the main thread, and wait there until the client hangs up.
         conn.close()
         return False
@@ -208,14 +210,14 @@ class Worker(ThreadWorker):
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         # What an answer did not need of a body is read only as far as it is here: gunicorn would
         # have a thread wait for it.
-        deadline = time.monotonic() + _BRIEFLY
+        deadline = time.monotonic() + _BODY_REST_SECONDS
         return keepalive and bool(conn.parser.finish_body(deadline=deadline))
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
         result = None if fs.cancelled() or fs.exception() else fs.result()
-        if result is _LINGERS:
+        if result is _MUST_LINGER:
             self._linger(conn)
-        elif result is True and self._reads_heads:
+        elif result is True and self._is_plain_http:
             self._await_next_request(conn, fs)
         else:
             super().finish_request(conn, fs)
@@ -244,7 +246,7 @@ class Worker(ThreadWorker):
             if conn.has_head():
                 self.enqueue_req(conn)
             else:
-                self._wait(conn)
+                self._wait_for_head(conn)
         else:
             super().finish_request(conn, fs)
 
@@ -252,24 +254,28 @@ class Worker(ThreadWorker):
         """A connection that was kept has the beginning of another request."""
         if conn not in self.keepalived_conns:  # it had to make room just before
             return
-        if not self._reads_heads:
+        if not self._is_plain_http:
             super().on_client_socket_readable(conn, client)
             return
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         conn.expect_head()
-        self._go_on(conn)
+        self._read_head(conn)
 
 
 def write_problem(client: socket.socket, status: int, reason: str, detail: str) -> None:
     """Answer without an application: the head and the body of an error."""
-    body = errors.problem(status, reason.lower().replace(" ", "_"), detail or reason).get_data()
-    protecting = "".join(f"{name}: {value}\r\n" for name, value in headers.SECURITY_HEADERS.items())
+    body = problems.build_problem(
+        status, reason.lower().replace(" ", "_"), detail or reason
+    ).get_data()
+    security_headers = "".join(
+        f"{name}: {value}\r\n" for name, value in headers.SECURITY_HEADERS.items()
+    )
     head = (
         f"HTTP/1.1 {status} {reason}\r\n"
         "Connection: close\r\n"
         "Content-Type: application/problem+json\r\n"
-        f"{protecting}"
+        f"{security_headers}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     util.write_nonblock(client, head.encode("latin-1") + body)

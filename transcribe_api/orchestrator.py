@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.resource_config import ResourceConfig
-from core.resources import ResourceManager
+from core.memory.leases import ResourceManager
+from core.memory.resource_config import ResourceConfig
 from core.states import Priority as JobPriority
-from transcribe_api import embedded
 from transcribe_api.client import Client
-from transcribe_api.job_follower import FinishedJob, Follower
+from transcribe_api.python import embedded
+from transcribe_api.python.job_follower import FinishedJob, JobFollower
 
 __all__ = [
     "DiarizationOrchestrator",
@@ -82,24 +82,24 @@ class OrchestratorConfig:
 
     def settings(self) -> dict[str, str]:
         """The settings of an embedded stack, by the names of environment variables."""
-        wanted = {
+        values = {
             "MAX_CONCURRENT_JOBS": self.max_concurrent_jobs,
             "MAX_MEMORY_GB": self.max_memory_gb,
             "CHUNK_DURATION": self.chunk_duration,
             "CHUNK_OVERLAP": self.chunk_overlap,
             "CHUNK_MAX_RETRIES": None if self.enable_recovery else 0,
         }
-        return {name: str(value) for name, value in wanted.items() if value is not None}
+        return {name: str(value) for name, value in values.items() if value is not None}
 
     def options(self) -> dict[str, Any]:
         """What every job asks for."""
-        wanted = {
+        values = {
             "engine": self.engine,
             "diarizer": self.diarizer,
             "language": self.language,
             "max_speakers": self.max_speakers,
         }
-        return {name: value for name, value in wanted.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class DiarizationOrchestrator:
@@ -133,14 +133,14 @@ class DiarizationOrchestrator:
         self._resources = resources.config if resources else ResourceConfig()
         self._data_dir = Path(data_dir).expanduser().resolve() if data_dir is not None else None
         self._callbacks: list[Callable[[FinishedJob], object]] = []
-        self._guard = threading.Lock()
-        self._running = ExitStack()
-        self._follower: Follower | None = None
+        self._lock = threading.Lock()
+        self._exit_stack = ExitStack()
+        self._follower: JobFollower | None = None
         self._options: dict[str, Any] = {}
         self._is_closed = False
 
     def __enter__(self) -> DiarizationOrchestrator:
-        self._started()
+        self._ensure_started()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,23 +160,23 @@ class DiarizationOrchestrator:
         priority: JobPriority = JobPriority.NORMAL,
     ) -> str:
         """As `process_file`; jobs of a higher priority overtake others."""
-        follower = self._started()
-        wanted = {**self._options, "priority": str(JobPriority(priority))}
-        job_id = str(follower.client.submit(file_path, **wanted)["job_id"])
+        follower = self._ensure_started()
+        options = {**self._options, "priority": str(JobPriority(priority))}
+        job_id = str(follower.client.submit(file_path, **options)["job_id"])
         follower.follow(job_id, file_path, output_dir)
         return job_id
 
     def get_job_status(self, job_id: str) -> dict[str, Any]:
         """The state of a job; it is ``completed`` only when its results lie in the folder."""
-        return self._started().status(job_id)
+        return self._ensure_started().get_status(job_id)
 
     def get_system_status(self) -> dict[str, Any]:
         """Active and completed jobs, queues, memory, processors, workers and statistics."""
-        return self._started().system_status()
+        return self._ensure_started().get_system_status()
 
     def cancel_job(self, job_id: str) -> dict[str, Any]:
         """End a job; returns its last state."""
-        return self._started().client.cancel(job_id)
+        return self._ensure_started().client.cancel(job_id)
 
     def add_job_completion_callback(self, callback: Callable[[FinishedJob], object]) -> None:
         """Have *callback* called once with each job that ends from now on, however it ends.
@@ -187,47 +187,49 @@ class DiarizationOrchestrator:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every job is over and its callbacks were called; False after *timeout* s."""
-        return self._started().wait(timeout)
+        return self._ensure_started().wait(timeout)
 
     def close(self) -> None:
         """End the embedded stack and all of its processes. Safe to call twice."""
-        with self._guard:
+        with self._lock:
             self._is_closed = True
-            running, self._running, self._follower = self._running, ExitStack(), None
+            exit_stack, self._exit_stack, self._follower = self._exit_stack, ExitStack(), None
         atexit.unregister(self.close)
-        running.close()  # a callback that is at work may want the guard
+        exit_stack.close()  # a callback that is at work may want the guard
 
-    def _started(self) -> Follower:
-        with self._guard:
+    def _ensure_started(self) -> JobFollower:
+        with self._lock:
             if self._is_closed:
                 raise RuntimeError("this orchestrator is closed")
             if self._follower is None:
                 self._follower = self._start()
             return self._follower
 
-    def _start(self) -> Follower:
+    def _start(self) -> JobFollower:
         atexit.register(self.close)
-        with ExitStack() as starting:
-            client = starting.enter_context(self._client(starting))
+        with ExitStack() as exit_stack:
+            client = exit_stack.enter_context(self._open_client(exit_stack))
             client.ping()
-            self._options = {**self.config.options(), **_whisper(client, self.config)}
-            follower = Follower(client, self._callbacks, self._journal(), self._log_interval())
-            starting.callback(follower.end)
-            follower.begin()
-            self._running = starting.pop_all()
+            self._options = {**self.config.options(), **_choose_whisper(client, self.config)}
+            follower = JobFollower(
+                client, self._callbacks, self._journal_path(), self._log_interval()
+            )
+            exit_stack.callback(follower.stop)
+            follower.start()
+            self._exit_stack = exit_stack.pop_all()
         return follower
 
-    def _client(self, starting: ExitStack) -> Client:
+    def _open_client(self, exit_stack: ExitStack) -> Client:
         if self._url:
             return Client(self._url, key=self._key)
-        started = starting.enter_context(self._stack())
-        return Client(started.url, key=self._key or started.token)
+        service = exit_stack.enter_context(self._start_stack())
+        return Client(service.url, key=self._key or service.token)
 
-    def _stack(self) -> Any:
-        wanted = {**self.config.settings(), **self._resources.settings()}
-        return embedded.running(wanted, workers=self.config.workers, data_dir=self._data_dir)
+    def _start_stack(self) -> Any:
+        settings = {**self.config.settings(), **self._resources.to_environment()}
+        return embedded.run_service(settings, workers=self.config.workers, data_dir=self._data_dir)
 
-    def _journal(self) -> Path | None:
+    def _journal_path(self) -> Path | None:
         if self._url or self._data_dir is None or not self.config.enable_recovery:
             return None
         return self._data_dir / JOURNAL
@@ -236,20 +238,20 @@ class DiarizationOrchestrator:
         return self.config.log_interval if self.config.enable_monitoring else None
 
 
-def _whisper(client: Client, config: OrchestratorConfig) -> dict[str, str]:
+def _choose_whisper(client: Client, config: OrchestratorConfig) -> dict[str, str]:
     """The engine and its model, where a model of Whisper is wanted."""
     if config.whisper_model is None:
         return {}
-    told = client.engines()
-    engine = config.engine or _engine_with(config.whisper_model, told["engines"])
+    response = client.engines()
+    engine = config.engine or _find_whisper_engine(config.whisper_model, response["engines"])
     if engine in ("whisper", "whisperx"):
         return {"engine": engine, "model": config.whisper_model}
-    usual = engine or told["default_engine"]
-    log.warning("%s hears, without %s: no worker has that model", usual, config.whisper_model)
+    fallback = engine or response["default_engine"]
+    log.warning("%s hears, without %s: no worker has that model", fallback, config.whisper_model)
     return {}
 
 
-def _engine_with(model: str, engines: Mapping[str, Any]) -> str | None:
+def _find_whisper_engine(model: str, engines: Mapping[str, Any]) -> str | None:
     """The engine of Whisper whose workers can use the model now."""
     if engines.get("whisperx", {}).get("available"):
         return "whisperx"

@@ -10,66 +10,68 @@ from typing import Any
 import psutil
 import redis
 
-from core import clock, fleet, system, versions
-from core.db import reading
-from core.fleet import Told
+from core import clock, versions
+from core.db.transactions import read_session
+from core.jobs import totals as jobs_totals
+from core.jobs.totals import Totals
+from core.live import worker_registry
+from core.live.worker_registry import ProcessReport
 from core.settings import settings
 from core.states import JobStatus
-from core.system import Totals
 from tasks.queue_manager import QueueManager
 
 #: Seconds for which counted jobs are good enough, at least; and how many times as long as counting
 #: took: a million jobs are counted every ten seconds or so, a thousand every two.
-TOTALS_SECONDS = 2.0
-TIMES_AS_LONG = 50.0
+TOTALS_CACHE_SECONDS = 2.0
+CACHE_COST_FACTOR = 50.0
 
 _GIB = 1024**3
 
 #: Seconds that the use of the processors is measured over, at least.
-CPU_SECONDS = 0.5
+CPU_WINDOW_SECONDS = 0.5
 
 
-class _LastTotals:
+class _CachedTotals:
     """Counted at most once in a while, by one thread."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._known: tuple[str, float, Totals] | None = None
+        self._lock = threading.Lock()
+        self._cached: tuple[str, float, Totals] | None = None
 
-    def of(self, database: str) -> Totals:
-        with self._guard:
-            if self._known is not None:
-                of, good_until, totals = self._known
-                if of == database and time.monotonic() < good_until:
+    def get(self, database: str) -> Totals:
+        with self._lock:
+            if self._cached is not None:
+                cached_database, good_until, totals = self._cached
+                if cached_database == database and time.monotonic() < good_until:
                     return totals
-            began = time.monotonic()
-            with reading() as session:
-                totals = system.totals(session)
+            started = time.monotonic()
+            with read_session() as session:
+                totals = jobs_totals.compute_totals(session)
             now = time.monotonic()
-            good_until = now + max(TOTALS_SECONDS, TIMES_AS_LONG * (now - began))
-            self._known = database, good_until, totals
+            good_until = now + max(TOTALS_CACHE_SECONDS, CACHE_COST_FACTOR * (now - started))
+            self._cached = database, good_until, totals
             return totals
 
 
-_totals = _LastTotals()
+_totals = _CachedTotals()
 
 
-class _Cpu:
+class _CpuMeter:
     """How busy the processors were since somebody last asked, whoever that was.
 
     psutil's own measurement begins anew in each thread, so that many answers would be 0.
     """
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._measured_at = time.monotonic()
         self._times = psutil.cpu_times()
         self._percent: float | None = None
 
     def percent(self) -> float:
         """Percent of all cores together."""
-        with self._guard:
-            wait = self._measured_at + CPU_SECONDS - time.monotonic()
+        with self._lock:
+            wait = self._measured_at + CPU_WINDOW_SECONDS - time.monotonic()
             if wait > 0 and self._percent is not None:
                 return self._percent
             time.sleep(max(0.0, wait))
@@ -81,64 +83,66 @@ class _Cpu:
 
 def _busy_percent(before: Any, now: Any) -> float:
     """*before*, *now*: seconds by kind since the machine started, as psutil tells them."""
-    spent = {kind: getattr(now, kind) - getattr(before, kind) for kind in now._fields}
+    seconds_by_kind = {kind: getattr(now, kind) - getattr(before, kind) for kind in now._fields}
     # A guest's time is part of that of its host.
-    every = sum(seconds for kind, seconds in spent.items() if not kind.startswith("guest"))
-    idle = spent["idle"] + spent.get("iowait", 0.0)
-    return round(min(100.0, max(0.0, 100 * (every - idle) / every)), 1) if every > 0 else 0.0
+    total = sum(
+        seconds for kind, seconds in seconds_by_kind.items() if not kind.startswith("guest")
+    )
+    idle = seconds_by_kind["idle"] + seconds_by_kind.get("iowait", 0.0)
+    return round(min(100.0, max(0.0, 100 * (total - idle) / total)), 1) if total > 0 else 0.0
 
 
-_cpu = _Cpu()
+_cpu = _CpuMeter()
 
 
-def told() -> dict[str, Any]:
+def collect_status() -> dict[str, Any]:
     """All that is known now. Raises `Unavailable` when the database is down."""
-    totals = _totals.of(settings().database)
-    processes = _living()
-    workers = [one for one in processes if "queues" in one.facts]
-    began = psutil.Process().create_time()
+    totals = _totals.get(settings().database)
+    processes = _list_processes()
+    workers = [report for report in processes if "queues" in report.facts]
+    process_start = psutil.Process().create_time()
     return {
         "active_jobs": totals.active,
         "completed_jobs": totals.by_status[JobStatus.COMPLETED],
         "jobs": {str(status): count for status, count in totals.by_status.items()},
         "queues": QueueManager().status(),
         "resource_manager": {
-            "memory": _memory(),
+            "memory": _describe_memory(),
             "cpu": {"percent": _cpu.percent(), "cores": psutil.cpu_count() or 1},
         },
-        "workers": [_worker(one) for one in workers],
-        "orchestrator_stats": _stats(totals, processes),
-        "versions": versions.all_of_them(),
-        "started_at": clock.iso(clock.moment(began)),
-        "uptime": round(clock.now() - began, 1),
+        "workers": [_describe_worker(report) for report in workers],
+        "orchestrator_stats": _compute_stats(totals, processes),
+        "versions": versions.collect_versions(),
+        "started_at": clock.format_iso(clock.from_unix(process_start)),
+        "uptime": round(clock.now() - process_start, 1),
     }
 
 
-def _living() -> Sequence[Told]:
+def _list_processes() -> Sequence[ProcessReport]:
     try:
-        return fleet.living()
+        return worker_registry.list_reports()
     except redis.RedisError:
         return ()
 
 
-def _memory() -> dict[str, float]:
-    found = psutil.virtual_memory()
+def _describe_memory() -> dict[str, float]:
+    memory = psutil.virtual_memory()
     return {
-        "total_gb": _gb(found.total),
-        "used_gb": _gb(found.used),
-        "available_gb": _gb(found.available),
-        "percent": found.percent,
+        "total_gb": _to_gb(memory.total),
+        "used_gb": _to_gb(memory.used),
+        "available_gb": _to_gb(memory.available),
+        "percent": memory.percent,
     }
 
 
-def _worker(one: Told) -> dict[str, Any]:
-    facts = one.facts
+def _describe_worker(report: ProcessReport) -> dict[str, Any]:
+    facts = report.facts
     return {
-        "name": one.name,
+        "name": report.name,
         "queues": facts["queues"],
         "processes": facts["processes"],
-        "memory_gb": _gb(facts["memory_bytes"]),
-        "peak_memory_gb": _gb(facts["peak_memory_bytes"]),
+        "memory_gb": _to_gb(facts["memory_bytes"]),
+        "peak_memory_gb": _to_gb(facts["peak_memory_bytes"]),
         "memory_budget_percent": facts.get("memory_budget_percent", 0),
         "cpu_percent": facts["cpu_percent"],
         "started_at": facts["started_at"],
@@ -146,17 +150,19 @@ def _worker(one: Told) -> dict[str, Any]:
     }
 
 
-def _stats(totals: Totals, processes: Sequence[Told]) -> dict[str, Any]:
+def _compute_stats(totals: Totals, processes: Sequence[ProcessReport]) -> dict[str, Any]:
     # The service's own processes tell no peak: they stay as they are.
-    peaks = (one.facts.get("peak_memory_bytes", one.facts["memory_bytes"]) for one in processes)
+    peaks = (
+        report.facts.get("peak_memory_bytes", report.facts["memory_bytes"]) for report in processes
+    )
     return {
         "average_processing_time": round(totals.average_seconds or 0.0, 3),
-        "peak_memory_usage": _gb(sum(peaks)),
+        "peak_memory_usage": _to_gb(sum(peaks)),
         "successful_jobs": totals.by_status[JobStatus.COMPLETED],
         "failed_jobs": totals.by_status[JobStatus.FAILED],
         "total_jobs_processed": totals.over,
     }
 
 
-def _gb(size: int) -> float:
+def _to_gb(size: int) -> float:
     return round(size / _GIB, 3)

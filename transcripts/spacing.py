@@ -13,7 +13,7 @@ _UNSPACED = re.compile(
     r"\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U000323af]"
 )
 #: Below this are the scripts that most words are in; looking no further saves time.
-_FIRST = "\u0e00"
+_FIRST_UNSPACED = "\u0e00"
 
 
 class Spaced(Protocol):
@@ -28,10 +28,10 @@ class Spaced(Protocol):
 
 def is_unspaced(character: str) -> bool:
     """Whether it belongs to a script that sets no spaces between words."""
-    return character >= _FIRST and _UNSPACED.match(character) is not None
+    return character >= _FIRST_UNSPACED and _UNSPACED.match(character) is not None
 
 
-def gap(text: str, following: str) -> str:
+def find_separator(text: str, following: str) -> str:
     """What stands between two words: nothing where both are of a script without spaces.
 
     Between such a word and one of another script there is a space, as many people write it.
@@ -39,24 +39,24 @@ def gap(text: str, following: str) -> str:
     return "" if is_unspaced(text[-1:]) and is_unspaced(following[:1]) else " "
 
 
-def unusual_space(text: str, following: str, *, is_spaced: bool) -> bool | None:
-    """What a word should know of the space before it; None where `gap` tells it anyway."""
-    return None if gap(text, following) == (" " if is_spaced else "") else is_spaced
+def find_unusual_space(text: str, following: str, *, is_spaced: bool) -> bool | None:
+    """What a word must know of the space before it; None where `find_separator` finds it."""
+    return None if find_separator(text, following) == (" " if is_spaced else "") else is_spaced
 
 
-def gap_before(text: str, word: Spaced) -> str:
+def find_separator_before(text: str, word: Spaced) -> str:
     """What stands between *text* and the word that follows it."""
     if word.space_before is None:
-        return gap(text, word.text)
+        return find_separator(text, word.text)
     return " " if word.space_before else ""
 
 
-def join(texts: Iterable[str]) -> str:
+def join_texts(texts: Iterable[str]) -> str:
     """The texts in a row, empty ones left out."""
     parts: list[str] = []
     for text in filter(None, texts):
         if parts:
-            parts.append(gap(parts[-1], text))
+            parts.append(find_separator(parts[-1], text))
         parts.append(text)
     return "".join(parts)
 
@@ -68,6 +68,6 @@ def join_words(words: Iterable[Spaced]) -> str:
         if not word.text:
             continue
         if parts:
-            parts.append(gap_before(parts[-1], word))
+            parts.append(find_separator_before(parts[-1], word))
         parts.append(word.text)
     return "".join(parts)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from transcripts.deprecated_names import find_renamed
 from transcripts.spacing import join_words
 from transcripts.warning import WarningCode
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of time, ``start <= end``."""
+class Interval:
+    """A start and an end in seconds, ``start <= end``."""
 
     start: float
     end: float
@@ -25,8 +27,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch(Span):
-    """A stretch of one channel of a recording, counted from 0, or of the mix of all."""
+class ChannelInterval(Interval):
+    """An interval of one channel of a recording, counted from 0, or of the mix of all."""
 
     channel: int | None = None
 
@@ -48,7 +50,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stretch in which one speaker talks. Turns of different speakers may overlap."""
+    """An interval in which one speaker talks. Turns of different speakers may overlap."""
 
     start: float
     end: float
@@ -56,15 +58,15 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Note(Span):
-    """What should be known of a stretch, such as that its words are doubtful."""
+class Note(Interval):
+    """What should be known of an interval, such as that its words are doubtful."""
 
     text: str = ""
     code: WarningCode = WarningCode.OTHER
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcription:
     """What a speech engine says of one piece of audio; times count from the start of that piece."""
 
     words: tuple[Word, ...]
@@ -75,7 +77,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Voices:
+class Diarization:
     """What a diarizer says of one piece of audio; times count from the start of that piece."""
 
     turns: tuple[Turn, ...]
@@ -105,5 +107,11 @@ class Segment:
     @property
     def confidence(self) -> float | None:
         """Mean of the words that have one."""
-        known = [word.confidence for word in self.words if word.confidence is not None]
-        return sum(known) / len(known) if known else None
+        confidences = [word.confidence for word in self.words if word.confidence is not None]
+        return sum(confidences) / len(confidences) if confidences else None
+
+
+if not TYPE_CHECKING:  # where it would hide that a name is not there
+
+    def __getattr__(name: str) -> object:
+        return find_renamed(__name__, name)

@@ -101,13 +101,13 @@ def to_json(warning: TranscriptWarning) -> dict[str, Any]:
     }
 
 
-def from_json(stored: Mapping[str, Any] | str) -> TranscriptWarning:
+def from_json(payload: Mapping[str, Any] | str) -> TranscriptWarning:
     """Read what `to_json` wrote, or the sentence that version 0.1 wrote."""
-    if isinstance(stored, str):
-        return TranscriptWarning(WarningCode.OTHER, stored)
+    if isinstance(payload, str):
+        return TranscriptWarning(WarningCode.OTHER, payload)
     return TranscriptWarning(
-        code=WarningCode(stored["code"]),
-        sentence=stored["sentence"],
-        start=stored["start"],
-        end=stored["end"],
+        code=WarningCode(payload["code"]),
+        sentence=payload["sentence"],
+        start=payload["start"],
+        end=payload["end"],
     )

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, event
 from engines import wav
 from engines.base import Hints
 from engines.catalog import EngineSpec, Requirement
-from transcripts.types import Heard, Word
+from transcripts.types import Transcription, Word
 
 STANDIN = EngineSpec(
     name="standin",
@@ -35,11 +35,11 @@ STANDIN = EngineSpec(
 class Standin:
     """Hears the same words in every chunk of one length."""
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
         time.sleep(float(os.environ.get("STANDIN_SECONDS", "0")))
-        halves = range(int(2 * wav.seconds(audio)))
+        halves = range(int(2 * wav.read_duration(audio)))
         words = (Word(f"word{n}", n / 2, n / 2 + 0.4, 0.9) for n in halves)
-        return Heard(tuple(words), hints.language)
+        return Transcription(tuple(words), hints.language)
 
 
 def _count_statements(path: str) -> None:

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from core import clock, private_files, versions
-from core.backups import manifest as manifests
-from core.backups import names
-from core.backups.errors import BackupError
-from core.backups.manifest import Manifest
+from core import clock, versions
+from core.backups import archive_manifest as manifests
+from core.backups import member_names
+from core.backups.archive_manifest import Manifest
+from core.backups.backup_error import BackupError
 from core.backups.snapshot import Snapshot
+from core.filesystem import private_files
 
-BLOCK = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 #: Bytes of the largest manifest: of some millions of files.
-MOST_OF_MANIFEST = 1024**3
+MAX_MANIFEST_BYTES = 1024**3
 
 
 def write_archive(snapshot: Snapshot, target: Path) -> Manifest:
@@ -35,10 +36,10 @@ def write_archive(snapshot: Snapshot, target: Path) -> Manifest:
     unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}.unfinished")
     try:
         with private_files.open_file(unfinished, "xb") as file:
-            manifest = _write(snapshot, file)
+            manifest = _write_members(snapshot, file)
             file.flush()
             os.fsync(file.fileno())
-        _rename(unfinished, target)
+        _move_into_place(unfinished, target)
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
@@ -46,7 +47,7 @@ def write_archive(snapshot: Snapshot, target: Path) -> Manifest:
     return manifest
 
 
-def _rename(unfinished: Path, target: Path) -> None:
+def _move_into_place(unfinished: Path, target: Path) -> None:
     try:
         # Whoever makes the name has it: a file that came meanwhile is not replaced.
         with private_files.open_file(target, "xb"):
@@ -60,29 +61,29 @@ def _name_conflict(target: Path) -> BackupError:
     return BackupError(f"{target} exists, and a backup replaces nothing; name another file")
 
 
-def _write(snapshot: Snapshot, file: IO[bytes]) -> Manifest:
+def _write_members(snapshot: Snapshot, file: IO[bytes]) -> Manifest:
     # In this format, names and sizes of ours fit into plain headers, and readers need no others.
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
         manifest = Manifest(
             format=manifests.FORMAT,
-            version=versions.ours(),
+            version=versions.service_version(),
             revision=snapshot.revision,
             created_at=clock.utc_now(),
             jobs=snapshot.jobs,
             unfinished_jobs=snapshot.unfinished_jobs,
-            files={name: _add(tar, name, path) for name, path in snapshot.files()},
+            files={name: _add_file(tar, name, path) for name, path in snapshot.files()},
         )
-        data = manifest.encode()
-        tar.addfile(_header(manifests.NAME, len(data), int(clock.now())), io.BytesIO(data))
+        content = manifest.encode()
+        tar.addfile(_header(manifests.NAME, len(content), int(clock.now())), io.BytesIO(content))
     return manifest
 
 
-def _add(tar: tarfile.TarFile, name: str, path: Path) -> str:
+def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> str:
     """Add a file; returns its SHA-256."""
     with path.open("rb") as file:
-        status = os.fstat(file.fileno())
+        file_stat = os.fstat(file.fileno())
         content = _HashingReader(file)
-        tar.addfile(_header(name, status.st_size, int(status.st_mtime)), content)
+        tar.addfile(_header(name, file_stat.st_size, int(file_stat.st_mtime)), content)
     return content.sha256.hexdigest()
 
 
@@ -127,16 +128,16 @@ class Archive:
             target = folder / name
             private_files.make_folder(target.parent)
             with _translate_errors():
-                copied = self._copy(name, target)
-            if copied != sha256:
+                copied_sha256 = self._copy_member(name, target)
+            if copied_sha256 != sha256:
                 raise _damage(f"{name} is not what was backed up")
 
-    def _copy(self, name: str, target: Path) -> str:
+    def _copy_member(self, name: str, target: Path) -> str:
         content = self._tar.extractfile(self._members[name])
         assert content is not None  # all are regular files
         with content, private_files.open_file(target, "xb") as file:
             source = _HashingReader(content)
-            while block := source.read(BLOCK):
+            while block := source.read(BLOCK_BYTES):
                 file.write(block)
         return source.sha256.hexdigest()
 
@@ -174,7 +175,7 @@ def _list_members(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
     for member in tar:
         if member.name in members:
             raise _refusal(f"{member.name!r} is in it twice")
-        if member.name != manifests.NAME and not names.is_allowed(member.name):
+        if member.name != manifests.NAME and not member_names.is_allowed(member.name):
             raise _refusal(f"{member.name!r} is no name in a data directory")
         members[member.name] = member
     return members
@@ -183,16 +184,16 @@ def _list_members(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
 def _read_manifest(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> Manifest:
     if member is None:
         raise _damage("it has no manifest, so its end is missing, or it is no backup")
-    if member.size > MOST_OF_MANIFEST:
+    if member.size > MAX_MANIFEST_BYTES:
         raise _refusal("its manifest is too large")
     content = tar.extractfile(member)
     assert content is not None  # all are regular files
-    return manifests.decode(content.read())
+    return manifests.decode_manifest(content.read())
 
 
 def _refuse_other_members(members: Mapping[str, tarfile.TarInfo], manifest: Manifest) -> None:
-    if names.RECORDS not in members:
-        raise _damage(f"{names.RECORDS} is missing")
+    if member_names.RECORDS not in members:
+        raise _damage(f"{member_names.RECORDS} is missing")
     for name in sorted(members.keys() ^ manifest.files.keys()):
         raise _damage(f"{name} is missing" if name not in members else f"{name} is not listed")
 
@@ -208,9 +209,11 @@ def _translate_errors() -> Iterator[None]:
         raise BackupError(f"the backup cannot be restored: {error}") from error
 
 
-def _damage(why: str) -> BackupError:
-    return BackupError(f"the archive is damaged: {why}; take another backup")
+def _damage(reason: str) -> BackupError:
+    return BackupError(f"the archive is damaged: {reason}; take another backup")
 
 
-def _refusal(why: str) -> BackupError:
-    return BackupError(f"the archive is none that `transcribe backup` makes, and is refused: {why}")
+def _refusal(reason: str) -> BackupError:
+    return BackupError(
+        f"the archive is none that `transcribe backup` makes, and is refused: {reason}"
+    )

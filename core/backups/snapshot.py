@@ -19,12 +19,15 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from core import free_space, layout, private_files, scratch, sqlite_file
-from core.backups import names
-from core.backups.errors import BackupError
-from core.db import transaction
+from core import scratch
+from core.backups import member_names
+from core.backups.backup_error import BackupError
+from core.db import sqlite_file
+from core.db.transactions import transaction
+from core.filesystem import free_space, private_files
 from core.settings import settings
 from core.states import Stage
+from core.storage import layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,11 @@ class Snapshot:
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """All files with their names in an archive, the records first."""
-        yield names.RECORDS, self.folder / names.RECORDS
-        for parent, _, files in os.walk(self.folder / names.OBJECTS):
+        yield member_names.RECORDS, self.folder / member_names.RECORDS
+        for parent, _, files in os.walk(self.folder / member_names.OBJECTS):
             for path in (Path(parent, name) for name in sorted(files)):
                 name = path.relative_to(self.folder).as_posix()
-                if names.is_allowed(name):
+                if member_names.is_allowed(name):
                     yield name, path
 
 
@@ -56,9 +59,9 @@ def take_snapshot() -> Iterator[Snapshot]:
     """
     database = _find_database()
     # Where the storage keeps what is unfinished: links do not lead from one disk to another.
-    with scratch.folder("backup-", settings().objects_dir / ".unfinished") as folder:
+    with scratch.temporary_folder("backup-", settings().objects_dir / ".unfinished") as folder:
         try:
-            yield _fill(folder, database)
+            yield _capture_snapshot(folder, database)
         except sqlite3.Error as error:
             raise BackupError(f"the records in {database} cannot be read: {error}") from error
 
@@ -70,20 +73,20 @@ def _find_database() -> Path:
             f"there is nothing to back up: {database} does not exist; "
             "name the directory of the service with --data-dir"
         )
-    sqlite_file.require()  # a copy of what is damaged would pass for a backup
+    sqlite_file.require_undamaged()  # a copy of what is damaged would pass for a backup
     return database
 
 
-def _fill(folder: Path, database: Path) -> Snapshot:
+def _capture_snapshot(folder: Path, database: Path) -> Snapshot:
     with closing(_open_for_reading(database)) as source:
         with transaction() as session:
             session.connection()  # takes the write lock
             source.execute("BEGIN")
             rows = source.execute("SELECT job_id FROM transcript_jobs").fetchall()
             job_ids = [job_id for (job_id,) in rows]
-            _link_objects(job_ids, folder / names.OBJECTS)
+            _link_objects(job_ids, folder / member_names.OBJECTS)
         # From here on all others write again; this connection still reads what was there before.
-        _copy_records(source, folder / names.RECORDS)
+        _copy_records(source, folder / member_names.RECORDS)
         return Snapshot(folder, _read_revision(source), len(job_ids), _count_unfinished(source))
 
 
@@ -105,9 +108,9 @@ def _count_unfinished(source: sqlite3.Connection) -> int:
 
 def _copy_records(source: sqlite3.Connection, target: Path) -> None:
     (pages,), (page_bytes,) = (
-        source.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size")
+        source.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("page_count", "page_size")
     )
-    free_space.require(pages * page_bytes)
+    free_space.require_space(pages * page_bytes)
     private_files.make_file(target)
     with closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
@@ -115,7 +118,7 @@ def _copy_records(source: sqlite3.Connection, target: Path) -> None:
 
 def _link_objects(job_ids: Sequence[str], target: Path) -> None:
     for job_id in job_ids:
-        root = layout.root(job_id)
+        root = layout.job_prefix(job_id)
         _link_tree(settings().objects_dir / root, target / root)
 
 

@@ -25,7 +25,7 @@ class Storage(Protocol):
         """Copy a file there, in constant memory."""
         ...
 
-    def take_file(self, key: str, path: Path) -> None:
+    def move_file(self, key: str, path: Path) -> None:
         """The same with a file that nobody needs any more: it may be gone afterwards."""
         ...
 
@@ -37,7 +37,7 @@ class Storage(Protocol):
         """Read a small object."""
         ...
 
-    def local(self, key: str) -> AbstractContextManager[Path]:
+    def open_local(self, key: str) -> AbstractContextManager[Path]:
         """The object as a local file, for as long as the block lasts. It must not be written to."""
         ...
 
@@ -45,7 +45,7 @@ class Storage(Protocol):
         """The object, or its bytes from *start* to before *stop*, in blocks."""
         ...
 
-    def size(self, key: str) -> int:
+    def get_size(self, key: str) -> int:
         """Bytes of an object."""
         ...
 
@@ -53,17 +53,17 @@ class Storage(Protocol):
         """Have the same object under another key too, without the bytes passing through here."""
         ...
 
-    def keys(self, prefix: str) -> list[str]:
+    def list_keys(self, prefix: str) -> list[str]:
         """The keys that begin with *prefix*, sorted."""
         ...
 
-    def folders(self, prefix: str) -> Iterator[list[str]]:
+    def list_folders(self, prefix: str) -> Iterator[list[str]]:
         """The names between *prefix*, which ends with ``/``, and the next ``/``: by the page, in
         no order.
         """
         ...
 
-    def written_at(self, key: str) -> datetime:
+    def get_modified_at(self, key: str) -> datetime:
         """When the object was written last, in UTC."""
         ...
 
@@ -71,7 +71,7 @@ class Storage(Protocol):
         """Remove every object whose key begins with *prefix*. Safe to run twice."""
         ...
 
-    def url(self, key: str, *, seconds: int) -> str | None:
+    def presign_url(self, key: str, *, seconds: int) -> str | None:
         """A link that works for so many seconds without credentials; None if there is no such."""
         ...
 
@@ -79,21 +79,21 @@ class Storage(Protocol):
         """Raise `Unavailable` when objects cannot be kept now."""
         ...
 
-    def tidy(self) -> None:
+    def remove_unfinished(self) -> None:
         """See that what killed writers have left half-written goes within some days."""
         ...
 
 
 def storage() -> Storage:
     """The storage that the settings name; one of its own for each process."""
-    return _storage(settings(), os.getpid())
+    return _open_storage(settings(), os.getpid())
 
 
 @lru_cache(maxsize=2)
-def _storage(now: Settings, _pid: int) -> Storage:
-    if now.minio_endpoint:
+def _open_storage(current_settings: Settings, _pid: int) -> Storage:
+    if current_settings.minio_endpoint:
         # Imported only here: the embedded default needs no S3 client.
         from core.storage.s3 import S3Storage
 
-        return S3Storage.from_settings(now)
-    return DirectoryStorage(now.objects_dir)
+        return S3Storage.from_settings(current_settings)
+    return DirectoryStorage(current_settings.objects_dir)

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from core import free_space, private_files, scratch
+from core import scratch
 from core.errors import NotFound, Unavailable
+from core.filesystem import free_space, private_files
 
-BLOCK = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 #: Names that are given at a time.
-PAGE = 1000
+PAGE_SIZE = 1000
 
 
 class DirectoryStorage:
@@ -24,78 +25,78 @@ class DirectoryStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._inside = f"{root.resolve()}/"
+        self._root_prefix = f"{root.resolve()}/"
         self._unfinished = root / ".unfinished"
 
     def put_file(self, key: str, path: Path) -> None:
-        with self._written(key) as unfinished:
+        with self._open_unfinished(key) as unfinished:
             shutil.copyfile(path, unfinished)
 
-    def take_file(self, key: str, path: Path) -> None:
+    def move_file(self, key: str, path: Path) -> None:
         try:
             path.chmod(private_files.FILE_MODE)
             _move(path, self._path(key))
         except OSError as error:
             if error.errno != errno.EXDEV:
-                raise _not_written(error) from error
+                raise _write_error(error) from error
             self.put_file(key, path)  # it lies on another disk
 
     def put_bytes(self, key: str, data: bytes) -> None:
-        with self._written(key) as unfinished:
+        with self._open_unfinished(key) as unfinished:
             unfinished.write_bytes(data)
 
     def get_bytes(self, key: str) -> bytes:
-        with self.local(key) as path:
+        with self.open_local(key) as path:
             return path.read_bytes()
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def open_local(self, key: str) -> Iterator[Path]:
         path = self._path(key)
         if not _is_file(path):
             raise NotFound(f"there is no object {key}")
         yield path
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        with self.local(key) as path, path.open("rb") as file:
+        with self.open_local(key) as path, path.open("rb") as file:
             file.seek(start)
-            left = path.stat().st_size - start if stop is None else stop - start
-            while block := file.read(max(0, min(BLOCK, left))):
-                left -= len(block)
+            remaining = path.stat().st_size - start if stop is None else stop - start
+            while block := file.read(max(0, min(BLOCK_BYTES, remaining))):
+                remaining -= len(block)
                 yield block
 
-    def size(self, key: str) -> int:
-        with self.local(key) as path:
+    def get_size(self, key: str) -> int:
+        with self.open_local(key) as path:
             return path.stat().st_size
 
     def copy(self, source: str, target: str) -> None:
-        with self.local(source) as path:
+        with self.open_local(source) as path:
             self.put_file(target, path)
 
-    def keys(self, prefix: str) -> list[str]:
+    def list_keys(self, prefix: str) -> list[str]:
         folder = self._root / prefix.rpartition("/")[0]
-        found = (path.relative_to(self._root).as_posix() for path in folder.rglob("*"))
+        names = (path.relative_to(self._root).as_posix() for path in folder.rglob("*"))
         return sorted(
-            key for key in found if key.startswith(prefix) and (self._root / key).is_file()
+            key for key in names if key.startswith(prefix) and (self._root / key).is_file()
         )
 
-    def folders(self, prefix: str) -> Iterator[list[str]]:
+    def list_folders(self, prefix: str) -> Iterator[list[str]]:
         with suppress(FileNotFoundError), os.scandir(self._root / prefix) as entries:
             names = (entry.name for entry in entries if entry.is_dir())
-            while page := list(islice(names, PAGE)):
+            while page := list(islice(names, PAGE_SIZE)):
                 yield page
 
-    def written_at(self, key: str) -> datetime:
-        with self.local(key) as path:
+    def get_modified_at(self, key: str) -> datetime:
+        with self.open_local(key) as path:
             return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def delete(self, prefix: str) -> None:
         if prefix.endswith("/"):
             shutil.rmtree(self._path(prefix.rstrip("/")), ignore_errors=True)
             return
-        for key in self.keys(prefix):
+        for key in self.list_keys(prefix):
             self._path(key).unlink(missing_ok=True)
 
-    def url(self, key: str, *, seconds: int) -> str | None:  # noqa: ARG002
+    def presign_url(self, key: str, *, seconds: int) -> str | None:  # noqa: ARG002
         return None
 
     def ping(self) -> None:
@@ -104,34 +105,34 @@ class DirectoryStorage:
             private_files.make_folder(self._root)
             disk = os.statvfs(self._root)
         except OSError as error:
-            raise _not_written(error) from error
+            raise _write_error(error) from error
         if not os.access(self._root, os.W_OK | os.X_OK):
-            raise _not_written(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise _write_error(OSError(errno.EACCES, os.strerror(errno.EACCES)))
         if disk.f_bavail == 0 or (disk.f_files and disk.f_favail == 0):
-            raise _not_written(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            raise _write_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
-    def tidy(self) -> None:
+    def remove_unfinished(self) -> None:
         """Nothing: `core.scratch` removes such files with those of its own."""
 
     @contextmanager
-    def _written(self, key: str) -> Iterator[Path]:
+    def _open_unfinished(self, key: str) -> Iterator[Path]:
         target = self._path(key)
         try:
-            with scratch.file("object-", self._unfinished) as unfinished:
+            with scratch.temporary_file("object-", self._unfinished) as unfinished:
                 yield unfinished
                 _move(unfinished, target)
         except OSError as error:
-            raise _not_written(error) from error
+            raise _write_error(error) from error
 
     def _path(self, key: str) -> Path:
         path = self._root / key
-        if not f"{os.path.realpath(path)}/".startswith(self._inside):
+        if not f"{os.path.realpath(path)}/".startswith(self._root_prefix):
             raise NotFound(f"there is no object {key}")
         return path
 
 
-def _not_written(error: OSError) -> Unavailable:
-    return free_space.explain(error, "the object store cannot be written")
+def _write_error(error: OSError) -> Unavailable:
+    return free_space.convert_error(error, "the object store cannot be written")
 
 
 def _move(file: Path, target: Path) -> None:

@@ -18,17 +18,20 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core import layout, scratch
+from core import scratch
 from core.errors import NotFound, Unavailable
 from core.settings import Settings
+from core.storage import layout
 
 log = structlog.get_logger(__name__)
 
-BLOCK = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 #: Bytes of a part of a large object; two are under way at a time, so memory stays constant. What is
 #: no larger is sent and fetched in one request.
-PART = 8 * 1024 * 1024
-_TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=2)
+PART_BYTES = 8 * 1024 * 1024
+_TRANSFER = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=2
+)
 #: The server copies by itself, but none copies more than 5 GiB at once.
 _COPY = TransferConfig(multipart_threshold=1024**3, multipart_chunksize=256 * 1024**2)
 
@@ -37,43 +40,43 @@ _COPY = TransferConfig(multipart_threshold=1024**3, multipart_chunksize=256 * 10
 _SHA256 = "sha256"
 
 _NO_BUCKET = "NoSuchBucket"
-_MISSING = {"NoSuchKey", "404", "NotFound", _NO_BUCKET}
-_DELETE_AT_ONCE = 1000
+_MISSING_CODES = {"NoSuchKey", "404", "NotFound", _NO_BUCKET}
+_DELETE_BATCH_SIZE = 1000
 #: Names that are listed at a time, and no more than servers give.
-PAGE = 1000
+PAGE_SIZE = 1000
 
 #: What a writer that was killed has sent of an object is no object, and takes space for ever. What
 #: is over has to be told from what is kept by the records, so no rule of a bucket can remove it.
-_RULE = {
+_LIFECYCLE_RULE = {
     "ID": "transcribe-half-written",
     "Status": "Enabled",
-    "Filter": {"Prefix": layout.JOBS},
+    "Filter": {"Prefix": layout.JOBS_PREFIX},
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
 }
 #: Other settings of a bucket that are lost when its rules are written without them.
-_KEPT = ("TransitionDefaultMinimumObjectSize",)
+_PRESERVED_SETTINGS = ("TransitionDefaultMinimumObjectSize",)
 
 
 class S3Storage:
     """One bucket, made when something is written and it is not there."""
 
-    def __init__(self, client: Any, bucket: str, scratch: Path, links: Any) -> None:
+    def __init__(self, client: Any, bucket: str, scratch_dir: Path, link_client: Any) -> None:
         self._client = client
         self._bucket = bucket
-        self._scratch = scratch
+        self._scratch_dir = scratch_dir
         #: Signs links, which must name the storage as callers do; None: they do not reach it.
-        self._links = links
+        self._link_client = link_client
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Storage:
         scheme = "https" if settings.minio_use_ssl else "http"
-        client = links = _client(settings, f"{scheme}://{settings.minio_endpoint}")
+        client = link_client = _build_client(settings, f"{scheme}://{settings.minio_endpoint}")
         if public := settings.minio_public_url:
-            links = None if public == "none" else _client(settings, public)
-        return cls(client, settings.minio_bucket_name, settings.scratch_dir, links)
+            link_client = None if public == "none" else _build_client(settings, public)
+        return cls(client, settings.minio_bucket_name, settings.scratch_dir, link_client)
 
     def put_file(self, key: str, path: Path) -> None:
-        is_small = path.stat().st_size <= PART
+        is_small = path.stat().st_size <= PART_BYTES
         send = partial(self._send_small if is_small else self._send_large, key, path)
         self._write(partial(send, {_SHA256: _sha256(path)}), key)
 
@@ -87,7 +90,7 @@ class S3Storage:
             str(path), self._bucket, key, ExtraArgs={"Metadata": metadata}, Config=_TRANSFER
         )
 
-    take_file = put_file
+    move_file = put_file
 
     def put_bytes(self, key: str, data: bytes) -> None:
         metadata = {_SHA256: hashlib.sha256(data).hexdigest()}
@@ -97,11 +100,11 @@ class S3Storage:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata=metadata)
 
     def _write(self, put: Callable[[], object], key: str) -> None:
-        with _translated(key):
+        with _translate_errors(key):
             try:
                 put()
             except (ClientError, Boto3Error) as error:
-                if _code(_cause(error)) != _NO_BUCKET:
+                if _error_code(_find_cause(error)) != _NO_BUCKET:
                     raise
                 self._make_bucket()
                 put()
@@ -111,144 +114,156 @@ class S3Storage:
             self._client.create_bucket(Bucket=self._bucket)
         except ClientError as error:
             # Another process was faster.
-            if _code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+            if _error_code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
                 raise
-        self._set_rule()
+        self._set_lifecycle_rule()
 
     def get_bytes(self, key: str) -> bytes:
-        with _translated(key):
-            told = self._client.get_object(Bucket=self._bucket, Key=key)
-            with closing(told["Body"]) as stream:
+        with _translate_errors(key):
+            response = self._client.get_object(Bucket=self._bucket, Key=key)
+            with closing(response["Body"]) as stream:
                 body: bytes = stream.read()
-        _refuse_other_bytes(told, hashlib.sha256(body).hexdigest())
+        _check_sha256(response, hashlib.sha256(body).hexdigest())
         return body
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def open_local(self, key: str) -> Iterator[Path]:
         with ExitStack() as stack:
             try:
-                folder = stack.enter_context(scratch.folder("object-", self._scratch))
+                folder = stack.enter_context(scratch.temporary_folder("object-", self._scratch_dir))
                 self._download(key, folder / "object")
             except OSError as error:
                 raise Unavailable(f"an object has no room here: {error.strerror}") from error
             yield folder / "object"
 
     def _download(self, key: str, path: Path) -> None:
-        with _translated(key):
-            told = self._client.get_object(Bucket=self._bucket, Key=key)
-            is_small = told["ContentLength"] <= PART
-            with closing(told["Body"]) as body, path.open("wb") as file:
+        with _translate_errors(key):
+            response = self._client.get_object(Bucket=self._bucket, Key=key)
+            is_small = response["ContentLength"] <= PART_BYTES
+            with closing(response["Body"]) as body, path.open("wb") as file:
                 if is_small:
-                    shutil.copyfileobj(body, file, BLOCK)
+                    shutil.copyfileobj(body, file, BLOCK_BYTES)
             if not is_small:  # in parts, of which each is asked for again that breaks off
                 self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
-        _refuse_other_bytes(told, _sha256(path))
+        _check_sha256(response, _sha256(path))
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        part = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
-        whole = start == 0 and stop is None  # for an empty object no range is right
-        with _translated(key):
-            told = self._client.get_object(Bucket=self._bucket, Key=key, **({} if whole else part))
+        byte_range = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
+        is_whole = start == 0 and stop is None  # for an empty object no range is right
+        with _translate_errors(key):
+            response = self._client.get_object(
+                Bucket=self._bucket, Key=key, **({} if is_whole else byte_range)
+            )
             # Whoever stops reading early gives the connection back all the same.
-            with closing(told["Body"]) as body:
-                yield from body.iter_chunks(BLOCK)
+            with closing(response["Body"]) as body:
+                yield from body.iter_chunks(BLOCK_BYTES)
 
-    def size(self, key: str) -> int:
-        with _translated(key):
+    def get_size(self, key: str) -> int:
+        with _translate_errors(key):
             return int(self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
 
     def copy(self, source: str, target: str) -> None:
-        with _translated(source):
+        with _translate_errors(source):
             self._client.copy(
                 {"Bucket": self._bucket, "Key": source}, self._bucket, target, Config=_COPY
             )
 
-    def keys(self, prefix: str) -> list[str]:
-        with suppress(NotFound), _translated(prefix):
+    def list_keys(self, prefix: str) -> list[str]:
+        with suppress(NotFound), _translate_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix
             )
-            return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+            return sorted(
+                stored_object["Key"] for page in pages for stored_object in page.get("Contents", ())
+            )
         return []  # there is no bucket yet
 
-    def folders(self, prefix: str) -> Iterator[list[str]]:
-        with suppress(NotFound), _translated(prefix):
+    def list_folders(self, prefix: str) -> Iterator[list[str]]:
+        with suppress(NotFound), _translate_errors(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket,
                 Prefix=prefix,
                 Delimiter="/",
-                PaginationConfig={"PageSize": PAGE},
+                PaginationConfig={"PageSize": PAGE_SIZE},
             ):
-                found = (one["Prefix"] for one in page.get("CommonPrefixes", ()))
-                yield [name.removeprefix(prefix).rstrip("/") for name in found]
+                prefixes = (
+                    common_prefix["Prefix"] for common_prefix in page.get("CommonPrefixes", ())
+                )
+                yield [name.removeprefix(prefix).rstrip("/") for name in prefixes]
 
-    def written_at(self, key: str) -> datetime:
-        with _translated(key):
-            told = self._client.head_object(Bucket=self._bucket, Key=key)
-        written: datetime = told["LastModified"]
-        return written
+    def get_modified_at(self, key: str) -> datetime:
+        with _translate_errors(key):
+            response = self._client.head_object(Bucket=self._bucket, Key=key)
+        modified_at: datetime = response["LastModified"]
+        return modified_at
 
     def delete(self, prefix: str) -> None:
-        keys = self.keys(prefix)
-        for start in range(0, len(keys), _DELETE_AT_ONCE):
-            some = [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]]
-            with _translated(prefix):
-                told = self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": some, "Quiet": True}
+        keys = self.list_keys(prefix)
+        for start in range(0, len(keys), _DELETE_BATCH_SIZE):
+            batch = [{"Key": key} for key in keys[start : start + _DELETE_BATCH_SIZE]]
+            with _translate_errors(prefix):
+                response = self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": batch, "Quiet": True}
                 )
-            for left in told.get("Errors", ()):
-                raise Unavailable(f"the object store refused: {left.get('Code', 'unknown')}")
+            for failure in response.get("Errors", ()):
+                raise Unavailable(f"the object store refused: {failure.get('Code', 'unknown')}")
 
-    def url(self, key: str, *, seconds: int) -> str | None:
-        if self._links is None:
+    def presign_url(self, key: str, *, seconds: int) -> str | None:
+        if self._link_client is None:
             return None
-        link: str = self._links.generate_presigned_url(
+        link: str = self._link_client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
         )
         return link
 
     def ping(self) -> None:
-        with _translated(self._bucket):
+        with _translate_errors(self._bucket):
             try:
                 self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
-                if _code(error) not in _MISSING:
+                if _error_code(error) not in _MISSING_CODES:
                     raise
                 self._make_bucket()
 
-    def tidy(self) -> None:
-        with _translated(self._bucket):
-            self._set_rule()
+    def remove_unfinished(self) -> None:
+        with _translate_errors(self._bucket):
+            self._set_lifecycle_rule()
 
-    def _set_rule(self) -> None:
+    def _set_lifecycle_rule(self) -> None:
         """Add our rule to those of the bucket; servers that know none go without."""
         try:
-            present = self._lifecycle()
-            others = [rule for rule in present.get("Rules", ()) if rule.get("ID") != _RULE["ID"]]
-            if _RULE in present.get("Rules", ()):
+            configuration = self._read_lifecycle()
+            other_rules = [
+                rule
+                for rule in configuration.get("Rules", ())
+                if rule.get("ID") != _LIFECYCLE_RULE["ID"]
+            ]
+            if _LIFECYCLE_RULE in configuration.get("Rules", ()):
                 return
-            kept = {name: present[name] for name in _KEPT if name in present}
+            preserved = {
+                name: configuration[name] for name in _PRESERVED_SETTINGS if name in configuration
+            }
             self._client.put_bucket_lifecycle_configuration(
                 Bucket=self._bucket,
-                LifecycleConfiguration={"Rules": [*others, _RULE]},
-                **kept,
+                LifecycleConfiguration={"Rules": [*other_rules, _LIFECYCLE_RULE]},
+                **preserved,
             )
         except ClientError as error:
-            log.info("the object store keeps half-written objects", reason=_code(error))
+            log.info("the object store keeps half-written objects", reason=_error_code(error))
 
-    def _lifecycle(self) -> dict[str, Any]:
+    def _read_lifecycle(self) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = self._client.get_bucket_lifecycle_configuration(
+            configuration: dict[str, Any] = self._client.get_bucket_lifecycle_configuration(
                 Bucket=self._bucket
             )
         except ClientError as error:
-            if _code(error) != "NoSuchLifecycleConfiguration":
+            if _error_code(error) != "NoSuchLifecycleConfiguration":
                 raise
             return {}
-        return told
+        return configuration
 
 
-def _client(settings: Settings, url: str) -> Any:
+def _build_client(settings: Settings, url: str) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=url,
@@ -269,18 +284,18 @@ def _client(settings: Settings, url: str) -> Any:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translate_errors(name: str) -> Iterator[None]:
     """Turn boto's errors into ours, without the address or the credentials in them."""
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
-        cause = _cause(error)
+        cause = _find_cause(error)
         if not isinstance(cause, ClientError):
             reason = f"the object store does not answer ({type(cause).__name__})"
-        elif _code(cause) in _MISSING:
-            raise NotFound(f"there is no object {what}") from error
+        elif _error_code(cause) in _MISSING_CODES:
+            raise NotFound(f"there is no object {name}") from error
         else:
-            reason = f"the object store refused: {_code(cause)}"
+            reason = f"the object store refused: {_error_code(cause)}"
         raise Unavailable(reason) from error
 
 
@@ -289,17 +304,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refuse_other_bytes(told: dict[str, Any], sha256: str) -> None:
+def _check_sha256(response: dict[str, Any], sha256: str) -> None:
     """What others have put there has no such mark, and is taken as it is."""
-    if told["Metadata"].get(_SHA256, sha256) != sha256:
+    if response["Metadata"].get(_SHA256, sha256) != sha256:
         raise Unavailable("the object store gave other bytes than it was given")
 
 
-def _cause(error: BaseException) -> BaseException:
+def _find_cause(error: BaseException) -> BaseException:
     """What was refused: transfers hide it behind an error of their own."""
     return error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
 
 
-def _code(error: BaseException) -> str:
-    told = error.response if isinstance(error, ClientError) else {}
-    return str(told.get("Error", {}).get("Code", "unknown"))
+def _error_code(error: BaseException) -> str:
+    response = error.response if isinstance(error, ClientError) else {}
+    return str(response.get("Error", {}).get("Code", "unknown"))

@@ -41,17 +41,17 @@ def read_tensors(path: Path) -> Tensors:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError,
             zipfile.BadZipFile, pickle.UnpicklingError) as error:  # fmt: skip
         raise EngineError(f"{path} is no checkpoint of PyTorch: {error}") from error
-    named = content.get("state_dict", content) if isinstance(content, dict) else {}
-    tensors = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+    state_dict = content.get("state_dict", content) if isinstance(content, dict) else {}
+    tensors = {name: value for name, value in state_dict.items() if isinstance(value, np.ndarray)}
     if not tensors:
         raise EngineError(f"{path} holds no tensors")
     return tensors
 
 
-class _StandIn:
+class _Placeholder:
     """Takes the place of any object that is no tensor."""
 
-    def __new__(cls, *_: Any, **__: Any) -> _StandIn:
+    def __new__(cls, *_: Any, **__: Any) -> _Placeholder:
         return super().__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
@@ -64,7 +64,7 @@ class _StandIn:
 class _Reader(pickle.Unpickler):
     """Turns the pickle of a checkpoint into dictionaries of arrays."""
 
-    _KNOWN: ClassVar[Mapping[tuple[str, str], Any]] = {
+    _ALLOWED_CLASSES: ClassVar[Mapping[tuple[str, str], Any]] = {
         ("collections", "OrderedDict"): OrderedDict,
         **{("torch", name): dtype for name, dtype in _DTYPES.items()},
     }
@@ -78,7 +78,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _build_array
-        return self._KNOWN.get((module, name), _StandIn)
+        return self._ALLOWED_CLASSES.get((module, name), _Placeholder)
 
     def persistent_load(self, reference: Any) -> NDArray[Any]:
         """The numbers of a tensor: a file of the archive."""

@@ -10,80 +10,84 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engines import wav
 from engines.base import SpeakerHints
+from engines.capabilities import NEURAL_MODELS
+from engines.models.local_models import find_pinned_weights
 from engines.neural import (
     checkpoint,
     clustering,
     embedding,
     embedding_net,
-    pieces,
     segmentation,
     segmentation_net,
-    tracks,
+    speaker_tracks,
+    speech_pieces,
 )
 from engines.neural.clustering import Labels
-from engines.neural.pieces import Piece
-from engines.neural.sessions import Floats, Net
+from engines.neural.onnx_sessions import Floats, Net
+from engines.neural.speech_pieces import SpeechPiece
 from engines.neural.turns import find_turns
-from engines.offers import NEURAL_MODELS
-from engines.shelf import pinned_weights
-from engines.sound import read
-from transcripts.types import Voices
+from engines.samples import read_samples
+from transcripts.types import Diarization
 
-#: Frames of clean speech that make a voiceprint.
-LEAST_PRINT = 59
+#: Frames of clean speech that make an embedding.
+MIN_EMBEDDING_FRAMES = 59
 
 
-class Neural:
+class NeuralDiarizer:
     """Segmentation and voices by nets on onnxruntime, one thread, some 35 times faster than sound.
 
     Turns overlap where two speak at once. Speakers are numbered as they first speak.
     """
 
     def __init__(self) -> None:
-        turns, voices = (checkpoint.read_tensors(pinned_weights(model)) for model in NEURAL_MODELS)
-        self._segmentation = Net(segmentation_net.build(turns))
-        self._embedding = Net(embedding_net.build(voices))
+        segmentation_weights, embedding_weights = (
+            checkpoint.read_tensors(find_pinned_weights(model)) for model in NEURAL_MODELS
+        )
+        self._segmentation = Net(segmentation_net.build(segmentation_weights))
+        self._embedding = Net(embedding_net.build(embedding_weights))
 
-    def diarize(self, audio: Path, hints: SpeakerHints) -> Voices:
+    def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
         """Find the turns; of fewer than ``min_speakers`` only where there is too little speech."""
-        sound = read(audio)
+        samples = read_samples(audio)
         with threadpool_limits(1):
-            found = tracks.follow(segmentation.segment(self._segmentation, sound))
-            parts, vectors = self._embed(pieces.cut(found), sound)
-        if not parts:
-            return Voices(())
+            tracks = speaker_tracks.build_tracks(segmentation.segment(self._segmentation, samples))
+            pieces, vectors = self._embed(speech_pieces.cut_pieces(tracks), samples)
+        if not pieces:
+            return Diarization(())
         labels = clustering.cluster(
             vectors,
-            np.array([part.track for part in parts]),
-            np.array([len(part.frames) for part in parts]),
+            np.array([piece.track for piece in pieces]),
+            np.array([len(piece.frames) for piece in pieces]),
             hints.min_speakers or 1,
             hints.max_speakers,
         )
-        turns, numbers = find_turns(found, parts, labels, len(sound) / wav.RATE)
-        prints = _mean_voices(parts, vectors, labels)
-        voices = {numbers[label]: prints[label] for label in numbers if label in prints}
-        return Voices(turns, voices)
+        turns, numbers = find_turns(tracks, pieces, labels, len(samples) / wav.RATE)
+        embeddings = _average_embeddings(pieces, vectors, labels)
+        voices = {numbers[label]: embeddings[label] for label in numbers if label in embeddings}
+        return Diarization(turns, voices)
 
-    def _embed(self, parts: Sequence[Piece], sound: Floats) -> tuple[list[Piece], Floats]:
+    def _embed(
+        self, pieces: Sequence[SpeechPiece], samples: Floats
+    ) -> tuple[list[SpeechPiece], Floats]:
         """The pieces that are long enough to have a voice, and their voices."""
-        kept, vectors = [], []
-        for part in parts:
-            said = pieces.sound_of(part, sound)
-            if len(said) >= embedding.LEAST:
-                kept.append(part)
-                vectors.append(embedding.embed(self._embedding, said))
-        return kept, np.array(vectors, np.float32)
+        embedded, vectors = [], []
+        for piece in pieces:
+            speech = speech_pieces.extract_samples(piece, samples)
+            if len(speech) >= embedding.MIN_SAMPLES:
+                embedded.append(piece)
+                vectors.append(embedding.embed(self._embedding, speech))
+        return embedded, np.array(vectors, np.float32)
 
 
-def _mean_voices(
-    parts: Sequence[Piece], vectors: Floats, labels: Labels
+def _average_embeddings(
+    pieces: Sequence[SpeechPiece], vectors: Floats, labels: Labels
 ) -> dict[int, tuple[float, ...]]:
-    """A voiceprint of each speaker with enough speech: the mean over its frames, of length one."""
-    frames = np.array([len(part.frames) for part in parts])
-    found = {}
+    """An embedding of each speaker with enough speech: the mean over its frames, of length one."""
+    frame_counts = np.array([len(piece.frames) for piece in pieces])
+    embeddings = {}
     for label in np.unique(labels):
-        mine = labels == label
-        if frames[mine].sum() >= LEAST_PRINT:
-            mean = frames[mine] @ vectors[mine]
-            found[int(label)] = tuple((mean / np.linalg.norm(mean)).tolist())
-    return found
+        mask = labels == label
+        if frame_counts[mask].sum() >= MIN_EMBEDDING_FRAMES:
+            mean = frame_counts[mask] @ vectors[mask]
+            embeddings[int(label)] = tuple((mean / np.linalg.norm(mean)).tolist())
+    return embeddings

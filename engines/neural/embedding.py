@@ -1,4 +1,4 @@
-"""Voices of stretches of speech, as vectors of length one."""
+"""Voices of pieces of speech, as vectors of length one."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import kaldi_native_fbank
 import numpy as np
 
 from engines import wav
-from engines.neural.sessions import Floats, Net
+from engines.neural.onnx_sessions import Floats, Net
 
 #: Of pitch.
-BANDS = 80
-#: Samples of the shortest stretch that has a voice.
-LEAST = wav.RATE // 4
+MEL_BANDS = 80
+#: Samples of the shortest piece that has a voice.
+MIN_SAMPLES = wav.RATE // 4
 
 
-def embed(net: Net, sound: Floats) -> Floats:
-    """The voice of one stretch of sound: 16 kHz, mono, -1 to 1, at least `LEAST` samples."""
-    energies = measure_bands(sound)
+def embed(net: Net, samples: Floats) -> Floats:
+    """The voice of one piece of speech: 16 kHz, mono, -1 to 1, at least `MIN_SAMPLES` samples."""
+    energies = measure_bands(samples)
     [vector] = net.run((energies - energies.mean(0))[None])
     return vector / np.linalg.norm(vector)
 
 
-def measure_bands(sound: Floats) -> Floats:
-    """Log energies of mel bands as Kaldi has them, ``(frames, BANDS)``, a hundred a second."""
+def measure_bands(samples: Floats) -> Floats:
+    """Log energies of mel bands as Kaldi has them, ``(frames, MEL_BANDS)``, a hundred a second."""
     options = kaldi_native_fbank.FbankOptions()
     options.frame_opts.samp_freq = wav.RATE
     options.frame_opts.dither = 0.0
-    options.mel_opts.num_bins = BANDS
+    options.mel_opts.num_bins = MEL_BANDS
     bank = kaldi_native_fbank.OnlineFbank(options)
-    bank.accept_waveform(wav.RATE, sound.tolist())
+    bank.accept_waveform(wav.RATE, samples.tolist())
     bank.input_finished()
-    return np.stack([bank.get_frame(at) for at in range(bank.num_frames_ready)])
+    return np.stack([bank.get_frame(index) for index in range(bank.num_frames_ready)])

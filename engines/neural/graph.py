@@ -30,7 +30,7 @@ class Graph:
         """A weight of the net, as it was read."""
         return self._tensors[name]
 
-    def has(self, name: str) -> bool:
+    def has_tensor(self, name: str) -> bool:
         return name in self._tensors
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
@@ -49,14 +49,14 @@ class Graph:
     def conv(self, x: str, name: str, **attributes: Any) -> str:
         """A convolution with the weights, and the bias if there is one, of that name."""
         inputs = [self.constant(self.tensor(f"{name}.weight"))]
-        if self.has(f"{name}.bias"):
+        if self.has_tensor(f"{name}.bias"):
             inputs.append(self.constant(self.tensor(f"{name}.bias")))
         return self.node("Conv", x, *inputs, **attributes)
 
     def batch_norm(self, x: str, name: str) -> str:
         """Batch normalization as in use, not in training."""
         mean, variance = self.tensor(f"{name}.running_mean"), self.tensor(f"{name}.running_var")
-        has_scale = self.has(f"{name}.weight")
+        has_scale = self.has_tensor(f"{name}.weight")
         scale = self.tensor(f"{name}.weight") if has_scale else np.ones_like(mean)
         shift = self.tensor(f"{name}.bias") if has_scale else np.zeros_like(mean)
         values = [self.constant(value) for value in (scale, shift, mean, variance)]
@@ -72,14 +72,16 @@ class Graph:
         product = self.node("MatMul", x, weight)
         return self.node("Add", product, self.constant(self.tensor(f"{name}.bias")))
 
-    def model(self, result: str, takes: Sequence[str | int], gives: Sequence[str | int]) -> bytes:
+    def build_model(
+        self, output_name: str, input_shape: Sequence[str | int], output_shape: Sequence[str | int]
+    ) -> bytes:
         """The finished net, from ``input`` to ``output``, of these shapes; a name is any number."""
-        self._nodes.append(helper.make_node("Identity", [result], ["output"]))
+        self._nodes.append(helper.make_node("Identity", [output_name], ["output"]))
         graph = helper.make_graph(
             self._nodes,
             "net",
-            [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(takes))],
-            [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(gives))],
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(input_shape))],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(output_shape))],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]

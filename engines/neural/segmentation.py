@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.neural.sessions import Floats, Net
+from engines.neural.onnx_sessions import Floats, Net
 
 #: Samples of a window, from one to the next, and from one frame of the net to the next.
-WINDOW, FRAME = 160_000, 270
-HOP = 148  # frames: two and a half seconds
-STEP = HOP * FRAME
+WINDOW_SAMPLES, FRAME_SAMPLES = 160_000, 270
+HOP_FRAMES = 148  # frames: two and a half seconds
+HOP_SAMPLES = HOP_FRAMES * FRAME_SAMPLES
 #: The sets of speakers that a class of the net stands for.
 _SETS = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
 )
 #: Windows that the net is given at a time.
-_BATCH = 8
+_BATCH_WINDOWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,19 @@ class Windows:
     activity: Floats
 
 
-def segment(net: Net, sound: Floats) -> Windows:
-    """Look at all of *sound*: 16 kHz, mono, -1 to 1. The last window is filled up with silence."""
-    count = 1 + max(0, -(-(len(sound) - WINDOW) // STEP))
-    starts = range(0, count * STEP, STEP)
-    found = []
-    for first in range(0, count, _BATCH):
-        batch = np.stack([_window(sound, start) for start in starts[first : first + _BATCH]])
-        found.append(np.exp(net.run(batch[:, None])) @ _SETS)
-    return Windows(np.concatenate(found))
+def segment(net: Net, samples: Floats) -> Windows:
+    """Segment *samples*: 16 kHz, mono, -1 to 1. The last window is filled up with silence."""
+    count = 1 + max(0, -(-(len(samples) - WINDOW_SAMPLES) // HOP_SAMPLES))
+    starts = range(0, count * HOP_SAMPLES, HOP_SAMPLES)
+    activities = []
+    for first in range(0, count, _BATCH_WINDOWS):
+        batch = np.stack(
+            [_cut_window(samples, start) for start in starts[first : first + _BATCH_WINDOWS]]
+        )
+        activities.append(np.exp(net.run(batch[:, None])) @ _SETS)
+    return Windows(np.concatenate(activities))
 
 
-def _window(sound: Floats, start: int) -> Floats:
-    window = sound[start : start + WINDOW]
-    return np.pad(window, (0, WINDOW - len(window)))
+def _cut_window(samples: Floats, start: int) -> Floats:
+    window = samples[start : start + WINDOW_SAMPLES]
+    return np.pad(window, (0, WINDOW_SAMPLES - len(window)))

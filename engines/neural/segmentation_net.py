@@ -18,7 +18,7 @@ from engines.neural.graph import Graph
 #: Samples from one output of a sinc filter to the next.
 STRIDE = 10
 #: Hz: the lowest edge of a filter, and its least width.
-LOWEST, NARROWEST = 50.0, 50.0
+MIN_EDGE_HZ, MIN_WIDTH_HZ = 50.0, 50.0
 _POOL = 3
 _LAYERS, _HIDDEN = 4, 128
 _LEAK = 0.01
@@ -28,7 +28,7 @@ def build(tensors: Tensors) -> bytes:
     """From sound, ``(batch, 1, samples)`` of -1 to 1, to log likelihoods ``(batch, frames, 7)``."""
     graph = Graph(tensors)
     x = graph.instance_norm("input", "sincnet.wav_norm1d")
-    filters = graph.constant(_sinc_filters(tensors)[:, None])
+    filters = graph.constant(_build_sinc_filters(tensors)[:, None])
     x = graph.node("Abs", graph.node("Conv", x, filters, strides=[STRIDE]))
     x = _pool(graph, x, 0)
     for layer in (1, 2):
@@ -40,7 +40,7 @@ def build(tensors: Tensors) -> bytes:
     for layer in (0, 1):
         x = graph.node("LeakyRelu", graph.linear(x, f"linear.{layer}"), alpha=_LEAK)
     x = graph.node("LogSoftmax", graph.linear(x, "classifier"), axis=-1)
-    return graph.model(x, ("batch", 1, "samples"), ("batch", "frames", 7))
+    return graph.build_model(x, ("batch", 1, "samples"), ("batch", "frames", 7))
 
 
 def _pool(graph: Graph, x: str, layer: int) -> str:
@@ -49,11 +49,13 @@ def _pool(graph: Graph, x: str, layer: int) -> str:
     return graph.node("LeakyRelu", normed, alpha=_LEAK)
 
 
-def _sinc_filters(tensors: Tensors) -> NDArray[np.float32]:
+def _build_sinc_filters(tensors: Tensors) -> NDArray[np.float32]:
     """Band passes with learned edges: even ones, then odd ones, ``(filters, samples)``."""
     name = "sincnet.conv1d.0.filterbank"
-    low = LOWEST + np.abs(tensors[f"{name}.low_hz_"].astype(np.float64))
-    high = np.clip(low + NARROWEST + np.abs(tensors[f"{name}.band_hz_"]), LOWEST, wav.RATE / 2)
+    low = MIN_EDGE_HZ + np.abs(tensors[f"{name}.low_hz_"].astype(np.float64))
+    high = np.clip(
+        low + MIN_WIDTH_HZ + np.abs(tensors[f"{name}.band_hz_"]), MIN_EDGE_HZ, wav.RATE / 2
+    )
     times, window = tensors[f"{name}.n_"], tensors[f"{name}.window_"]
     width = 2 * (high - low)
     below, above = low @ times, high @ times
@@ -68,13 +70,19 @@ def _lstm(graph: Graph, x: str, layer: int) -> str:
     """One layer, both ways, of ``(frames, batch, features)``."""
     sides = (f"l{layer}", f"l{layer}_reverse")
     weights = [
-        graph.constant(np.stack([_gates(graph.tensor(f"lstm.weight_{kind}_{s}")) for s in sides]))
+        graph.constant(
+            np.stack([_reorder_gates(graph.tensor(f"lstm.weight_{kind}_{s}")) for s in sides])
+        )
         for kind in ("ih", "hh")
     ]
-    biases = np.stack([
-        np.concatenate([_gates(graph.tensor(f"lstm.bias_{kind}_{s}")) for kind in ("ih", "hh")])
-        for s in sides
-    ])  # fmt: skip
+    biases = np.stack(
+        [
+            np.concatenate(
+                [_reorder_gates(graph.tensor(f"lstm.bias_{kind}_{s}")) for kind in ("ih", "hh")]
+            )
+            for s in sides
+        ]
+    )
     y = graph.node(
         "LSTM", x, *weights, graph.constant(biases), direction="bidirectional", hidden_size=_HIDDEN
     )
@@ -82,7 +90,7 @@ def _lstm(graph: Graph, x: str, layer: int) -> str:
     return graph.node("Reshape", both, graph.constant([0, 0, -1], np.int64))
 
 
-def _gates(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _reorder_gates(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """PyTorch has the gates in, forget, cell, out; ONNX in, out, forget, cell."""
     into, forget, cell, out = np.split(weight, 4)
     return np.concatenate([into, out, forget, cell])

@@ -9,72 +9,74 @@ from numpy.typing import NDArray
 
 from engines import wav
 from engines.neural.clustering import Labels
-from engines.neural.pieces import Frames, Piece
-from engines.neural.segmentation import FRAME
-from engines.neural.tracks import SPEAKS, Track
+from engines.neural.segmentation import FRAME_SAMPLES
+from engines.neural.speaker_tracks import SPEECH_THRESHOLD, SpeakerTrack
+from engines.neural.speech_pieces import Frames, SpeechPiece
 from transcripts.types import Turn
 
 #: Seconds of a frame, and from its number times these to the sound that it is about.
-FRAME_SECONDS, SHIFT = FRAME / wav.RATE, 0.0226
+FRAME_SECONDS, SHIFT_SECONDS = FRAME_SAMPLES / wav.RATE, 0.0226
 #: Seconds of silence within a turn; a shorter turn than the second is none.
-LONGEST_PAUSE, SHORTEST_TURN = 0.5, 0.1
+MAX_PAUSE_SECONDS, MIN_TURN_SECONDS = 0.5, 0.1
 
 
 def find_turns(
-    tracks: Sequence[Track], pieces: Sequence[Piece], labels: Labels, duration: float
+    tracks: Sequence[SpeakerTrack], pieces: Sequence[SpeechPiece], labels: Labels, duration: float
 ) -> tuple[tuple[Turn, ...], dict[int, int]]:
     """The turns in the order of time, and the number of each label's speaker.
 
     Speakers are numbered as they first speak, and their turns overlap where two speak at once.
     *labels*: the voice of each piece. *duration*: seconds of the recording.
     """
-    frames, voices = _spoken(tracks, pieces, labels)
-    found = [
+    frames, voices = _assign_voices(tracks, pieces, labels)
+    intervals = [
         (start, end, int(label))
         for label in np.unique(labels)
-        for start, end in _stretches(np.unique(frames[voices == label]), duration)
+        for start, end in _find_intervals(np.unique(frames[voices == label]), duration)
     ]
-    found.sort()
-    order = dict.fromkeys(label for _, _, label in found)
+    intervals.sort()
+    order = dict.fromkeys(label for _, _, label in intervals)
     numbers = {label: number for number, label in enumerate(order)}
-    return tuple(Turn(start, end, numbers[label]) for start, end, label in found), numbers
+    return tuple(Turn(start, end, numbers[label]) for start, end, label in intervals), numbers
 
 
-def _spoken(
-    tracks: Sequence[Track], pieces: Sequence[Piece], labels: Labels
+def _assign_voices(
+    tracks: Sequence[SpeakerTrack], pieces: Sequence[SpeechPiece], labels: Labels
 ) -> tuple[Frames, Labels]:
     """Every frame in which a track speaks, with its voice: that of the track's nearest piece."""
-    own: dict[int, list[tuple[Frames, int]]] = {}
+    pieces_by_track: dict[int, list[tuple[Frames, int]]] = {}
     for piece, voice in zip(pieces, labels, strict=True):
-        own.setdefault(piece.track, []).append((piece.frames, int(voice)))
+        pieces_by_track.setdefault(piece.track, []).append((piece.frames, int(voice)))
     spoken, voices = [], []
-    for number, known in own.items():
+    for number, track_pieces in pieces_by_track.items():
         track = tracks[number]
-        spoken.append(track.start + np.flatnonzero(track.likelihood > SPEAKS))
-        frames = np.concatenate([frames for frames, _ in known])
-        whose = np.concatenate([np.full(len(frames), voice) for frames, voice in known])
-        voices.append(_nearest(frames, whose, spoken[-1]))
+        spoken.append(track.start + np.flatnonzero(track.likelihood > SPEECH_THRESHOLD))
+        frames = np.concatenate([frames for frames, _ in track_pieces])
+        frame_voices = np.concatenate(
+            [np.full(len(frames), voice) for frames, voice in track_pieces]
+        )
+        voices.append(_find_nearest_voices(frames, frame_voices, spoken[-1]))
     return np.concatenate(spoken), np.concatenate(voices)
 
 
-def _nearest(known: Frames, voices: Labels, frames: Frames) -> Labels:
+def _find_nearest_voices(known_frames: Frames, voices: Labels, frames: Frames) -> Labels:
     """The voices at the known frames that are nearest to these."""
-    order = np.argsort(known, kind="stable")
-    known, voices = known[order], voices[order]
-    after = np.clip(np.searchsorted(known, frames), 0, len(known) - 1)
+    order = np.argsort(known_frames, kind="stable")
+    known_frames, voices = known_frames[order], voices[order]
+    after = np.clip(np.searchsorted(known_frames, frames), 0, len(known_frames) - 1)
     before = np.maximum(after - 1, 0)
-    is_before = np.abs(known[before] - frames) < np.abs(known[after] - frames)
-    chosen: NDArray[np.intp] = voices[np.where(is_before, before, after)]
-    return chosen
+    is_before = np.abs(known_frames[before] - frames) < np.abs(known_frames[after] - frames)
+    nearest: NDArray[np.intp] = voices[np.where(is_before, before, after)]
+    return nearest
 
 
-def _stretches(frames: Frames, duration: float) -> Iterator[tuple[float, float]]:
+def _find_intervals(frames: Frames, duration: float) -> Iterator[tuple[float, float]]:
     """Start and end, in seconds, of what is said without a long pause."""
     if not len(frames):
         return
-    ends = np.flatnonzero(np.diff(frames) * FRAME_SECONDS > LONGEST_PAUSE) + 1
+    ends = np.flatnonzero(np.diff(frames) * FRAME_SECONDS > MAX_PAUSE_SECONDS) + 1
     for run in np.split(frames, ends):
-        start = max(0.0, float(run[0]) * FRAME_SECONDS + SHIFT)
-        end = min(duration, float(run[-1] + 1) * FRAME_SECONDS + SHIFT)
-        if end - start >= SHORTEST_TURN:
+        start = max(0.0, float(run[0]) * FRAME_SECONDS + SHIFT_SECONDS)
+        end = min(duration, float(run[-1] + 1) * FRAME_SECONDS + SHIFT_SECONDS)
+        if end - start >= MIN_TURN_SECONDS:
             yield start, end

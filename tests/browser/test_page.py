@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.breakable_proxy import BreakableProxy
 from tests.browser.conftest import PHONE, SAMPLE, RunningStack, playwright, wait_until
-from tests.browser.way import Way
 from transcribe_api.client import Client
 from transcripts.warning import TranscriptWarning, WarningCode, to_json
 
@@ -39,8 +39,8 @@ Opened = Callable[..., Any]
 
 
 @pytest.fixture
-def way(stack: RunningStack) -> Iterator[Way]:
-    with Way(stack.url) as between:
+def way(stack: RunningStack) -> Iterator[BreakableProxy]:
+    with BreakableProxy(stack.url) as between:
         yield between
 
 
@@ -174,7 +174,7 @@ def test_a_reload_in_the_middle_misses_nothing(opened: Opened):
     is_done(page)
 
 
-def test_a_lost_connection_is_told_and_comes_back(opened: Opened, way: Way):
+def test_a_lost_connection_is_told_and_comes_back(opened: Opened, way: BreakableProxy):
     page = opened(url=way.url)
     send(page)
     expect(page.locator("#percent")).to_contain_text("%")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from samples.make_conversation import RATE, audible, speak, write_flac
+from samples.make_conversation import RATE, audible, flite, write_flac
 
 AUDIO = Path(__file__).parent / "audio"
 #: Seconds before the first digit.
@@ -48,7 +48,7 @@ def main() -> None:
 
 def digit_of(voice: str, digit: str) -> NDArray[np.float64]:
     """One digit, without silence and at the loudness of all others."""
-    said = audible(speak(voice, digit)).astype(np.float64)
+    said = audible(flite(voice, digit)).astype(np.float64)
     return said * LOUD / np.abs(said).max()
 
 

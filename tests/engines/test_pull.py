@@ -15,7 +15,7 @@ from tests.engines.hub_server import COMMIT, TOKEN, Hub
 from tests.integration.conftest import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-MAIN = "from transcribe_api.cli import main; main()"
+MAIN = "from transcribe_api.cli.command import main; main()"
 FILES = {
     "config.json": b"{}",
     "tokenizer.json": b'{"a": 1}',

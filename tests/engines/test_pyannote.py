@@ -20,8 +20,8 @@ from engines.base import SpeakerHints
 from tests import talks
 from tests.engines import tiny
 from tests.engines.tiny import digits, digits_wav
-from transcripts.linking import Shard, link
-from transcripts.types import Span, Turn, Voices
+from transcripts.speakers.linking import Shard, link_speakers
+from transcripts.types import Diarization, Interval, Turn
 
 pytestmark = tiny.needs("pyannote.audio", "pyannote")
 
@@ -43,10 +43,10 @@ def configured(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monkey
     return monkeypatch
 
 
-def diarize(audio: Path, hints: SpeakerHints = TWO) -> Voices:
-    from engines.pyannote import Pyannote
+def diarize(audio: Path, hints: SpeakerHints = TWO) -> Diarization:
+    from engines.pyannote import PyannoteDiarizer
 
-    return Pyannote().diarize(audio, hints)
+    return PyannoteDiarizer().diarize(audio, hints)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_diarizer_alone_finds_the_same_and_knows_a_voice_again(pieces):
     diarizer = SpeakerDiarizer(DiarizationConfig(min_speakers=2, max_speakers=2, device="cpu"))
     first, second = (diarizer.diarize(piece) for piece in pieces)
     assert first == diarize(pieces[0])
-    shards = [Shard(Span(0.5, 14.8), first), Shard(Span(14.8, 37.8), second)]
+    shards = [Shard(Interval(0.5, 14.8), first), Shard(Interval(14.8, 37.8), second)]
     assert {turn.speaker for turn in diarizer.turns(shards)} == {0, 1}
     config = DiarizationConfig(device="cuda:77")
     with pytest.raises(EngineError, match="cuda:77"):
@@ -97,9 +97,9 @@ def test_voices_are_known_by_numbers_that_json_can_hold(pieces):
 
 
 def test_the_same_file_gives_the_same_voices(pieces):
-    from engines.pyannote import Pyannote
+    from engines.pyannote import PyannoteDiarizer
 
-    diarizer = Pyannote()
+    diarizer = PyannoteDiarizer()
     first = diarizer.diarize(pieces[0], TWO)
     assert diarizer.diarize(pieces[0], TWO) == first
 
@@ -107,19 +107,23 @@ def test_the_same_file_gives_the_same_voices(pieces):
 def test_two_shards_have_one_pair_of_speakers(pieces):
     """What embeddings are for: the voices of both shards are found to be the same two."""
     first, second = (diarize(piece, TWO) for piece in pieces)
-    turns = link([Shard(Span(0.5, 14.8), first), Shard(Span(14.8, 37.8), second)], threshold=0.5)
+    turns = link_speakers(
+        [Shard(Interval(0.5, 14.8), first), Shard(Interval(14.8, 37.8), second)], threshold=0.5
+    )
     assert {turn.speaker for turn in turns} == {0, 1}
     assert right(turns, 0.0, 37.8) >= 0.9
 
 
 def test_who_speaks_keeps_one_identity_over_shards(tmp_path: Path):
-    from engines.pyannote import Pyannote
+    from engines.pyannote import PyannoteDiarizer
 
     said = talks.write(tmp_path / "talk.wav", acts=3, seconds=120)
     chunker = AudioChunker(replace(DEFAULT_CONFIG, shard_duration=120))
     cutting = chunker.take_apart(tmp_path / "talk.wav", tmp_path)
     assert len(cutting.shards) == 3
-    found = shards.turns(catalog.PYANNOTE, Pyannote(), cutting, cutting.shards, tmp_path, most=2)
+    found = shards.turns(
+        catalog.PYANNOTE, PyannoteDiarizer(), cutting, cutting.shards, tmp_path, most=2
+    )
     assert {turn.speaker for turn in found} == {0, 1}
     assert talks.rightly_told(said, found) >= 0.95
 
@@ -184,9 +188,9 @@ def test_a_gpu_that_is_not_there_is_said(configured):
 
 
 def test_half_as_much_is_looked_at_when_memory_runs_out(pieces, configured):
-    from engines.pyannote import Pyannote
+    from engines.pyannote import PyannoteDiarizer
 
-    diarizer = Pyannote()
+    diarizer = PyannoteDiarizer()
     whole = diarizer.diarize(pieces[0], TWO)
     apply, sizes = diarizer._pipeline.apply, []
 

@@ -28,10 +28,10 @@ from core.errors import EngineError, SettingsError, Transient, Unavailable
 from core.settings import Settings, settings
 from engines import catalog
 from engines.base import Hints, SpeakerHints
-from engines.nim import answers
-from engines.nim.line import Line
-from engines.nim.models import Model, choose
 from engines.riva import Riva
+from engines.riva_client import responses
+from engines.riva_client.client import RivaClient
+from engines.riva_client.server_models import RivaModel, choose_models
 from tests.engines.riva_server import Server
 from tests.engines.riva_server import riva as running
 from tests.integration.conftest import wait_until
@@ -45,9 +45,9 @@ PIECE, LINES = 22.4, 6
 MISHEARD = "What is not trolling process."
 SPOKEN = "What is natural language processing."
 
-OFFLINE = Model("parakeet-0.6b-en-US-asr-offline-asr-bls-ensemble", False, ("en-US",))
-STREAMING = Model("parakeet-0.6b-en-US-asr-streaming-asr-bls-ensemble", True, ("en-US",))
-MANY = Model("parakeet-1.1b-unified-multi-asr-offline-ensemble", False, ("multi",))
+OFFLINE = RivaModel("parakeet-0.6b-en-US-asr-offline-asr-bls-ensemble", False, ("en-US",))
+STREAMING = RivaModel("parakeet-0.6b-en-US-asr-streaming-asr-bls-ensemble", True, ("en-US",))
+MANY = RivaModel("parakeet-1.1b-unified-multi-asr-offline-ensemble", False, ("multi",))
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ from pathlib import Path
 from engines.base import Hints
 from engines.riva import Riva
 engine = Riva()
-engine._line._stub
+engine._client._stub
 children = []
 for _ in range(3):
     child = os.fork()
@@ -329,7 +329,7 @@ class TestFailures:
             engine = made(monkeypatch, RIVA_URI=server.uri)
             engine.transcribe(moment, Hints())
             server.meets("slow:600")
-            future = Line(settings())._stub.Recognize.future(pb.RecognizeRequest())
+            future = RivaClient(settings())._stub.Recognize.future(pb.RecognizeRequest())
             wait_until(lambda: len(server.calls) == 2)
             with pytest.raises(Unavailable, match="too much to do"):
                 engine.transcribe(moment, Hints())
@@ -350,7 +350,7 @@ class TestFailures:
         with pytest.raises(Unavailable):
             made(monkeypatch, RIVA_URI="localhost:9").transcribe(moment, Hints())
         with pytest.raises(Unavailable):
-            catalog.offer(catalog.RIVA)
+            catalog.query_capabilities(catalog.RIVA)
 
 
 def _answers(engine: Riva, audio: Path) -> bool:
@@ -459,28 +459,28 @@ class TestModels:
         ],
     )
     def test_one_for_whole_recordings_goes_first(self, models, wanted, language, chosen):
-        assert choose(models, wanted, language) == tuple(chosen)
+        assert choose_models(models, wanted, language) == tuple(chosen)
 
     def test_an_unknown_name_is_answered_with_those_there_are(self):
         with pytest.raises(EngineError, match=OFFLINE.name):
-            choose([OFFLINE], "parakeet-1-1b-ctc-es", "en-US")
+            choose_models([OFFLINE], "parakeet-1-1b-ctc-es", "en-US")
 
     @pytest.mark.parametrize(
         ("model", "asked", "tag"),
         [(OFFLINE, "en", "en-US"), (OFFLINE, "en-GB", None), (MANY, "pt-BR", "multi")],
     )
-    def test_a_model_is_asked_in_its_own_words(self, model: Model, asked, tag):
-        assert model.tag(asked) == tag
+    def test_a_model_is_asked_in_its_own_words(self, model: RivaModel, asked, tag):
+        assert model.find_tag(asked) == tag
 
     def test_the_offer_is_what_a_job_may_ask_for(self, engine):
-        offer = catalog.offer(catalog.RIVA)
+        offer = catalog.query_capabilities(catalog.RIVA)
         assert offer.models == (OFFLINE.name, STREAMING.name)
         assert offer.languages == ("en-US",)
 
     def test_there_is_no_offer_for_what_the_server_lacks(self, server, monkeypatch):
         made(monkeypatch, RIVA_URI=server.uri, RIVA_MODEL="whisper-large")
         with pytest.raises(EngineError, match="RIVA_MODEL"):
-            catalog.offer(catalog.RIVA)
+            catalog.query_capabilities(catalog.RIVA)
 
     @pytest.mark.parametrize(
         "variables",
@@ -509,29 +509,33 @@ class TestAnswers:
     """Servers differ in what they tell."""
 
     def test_results_follow_each_other(self):
-        found = answers.heard([result(word("a", 0, 500)), result(word("b", 900, 990))], "en-US", 1)
+        found = responses.build_transcription(
+            [result(word("a", 0, 500)), result(word("b", 900, 990))], "en-US", 1
+        )
         assert found.words == (Word("a", 0.0, 0.5), Word("b", 0.9, 0.99))
 
     @pytest.mark.parametrize("empty", [pb.SpeechRecognitionResult(), result()])
     def test_an_empty_result_is_nothing(self, empty):
-        assert answers.heard([empty], "en-US", 1).words == ()
+        assert responses.build_transcription([empty], "en-US", 1).words == ()
 
     def test_no_word_lies_outside_the_sound(self):
-        found = answers.heard([result(word("a", -20, 500), word("b", 900, 700))], "en-US", 0.8)
+        found = responses.build_transcription(
+            [result(word("a", -20, 500), word("b", 900, 700))], "en-US", 0.8
+        )
         assert found.words == (Word("a", 0.0, 0.5), Word("b", 0.8, 0.8))
 
     def test_full_stops_of_the_transcript_belong_to_the_words(self):
         punctuated = result(word("hello", 0, 1), word("you", 1, 2), transcript="Hello, you? ")
-        assert text(answers.heard([punctuated], "en-US", 1).words) == "Hello, you?"
+        assert text(responses.build_transcription([punctuated], "en-US", 1).words) == "Hello, you?"
 
     def test_where_numbers_became_digits_the_words_hold(self):
         shorter = result(word("twenty", 0, 1), word("one", 1, 2), transcript="21")
-        assert text(answers.heard([shorter], "en-US", 1).words) == "twenty one"
+        assert text(responses.build_transcription([shorter], "en-US", 1).words) == "twenty one"
 
     def test_models_without_times_share_out_the_time(self):
         told = result(transcript="three words here")
         told.audio_processed = 3.0
-        found = answers.heard([result(word("so", 0, 1500)), told], "en-US", 9).words
+        found = responses.build_transcription([result(word("so", 0, 1500)), told], "en-US", 9).words
         assert [(one.start, one.end) for one in found[1:]] == [(1.5, 2.0), (2.0, 2.5), (2.5, 3.0)]
 
     @pytest.mark.parametrize(
@@ -544,7 +548,7 @@ class TestAnswers:
     )
     def test_scores_become_probabilities(self, scores, probabilities):
         words = [word("a", 0, 1, score) for score in scores]
-        found = answers.heard([result(*words)], "en-US", 1).words
+        found = responses.build_transcription([result(*words)], "en-US", 1).words
         assert [one.confidence for one in found] == [
             value if value is None else pytest.approx(value) for value in probabilities
         ]
@@ -554,7 +558,9 @@ class TestAnswers:
         [(["de-DE"], "multi", "de-DE"), (["multi"], "multi", None), ([], "en-US", "en-US")],
     )
     def test_the_language_is_the_one_that_was_heard(self, told, asked, language):
-        found = answers.heard([result(word("a", 0, 1), language_code=told)], asked, 1)
+        found = responses.build_transcription(
+            [result(word("a", 0, 1), language_code=told)], asked, 1
+        )
         assert found.language == language
 
     @pytest.mark.parametrize(
@@ -569,16 +575,16 @@ class TestAnswers:
             word("a", 0, 400, tag=1), word("b", 500, 1000, tag=1),
             word("c", 1000, 1400, tag=0), word("d", 2500, 3000, tag=1),
         ]  # fmt: skip
-        assert answers.turns(answers.said([result(*tagged)], 9), first) == turns
+        assert responses.build_turns(responses.collect_words([result(*tagged)], 9), first) == turns
 
     def test_a_stream_that_is_never_final_is_read_all_the_same(self, monkeypatch):
-        line = Line(Settings())
+        line = RivaClient(Settings())
         drafts = [
             pb.StreamingRecognizeResponse(results=[{"alternatives": [{"transcript": said}]}])
             for said in ("hello", "hello there")
         ]
         stub = SimpleNamespace(StreamingRecognize=lambda *_, **__: iter(drafts))
-        monkeypatch.setattr(line, "_opened", (os.getpid(), stub))
+        monkeypatch.setattr(line, "_connection", (os.getpid(), stub))
         results = line.stream(pb.RecognitionConfig(), [], 1)
         assert [one.alternatives[0].transcript for one in results] == ["hello there"]
 
@@ -612,7 +618,7 @@ class TestSpeakers:
     ):
         monkeypatch.setattr(
             diarizer,
-            "_results",
+            "_recognize",
             lambda *_: [result(word("a", 0, 900)), result(word("b", 900, 999))],
         )
         with pytest.raises(EngineError, match="diarizer=sortformer"):

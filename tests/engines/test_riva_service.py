@@ -120,7 +120,9 @@ class TestJob:
         assert asked == [{"weather report": 20.0}] * len(asked)
 
     def test_the_worker_loads_nothing_that_it_does_not_need(self, job, served: psutil.Process):
-        pool = [one for one in served.children() if "tasks.checkup" not in command_of(one)]
+        pool = [
+            one for one in served.children() if "tasks.worker.engine_health" not in command_of(one)
+        ]
         assert len(pool) == 2
         assert set().union(*map(loaded, pool)) == {"grpc"}
         assert loaded(served) == set(), "it forks"
@@ -164,6 +166,8 @@ def tried_again(stack: RunningStack, job_id: str) -> int:
 def test_checkups_end_with_their_worker(stack: RunningStack):
     with running() as server, riva_worker(stack, server.uri) as process:
         wait_until(lambda: available(stack, "asr"))
-        (asking,) = [one for one in process.children() if "tasks.checkup" in command_of(one)]
+        (asking,) = [
+            one for one in process.children() if "tasks.worker.engine_health" in command_of(one)
+        ]
         process.kill()
         wait_until(lambda: not asking.is_running())

@@ -13,11 +13,11 @@ import pytest
 
 from core.errors import EngineError
 from core.settings import settings
-from engines.base import FindsLanguage, Hints
+from engines.base import Hints, LanguageDetector
 from tests.engines import tiny
 from tests.engines.tiny import digits, digits_wav
 from tests.engines.whisper_models import differences, texts, write_models
-from transcripts.types import Heard
+from transcripts.types import Transcription
 
 pytestmark = tiny.needs("whisperx", "whisperx")
 
@@ -44,7 +44,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return digits_wav(tmp_path_factory.mktemp("audio"))
 
 
-def hear(audio: Path, **hints: object) -> Heard:
+def hear(audio: Path, **hints: object) -> Transcription:
     from engines.whisperx import WhisperX
 
     return WhisperX().transcribe(audio, Hints(**{"language": "en", **hints}))
@@ -109,7 +109,7 @@ def test_the_language_of_several_places_is_one(recording: Path, tmp_path: Path):
     from engines.whisperx import WhisperX
 
     engine = WhisperX()
-    assert isinstance(engine, FindsLanguage)
+    assert isinstance(engine, LanguageDetector)
     places = [recording, digits_wav(tmp_path, 0.0, 0.5), digits_wav(tmp_path, 30, 40)]
     assert engine.detect_language(places, Hints(model="polish")) == "pl"
     assert engine.detect_language(places, Hints(model="english.en")) == "en"
@@ -145,6 +145,6 @@ def test_one_model_at_a_time_is_kept(recording: Path, tmp_path: Path):
     engine, piece = WhisperX(), digits_wav(tmp_path, 0, 8)
     first = engine.transcribe(piece, Hints(language="en", model="digits"))
     engine.transcribe(piece, Hints(language="de", model="german"))
-    assert list(engine._models._kept) == ["german"]
-    assert list(engine._timers._kept) == ["de"]
+    assert list(engine._models._entries) == ["german"]
+    assert list(engine._timers._entries) == ["de"]
     assert engine.transcribe(piece, Hints(language="en", model="digits")) == first

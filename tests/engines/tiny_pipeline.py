@@ -15,7 +15,7 @@ import torch
 import yaml
 from torch import nn
 
-from engines.library_warnings import ignore_library_warnings
+from engines.torch_support.library_warnings import ignore_library_warnings
 from tests.engines.tiny import RATE, SAMPLE, decoded
 
 with ignore_library_warnings():

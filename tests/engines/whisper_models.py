@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.engines import tiny
 from tests.engines.tiny import Digit
-from transcripts.types import Heard
+from transcripts.types import Transcription
 
 #: What the model `talker` says of any sound.
 WORDS = [f"{a}{b}" for a in ("ba", "do", "ki", "lu", "mo", "ne") for b in ("ra", "so", "ti", "vu")]
@@ -29,11 +29,11 @@ def write_models(folder: Path) -> Path:
     return folder
 
 
-def texts(heard: Heard) -> list[str]:
+def texts(heard: Transcription) -> list[str]:
     return [word.text for word in heard.words]
 
 
-def differences(heard: Heard, said: Sequence[Digit]) -> list[float]:
+def differences(heard: Transcription, said: Sequence[Digit]) -> list[float]:
     """Seconds between each word and its digit, after a look whether all are there in order."""
     assert texts(heard) == [digit.text for digit in said]
     assert all(one.end <= other.end for one, other in itertools.pairwise(heard.words))

@@ -18,7 +18,7 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from tasks.messages import AHEAD
+from tasks.messages import AHEAD_HEADER
 from tests.faults.field import Field
 
 #: Seconds between two looks.
@@ -127,5 +127,5 @@ def _by_part(messages: Iterator[dict]) -> dict[Part, list[bool]]:
         headers = message["headers"]
         if headers["task"] in ("transcribe_chunk", "diarize"):
             part = headers["job_id"], headers["task"], headers["argsrepr"]
-            found[part].append(AHEAD in headers)
+            found[part].append(AHEAD_HEADER in headers)
     return found

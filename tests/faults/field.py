@@ -20,7 +20,7 @@ import redis
 from celery import Celery
 from sqlalchemy import Engine
 
-from core.db import build_engine
+from core.db.transactions import build_engine
 from core.settings import Settings
 from core.storage.s3 import S3Storage
 from tests.conftest import ROOT
@@ -183,6 +183,6 @@ def _environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
 def _migrate(environment: dict[str, str]) -> None:
     """With the engine installed, so that the database is told of it."""
     subprocess.run(
-        [sys.executable, "-c", "from core import records; records.upgrade()"],
+        [sys.executable, "-c", "from core.db import migrate; migrate.upgrade_database()"],
         env=environment, cwd=ROOT, check=True,
     )  # fmt: skip

@@ -18,11 +18,11 @@ import httpx2
 import psutil
 import redis
 
-from core import serving
+from core.live import worker_registry
 from tests.conftest import ROOT
 from tests.integration.conftest import command_of, wait_until
 from tests.services.processes import end_with_parent, free_port
-from transcribe_api.processes import MARK, end, end_leftovers
+from transcribe_api.stack.processes import MARK_VARIABLE, end_leftovers, end_processes
 
 #: The workers that hear, and the others.
 EARS = ("ears-1", "ears-2")
@@ -44,7 +44,7 @@ class Fleet:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._port = free_port()
-        self.environment = {**environment, MARK: str(folder)}
+        self.environment = {**environment, MARK_VARIABLE: str(folder)}
         self._commands = self._all()
         self._running: dict[str, psutil.Popen] = {}
         self._lock = threading.RLock()
@@ -72,7 +72,7 @@ class Fleet:
         self._is_over.set()
         with suppress(RuntimeError):  # it was never started
             self._supervisor.join()
-        end(list(self._running.values()))
+        end_processes(list(self._running.values()))
         end_leftovers(self._folder)
 
     def wait_until_ready(self) -> None:
@@ -188,7 +188,7 @@ class Fleet:
         with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
             until = client.zscore(f"transcribe:serving:{queue}", f"{name}@{socket.gethostname()}")
         born = self._running[name].create_time()
-        return until is not None and until > born + serving.GONE_AFTER
+        return until is not None and until > born + worker_registry.EXPIRES_AFTER_SECONDS
 
     def _all(self) -> dict[str, Sequence[str]]:
         return {
@@ -232,5 +232,5 @@ def _tell(processes: Sequence[psutil.Process], what: int) -> None:
 def _marked(folder: Path) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == str(folder):
+            if process.environ().get(MARK_VARIABLE) == str(folder):
                 yield process

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from core import layout
-from core.models import Base
+from core.db.models import Base
+from core.storage import layout
 from tests.faults.field import Field
 
 #: Seconds in which everything that is left over must be gone: a late twin may have to end first.
@@ -140,7 +140,7 @@ def _rows(field: Field) -> Iterator[str]:
 
 
 def _stored(field: Field) -> Iterator[str]:
-    for key in field.objects.keys(""):
+    for key in field.objects.list_keys(""):
         yield f"object {key}"
     listed = field.objects._client.list_multipart_uploads(Bucket=field.objects._bucket)
     for upload in listed.get("Uploads", ()):
@@ -174,10 +174,10 @@ def _is_in_use(folder: Path) -> bool:
 
 
 def _objects(field: Field, job_id: str) -> dict[str, str]:
-    root = layout.root(job_id)
+    root = layout.job_prefix(job_id)
     return {
         key.removeprefix(root): hashlib.sha256(field.objects.get_bytes(key)).hexdigest()
-        for key in field.objects.keys(root)
+        for key in field.objects.list_keys(root)
     }
 
 

@@ -20,7 +20,7 @@ from tasks import queues
 from tests import composed
 from tests.composed import DEVELOPMENT, PRODUCTION
 from tests.conftest import ROOT
-from transcribe_api.stack import Stack
+from transcribe_api.stack.supervisor import Stack
 
 FILES = (PRODUCTION, DEVELOPMENT)
 SETTINGS = {name.upper() for name in Settings.model_fields}
@@ -136,7 +136,8 @@ def test_make_env_gives_what_production_asks_for_and_keeps_what_is_there(tmp_pat
 
 
 def test_an_image_serves_as_the_embedded_stack_does():
-    embedded, image = Stack(port=1)._api(), composed.stages()["api"].command
+    components = {one.name: one for one in Stack(port=1)._list_components()}
+    embedded, image = components["api"].command, composed.stages()["api"].command
     for option in ("--worker-class", "--threads", "--worker-connections", "--timeout",
                    "--logger-class"):  # fmt: skip
         assert image[image.index(option) + 1] == embedded[embedded.index(option) + 1], option

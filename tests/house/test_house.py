@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chunking import cut
-from core import layout
 from core.settings import Settings
+from core.storage import layout
 from engines import catalog
 from tasks import queues
 
@@ -44,7 +44,7 @@ def test_every_metric_is_documented_and_no_other():
 
     found = {
         f"{name}_total" if metric.type == "counter" else name
-        for name, metric in metrics.known().items()
+        for name, metric in metrics.build_empty_metrics().items()
     }
     told = (ROOT / "docs" / "operations.md").read_text()
     assert set(re.findall(r"^\| `(transcribe_\w+)` \|", told, re.MULTILINE)) == found
@@ -72,13 +72,13 @@ def test_what_beat_asks_for_exists():
 
 
 def test_the_embedded_stack_watches_every_queue_that_it_can_serve():
-    from transcribe_api.stack import Stack
+    from transcribe_api.stack.supervisor import Stack
 
     watched = set()
-    for part in Stack(port=1)._parts():
+    for part in Stack(port=1)._list_components():
         if "worker" in part.command:
             watched |= set(part.command[part.command.index("-Q") + 1].split(","))
-    assert watched == set(queues.servable())
+    assert watched == set(queues.list_servable_queues())
 
 
 def test_no_living_step_is_delivered_twice():
@@ -91,7 +91,7 @@ def test_no_living_step_is_delivered_twice():
 
 
 def test_every_known_engine_fits_into_the_records():
-    from core.models import ENGINES
+    from core.db.models import ENGINES
 
     assert set(catalog.recognizers()) == set(ENGINES)
 
@@ -104,8 +104,8 @@ def test_models_and_migrations_agree(database):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from core.db import engine
-    from core.models import Base, compare_type
+    from core.db.models import Base, compare_type
+    from core.db.transactions import engine
 
     with engine().connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": compare_type})
@@ -117,14 +117,14 @@ def test_migrations_go_down_and_up_again(database):
     from alembic.config import Config
     from sqlalchemy import inspect
 
-    from core.db import engine
-    from core.records import upgrade
+    from core.db.migrate import upgrade_database
+    from core.db.transactions import engine
 
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     command.downgrade(config, "base")
     assert set(inspect(engine()).get_table_names()) == {"alembic_version"}
-    upgrade()
+    upgrade_database()
     assert "transcript_jobs" in inspect(engine()).get_table_names()
 
 

@@ -17,7 +17,7 @@ import httpx2
 import psutil
 import pytest
 
-from chunking import decode
+from chunking.decode import decoder
 from core.settings import Settings
 from tests.conftest import engine_for_tests, skip_without_engine
 from tests.killing import kill_processes
@@ -119,12 +119,12 @@ def started(data_dir: Path, *options: str, **settings: str) -> Iterator[RunningS
 
 def write_sample(path: Path, *, seconds: int | None = None, times: int = 1) -> Path:
     """The beginning of the sample, or all of it, said so many times."""
-    with decode.stream(SAMPLE) as sound, wave.open(str(path), "wb") as file:
+    with decoder.stream(SAMPLE) as sound, wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(decode.SAMPLE_RATE)
+        file.setframerate(decoder.SAMPLE_RATE)
         samples = b"".join(sound)
-        file.writeframes(samples[: seconds and seconds * decode.BYTES_PER_SECOND] * times)
+        file.writeframes(samples[: seconds and seconds * decoder.BYTES_PER_SECOND] * times)
     return path
 
 

@@ -25,7 +25,7 @@ from tests.integration.conftest import (
     wait_until,
     write_sample,
 )
-from transcribe_api import cli_bench, cli_service
+from transcribe_api.cli import bench, service
 from transcribe_api.client import Client, ServiceError
 
 pytestmark = pytest.mark.processes
@@ -327,7 +327,7 @@ def test_an_engine_that_cannot_work_here_ends_the_command_at_once(folder: Path, 
     """Whether the service would be its own, or runs here already."""
     words = (folder / "first.wav", "-o", tmp_path / "out", "--engine", "whisperx")
     done = typed(*words, TRANSCRIBE_DATA_DIR=str(tmp_path / "data"))
-    assert done.returncode == cli_service.CANNOT_SERVE
+    assert done.returncode == service.CANNOT_SERVE
     assert "whisperx cannot work here" in done.stderr
     assert "pip install -e '.[whisperx]'" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -338,7 +338,7 @@ def test_a_diarizer_that_cannot_work_with_the_running_service_ends_the_command(
 ):
     words = (folder / "first.wav", "-o", tmp_path, "--diarizer", "pyannote")
     done = typed(*words, TRANSCRIBE_DATA_DIR=str(stack.data_dir))
-    assert done.returncode == cli_service.CANNOT_SERVE
+    assert done.returncode == service.CANNOT_SERVE
     assert "pyannote cannot work here" in done.stderr
 
 
@@ -387,7 +387,7 @@ def test_a_job_is_left_alone_and_followed_later(stack: RunningStack, folder: Pat
 @pytest.mark.lengthy
 def test_a_private_service_is_not_left_alone(folder: Path, tmp_path: Path):
     done = typed(folder / "first.wav", "--detach", TRANSCRIBE_DATA_DIR=str(tmp_path))
-    assert done.returncode == cli_service.WRONG_USAGE
+    assert done.returncode == service.WRONG_USAGE
     assert "transcribe up" in done.stderr
 
 
@@ -404,7 +404,7 @@ def test_a_client_that_is_interrupted_says_how_its_job_goes_on(
         assert "the job waits for one" in process.stderr.readline(), "said at once"
         process.send_signal(signal.SIGINT)
         _, printed = process.communicate(timeout=60)
-    assert process.returncode == cli_service.INTERRUPTED
+    assert process.returncode == service.INTERRUPTED
     [job_id] = re.findall(r"^[0-9a-f-]{36}$", printed, re.MULTILINE)
     for command in ("follow", "show", "cancel"):
         assert f"transcribe jobs {command} JOB_ID" in printed
@@ -450,9 +450,9 @@ def test_words_are_completed(words: str, completed: str):
 
 
 def test_benchmarks_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from transcribe_api.cli import main
+    from transcribe_api.cli.command import main
 
-    monkeypatch.setattr(cli_bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
     done = CliRunner().invoke(main, ["bench", "merge"])
     assert done.exit_code == 1
     assert "in the repository" in done.output
@@ -466,9 +466,9 @@ def test_benchmarks_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytes
 
 
 def test_exit_codes_are_those_that_help_and_readme_tell_of():
-    told = cli_service.EXIT_CODES
-    known = {cli_service.DONE, cli_service.NOT_DONE, cli_service.WRONG_USAGE}
-    known |= {cli_service.NO_SERVICE, cli_service.CANNOT_SERVE, cli_service.INTERRUPTED}
+    told = service.EXIT_CODES
+    known = {service.DONE, service.NOT_DONE, service.WRONG_USAGE}
+    known |= {service.NO_SERVICE, service.CANNOT_SERVE, service.INTERRUPTED}
     assert {int(code) for code in re.findall(r"^ +(\d+)", told, re.MULTILINE)} == known
     table = re.findall(r"^\| (\d+) \|", README.read_text(), re.MULTILINE)
     assert {int(code) for code in table} == known

@@ -12,7 +12,7 @@ import httpx2
 import psutil
 import pytest
 
-from core.connection_urls import redis_socket
+from core.config.connection_urls import redis_socket
 from tests.faults import disk
 from tests.integration.conftest import (
     TRANSCRIBE,

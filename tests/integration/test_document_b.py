@@ -391,7 +391,7 @@ def test_some_are_more_urgent(orchestrator: DiarizationOrchestrator):
     assert orchestrator.wait(timeout=300)
     priorities = {
         job["filename"]: job["priority"]
-        for job in orchestrator._started().client.jobs()["jobs"]
+        for job in orchestrator._ensure_started().client.jobs()["jobs"]
         if job["filename"] in ("urgente.mp4", "normal.mp4", "baixa.mp4")
     }
     assert priorities == {"urgente.mp4": "high", "normal.mp4": "normal", "baixa.mp4": "low"}
@@ -484,7 +484,7 @@ def test_the_chunker_is_the_one_of_the_steps():
 
 
 def test_the_processor_needs_whisperx_and_says_so():
-    if catalog.WHISPERX.installed():
+    if catalog.WHISPERX.is_installed():
         assert run(WHISPER)["processor"]
         return
     with pytest.raises(EngineError, match="pip install"):
@@ -541,7 +541,7 @@ def test_a_running_service_is_used_and_left_alone(stack: RunningStack, tmp_path:
 
 
 def test_a_stack_that_does_not_come_up_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from transcribe_api.embedded import StartError
+    from transcribe_api.python.embedded import StartError
 
     monkeypatch.setenv("VAD_AGGRESSIVENESS", "7")
     with pytest.raises(StartError, match="VAD_AGGRESSIVENESS"):

@@ -13,7 +13,7 @@ import jiwer
 import pysubs2
 import pytest
 
-from engines import shelf
+from engines.models import local_models
 from tests.integration.conftest import SAMPLE, TRANSCRIBE, RunningStack
 from transcribe_api.client import Client, Event
 
@@ -196,7 +196,7 @@ def test_engines_that_nobody_serves_are_said_to_be_unavailable(client: Client, s
     assert told["default_engine"] == "sphinx"
     available = {name: one["available"] for name, one in told["engines"].items()}
     # With its model, which set-up fetches where it can; without, a hub that answers will do.
-    assert available.pop("whisper") or not shelf.find_whisper("base").is_whole
+    assert available.pop("whisper") or not local_models.find_whisper_model("base").is_whole
     assert available == {"sphinx": True, "asr": False, "whisperx": False}
     assert {"engine", "available", "uri", "model", "language"} <= set(told["engines"]["asr"])
     assert {"url", "available_models", "health"} <= set(told["engines"]["whisperx"])

@@ -169,7 +169,7 @@ PYTHON = [
 def test_every_example_in_python_works(
     stack: RunningStack, folder: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ):
-    if "whisper_processor" in text and not catalog.WHISPERX.installed():
+    if "whisper_processor" in text and not catalog.WHISPERX.is_installed():
         pytest.skip("WhisperX is not installed; test_whisperx.py tests its processor")
     monkeypatch.chdir(folder)
     exec(text.replace("http://localhost:8000", stack.url), {"__name__": "example"})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.library_warnings import ignore_library_warnings
+from engines.torch_support.library_warnings import ignore_library_warnings
 
 with ignore_library_warnings():
     from pyannote.audio.core.model import Model

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings, settings
-from engines.weights.pinned import MODELS
+from engines.models.pinned_models import MODELS
 from tests.integration.conftest import RunningStack, started
 from tests.models.jobs import Jobs
 from transcribe_api.client import Client
@@ -19,7 +19,7 @@ MODEL_DIR = Settings().model_dir
 
 def require(*names: str) -> None:
     """Skip where a model is not whole; set-up has compared its bytes with the makers' hashes."""
-    if missing := [name for name in names if MODELS[name].misfits(MODEL_DIR / name)]:
+    if missing := [name for name in names if MODELS[name].find_size_mismatches(MODEL_DIR / name)]:
         wanted = " ".join(missing)
         pytest.skip(
             f"there are no weights of {wanted}, since no source of them was reached: "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.library_warnings import ignore_library_warnings
 from engines.neural import checkpoint, embedding, embedding_net, segmentation_net
-from engines.neural.sessions import Net
+from engines.neural.onnx_sessions import Net
+from engines.torch_support.library_warnings import ignore_library_warnings
 from tests.engines import tiny
 from tests.models.conftest import MODEL_DIR, require
 

@@ -30,6 +30,6 @@ def test_the_sample_conversation_is_heard_by_tiny_en(jobs: Jobs):
 
 
 def test_its_weights_are_the_makers():
-    from engines.weights.pinned import MODELS
+    from engines.models.pinned_models import MODELS
 
-    assert MODELS["tiny.en"].missing(MODEL_DIR / "tiny.en") == []
+    assert MODELS["tiny.en"].find_mismatches(MODEL_DIR / "tiny.en") == []

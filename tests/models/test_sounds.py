@@ -71,7 +71,7 @@ def test_sounds_without_words_give_none(jobs: Jobs, tmp_path: Path, model: str):
 def test_base_itself_gives_no_words_for_them_without_a_doubt(tmp_path: Path, name: str):
     """Voice activity passes none of these on; without it, loud noise may become a word."""
     require("base")
-    from engines.faster_whisper import FasterWhisper
+    from engines.whisper import FasterWhisper
 
     path = write_wav(tmp_path / f"{name}.wav", WORDLESS[name])
     heard = FasterWhisper().transcribe(path, Hints(language="en", model="base"))

@@ -12,7 +12,7 @@ import simpleder
 
 from bench import diarization, shards
 from chunking.cut import DEFAULT_CONFIG, AudioChunker
-from chunking.plan import Window
+from chunking.plan.planner import Window
 from core.settings import settings
 from engines import catalog
 from engines.base import Diarizer

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engines.base import Hints
 from engines.catalog import EngineSpec, Requirement
-from transcripts.types import Heard, Word
+from transcripts.types import Transcription, Word
 
 SPEC = EngineSpec("gated", "Gated", "gated_engine:Gated", Requirement("json"), memory_mb=100)
 
@@ -23,7 +23,7 @@ class Gated:
     def __init__(self) -> None:
         self._folder = Path(os.environ["GATE"])
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
         job_id = audio.parents[1].name
         with (self._folder / "begun").open("a") as file:
             file.write(f"{job_id} {audio.stem}\n")
@@ -31,7 +31,7 @@ class Gated:
         while number >= self._first_to_wait():
             time.sleep(0.02)
         said = Word(audio.stem, 0.0, 0.5, 0.9)
-        return Heard((said,) * self._times_to_say(), hints.language)
+        return Transcription((said,) * self._times_to_say(), hints.language)
 
     def _times_to_say(self) -> int:
         try:

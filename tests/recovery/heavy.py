@@ -18,7 +18,7 @@ import wave
 from pathlib import Path
 
 from engines.catalog import EngineSpec, Requirement
-from transcripts.types import Heard, Word
+from transcripts.types import Transcription, Word
 
 
 class Engine:
@@ -34,7 +34,8 @@ class Engine:
             time.sleep(0.02)
         with wave.open(str(audio)) as sound:
             seconds = sound.getnframes() // sound.getframerate()
-        return Heard(tuple(Word("heavy", at, at + 1.0, 0.9) for at in range(seconds)), "en-US")
+        words = tuple(Word("heavy", at, at + 1.0, 0.9) for at in range(seconds))
+        return Transcription(words, "en-US")
 
 
 def spec(name):

@@ -15,7 +15,7 @@ import httpx2
 import psutil
 import pytest
 
-from core import layout
+from core.storage import layout
 from tests.integration.conftest import SAMPLE, wait_until, write_sample
 from tests.killing import kill_processes
 from tests.receiver import Receiver, listening

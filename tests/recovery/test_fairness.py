@@ -14,7 +14,7 @@ from transcribe_api.client import Client
 
 pytestmark = pytest.mark.processes
 
-#: The classes of `core.precedence` that the recordings below fall into.
+#: The classes of `core.jobs.priorities` that the recordings below fall into.
 SHORT_AND_HIGH, SHORT, LONG = 0, 2, 4
 
 

@@ -16,8 +16,8 @@ from tests.integration.conftest import wait_until
 from tests.security.conftest import JOBS, Served, make_tables, serving
 from tests.unit.test_auth import completed_job, key
 from transcribe_api.app import create_app
-from transcribe_api.gate.headers import SECURITY_HEADERS
-from transcribe_api.hub import Hub, TooManyStreamsOfKey
+from transcribe_api.http.events.event_broker import EventBroker, TooManyKeyStreams
+from transcribe_api.http.gate.headers import SECURITY_HEADERS
 
 PAGES = ("/", "/docs", "/static/docs.html", "/static/page/index.html")
 ANSWERS = (
@@ -116,7 +116,7 @@ def test_readiness_looks_once_a_second_at_most(database, monkeypatch):
 
     looks = []
     monkeypatch.setitem(health._PINGS, "storage", lambda: looks.append(1))
-    monkeypatch.setattr(health, "GOOD_FOR", 3600.0)
+    monkeypatch.setattr(health, "CACHE_SECONDS", 3600.0)
     browser = create_app().test_client()
     told = [browser.get("/readyz").json for _ in range(50)]
     assert len(looks) == 1
@@ -128,17 +128,17 @@ def test_one_key_cannot_take_all_streams(monkeypatch, data_dir):
 
     monkeypatch.setenv("MAX_STREAMS_PER_KEY", "3")
     settings.cache_clear()
-    hub, greedy, other = Hub(), uuid.uuid4(), uuid.uuid4()
+    hub, greedy, other = EventBroker(), uuid.uuid4(), uuid.uuid4()
     with ExitStack() as open_:
         for _ in range(3):
-            open_.enter_context(hub.listening("job", greedy))
-        with pytest.raises(TooManyStreamsOfKey), hub.listening("job", greedy):
+            open_.enter_context(hub.listen("job", greedy))
+        with pytest.raises(TooManyKeyStreams), hub.listen("job", greedy):
             pass
-        assert isinstance(TooManyStreamsOfKey("", retry_in=1), RateLimited), "which is answered 429"
-        with hub.listening("job", other), hub.listening("job", None):
-            assert hub.count == 5
-    with hub.listening("job", greedy):
-        assert hub.count == 1
+        assert isinstance(TooManyKeyStreams("", retry_in=1), RateLimited), "which is answered 429"
+        with hub.listen("job", other), hub.listen("job", None):
+            assert hub.listener_count == 5
+    with hub.listen("job", greedy):
+        assert hub.listener_count == 1
 
 
 def test_a_key_with_too_many_streams_is_told_so(serve):

@@ -16,8 +16,8 @@ import pytest
 from core.settings import settings
 from tests.integration.conftest import wait_until
 from tests.security.conftest import JOBS, SESSIONS, Served, serving, sound
-from transcribe_api.gate import descriptors
-from transcribe_api.gate.connections import AddressCounter
+from transcribe_api.http.gate import descriptors
+from transcribe_api.http.gate.connections import AddressCounter
 
 UNFINISHED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: a"
 
@@ -238,7 +238,7 @@ def test_the_reserve_is_kept_whatever_is_wanted(monkeypatch):
         monkeypatch.setattr(descriptors, "_raise_limit", lambda _, limit=limit: limit)
         most = descriptors.count_affordable_connections(wanted, threads)
         at_work = min(most, threads)
-        assert 0 < most + descriptors.OF_A_REQUEST * at_work < limit
+        assert 0 < most + descriptors.DESCRIPTORS_PER_REQUEST * at_work < limit
 
 
 def test_one_address_has_so_many_connections(monkeypatch):
@@ -246,18 +246,18 @@ def test_one_address_has_so_many_connections(monkeypatch):
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8")
     settings.cache_clear()
     counter = AddressCounter()
-    assert [counter.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
-    counter.leave("192.0.2.1")
-    counter.leave("192.0.2.1")
-    assert counter.enter("192.0.2.1")
-    assert counter.enter("192.0.2.2"), "others have their own"
+    assert [counter.add("192.0.2.1") for _ in range(3)] == [True, True, False]
+    counter.remove("192.0.2.1")
+    counter.remove("192.0.2.1")
+    assert counter.add("192.0.2.1")
+    assert counter.add("192.0.2.2"), "others have their own"
     for exempt in ("127.0.0.1", "::1", "10.1.2.3", "fd00::1", ""):
-        assert all(counter.enter(exempt) for _ in range(5)), exempt
+        assert all(counter.add(exempt) for _ in range(5)), exempt
     same_network = [f"2001:db8:0:1::{n:x}" for n in range(1, 4)]
-    assert [counter.enter(one) for one in same_network] == [True, True, False]
-    assert counter.enter("2001:db8:0:2::1")
-    assert [counter.enter("::ffff:192.0.2.9"), counter.enter("192.0.2.9")] == [True, True]
-    assert not counter.enter("192.0.2.9")
+    assert [counter.add(one) for one in same_network] == [True, True, False]
+    assert counter.add("2001:db8:0:2::1")
+    assert [counter.add("::ffff:192.0.2.9"), counter.add("192.0.2.9")] == [True, True]
+    assert not counter.add("192.0.2.9")
 
 
 def own_address() -> str | None:

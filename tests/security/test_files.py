@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from core import private_files
+from core.filesystem import private_files
 from core.settings import settings
 from core.storage import storage
 from tests.integration.conftest import RunningStack, started, write_sample
@@ -131,7 +131,7 @@ def test_what_is_made_is_private_whatever_the_umask(data_dir: Path, database):
         file = data_dir / "plain"
         file.write_bytes(b"x")
         storage().put_file("jobs/1/b", file)
-        storage().take_file("jobs/2/c", file)
+        storage().move_file("jobs/2/c", file)
         private_files.write_text(data_dir / "deep.json", "{}")
         private_files.make_folder(data_dir / "a" / "b" / "c")
     finally:
@@ -145,11 +145,11 @@ def test_the_tables_are_made_private(tmp_path: Path):
 
 
 def test_the_doctor_warns_of_open_doors(data_dir: Path, monkeypatch):
-    from transcribe_api import doctor
+    from transcribe_api.cli import doctor
 
     def told() -> dict[str, doctor.Finding]:
         settings.cache_clear()
-        return {one.what: one for one in doctor.examine("127.0.0.1", 0)}
+        return {one.subject: one for one in doctor.run_checks("127.0.0.1", 0)}
 
     create_app()
     assert told()["keys"].state is doctor.State.OK
@@ -157,7 +157,7 @@ def test_the_doctor_warns_of_open_doors(data_dir: Path, monkeypatch):
     monkeypatch.setenv("AUTH", "off")
     warned = told()["keys"]
     assert warned.state is doctor.State.WARNING
-    assert "AUTH" in warned.told
+    assert "AUTH" in warned.detail
     data_dir.chmod(0o755)
     assert told()["data directory"].state is doctor.State.WARNING
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from core import local_token, private_files
+from core.access import local_token
+from core.filesystem import private_files
 from core.settings import settings
 from tests.security.conftest import JOBS, SESSIONS, Served, make_key, transcribe
 from tests.unit.test_auth import completed_job, key
@@ -104,14 +105,16 @@ def test_a_key_whose_time_is_over_does_not_open_the_door(database):
 
 def test_while_the_records_are_down_the_last_answer_holds(database, monkeypatch):
     """And whoever never had one opens to nobody."""
-    from core import db
-    from transcribe_api import exposure
+    from core.db import transactions
+    from transcribe_api.http.auth import exposure
 
     app = create_app()
     assert app.test_client().get("/nowhere").status_code == 404
-    monkeypatch.setattr(db, "engine", lambda: db.build_engine("sqlite:////nowhere/at/all.db"))
+    monkeypatch.setattr(
+        transactions, "engine", lambda: transactions.build_engine("sqlite:////nowhere/at/all.db")
+    )
     assert app.test_client().get("/nowhere").status_code == 404
-    exposure._known.clear()
+    exposure._has_key_by_database.clear()
     assert app.test_client().get("/nowhere").status_code == 503
 
 
@@ -152,7 +155,7 @@ def test_the_token_is_for_its_owner_alone_and_kept(data_dir: Path, database):
 def test_the_token_opens_nothing_from_elsewhere(database):
     browser = create_app().test_client()
     key()
-    headers = {"Authorization": f"Bearer {local_token.read()}"}
+    headers = {"Authorization": f"Bearer {local_token.read_token()}"}
     assert browser.get(JOBS, headers=headers).status_code == 200
     mapped = {"REMOTE_ADDR": "::ffff:127.0.0.1"}
     assert browser.get(JOBS, headers=headers, environ_overrides=mapped).status_code == 200

@@ -8,12 +8,12 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from core.db import reading
-from core.models import SessionRow, TranscriptJob
+from core.db.models import SessionRow, TranscriptJob
+from core.db.transactions import read_session
 from core.settings import settings
 from tests.security.conftest import JOBS, SESSIONS
 from tests.unit.test_auth import completed_job
-from tests.unit.test_rest import recording
+from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -52,7 +52,7 @@ def client(monkeypatch: pytest.MonkeyPatch, **environment: str) -> FlaskClient:
 
 
 def count(row: type) -> int:
-    with reading() as session:
+    with read_session() as session:
         return session.query(row).count()
 
 

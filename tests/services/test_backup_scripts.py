@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from core import db, jobs, layout, records
-from core.db import reading
+from core.db import migrate, transactions
+from core.db.transactions import read_session
+from core.jobs import lifecycle
 from core.settings import settings
-from core.storage import storage
+from core.storage import layout, storage
 from tests.conftest import ROOT
 from tests.services.servers import PASSWORD
 from tests.unit.test_jobs import accept
@@ -54,11 +55,11 @@ def test_a_service_on_servers_is_backed_up_and_restored(
     for needed in (tool, "pg_dump", "pg_restore", "psql"):
         if shutil.which(needed) is None:
             pytest.skip(f"{needed} is not installed")
-    records.upgrade()
+    migrate.upgrade_database()
     job_id = accept()
     names = ("source", "chunks/chunk_0000.wav", "transcription.srt")
     for name in names:
-        storage().put_bytes(layout.root(job_id) + name, name.encode())
+        storage().put_bytes(layout.job_prefix(job_id) + name, name.encode())
     folder = tmp_path / "backup"
 
     done = run("backup.sh", folder, service, tool)
@@ -83,12 +84,14 @@ def test_a_service_on_servers_is_backed_up_and_restored(
     done = run("restore.sh", folder, other, tool)
     assert done.returncode == 0, done.stderr
     use(**other)
-    records.upgrade()
-    with reading() as session:
-        assert jobs.get(session, job_id).transcript.audio_key == layout.source(job_id)
-    assert storage().keys(layout.root(job_id)) == sorted(layout.root(job_id) + one for one in names)
+    migrate.upgrade_database()
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).transcript.audio_key == layout.source(job_id)
+    assert storage().list_keys(layout.job_prefix(job_id)) == sorted(
+        layout.job_prefix(job_id) + one for one in names
+    )
     assert storage().get_bytes(layout.source(job_id)) == b"source"
-    db.engine().dispose()
+    transactions.engine().dispose()
     assert settings().minio_bucket_name == other["MINIO_BUCKET_NAME"]
 
 

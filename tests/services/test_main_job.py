@@ -18,11 +18,11 @@ import httpx2
 import pytest
 from sqlalchemy import Engine, select
 
-from core import layout
-from core.db import build_engine
-from core.models import JobPart, JobRun, Transcript
+from core.db.models import JobPart, JobRun, Transcript
+from core.db.transactions import build_engine
 from core.settings import settings
 from core.states import PartState
+from core.storage import layout
 from core.storage.s3 import S3Storage
 from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
 from tests.services.processes import Missing
@@ -199,7 +199,10 @@ def test_the_main_job_leaves_everything_where_it_belongs(
     assert {one["speaker_tag"] for one in undisturbed["segments"]} == {0, 1}
     assert settings().minio_endpoint in undisturbed["audio_url"]
     assert httpx2.get(undisturbed["audio_url"]).content == recording.read_bytes()
-    names = {key.removeprefix(layout.root(job_id)) for key in store.keys(layout.root(job_id))}
+    names = {
+        key.removeprefix(layout.job_prefix(job_id))
+        for key in store.list_keys(layout.job_prefix(job_id))
+    }
     assert names > {"source", "chunks/chunk_0000.wav", *layout.ARTEFACTS}
     assert leftovers(stack, records, store, job_id) == []
     assert not (stack.data_dir / "transcribe.db").exists()
@@ -242,7 +245,7 @@ def test_a_submission_that_cannot_be_kept_is_refused_and_leaves_nothing(
 ):
     server = request.getfixturevalue(which)
     client.ping()
-    objects, rows = store.keys(""), transcripts(records)
+    objects, rows = store.list_keys(""), transcripts(records)
     with away(server):
         answer = submit(stack, recording)
     assert answer.status_code == 503
@@ -252,7 +255,7 @@ def test_a_submission_that_cannot_be_kept_is_refused_and_leaves_nothing(
     assert PASSWORD not in answer.text
     assert "127.0.0.1" not in answer.text
     wait_until(lambda: httpx2.get(f"{stack.url}/readyz").status_code == 200)
-    assert store.keys("") == objects
+    assert store.list_keys("") == objects
     assert transcripts(records) == rows
     assert list((stack.data_dir / "scratch").glob("*")) == []
 
@@ -292,12 +295,12 @@ def transcripts(records: Engine) -> int:
 
 def names_of(store: S3Storage, job_id: str) -> dict[str, str]:
     """The audio of a job, whose bytes must not differ, and the names of all else."""
-    root = layout.root(job_id)
+    root = layout.job_prefix(job_id)
     return {
         key.removeprefix(root): hashlib.sha256(store.get_bytes(key)).hexdigest()
         if key.endswith(".wav")
         else ""
-        for key in store.keys(root)
+        for key in store.list_keys(root)
     }
 
 

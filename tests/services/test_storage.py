@@ -17,11 +17,12 @@ import httpx2
 import pytest
 from botocore.exceptions import ClientError
 
-from core import clock, layout, strays
+from core import clock
 from core.errors import NotFound, Unavailable
 from core.settings import settings
+from core.storage import layout, orphaned_uploads
 from core.storage import s3 as s3_storage
-from core.storage.s3 import PART, S3Storage
+from core.storage.s3 import PART_BYTES, S3Storage
 from tests.faults import disk, proxy
 from tests.faults.proxy import Mood, Proxy
 from tests.services.radosgw import RadosGateway
@@ -65,9 +66,9 @@ def test_an_upload_of_100_mb_comes_out_as_it_went_in(store: S3Storage, tmp_path:
             digest.update(block)
             file.write(block)
     store.put_file(KEY, source)
-    assert store.size(KEY) == 101 * MEGABYTE
+    assert store.get_size(KEY) == 101 * MEGABYTE
     assert hashlib.sha256(b"".join(store.stream(KEY))).hexdigest() == digest.hexdigest()
-    with store.local(KEY) as path:
+    with store.open_local(KEY) as path:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest.hexdigest()
     assert not path.exists()
     assert half_written(store) == []
@@ -81,7 +82,7 @@ def broken(store: S3Storage, use: Callable[..., None]) -> Iterator[tuple[S3Stora
         yield S3Storage.from_settings(settings()), made
 
 
-@pytest.mark.parametrize("size", [3 * MEGABYTE, PART + 1])
+@pytest.mark.parametrize("size", [3 * MEGABYTE, PART_BYTES + 1])
 @pytest.mark.parametrize("mood", [Mood.CORRUPT, Mood.SHORT, Mood.ERRORS, Mood.GONE])
 def test_a_wrong_answer_is_refused_and_the_next_one_taken(
     broken: tuple[S3Storage, Proxy], tmp_path: Path, mood: Mood, size: int
@@ -94,10 +95,10 @@ def test_a_wrong_answer_is_refused_and_the_next_one_taken(
     with server.feeling(mood):
         with pytest.raises(Unavailable):
             ours.get_bytes("jobs/1/a")
-        with pytest.raises(Unavailable), ours.local(KEY):
+        with pytest.raises(Unavailable), ours.open_local(KEY):
             pass
     assert ours.get_bytes("jobs/1/a") == b"said"
-    with ours.local(KEY) as path:
+    with ours.open_local(KEY) as path:
         assert path.read_bytes() == source.read_bytes()
     assert list(settings().scratch_dir.iterdir()) == []
 
@@ -115,26 +116,26 @@ def test_a_disk_without_room_for_an_object_is_an_outage(store: S3Storage, tmp_pa
         if not room.can_be_filled:
             pytest.skip("only root may mount a disk")
         ours = S3Storage(store._client, store._bucket, room.folder, None)
-        with room.full(), pytest.raises(Unavailable), ours.local(KEY):
+        with room.full(), pytest.raises(Unavailable), ours.open_local(KEY):
             pass
-        with ours.local(KEY) as path:
+        with ours.open_local(KEY) as path:
             assert path.stat().st_size == MEGABYTE
 
 
 def test_folders_are_listed_by_the_page_and_objects_know_their_age(store: S3Storage, monkeypatch):
-    assert [name for page in store.folders(layout.JOBS) for name in page] == []
-    monkeypatch.setattr(s3_storage, "PAGE", 2)
+    assert [name for page in store.list_folders(layout.JOBS_PREFIX) for name in page] == []
+    monkeypatch.setattr(s3_storage, "PAGE_SIZE", 2)
     names = {str(number) for number in range(5)}
     for name in names:
         for key in (layout.source(name), layout.chunk_audio(name, 0)):
             store.put_bytes(key, b"sound")
     store.put_bytes("incoming/call.wav", b"theirs")
-    pages = list(store.folders(layout.JOBS))
+    pages = list(store.list_folders(layout.JOBS_PREFIX))
     assert sorted(name for page in pages for name in page) == sorted(names)
     assert {len(page) for page in pages} <= {1, 2}
-    assert abs(store.written_at(KEY) - clock.utc_now()) < timedelta(hours=1)
+    assert abs(store.get_modified_at(KEY) - clock.utc_now()) < timedelta(hours=1)
     with pytest.raises(NotFound):
-        store.written_at("jobs/none")
+        store.get_modified_at("jobs/none")
 
 
 def test_uploads_without_a_job_are_removed(store: S3Storage, database: None, monkeypatch):
@@ -142,23 +143,23 @@ def test_uploads_without_a_job_are_removed(store: S3Storage, database: None, mon
     for one in (job_id, accept()):
         store.put_bytes(layout.source(one), b"sound")
     store.put_bytes(layout.source(young), b"sound")
-    assert strays.remove() == []
-    monkeypatch.setattr(strays, "AGE", timedelta(hours=-1))
-    assert sorted(strays.remove()) == sorted([job_id, young])
-    assert len(store.keys(layout.JOBS)) == 1, "that of the job that was accepted"
+    assert orphaned_uploads.remove_orphans() == []
+    monkeypatch.setattr(orphaned_uploads, "MIN_AGE", timedelta(hours=-1))
+    assert sorted(orphaned_uploads.remove_orphans()) == sorted([job_id, young])
+    assert len(store.list_keys(layout.JOBS_PREFIX)) == 1, "that of the job that was accepted"
 
 
 def test_keys_are_found_and_deleted_by_prefix(store: S3Storage):
     for key in ("jobs/1/b", "jobs/1/a", "jobs/10/a"):
         store.put_bytes(key, b"x")
-    assert store.keys("jobs/1/") == ["jobs/1/a", "jobs/1/b"]
+    assert store.list_keys("jobs/1/") == ["jobs/1/a", "jobs/1/b"]
     store.delete("jobs/1/")
     store.delete("jobs/1/")
-    assert store.keys("jobs/") == ["jobs/10/a"]
-    for read in (store.get_bytes, store.size, lambda key: list(store.stream(key))):
+    assert store.list_keys("jobs/") == ["jobs/10/a"]
+    for read in (store.get_bytes, store.get_size, lambda key: list(store.stream(key))):
         with pytest.raises(NotFound):
             read("jobs/1/a")
-    with pytest.raises(NotFound), store.local("jobs/1/a"):
+    with pytest.raises(NotFound), store.open_local("jobs/1/a"):
         pass
 
 
@@ -167,9 +168,9 @@ def test_more_objects_than_one_page_are_all_deleted(store: S3Storage):
     with ThreadPoolExecutor(8) as pool:
         for number in range(1010):
             pool.submit(store.put_bytes, f"jobs/1/{number:04}", b"")
-    assert len(store.keys("jobs/1/")) == 1010
+    assert len(store.list_keys("jobs/1/")) == 1010
     store.delete("jobs/1/")
-    assert store.keys("") == []
+    assert store.list_keys("") == []
 
 
 def test_a_part_can_be_read_and_reading_can_end_early(store: S3Storage):
@@ -193,7 +194,7 @@ def test_an_object_is_copied_by_the_server(store: S3Storage):
 
 def test_a_link_works_without_credentials_and_in_ranges(store: S3Storage):
     store.put_bytes(KEY, b"0123456789")
-    link = store.url(KEY, seconds=60)
+    link = store.presign_url(KEY, seconds=60)
     assert link is not None
     assert settings().minio_secret_key not in link
     assert httpx2.get(link).content == b"0123456789"
@@ -209,17 +210,17 @@ def test_a_link_names_the_storage_as_callers_reach_it(
     store.put_bytes(KEY, b"x")
     port = s3.settings["MINIO_ENDPOINT"].rpartition(":")[2]
     use(MINIO_PUBLIC_URL=f"http://localhost:{port}")
-    link = S3Storage.from_settings(settings()).url(KEY, seconds=60)
+    link = S3Storage.from_settings(settings()).presign_url(KEY, seconds=60)
     assert link.startswith(f"http://localhost:{port}/")
     assert httpx2.get(link).content == b"x"
     use(MINIO_PUBLIC_URL="none")
-    assert S3Storage.from_settings(settings()).url(KEY, seconds=60) is None
+    assert S3Storage.from_settings(settings()).presign_url(KEY, seconds=60) is None
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_a_link_works_in_curl(store: S3Storage):
     store.put_bytes(KEY, b"0123456789")
-    link = store.url(KEY, seconds=60)
+    link = store.presign_url(KEY, seconds=60)
     assert link is not None
     told = subprocess.run(["curl", "-sS", "-r", "-3", link], capture_output=True, check=True)
     assert told.stdout == b"789"
@@ -240,9 +241,9 @@ def test_the_bucket_is_made_by_whoever_needs_it_first(store: S3Storage, tmp_path
     store.ping()
     S3Storage.from_settings(settings()).ping()
     other = S3Storage(store._client, f"{store._bucket}-2", tmp_path, None)
-    (tmp_path / "large").write_bytes(bytes(PART + 1))
+    (tmp_path / "large").write_bytes(bytes(PART_BYTES + 1))
     other.put_file(KEY, tmp_path / "large")
-    assert other.keys("") == [KEY]
+    assert other.list_keys("") == [KEY]
     other.delete("")
 
 
@@ -256,8 +257,8 @@ def test_the_rules_of_an_operator_stay_beside_ours(store: S3Storage):
     store._client.put_bucket_lifecycle_configuration(
         Bucket=store._bucket, LifecycleConfiguration={"Rules": [theirs]}
     )
-    store.tidy()
-    store.tidy()
+    store.remove_unfinished()
+    store.remove_unfinished()
     assert sorted(rules(store), key=lambda rule: rule["ID"]) == [theirs, ours]
 
 
@@ -287,13 +288,13 @@ def test_a_server_that_knows_no_rules_is_good_enough(store: S3Storage, monkeypat
 
     monkeypatch.setattr(store._client, "put_bucket_lifecycle_configuration", refuse)
     store.put_bytes(KEY, b"x")
-    store.tidy()
+    store.remove_unfinished()
     assert store.get_bytes(KEY) == b"x"
 
 
 def test_a_write_that_is_refused_half_way_leaves_nothing(store: S3Storage, tmp_path: Path):
     source = tmp_path / "source"
-    source.write_bytes(bytes(3 * PART))
+    source.write_bytes(bytes(3 * PART_BYTES))
     store.ping()
 
     def spoil(params: dict, **_: object) -> None:
@@ -304,23 +305,23 @@ def test_a_write_that_is_refused_half_way_leaves_nothing(store: S3Storage, tmp_p
     with pytest.raises(Unavailable, match="NoSuchUpload"):
         store.put_file(KEY, source)
     assert half_written(store) == []
-    assert store.keys("") == []
+    assert store.list_keys("") == []
 
 
 def test_a_server_that_is_down_is_unavailable_for_everything(
     store: S3Storage, killed: Server, tmp_path: Path
 ):
-    (tmp_path / "large").write_bytes(bytes(PART + 1))
+    (tmp_path / "large").write_bytes(bytes(PART_BYTES + 1))
     calls: list[Callable[[], object]] = [
         lambda: store.put_bytes(KEY, b"x"),
         lambda: store.put_file(KEY, tmp_path / "large"),
         lambda: store.get_bytes(KEY),
         lambda: list(store.stream(KEY)),
-        lambda: store.local(KEY).__enter__(),
-        lambda: store.keys(""),
-        lambda: store.size(KEY),
+        lambda: store.open_local(KEY).__enter__(),
+        lambda: store.list_keys(""),
+        lambda: store.get_size(KEY),
         store.ping,
-        store.tidy,
+        store.remove_unfinished,
     ]
     for call in calls:
         with pytest.raises(Unavailable) as caught:

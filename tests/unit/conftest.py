@@ -19,7 +19,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from core.settings import settings
-from transcribe_api import documented, openapi
+from transcribe_api.http import route_docs
+from transcribe_api.schemas import openapi
 
 PROBLEM = "application/problem+json"
 
@@ -49,10 +50,10 @@ def check(app: Flask, answer: TestResponse) -> None:
         is_theirs = answer.request.path.startswith("/v1/")
         assert answer.mimetype == ("application/json" if is_theirs else PROBLEM)
         return
-    if documented.of(app.view_functions[rule.endpoint]) is not None:
+    if route_docs.find_route(app.view_functions[rule.endpoint]) is not None:
         document = document_of(app)
         method = "GET" if answer.request.method == "HEAD" else answer.request.method
-        operation = document["paths"][openapi.path(rule)][method.lower()]
+        operation = document["paths"][openapi.format_path(rule)][method.lower()]
         check_answer(document, operation, answer)
 
 
@@ -94,7 +95,7 @@ _documents: dict[frozenset[str], dict] = {}
 
 def _closed_document(app: Flask, endpoints: frozenset[str]) -> dict:
     if endpoints not in _documents:
-        document = openapi.describe(app)
+        document = openapi.build_document(app)
         for schema in document["components"]["schemas"].values():
             if "properties" in schema:
                 schema.setdefault("additionalProperties", False)

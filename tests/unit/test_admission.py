@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from core import clock, db, jobs, records, recovery
-from core.db import reading, transaction
-from core.models import JobRun
+from core import clock
+from core.db import migrate, transactions
+from core.db.models import JobRun
+from core.db.transactions import read_session, transaction
+from core.jobs import lifecycle, recovery
 from core.settings import settings
 from core.states import Stage
 from tasks import pipeline
@@ -29,24 +31,24 @@ def limit(request: pytest.FixtureRequest, data_dir, monkeypatch) -> Iterator[int
         monkeypatch.setenv("DATABASE_URL", DATABASE)
     monkeypatch.setenv("MAX_CONCURRENT_JOBS", "2")
     settings.cache_clear()
-    records.upgrade()
+    migrate.upgrade_database()
     _remove_unfinished()
     yield 2
     _remove_unfinished()
-    db.engine().dispose()
-    db._engine.cache_clear()
+    transactions.engine().dispose()
+    transactions._engine.cache_clear()
 
 
 def _remove_unfinished() -> None:
     """A server may be used by other tests too."""
     with transaction() as session:
         for job_id in session.scalars(select(JobRun.job_id).where(JobRun.stage != Stage.OVER)):
-            jobs.remove(session, job_id)
+            lifecycle.delete_job(session, job_id)
 
 
 def end(job_id: str) -> None:
     with transaction() as session:
-        jobs.cancel(session, job_id)
+        lifecycle.cancel_job(session, job_id)
 
 
 def test_a_job_waits_until_another_ends(limit: int):
@@ -77,16 +79,16 @@ def test_the_next_is_sent_when_one_is_over(limit: int, monkeypatch: pytest.Monke
     begin_prepare(first)
     begin_prepare(second)
     sent: list[str] = []
-    monkeypatch.setattr(pipeline, "start", sent.append)
-    pipeline.start_next()
+    monkeypatch.setattr(pipeline, "start_job", sent.append)
+    pipeline.start_next_jobs()
     assert sent == []
     end(second)
-    pipeline.start_next()
+    pipeline.start_next_jobs()
     assert sent == [third]
     now = clock.now()
-    monkeypatch.setattr(clock, "now", lambda: now + recovery.MESSAGE_SECONDS + 1)
-    with reading() as session:
-        late = {one.job_id for one in recovery.abandoned(session)}
+    monkeypatch.setattr(clock, "now", lambda: now + recovery.MESSAGE_TIMEOUT_SECONDS + 1)
+    with read_session() as session:
+        late = {one.job_id for one in recovery.find_abandoned(session)}
     assert third in late
     assert fourth not in late, "housekeeping does not flood the queue with those that must wait"
 

@@ -12,19 +12,21 @@ from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
-from core import clock, jobs, keys, layout, secrets
-from core.db import reading, transaction
+from core import clock
+from core.access import keys, secrets
+from core.access.keys import Scope
+from core.db.models import ApiKeyRow, DeliveryRow, SegmentRow
+from core.db.transactions import read_session, transaction
 from core.errors import SettingsError
-from core.keys import Scope
-from core.models import ApiKeyRow, DeliveryRow, SegmentRow
+from core.jobs import lifecycle
+from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.specs import JobSpec
 from core.states import JobStatus
-from core.storage import storage
+from core.storage import layout, storage
 from core.webhooks import DeliveryState
-from tests.unit.test_rest import recording
-from transcribe_api import auth, exposure
+from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
+from transcribe_api.http.auth import authentication, exposure
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -45,7 +47,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
 def key(*scopes: Scope, **more) -> tuple[ApiKeyRow, dict[str, str]]:
     """A new key, and the headers that send it."""
     with transaction() as session:
-        row, text = keys.create(session, "app", scopes or [Scope.WRITE], **more)
+        row, text = keys.create_key(session, "app", scopes or [Scope.WRITE], **more)
     return row, {"Authorization": f"Bearer {text}"}
 
 
@@ -53,9 +55,9 @@ def completed_job(owner: uuid.UUID | None) -> str:
     spec = JobSpec(engine="sphinx", diarizer=None)
     with transaction() as session:
         job_id = str(uuid.uuid4())
-        job = jobs.accept(
+        job = lifecycle.accept_job(
             session, job_id, spec,
-            filename="a.wav", audio_bytes=1, audio_sha256="0" * 64, owner=owner,
+            filename="a.wav", audio_bytes=1, audio_sha256="0" * 64, owner_id=owner,
         )  # fmt: skip
         job.run.status = job.transcript.status = JobStatus.COMPLETED
         job.transcript.segments.append(
@@ -127,15 +129,15 @@ def test_a_revoked_key_opens_nothing_from_the_next_request_on(browser: FlaskClie
     row, headers = key()
     assert browser.get(f"{API}/jobs", headers=headers).status_code == 200
     with transaction() as session:
-        keys.revoke(session, row.prefix)
+        keys.revoke_key(session, row.prefix)
     assert browser.get(f"{API}/jobs", headers=headers).status_code == 401
 
 
 def test_the_use_of_a_key_is_noted(browser: FlaskClient):
     row, headers = key(Scope.READ)
     browser.get(f"{API}/jobs", headers=headers)
-    with reading() as session:
-        assert keys.named(session, row.prefix).last_used_at is not None
+    with read_session() as session:
+        assert keys.get_key(session, row.prefix).last_used_at is not None
 
 
 @pytest.mark.parametrize(
@@ -201,10 +203,12 @@ def test_a_refused_upload_is_not_read(browser: FlaskClient):
 
 
 def test_a_database_that_is_down_opens_nothing_but_health(browser: FlaskClient, monkeypatch):
-    from core import db
+    from core.db import transactions
 
     _, headers = key()
-    monkeypatch.setattr(db, "engine", lambda: db.build_engine("sqlite:////nowhere/at/all.db"))
+    monkeypatch.setattr(
+        transactions, "engine", lambda: transactions.build_engine("sqlite:////nowhere/at/all.db")
+    )
     assert browser.get(f"{API}/jobs", headers=headers).status_code == 503
     assert browser.get("/healthz").status_code == 200
 
@@ -237,10 +241,10 @@ def test_a_token_ends_with_its_key_and_with_its_time(browser: FlaskClient, monke
     row, headers = key()
     job_id, access = completed_job(row.owner_id), token(browser, headers)
     with monkeypatch.context() as patch:
-        patch.setattr(auth, "TOKEN_SECONDS", -1)
+        patch.setattr(authentication, "TOKEN_SECONDS", -1)
         assert stream(browser, job_id, access).status_code == 401
     with transaction() as session:
-        keys.revoke(session, row.prefix)
+        keys.revoke_key(session, row.prefix)
     assert stream(browser, job_id, access).status_code == 401
 
 
@@ -248,7 +252,7 @@ def test_a_token_of_our_own_making_or_of_nobody_opens_nothing(browser: FlaskClie
     row, _ = key()
     job_id = completed_job(row.owner_id)
     forged = URLSafeTimedSerializer("guess", salt="access").dumps(str(row.id))
-    other_use = URLSafeTimedSerializer(secrets.of("links"), salt="audio").dumps(str(row.id))
+    other_use = URLSafeTimedSerializer(secrets.get_secret("links"), salt="audio").dumps(str(row.id))
     monkeypatch.setenv("AUTH", "off")
     settings.cache_clear()
     of_nobody = token(browser, {})
@@ -302,8 +306,8 @@ def asked(browser: FlaskClient, method: str, url: str, headers: dict[str, str]) 
 @pytest.mark.parametrize("owned", [True, False])
 def test_a_job_of_another_is_not_there(browser: FlaskClient, scope: Scope, owned: bool):
     job_id = completed_job(uuid.uuid4() if owned else None)
-    with reading() as session:
-        transcript_id = str(jobs.get(session, job_id).transcript_id)
+    with read_session() as session:
+        transcript_id = str(lifecycle.get_job(session, job_id).transcript_id)
     _, mine = key(scope)
     for method, url in of_job(job_id, transcript_id, delivery(job_id)):
         expected = 403 if scope is Scope.READ and method != "GET" else 404
@@ -354,7 +358,7 @@ def test_a_job_may_not_name_what_is_another_owners(browser: FlaskClient, kind: s
 
     refused = submit(made[field], key()[1])
     assert (refused.status_code, refused.json["field"]) == (422, field)
-    assert storage().keys("jobs/") == []
+    assert storage().list_keys("jobs/") == []
     assert submit(made[field], theirs).status_code == 202
     assert submit(made[field], key(Scope.ADMIN)[1]).status_code == 202
     assert submit(str(uuid.uuid4()), key()[1]).status_code == 202, "unknown ones are the caller's"
@@ -364,8 +368,8 @@ def test_a_new_job_belongs_to_the_key_that_sent_it(browser: FlaskClient):
     row, headers = key()
     form = {"file": (recording(), "a.wav")}
     answer = browser.post(f"{API}/jobs/transcribe", data=form, headers=headers)
-    with reading() as session:
-        job = jobs.get(session, answer.json["job_id"], of=row.owner_id)
+    with read_session() as session:
+        job = lifecycle.get_job(session, answer.json["job_id"], owner_id=row.owner_id)
         assert job.transcript.owner_id == row.owner_id
 
 
@@ -398,16 +402,16 @@ def test_a_new_job_belongs_to_the_key_that_sent_it(browser: FlaskClient):
     ],
 )
 def test_auto_asks_for_keys_unless_all_is_on_this_machine(environ: dict[str, str], needed: bool):
-    assert exposure.keys_are_asked_for({**NOBODY, **environ}) is needed
+    assert exposure.is_key_required({**NOBODY, **environ}) is needed
 
 
 def test_auto_knows_a_unix_socket_by_the_socket_itself():
     with socket.socket(socket.AF_UNIX) as path, socket.socket() as port:
         # There the server takes its name from what the caller says.
         environ = {"SERVER_NAME": "localhost", "HTTP_HOST": "localhost"}
-        assert not exposure.keys_are_asked_for({**environ, "gunicorn.socket": path})
+        assert not exposure.is_key_required({**environ, "gunicorn.socket": path})
         environ["SERVER_NAME"] = "0.0.0.0"
-        assert exposure.keys_are_asked_for({**environ, "gunicorn.socket": port})
+        assert exposure.is_key_required({**environ, "gunicorn.socket": port})
 
 
 @pytest.mark.parametrize(("auth", "status"), [("off", 200), ("on", 401), ("auto", 401)])
@@ -427,7 +431,7 @@ def test_once_there_is_a_key_it_is_asked_for_on_this_machine_too():
     assert browser.get(f"{API}/jobs").status_code == 401
     assert browser.get(f"{API}/jobs", headers=headers).status_code == 200
     with transaction() as session:
-        keys.revoke(session, row.prefix)
+        keys.revoke_key(session, row.prefix)
     assert browser.get(f"{API}/jobs").status_code == 401, "the last one does not open the door"
 
 

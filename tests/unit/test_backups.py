@@ -21,13 +21,16 @@ import pytest
 from alembic import command
 from click.testing import CliRunner, Result
 
-from core import data_dir_lock, db, jobs, layout, local_token, records, recovery
+from core.access import local_token
 from core.backups import archive, snapshot
-from core.db import reading, transaction
+from core.db import migrate, transactions
+from core.db.transactions import read_session, transaction
+from core.filesystem import data_directory_lock
+from core.jobs import lifecycle, recovery
+from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.specs import JobSpec
 from core.states import PartKind, PartState, Stage
-from core.storage import storage
+from core.storage import layout, storage
 from tests.unit.test_jobs import (
     TimeMachine,
     accept,
@@ -39,7 +42,7 @@ from tests.unit.test_jobs import (
     send_parts,
     store,
 )
-from transcribe_api.cli import main
+from transcribe_api.cli.command import main
 from transcripts.warning import from_json
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -93,7 +96,7 @@ def refuse(file: Path, folder: Path, why: str) -> None:
 
 def put(job_id: str, *names: str, content: bytes = b"sound") -> str:
     for name in names:
-        storage().put_bytes(layout.root(job_id) + name, content)
+        storage().put_bytes(layout.job_prefix(job_id) + name, content)
     return job_id
 
 
@@ -124,7 +127,7 @@ def query(database: Path, text: str) -> list[tuple]:
 
 def test_what_is_restored_is_what_was_there(backup, elsewhere: Path):
     job_id = put(listening(), "source", "chunks/chunk_0000.wav", "parts/chunk_0000.json")
-    local_token.ensure()
+    local_token.ensure_token()
     storage().put_bytes("incoming/theirs.wav", b"no object of a job")
     file = backup()
     result = restore(file, elsewhere)
@@ -136,8 +139,8 @@ def test_what_is_restored_is_what_was_there(backup, elsewhere: Path):
         RECORDS, *(f"objects/jobs/{job_id}/{name}" for name in objects)
     }  # fmt: skip
     assert (elsewhere / "objects/jobs" / job_id / "source").read_bytes() == b"sound"
-    with reading() as session:
-        assert jobs.get(session, job_id).run.stage == Stage.LISTEN
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).run.stage == Stage.LISTEN
 
 
 def test_only_this_account_can_read_a_backup_and_what_is_restored(backup, elsewhere: Path):
@@ -179,11 +182,11 @@ def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, 
     copy_records, new = snapshot._copy_records, []
 
     def go_on(source: sqlite3.Connection, target: Path) -> None:
-        storage().delete(layout.root(deleted))
+        storage().delete(layout.job_prefix(deleted))
         put(redone, "transcription.srt", content=b"other words")
         with transaction() as session:
-            jobs.remove(session, deleted)
-            jobs.get(session, redone).transcript.warnings = [from_json("done again")]
+            lifecycle.delete_job(session, deleted)
+            lifecycle.get_job(session, redone).transcript.warnings = [from_json("done again")]
         new.append(put(accept(), "source"))
         copy_records(source, target)
 
@@ -192,9 +195,9 @@ def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, 
     assert restore(file, elsewhere).exit_code == 0
     for job_id in (deleted, redone):
         assert storage().get_bytes(layout.artefact(job_id, "transcription.srt")) == b"sound"
-    with reading() as session:
-        assert jobs.get(session, redone).transcript.warnings != [from_json("done again")]
-        assert jobs.get(session, deleted).run.stage == Stage.QUEUED
+    with read_session() as session:
+        assert lifecycle.get_job(session, redone).transcript.warnings != [from_json("done again")]
+        assert lifecycle.get_job(session, deleted).run.stage == Stage.QUEUED
     assert not any(name.split("/")[2] in new for name in members(file) if name.startswith("obj"))
 
 
@@ -222,12 +225,12 @@ def test_every_backup_has_all_that_its_rows_name_while_many_write(backup, tmp_pa
             while not is_over.is_set():
                 job_id, again = submit(), submit()
                 lease(job_id)
-                storage().put_bytes(layout.chunk_words(job_id, 0), b"{}")
+                storage().put_bytes(layout.chunk_transcription(job_id, 0), b"{}")
                 store(job_id, 0)
                 deleting.add(again)
-                storage().delete(layout.root(again))
+                storage().delete(layout.job_prefix(again))
                 with transaction() as session:
-                    jobs.remove(session, again)
+                    lifecycle.delete_job(session, again)
         except Exception as error:  # which the thread that asks must see
             failures.append(error)
 
@@ -254,7 +257,9 @@ def submit() -> str:
     job_id = put(str(uuid.uuid4()), "source")
     spec = JobSpec(engine="sphinx", diarizer="classic")
     with transaction() as session:
-        jobs.accept(session, job_id, spec, filename="a", audio_bytes=5, audio_sha256="0" * 64)
+        lifecycle.accept_job(
+            session, job_id, spec, filename="a", audio_bytes=5, audio_sha256="0" * 64
+        )
     begin_prepare(job_id)
     prepared(job_id)
     return job_id
@@ -264,7 +269,10 @@ def named_by(database: Path) -> set[str]:
     """The members that the rows of a backup name."""
     sources = [layout.source(one) for (one,) in query(database, "SELECT job_id FROM job_runs")]
     stored = query(database, "SELECT job_id, position FROM job_parts WHERE state = 'stored'")
-    return {f"objects/{key}" for key in (*sources, *(layout.chunk_words(*one) for one in stored))}
+    return {
+        f"objects/{key}"
+        for key in (*sources, *(layout.chunk_transcription(*one) for one in stored))
+    }
 
 
 def test_what_was_in_hand_is_found_again_from_the_records_alone(
@@ -277,10 +285,10 @@ def test_what_was_in_hand_is_found_again_from_the_records_alone(
     store(job_id, 0)
     lease(job_id, 1, owner="somebody of the old service")
     restore(backup(), elsewhere)
-    with reading() as session:
-        states = [part.state for part in jobs.parts(session, job_id, PartKind.CHUNK)]
+    with read_session() as session:
+        states = [part.state for part in lifecycle.list_parts(session, job_id, PartKind.CHUNK)]
         assert states == [PartState.STORED, PartState.RUNNING]
-        assert [one.job_id for one in recovery.unfinished(session)] == [job_id]
+        assert [one.job_id for one in recovery.list_unfinished(session)] == [job_id]
     time.forward(settings().lease_seconds + 1)
     assert claim_lost(job_id) == [(1, True)]
 
@@ -295,13 +303,13 @@ def test_a_backup_replaces_nothing(tmp_path: Path):
 
 def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch):
     file = tmp_path / "kept.tar"
-    write = archive._write
+    write = archive._write_members
 
     def be_slow(*args):
         file.write_text("mine")
         return write(*args)
 
-    monkeypatch.setattr(archive, "_write", be_slow)
+    monkeypatch.setattr(archive, "_write_members", be_slow)
     assert run("backup", file).exit_code == 1
     assert file.read_text() == "mine"
     assert [one for one in tmp_path.iterdir() if "unfinished" in one.name] == []
@@ -313,7 +321,7 @@ def test_a_backup_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatch)
     def fill_the_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive, "_add", fill_the_disk)
+    monkeypatch.setattr(archive, "_add_file", fill_the_disk)
     result = run("backup", tmp_path / "new.tar")
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
@@ -362,7 +370,7 @@ def test_a_directory_with_something_in_it_is_left_alone(backup, elsewhere: Path)
 def test_a_directory_that_a_service_runs_in_is_left_alone(backup, elsewhere: Path):
     file = backup()
     elsewhere.mkdir()
-    with data_dir_lock.lock(elsewhere):
+    with data_directory_lock.acquire_lock(elsewhere):
         result = restore(file, elsewhere)
     assert result.exit_code == 1
     assert "a service runs in" in result.stderr
@@ -370,7 +378,7 @@ def test_a_directory_that_a_service_runs_in_is_left_alone(backup, elsewhere: Pat
 
 def test_a_service_that_starts_just_then_keeps_what_it_has(backup, elsewhere: Path, monkeypatch):
     file = backup()
-    lock = data_dir_lock.lock
+    lock = data_directory_lock.acquire_lock
 
     def come_too_late(folder: Path):
         (folder / "theirs").touch()
@@ -379,7 +387,7 @@ def test_a_service_that_starts_just_then_keeps_what_it_has(backup, elsewhere: Pa
         return lock(folder)
 
     running: list = []
-    monkeypatch.setattr(data_dir_lock, "lock", come_too_late)
+    monkeypatch.setattr(data_directory_lock, "acquire_lock", come_too_late)
     assert restore(file, elsewhere).exit_code == 1
     assert (elsewhere / "theirs").exists()
     running[0].close()
@@ -393,13 +401,13 @@ def test_a_directory_that_is_there_and_empty_is_filled(backup, elsewhere: Path):
 
 def test_records_of_an_older_version_are_brought_up_to_date(backup, elsewhere: Path):
     put(accept(), "source")
-    command.downgrade(records._config(), "-1")
+    command.downgrade(migrate._build_config(), "-1")
     file = backup()
     [(older,)] = query(settings().transcribe_data_dir / RECORDS, "SELECT * FROM alembic_version")
     assert restore(file, elsewhere).exit_code == 0
     [(newest,)] = query(elsewhere / RECORDS, "SELECT * FROM alembic_version")
     assert older < newest
-    db.engine().dispose()
+    transactions.engine().dispose()
 
 
 def test_records_of_a_newer_version_are_named_as_such(tmp_path: Path):

@@ -16,12 +16,17 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from core.settings import settings
-from transcribe_api.bars import Bars
-from transcribe_api.cli import _describe_flower_login
-from transcribe_api.cli_files import _targets, files
-from transcribe_api.cli_service import NO_SERVICE, WRONG_USAGE
+from transcribe_api.cli.command import _describe_flower_login
+from transcribe_api.cli.files import _choose_targets, files
+from transcribe_api.cli.progress_bars import ProgressBars
+from transcribe_api.cli.service import NO_SERVICE, WRONG_USAGE
 from transcribe_api.client import ServiceError
-from transcribe_api.transcribing import AT_ONCE, Crew, Outcome, fetch
+from transcribe_api.python.batch_client import (
+    CONCURRENT_FILES,
+    BatchClient,
+    FileOutcome,
+    fetch_results,
+)
 
 
 class SlowClient:
@@ -38,10 +43,10 @@ class SlowClient:
 
 
 class Silent:
-    def begin(self, file: Path) -> None: ...
-    def accept(self, file: Path, job: dict[str, Any]) -> None: ...
-    def state(self, file: Path, told: dict[str, Any]) -> None: ...
-    def end(self, outcome: Outcome) -> None: ...
+    def show_start(self, file: Path) -> None: ...
+    def show_accepted(self, file: Path, job: dict[str, Any]) -> None: ...
+    def show_status(self, file: Path, status: dict[str, Any]) -> None: ...
+    def show_outcome(self, outcome: FileOutcome) -> None: ...
 
 
 @pytest.fixture
@@ -50,11 +55,11 @@ def client() -> SlowClient:
 
 
 @pytest.fixture
-def crew(client: SlowClient) -> Crew:
-    crew = Crew(client, {}, Silent(), is_detached=True)  # type: ignore[arg-type]
-    for number in range(AT_ONCE + 3):
-        crew.take(Path(f"{number}.wav"), Path("out"))
-    while len(client.sent) < AT_ONCE:
+def crew(client: SlowClient) -> BatchClient:
+    crew = BatchClient(client, {}, Silent(), is_detached=True)  # type: ignore[arg-type]
+    for number in range(CONCURRENT_FILES + 3):
+        crew.enqueue(Path(f"{number}.wav"), Path("out"))
+    while len(client.sent) < CONCURRENT_FILES:
         Event().wait(0.01)
     return crew
 
@@ -67,7 +72,7 @@ def test_who_is_interrupted_learns_of_every_job_that_was_on_its_way(client, crew
     stopper.join()
     assert stopped == [[]]
     assert sorted(crew.open_jobs) == sorted(file.stem for file in client.sent)
-    assert len(client.sent) == AT_ONCE, "nothing is sent any more"
+    assert len(client.sent) == CONCURRENT_FILES, "nothing is sent any more"
 
 
 def test_what_was_not_answered_in_time_is_named(client, crew):
@@ -80,10 +85,10 @@ def test_no_bar_stands_in_a_line_that_is_printed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(click, "echo", lambda line, err: screen.write(f"{line}\n"))
     console = Console(file=screen, force_terminal=True, width=110, _environ={})
     first, second = Path("first.wav"), Path("second.wav")
-    with Bars(console) as bars:
+    with ProgressBars(console) as bars:
         for file in (first, second):
-            bars.begin(file)
-        bars.end(Outcome(first, Path("out/first"), None, job_id="1"))
+            bars.show_start(file)
+        bars.show_outcome(FileOutcome(first, Path("out/first"), None, job_id="1"))
     before, after = screen.getvalue().split("first.wav: out/first\n")
     assert before.endswith("\x1b[2K"), "the bars are wiped away first"
     assert "second.wav" in after, "and drawn anew below"
@@ -100,11 +105,11 @@ class RefusingClient:
 
 
 def test_an_option_that_is_refused_ends_the_command_and_a_file_only_itself():
-    def refuse(field: str) -> Outcome | None:
+    def refuse(field: str) -> FileOutcome | None:
         client: Any = RefusingClient(field)
-        crew = Crew(client, {"engine": "nope", "model": None}, Silent())
-        crew.take(Path("a.wav"), Path("out"))
-        return crew.next()
+        crew = BatchClient(client, {"engine": "nope", "model": None}, Silent())
+        crew.enqueue(Path("a.wav"), Path("out"))
+        return crew.next_outcome()
 
     with pytest.raises(ServiceError, match="no"):
         refuse("engine")
@@ -153,13 +158,13 @@ def test_results_of_two_recordings_are_not_mixed(tmp_path: Path):
         (tmp_path / "final_transcription.json").write_text(text)
 
     file = Path("recordings/b.wav")
-    assert _targets([file], tmp_path) == {file: tmp_path}
+    assert _choose_targets([file], tmp_path) == {file: tmp_path}
     hold("b.wav")
-    assert _targets([file], tmp_path) == {file: tmp_path}, "the same once more"
+    assert _choose_targets([file], tmp_path) == {file: tmp_path}, "the same once more"
     hold("a.wav")
-    assert _targets([file], tmp_path) == {file: tmp_path / "b"}
+    assert _choose_targets([file], tmp_path) == {file: tmp_path / "b"}
     (tmp_path / "final_transcription.json").write_text("of somebody else")
-    assert _targets([file], tmp_path) == {file: tmp_path}
+    assert _choose_targets([file], tmp_path) == {file: tmp_path}
 
 
 class HoldingClient:
@@ -178,7 +183,7 @@ class HoldingClient:
 def test_chunks_of_a_former_job_do_not_stay(tmp_path: Path):
     def write(*names: str) -> None:
         client: Any = HoldingClient(names)
-        fetch(client, "1", tmp_path)
+        fetch_results(client, "1", tmp_path)
 
     write("transcription.srt", "chunks/chunk_0000.wav", "chunks/chunk_0001.wav", "../evil.srt")
     (tmp_path / "chunks" / "mine.wav").touch()

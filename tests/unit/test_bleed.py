@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chunking import tracks
-from chunking.bleed import bleed, without
 from chunking.cut import AudioChunker
+from chunking.vad.bleed import find_bleed, subtract_intervals
 from tests.unit.media import babble, silence, write_wav
-from transcripts.channels import by_channel
-from transcripts.stitch import HeardChunk
-from transcripts.types import Span, Word
+from transcripts.speakers.channels import merge_channels
+from transcripts.stitch import TranscribedChunk
+from transcripts.types import Interval, Word
 
 RATE = 16_000
 #: Somebody on the left, somebody on the right, both at once, the left again (seconds).
@@ -40,15 +40,15 @@ def call(decibels: float, echo: float = 0.0, hiss: float = 1e-4) -> list[np.ndar
     return [one + rng.normal(0, hiss, len(one)) for one in mixed]
 
 
-def found_in(path: Path, folder: Path) -> list[tuple[Span, ...]]:
-    pieces = tracks.separate(AudioChunker(), path, folder)
+def found_in(path: Path, folder: Path) -> list[tuple[Interval, ...]]:
+    pieces = tracks.cut_channels(AudioChunker(), path, folder)
     return [
         tuple(span for piece in pieces.chunks if piece.channel == channel for span in piece.bleed)
         for channel in (0, 1)
     ]
 
 
-def shared(spans: tuple[Span, ...], start: float, end: float) -> float:
+def shared(spans: tuple[Interval, ...], start: float, end: float) -> float:
     return sum(max(0.0, min(end, span.end) - max(start, span.start)) for span in spans)
 
 
@@ -59,10 +59,10 @@ def test_what_a_channel_hears_of_the_other_is_found(
     path = write_wav(tmp_path / "call.wav", *call(decibels, echo))
     left, right = found_in(path, tmp_path)
     # Where only the other speaks, no speech but bleed may be left; far from it there is none.
-    pieces = tracks.separate(AudioChunker(), path, _new(tmp_path))
+    pieces = tracks.cut_channels(AudioChunker(), path, _new(tmp_path))
     for one in pieces.metadata("call.wav")["chunks"]:
         others = [(5.3, 9.0)] if one["channel"] == 0 else [(0.8, 4.5), (14.3, 17.0)]
-        own = tuple(Span(*span) for span in one["speech"])
+        own = tuple(Interval(*span) for span in one["speech"])
         assert all(shared(own, *turn) <= 0.2 for turn in others)
     assert shared(left, 0.6, 4.4) + shared(left, 14.1, 16.9) == 0
     assert shared(right, 5.5, 8.9) <= 0.1
@@ -84,10 +84,10 @@ def test_who_speaks_at_the_same_time_is_no_bleed(tmp_path: Path, decibels: float
 def test_clean_channels_and_lone_ones_hear_nothing_of_others(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "call.wav", *call(-90))
     assert all(shared(spans, 0, 18) <= 0.2 for spans in found_in(path, tmp_path))
-    assert bleed([], []) == ()
+    assert find_bleed([], []) == ()
     pcm = tmp_path / "lone.pcm"
     pcm.write_bytes(b"\0\0" * RATE)
-    assert bleed([pcm], [[Span(0, 1)]]) == ((),)
+    assert find_bleed([pcm], [[Interval(0, 1)]]) == ((),)
 
 
 def test_tracks_of_different_lengths(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_tracks_of_different_lengths(tmp_path: Path) -> None:
     sound = (32767 * babble(4.0)).astype("<i2")
     long.write_bytes(sound.tobytes())
     short.write_bytes((sound[: 2 * RATE] // 10).tobytes())
-    first, second = bleed([long, short], [[Span(0, 4)], [Span(0, 2)]])
+    first, second = find_bleed([long, short], [[Interval(0, 4)], [Interval(0, 2)]])
     assert first == ()
     assert second[0].start == 0
     assert second[-1].end <= 2.0
@@ -105,10 +105,14 @@ def test_tracks_of_different_lengths(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9))), st.lists(st.integers(0, 60)))
 def test_without_leaves_the_rest(spans: list[tuple[int, int]], edges: list[int]) -> None:
     edges = sorted(set(edges))
-    holes = [Span(a, b) for a, b in zip(edges[::2], edges[1::2], strict=False)]
-    whole = [Span(start, start + length) for start, length in sorted(spans)]
+    holes = [Interval(a, b) for a, b in zip(edges[::2], edges[1::2], strict=False)]
+    whole = [Interval(start, start + length) for start, length in sorted(spans)]
     for span in whole:
-        left = {at for one in without([span], holes) for at in range(int(one.start), int(one.end))}
+        left = {
+            at
+            for one in subtract_intervals([span], holes)
+            for at in range(int(one.start), int(one.end))
+        }
         gone = {at for hole in holes for at in range(int(hole.start), int(hole.end))}
         assert left == set(range(int(span.start), int(span.end))) - gone
 
@@ -116,28 +120,34 @@ def test_without_leaves_the_rest(spans: list[tuple[int, int]], edges: list[int])
 # The words
 
 
-def heard(*words: tuple[str, float]) -> list[HeardChunk]:
-    return [HeardChunk(Span(0, 20), tuple(Word(text, at, at + 0.3, 0.9) for text, at in words))]
+def heard(*words: tuple[str, float]) -> list[TranscribedChunk]:
+    return [
+        TranscribedChunk(
+            Interval(0, 20), tuple(Word(text, at, at + 0.3, 0.9) for text, at in words)
+        )
+    ]
 
 
 QUESTION = [("how", 1.0), ("are", 1.4), ("you", 1.8)]
 ANSWER = [("very", 4.0), ("well", 4.4)]
 
 
-def told(bleed_of: dict[int, list[Span]], *channels: list[HeardChunk]) -> list[tuple[int, str]]:
-    segments = by_channel(dict(enumerate(channels)), bleed_of)
+def told(
+    bleed_of: dict[int, list[Interval]], *channels: list[TranscribedChunk]
+) -> list[tuple[int, str]]:
+    segments = merge_channels(dict(enumerate(channels)), bleed_of)
     return [(one.speaker, one.text) for one in segments]
 
 
 def test_words_of_another_channel_are_left_out() -> None:
     left = heard(*QUESTION, ("fairy", 4.1), ("well", 4.4))
     right = heard(("how", 1.05), ("far", 1.4), *ANSWER)
-    bled = {0: [Span(3.9, 4.8)], 1: [Span(0.9, 2.2)]}
+    bled = {0: [Interval(3.9, 4.8)], 1: [Interval(0.9, 2.2)]}
     assert told(bled, left, right) == [(0, "how are you"), (1, "very well")]
 
 
 def test_words_that_only_the_bleed_has_are_kept() -> None:
-    assert told({1: [Span(0.9, 2.2)]}, heard(("you", 1.8)), heard(("how", 1.0), *ANSWER)) == [
+    assert told({1: [Interval(0.9, 2.2)]}, heard(("you", 1.8)), heard(("how", 1.0), *ANSWER)) == [
         (1, "how"),
         (0, "you"),
         (1, "very well"),
@@ -146,7 +156,7 @@ def test_words_that_only_the_bleed_has_are_kept() -> None:
 
 def test_a_word_of_ones_own_at_the_edge_of_bleed_is_kept() -> None:
     right = heard(("yes", 2.0), *ANSWER)
-    assert told({1: [Span(0.9, 2.12)]}, heard(*QUESTION), right)[1] == (1, "yes")
+    assert told({1: [Interval(0.9, 2.12)]}, heard(*QUESTION), right)[1] == (1, "yes")
 
 
 @settings(max_examples=100)
@@ -156,10 +166,12 @@ def test_each_word_is_told_once(words: list[tuple[int, int, bool]]) -> None:
     said = [(f"w{n}", n * 0.5, is_left) for n, (_, _, is_left) in enumerate(words)]
     channels = [heard(*((text, at) for text, at, _ in said))] * 2
     bled = {
-        channel: [Span(at - 0.05, at + 0.35) for _, at, is_left in said if is_left == bool(channel)]
+        channel: [
+            Interval(at - 0.05, at + 0.35) for _, at, is_left in said if is_left == bool(channel)
+        ]
         for channel in (0, 1)
     }
-    segments = by_channel(dict(enumerate(channels)), bled)
+    segments = merge_channels(dict(enumerate(channels)), bled)
     found = sorted((word.start, word.text, word.speaker) for one in segments for word in one.words)
     assert found == [(at, text, int(not is_left)) for text, at, is_left in said]
     assert all(a <= b for a, b in pairwise([one.start for one in segments]))

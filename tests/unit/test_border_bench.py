@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.borders import Hearing, cut_in_the_middle, judge
-from transcripts.stitch import HeardChunk
-from transcripts.types import Span, Word
+from transcripts.stitch import TranscribedChunk
+from transcripts.types import Interval, Word
 
 WHOLE = "so we went to the old old house by the river and then home"
 
@@ -22,7 +22,7 @@ HEARING = Hearing(
     "talk",
     WHOLE,
     WORDS,
-    (HeardChunk(Span(0, 4.5), WORDS[:9]), HeardChunk(Span(2.5, 7), WORDS[5:])),
+    (TranscribedChunk(Interval(0, 4.5), WORDS[:9]), TranscribedChunk(Interval(2.5, 7), WORDS[5:])),
 )
 
 

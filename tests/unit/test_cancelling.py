@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from kombu import pools
 
-from core.jobs import InHand
+from core.jobs.lifecycle import ActiveMessages
 from tasks import cancelling
 from tasks.celery import app
 
@@ -52,11 +52,13 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
 
 
 def test_a_broker_that_is_down_is_asked_twice_and_not_waited_for(door: Door):
-    cancelling.stop(InHand(preparing="one", parts=("two", "three")))
+    cancelling.terminate_steps(
+        ActiveMessages(prepare_message="one", part_messages=("two", "three"))
+    )
     whoever_tries_again_for_each_signal = 3
     assert 0 < door.knocks < whoever_tries_again_for_each_signal
 
 
 def test_nobody_is_asked_when_nothing_is_in_hand(door: Door):
-    cancelling.stop(InHand())
+    cancelling.terminate_steps(ActiveMessages())
     assert door.knocks == 0

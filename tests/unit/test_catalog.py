@@ -66,37 +66,37 @@ def test_unknown_diarizer_names_the_field_and_what_is_allowed() -> None:
     ],
 )
 def test_sphinx_speaks_english_only(language: str | None, speaks: bool) -> None:
-    assert catalog.SPHINX.speaks(language) is speaks
+    assert catalog.SPHINX.supports_language(language) is speaks
 
 
 def test_an_engine_without_a_list_of_languages_speaks_all() -> None:
-    assert catalog.WHISPERX.speaks("pt-BR")
+    assert catalog.WHISPERX.supports_language("pt-BR")
 
 
 def test_a_language_with_region_is_not_another_region() -> None:
     spec = catalog.EngineSpec(
         "x", "X", "x:X", catalog.Requirement("x"), memory_mb=1, languages=("pt-BR",)
     )
-    assert spec.speaks("pt-BR")
-    assert spec.speaks("pt")
-    assert not spec.speaks("pt-PT")
+    assert spec.supports_language("pt-BR")
+    assert spec.supports_language("pt")
+    assert not spec.supports_language("pt-PT")
 
 
 def test_embedded_engines_are_installed() -> None:
-    assert catalog.SPHINX.installed() == (sys.version_info[:2] != (3, 12))
-    assert catalog.CLASSIC.installed()
+    assert catalog.SPHINX.is_installed() == (sys.version_info[:2] != (3, 12))
+    assert catalog.CLASSIC.is_installed()
 
 
 def test_an_engine_that_is_not_there_is_known_but_not_installed() -> None:
     spec = catalog.EngineSpec("x", "X", "no.such:X", catalog.Requirement("json", "x"), memory_mb=1)
-    assert not spec.installed()
+    assert not spec.is_installed()
     with pytest.raises(EngineError, match=r"in the checkout with: pip install -e '\.\[x\]'"):
         catalog.load(spec)
 
 
 def test_an_engine_whose_library_is_missing_is_not_installed() -> None:
     requires = catalog.Requirement("no_such_library.part")
-    assert not catalog.EngineSpec("x", "X", "engines.sphinx:Sphinx", requires, 1).installed()
+    assert not catalog.EngineSpec("x", "X", "engines.sphinx:Sphinx", requires, 1).is_installed()
 
 
 def test_auto_stands_for_engines_and_diarizers_that_there_are() -> None:
@@ -115,14 +115,14 @@ def test_auto_stands_for_engines_and_diarizers_that_there_are() -> None:
 def test_whisper_speaks_what_its_model_does(
     language: str | None, model: str | None, speaks: bool
 ) -> None:
-    assert catalog.speaks(catalog.WHISPER, language, model) is speaks
+    assert catalog.supports_language(catalog.WHISPER, language, model) is speaks
 
 
 def test_catalog_imports_nothing_heavy_and_no_engine() -> None:
     heavy = "pocketsphinx sklearn scipy numpy torch webrtcvad whisperx riva engines.sphinx"
     out = _python(
         "import sys; from engines import catalog; catalog.recognizers(); catalog.diarizers();"
-        "[spec.installed() for spec in catalog.recognizers().values()];"
+        "[spec.is_installed() for spec in catalog.recognizers().values()];"
         f"print([name for name in {heavy.split()!r} if name in sys.modules])"
     )
     assert out.strip() == "[]"

@@ -11,21 +11,23 @@ from chunking import tracks
 from chunking.cut import AudioChunker, ChunkingConfig
 from chunking.tracks import ONE_CHANNEL
 from core.errors import InvalidInput, MediaError
-from core.specs import JobSpec
+from core.jobs.spec import JobSpec
 from core.states import Channels
 from tests.unit.media import babble, silence, write_wav
-from transcribe_api import parse
-from transcripts.channels import by_channel, turns
-from transcripts.stitch import HeardChunk
-from transcripts.types import Span, Stretch, Turn, Word
+from transcribe_api.http.requests import parsing
+from transcripts.speakers.channels import build_turns, merge_channels
+from transcripts.stitch import TranscribedChunk
+from transcripts.types import ChannelInterval, Interval, Turn, Word
 
 
-def heard(start: float, end: float, *words: tuple[str, float]) -> HeardChunk:
-    return HeardChunk(Span(start, end), tuple(Word(text, at, at + 0.3, 0.9) for text, at in words))
+def heard(start: float, end: float, *words: tuple[str, float]) -> TranscribedChunk:
+    return TranscribedChunk(
+        Interval(start, end), tuple(Word(text, at, at + 0.3, 0.9) for text, at in words)
+    )
 
 
 def test_every_channel_is_a_speaker_and_segments_come_by_time():
-    segments = by_channel(
+    segments = merge_channels(
         {
             0: [heard(0, 10, ("where", 1.0), ("is", 1.4), ("it", 5.0))],
             1: [heard(0, 10, ("yes", 1.5), ("there", 7.0))],
@@ -37,12 +39,12 @@ def test_every_channel_is_a_speaker_and_segments_come_by_time():
         (0, "it"),
         (1, "there"),
     ]
-    assert turns(segments)[1] == Turn(1.5, 1.8, 1)
+    assert build_turns(segments)[1] == Turn(1.5, 1.8, 1)
 
 
 def test_no_word_of_either_is_lost_where_both_speak():
     words = [(f"w{n}", n * 0.4) for n in range(20)]
-    segments = by_channel({0: [heard(0, 9, *words)], 1: [heard(0, 9, *words)]})
+    segments = merge_channels({0: [heard(0, 9, *words)], 1: [heard(0, 9, *words)]})
     told = [(word.speaker, word.text) for one in segments for word in one.words]
     assert sorted(told) == sorted((channel, text) for channel in (0, 1) for text, _ in words)
 
@@ -52,14 +54,16 @@ def test_channels_are_cut_each_for_itself(tmp_path: Path):
     right = np.concatenate([silence(7), babble(5)])
     path = write_wav(tmp_path / "call.wav", left, right)
     chunker = AudioChunker(ChunkingConfig(chunk_duration=5.0, overlap_duration=1.0))
-    pieces = tracks.separate(chunker, path, tmp_path)
+    pieces = tracks.cut_channels(chunker, path, tmp_path)
     assert pieces.duration == pytest.approx(12.0, abs=0.01)
     assert pieces.shards == ()
     assert {piece.channel for piece in pieces.chunks} == {0, 1}
     starts = [piece.window.start for piece in pieces.chunks]
     assert starts == sorted(starts)
     for piece in pieces.chunks:
-        assert piece.stretch == Stretch(piece.window.start, piece.window.end, piece.channel)
+        assert piece.interval == ChannelInterval(
+            piece.window.start, piece.window.end, piece.channel
+        )
         assert piece.window.start < 6 if piece.channel == 0 else piece.window.end > 7
     told = pieces.metadata("call.wav")["chunks"]
     assert [one["channel"] for one in told] == [piece.channel for piece in pieces.chunks]
@@ -67,7 +71,7 @@ def test_channels_are_cut_each_for_itself(tmp_path: Path):
 
 def test_one_channel_is_one_speaker_and_is_said_so(tmp_path: Path):
     path = write_wav(tmp_path / "mono.wav", babble(3))
-    pieces = tracks.separate(AudioChunker(), path, tmp_path)
+    pieces = tracks.cut_channels(AudioChunker(), path, tmp_path)
     assert {piece.channel for piece in pieces.chunks} == {0}
     assert pieces.warnings == (ONE_CHANNEL,)
 
@@ -75,15 +79,15 @@ def test_one_channel_is_one_speaker_and_is_said_so(tmp_path: Path):
 def test_too_many_channels_are_refused_with_the_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tracks, "MOST_CHANNELS", 1)
+    monkeypatch.setattr(tracks, "MAX_CHANNELS", 1)
     path = write_wav(tmp_path / "call.wav", babble(1), babble(1))
     with pytest.raises(MediaError, match=r"at most 1 .*has 2") as caught:
-        tracks.separate(AudioChunker(), path, tmp_path)
+        tracks.cut_channels(AudioChunker(), path, tmp_path)
     assert caught.value.code == "too_many_channels"
 
 
 def test_a_job_remembers_that_its_channels_are_speakers():
-    spec = parse.job({"channels": "separate"})
+    spec = parsing.parse_job({"channels": "separate"})
     assert spec.channels is Channels.SEPARATE
     assert spec.diarizer is None
     assert JobSpec.from_dict(spec.as_dict()) == spec
@@ -93,10 +97,10 @@ def test_a_job_remembers_that_its_channels_are_speakers():
 @pytest.mark.parametrize("field", ["diarizer", "enable_diarization", "min_speakers"])
 def test_fields_for_a_diarizer_make_no_sense_beside_it(field: str):
     with pytest.raises(InvalidInput, match="channels=separate") as caught:
-        parse.job({"channels": "separate", field: "1"})
+        parsing.parse_job({"channels": "separate", field: "1"})
     assert caught.value.field == field
 
 
 def test_an_unknown_way_with_channels_is_refused():
     with pytest.raises(InvalidInput, match="mix, separate"):
-        parse.job({"channels": "both"})
+        parsing.parse_job({"channels": "both"})

@@ -16,7 +16,7 @@ import pytest
 from tests import receiver
 from tests.receiver import Receiver, Request
 from transcribe_api.client import AsyncClient, Client, ServiceError, Unreachable
-from transcribe_api.client.methods import Asked, Calls
+from transcribe_api.client.methods import ClientMethod, ClientMethods
 
 ID = "7d3e5a62-5a58-4a0e-8a3e-0d6a7f0c5d11"
 
@@ -101,7 +101,7 @@ def test_the_same_when_it_is_awaited(name, args, named, asked, answer):
 
 
 def test_every_call_is_looked_at_here():
-    known = {name for name, value in vars(Calls).items() if isinstance(value, Asked)}
+    known = {name for name, value in vars(ClientMethods).items() if isinstance(value, ClientMethod)}
     assert known - {"submit"} == {one[0] for one in ASKED}
 
 

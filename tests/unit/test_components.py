@@ -14,10 +14,10 @@ from engines.catalog import EngineSpec, Requirement
 from engines.speaker_diarizer import DiarizationConfig, SpeakerDiarizer
 from engines.whisper_processor import WhisperConfig, WhisperProcessor
 from tasks.queue_manager import QueueManager
-from transcripts.linking import Shard
 from transcripts.merger import TranscriptionMerger
-from transcripts.stitch import HeardChunk
-from transcripts.types import Heard, Span, Turn, Voices, Word
+from transcripts.speakers.linking import Shard
+from transcripts.stitch import TranscribedChunk
+from transcripts.types import Diarization, Interval, Transcription, Turn, Word
 
 
 class Doubtful:
@@ -28,11 +28,11 @@ class Doubtful:
     def __init__(self, config: WhisperConfig) -> None:
         self.config = config
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
         if Doubtful.fails > 0:
             Doubtful.fails -= 1
             raise Transient("not now", retry_in=0)
-        return Heard((Word(str(hints.model), 0.0, 1.0),), hints.language)
+        return Transcription((Word(str(hints.model), 0.0, 1.0),), hints.language)
 
 
 @pytest.fixture
@@ -54,21 +54,21 @@ def test_what_may_pass_is_tried_again_so_many_times():
         processor.transcribe("chunk.wav")
 
 
-@pytest.mark.skipif(catalog.WHISPERX.installed(), reason="WhisperX is installed")
+@pytest.mark.skipif(catalog.WHISPERX.is_installed(), reason="WhisperX is installed")
 def test_without_whisperx_the_processor_says_what_installs_it():
     with pytest.raises(EngineError, match="pip install"):
         WhisperProcessor()
 
 
-def voices(*turns: tuple[float, float, int], **embeddings: tuple[float, ...]) -> Voices:
+def voices(*turns: tuple[float, float, int], **embeddings: tuple[float, ...]) -> Diarization:
     prints = {int(name[1:]): vector for name, vector in embeddings.items()}
-    return Voices(tuple(Turn(*turn) for turn in turns), prints)
+    return Diarization(tuple(Turn(*turn) for turn in turns), prints)
 
 
 #: One speaker heard twice, whose voice differs by a cosine of 0.6.
 APART = [
-    Shard(Span(0.0, 10.0), voices((0.0, 9.0, 0), _0=(1.0, 0.0))),
-    Shard(Span(10.0, 20.0), voices((0.0, 9.0, 0), _0=(0.6, 0.8))),
+    Shard(Interval(0.0, 10.0), voices((0.0, 9.0, 0), _0=(1.0, 0.0))),
+    Shard(Interval(10.0, 20.0), voices((0.0, 9.0, 0), _0=(0.6, 0.8))),
 ]
 
 
@@ -80,7 +80,7 @@ def test_voices_as_alike_as_that_are_one(threshold: float | None, speakers: set[
 
 
 def test_who_says_less_is_no_speaker():
-    shard = Shard(Span(0.0, 20.0), voices((0.0, 0.5, 0), (1.0, 9.0, 1), (9.0, 18.0, 2)))
+    shard = Shard(Interval(0.0, 20.0), voices((0.0, 0.5, 0), (1.0, 9.0, 1), (9.0, 18.0, 2)))
     config = DiarizationConfig(diarizer="classic", min_speaker_duration=1.0)
     turns = SpeakerDiarizer(config).turns([shard])
     assert [(turn.start, turn.speaker) for turn in turns] == [(1.0, 0), (9.0, 1)]
@@ -94,8 +94,8 @@ def test_a_likeness_is_a_share(threshold: float):
 
 def test_words_are_told_once_and_have_their_speaker():
     chunks = [
-        HeardChunk(Span(0.0, 2.0), (Word("Hello", 0.2, 0.8), Word("there.", 0.9, 1.5))),
-        HeardChunk(Span(2.0, 4.0), (Word("Good", 2.2, 2.8), Word("day.", 2.9, 3.5))),
+        TranscribedChunk(Interval(0.0, 2.0), (Word("Hello", 0.2, 0.8), Word("there.", 0.9, 1.5))),
+        TranscribedChunk(Interval(2.0, 4.0), (Word("Good", 2.2, 2.8), Word("day.", 2.9, 3.5))),
     ]
     turns = [Turn(0.0, 2.0, 0), Turn(2.0, 4.0, 1)]
     segments = TranscriptionMerger().merge(chunks, turns)

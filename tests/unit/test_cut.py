@@ -12,13 +12,13 @@ import pytest
 
 from chunking import cut
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
-from chunking.decode import Limits
-from chunking.plan import PlanSettings, Window
-from chunking.speech import VadSettings
-from chunking.tracks import Piece, Pieces
+from chunking.decode.decoder import Limits
+from chunking.plan.planner import PlanSettings, Window
+from chunking.tracks import AudioPart, AudioParts
+from chunking.vad.speech import VadSettings
 from core.errors import MediaError
 from tests.unit.media import babble, encode, noise, pcm, silence, write_wav
-from transcripts.types import Span
+from transcripts.types import Interval
 
 
 @pytest.fixture
@@ -167,11 +167,11 @@ def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
 
 def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:
     windows = (Window(0.0, 30.12345, 5.0), Window(25.12345, 50.0))
-    speech = (Span(0.5, 12.0), Span(20.0, 28.0), Span(40.0, 49.50049))
+    speech = (Interval(0.5, 12.0), Interval(20.0, 28.0), Interval(40.0, 49.50049))
     pcm = tmp_path / "x.pcm"
     cutting = Cutting(pcm, 50.0, speech, windows, (), (), np.zeros(0, np.uint8))
-    chunks = [Piece(pcm, window, speech=tuple(cutting.speech_in(window))) for window in windows]
-    pieces = Pieces(50.0, tuple(chunks), (), (), {})
+    chunks = [AudioPart(pcm, window, speech=tuple(cutting.speech_in(window))) for window in windows]
+    pieces = AudioParts(50.0, tuple(chunks), (), (), {})
     metadata = json.loads(json.dumps(pieces.metadata("talk.mp4")))
     assert metadata == {
         "file_path": "talk.mp4",

@@ -13,10 +13,10 @@ import av
 import numpy as np
 import pytest
 
-from chunking import decode, sniff
-from chunking.container import open_container
-from chunking.decode import Limits
-from chunking.sections import Section
+from chunking.decode import decoder, file_header
+from chunking.decode.container import open_container
+from chunking.decode.decoder import Limits
+from chunking.decode.sections import Section
 from core.errors import MediaError, Unavailable
 from tests.unit.media import (
     babble,
@@ -33,10 +33,10 @@ HAS_PROC = Path("/proc/self/environ").exists()
 needs_proc = pytest.mark.skipif(not HAS_PROC, reason="looks at a process through /proc")
 
 
-def decoded(path: Path, **options) -> tuple[np.ndarray, decode.Decoded]:
-    with decode.stream(path, **options) as stream:
+def decoded(path: Path, **options) -> tuple[np.ndarray, decoder.DecodeResult]:
+    with decoder.stream(path, **options) as stream:
         sound = b"".join(stream)
-    return np.frombuffer(sound, "<i2") / 32768, stream.decoded
+    return np.frombuffer(sound, "<i2") / 32768, stream.result
 
 
 def level(sound: np.ndarray) -> float:
@@ -46,8 +46,8 @@ def level(sound: np.ndarray) -> float:
 def refusal(path: Path) -> MediaError:
     """The error that a file meets when it is looked at, and when it is decoded."""
     with pytest.raises(MediaError) as looked:
-        decode.probe(path)
-    with pytest.raises(MediaError) as read, decode.stream(path) as stream:
+        decoder.probe(path)
+    with pytest.raises(MediaError) as read, decoder.stream(path) as stream:
         list(stream)
     assert looked.value.code == read.value.code
     assert str(path) not in str(looked.value)
@@ -76,7 +76,7 @@ def refusal(path: Path) -> MediaError:
 def test_formats(tmp_path: Path, name: str, codec: str, rate: int) -> None:
     path = encode(tmp_path / name, babble(1, rate), codec=codec, rate=rate)
     sound, report = decoded(path)
-    about = decode.probe(path)
+    about = decoder.probe(path)
     assert report.seconds == pytest.approx(1, abs=0.1)
     assert report.warnings == ()
     assert level(sound) == pytest.approx(-20, abs=1)
@@ -87,20 +87,20 @@ def test_a_wav_that_needs_no_change_gets_none(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", babble(3))
     with wave.open(str(path)) as file:
         original = file.readframes(file.getnframes())
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         assert b"".join(stream) == original
 
 
 def test_the_name_does_not_matter(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp3", babble(1), codec="libmp3lame")
     other = path.rename(tmp_path / "; rm -rf $(x) ..wav")
-    assert decode.probe(other).container == "mp3"
+    assert decoder.probe(other).container == "mp3"
 
 
 def test_video_with_its_index_at_the_end(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", babble(2), codec="aac", picture=True)
     assert path.read_bytes().index(b"mdat") < path.read_bytes().index(b"moov")
-    assert decode.probe(path).video
+    assert decoder.probe(path).video
     assert decoded(path)[1].seconds == pytest.approx(2, abs=0.1)
 
 
@@ -114,7 +114,7 @@ def test_a_silent_track_is_not_heard_where_another_has_sound(tmp_path: Path) -> 
     sound, told = decoded(path)
     assert level(sound) == pytest.approx(-20, abs=0.5)
     assert told.warnings == ()
-    assert decode.probe(path).channels == 1
+    assert decoder.probe(path).channels == 1
 
 
 def test_tracks_that_are_not_heard_are_named(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_tracks_that_are_not_heard_are_named(tmp_path: Path) -> None:
 
 def test_looking_tells_what_the_header_says(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", tone(2, 8_000), tone(2, 8_000), rate=8_000)
-    assert decode.probe(path) == decode.Probe("wav", "pcm_s16le", 8_000, 2, 2.0, False)
+    assert decoder.probe(path) == decoder.Probe("wav", "pcm_s16le", 8_000, 2, 2.0, False)
 
 
 # Many channels to one
@@ -215,7 +215,7 @@ def test_half_a_file_is_decoded_with_a_warning(
 def test_a_size_that_the_writer_did_not_know_is_no_damage(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav_header(size) + pcm(babble(2)))
-    assert decoded(path)[1] == decode.Decoded(2.0)
+    assert decoded(path)[1] == decoder.DecodeResult(2.0)
 
 
 def test_a_header_that_names_too_little_is_not_believed(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_the_fault_of_the_caller(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        decode.probe(tmp_path / "none.wav")
+        decoder.probe(tmp_path / "none.wav")
 
 
 # What points elsewhere
@@ -366,7 +366,7 @@ def test_playlists_are_refused_whatever_their_name(tmp_path: Path, kind: str, na
     path = tmp_path / name
     path.write_text(PLAYLISTS[kind].format(url=canary.as_uri(), path=canary.name))
     with pytest.raises(MediaError) as error:
-        decode.probe(path)
+        decoder.probe(path)
     assert error.value.code == "playlist_refused"
     assert "canary" not in str(error.value)
 
@@ -383,7 +383,7 @@ def test_the_library_refuses_them_as_well(tmp_path: Path, kind: str) -> None:
 def test_ordinary_files_are_no_playlists(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", babble(0.1))
     with path.open("rb") as file:
-        assert not sniff.is_playlist(file)
+        assert not file_header.is_playlist(file)
 
 
 # The sandbox
@@ -393,15 +393,15 @@ def confined(code: str) -> str:
     """Run *code* in a process that has given up what the decoder gives up."""
     script = (
         "import json, os, sys, socket; sys.path.append(sys.argv[1])\n"
-        "from chunking import decode_child as child\n"
-        "request = child.Request(max_seconds=9, memory_bytes=1 << 30, cpu_seconds=9)\n"
+        "from chunking.decode import child\n"
+        "request = child.DecodeRequest(max_seconds=9, memory_bytes=1 << 30, cpu_seconds=9)\n"
         "out = os.dup(1)\n"
-        "child._confine(request, out)\n"
+        "child._restrict_process(request, out)\n"
         f"try:\n    {code}\n    said = 'worked'\n"
         "except (OSError, MemoryError) as error:\n    said = type(error).__name__\n"
         "os.write(out, said.encode())\n"
     )
-    command = [sys.executable, "-I", "-c", script, str(Path(decode.__file__).parents[1])]
+    command = [sys.executable, "-I", "-c", script, str(Path(decoder.__file__).parents[2])]
     return subprocess.run(command, capture_output=True, check=True).stdout.decode()
 
 
@@ -423,7 +423,7 @@ def test_the_decoder_can_open_nothing(code: str, said: str) -> None:
 def test_the_decoder_knows_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIO_SECRET_KEY", "hush")
     path = write_wav(tmp_path / "a.wav", babble(60))
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         next(iter(stream))
         process = Path("/proc") / str(stream._process.pid)
         assert b"hush" not in (process / "environ").read_bytes()
@@ -463,7 +463,7 @@ def test_a_decoder_that_takes_too_much_time_is_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("signal", "code"), [(9, "decoder_limit"), (11, "decoder_crashed")])
 def test_a_decoder_that_dies_costs_one_recording(tmp_path: Path, signal: int, code: str) -> None:
     path = write_wav(tmp_path / "a.wav", silence(300))
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         blocks = iter(stream)
         next(blocks)
         os.kill(stream._process.pid, signal)
@@ -475,19 +475,19 @@ def test_a_decoder_that_dies_costs_one_recording(tmp_path: Path, signal: int, co
 def test_a_decoder_that_cannot_be_started_is_not_the_fault_of_the_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "_BOOT", "raise SystemExit('no av here')")
+    monkeypatch.setattr(decoder, "_BOOTSTRAP_CODE", "raise SystemExit('no av here')")
     path = write_wav(tmp_path / "a.wav", silence(1))
     with pytest.raises(Unavailable):
-        decode.probe(path)
+        decoder.probe(path)
 
 
 def test_a_caller_that_stops_early_leaves_no_process(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", silence(300))
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         next(iter(stream))
     assert stream._process.returncode is not None
     with pytest.raises(RuntimeError, match="not read to its end"):
-        _ = stream.decoded
+        _ = stream.result
 
 
 # The project's own collection
@@ -503,13 +503,13 @@ def test_hostile_recordings(recordings: Path) -> None:
             continue
         if expected.startswith("reject") and " or " not in expected:
             with pytest.raises(MediaError):
-                decode.probe(path)
+                decoder.probe(path)
         elif expected.startswith("accept, transcribe"):
             assert 5 < decoded(path)[1].seconds < 12.5, name
 
 
 def test_ten_hours_of_silence_do_not_fill_memory(recordings: Path) -> None:
     path = recordings / "hostile" / "bomb_10h_silence.flac"
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         start = [len(block) for block, _ in zip(stream, range(1000), strict=False)]
     assert 0 < max(start) <= 1 << 18

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from core.settings import settings
 from engines import catalog
-from transcribe_api.cli import main
+from transcribe_api.cli.command import main
 
 
 def run(*words: str) -> Result:
@@ -40,13 +40,13 @@ def test_a_fresh_machine_is_well(data_dir: Path):
     done = run("doctor")
     findings = told(done.output)
     assert done.exit_code == 0, done.output
-    sphinx = "ok" if catalog.SPHINX.installed() else "absent"
+    sphinx = "ok" if catalog.SPHINX.is_installed() else "absent"
     assert findings["engine sphinx"].startswith(sphinx)
     assert findings["data directory"].startswith("ok")
     assert "DATABASE_URL is not set" in findings["records"]
 
 
-@pytest.mark.skipif(catalog.WHISPERX.installed(), reason="WhisperX is installed here")
+@pytest.mark.skipif(catalog.WHISPERX.is_installed(), reason="WhisperX is installed here")
 def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it():
     line = told(run("doctor").output)["engine whisperx"]
     assert line.startswith("absent")

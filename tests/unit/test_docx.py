@@ -75,7 +75,7 @@ def test_the_properties_tell_of_the_transcript_and_not_of_a_template():
 
 
 def test_who_writes_no_word_document_does_not_load_the_library():
-    code = "import sys, transcribe_api.render; sys.exit('docx' in sys.modules)"
+    code = "import sys, transcribe_api.http.responses.rendering; sys.exit('docx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chunking.downmix import Mixer, to_pcm
+from chunking.decode.downmix import Mixer, to_pcm
 
 RATE = 16_000
 

@@ -11,12 +11,12 @@ from subprocess import DEVNULL, Popen
 import pytest
 import redis
 
-from core import private_files
+from core.filesystem import private_files
 from core.settings import settings
 from tests.unit.conftest import answers
 from tests.unit.test_doctor import run, told
-from transcribe_api import embedded_redis
-from transcribe_api.stack import Stack, StackError
+from transcribe_api.stack import embedded_redis
+from transcribe_api.stack.supervisor import Stack, StackError
 
 
 @contextmanager
@@ -49,11 +49,11 @@ def folder(data_dir: Path) -> Path:
 
 def base(folder: Path) -> list[Path]:
     """The file of the last rewrite: the first one holds nothing."""
-    return list((folder / embedded_redis.FILES).glob("*.2.base.rdb"))
+    return list((folder / embedded_redis.AOF_DIRECTORY).glob("*.2.base.rdb"))
 
 
 def one(folder: Path, pattern: str) -> Path:
-    [found] = (folder / embedded_redis.FILES).glob(pattern)
+    [found] = (folder / embedded_redis.AOF_DIRECTORY).glob(pattern)
     return found
 
 
@@ -128,7 +128,7 @@ def test_damage_is_found_and_nothing_is_changed(folder: Path, spoil: Callable[[P
     before = content(folder)
     line = told(run("doctor", "--port", "0").output)["redis"]
     assert line.startswith("BROKEN")
-    assert str(folder / embedded_redis.FILES) in line
+    assert str(folder / embedded_redis.AOF_DIRECTORY) in line
     assert "sets it aside" in line
     assert content(folder) == before
 
@@ -137,7 +137,7 @@ def test_damage_is_found_and_nothing_is_changed(folder: Path, spoil: Callable[[P
 def stack() -> Iterator[tuple[Stack, list[str]]]:
     """A stack of which only Redis is started, and what it tells."""
     said: list[str] = []
-    stack = Stack(port=1, tell=said.append)
+    stack = Stack(port=1, notify=said.append)
     private_files.make_folder(stack.logs)
     yield stack, said
     stack.stop()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core import canary, jobs, progress, recovery
-from core.db import reading, transaction
-from core.errors import Conflict, EngineError, JobGone
+from core.db.transactions import read_session, transaction
+from core.errors import Conflict, EngineError, JobNotFound
+from core.jobs import lifecycle, recovery
+from core.live import progress, redis_epoch
 from core.states import JobStatus
 from tasks import cancelling, endings, pipeline
 from tasks.celery import app
@@ -26,27 +27,27 @@ NO_LUCK = EngineError("no luck")
 def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is sent to the broker: the webhook, and the next job."""
     seen: list[str] = []
-    monkeypatch.setattr(pipeline, "deliver", lambda _: seen.append("deliver"))
-    monkeypatch.setattr(pipeline, "start_next", lambda: seen.append("next"))
-    monkeypatch.setattr(cancelling, "stop", lambda _: None)
-    monkeypatch.setattr(cancelling, "withdraw", lambda *_: None)
+    monkeypatch.setattr(pipeline, "send_delivery", lambda _: seen.append("deliver"))
+    monkeypatch.setattr(pipeline, "start_next_jobs", lambda: seen.append("next"))
+    monkeypatch.setattr(cancelling, "terminate_steps", lambda _: None)
+    monkeypatch.setattr(cancelling, "withdraw_messages", lambda *_: None)
     return seen
 
 
 def merged(job_id: str) -> None:
     store_all(job_id)
     begin_merge(job_id)
-    endings.complete(job_id, "me", segments=[SEGMENT], language="en", warnings=[])
+    endings.complete_job(job_id, "me", segments=[SEGMENT], language="en", warnings=[])
 
 
 def failed(job_id: str) -> None:
-    endings.fail(job_id, NO_LUCK)
+    endings.fail_job(job_id, NO_LUCK)
 
 
 ENDS = {
     merged: JobStatus.COMPLETED,
     failed: JobStatus.FAILED,
-    endings.cancel: JobStatus.CANCELLED,
+    endings.cancel_job: JobStatus.CANCELLED,
 }
 
 
@@ -54,15 +55,15 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_everything_follows_every_end_once(end, followed):
     job_id = listening()
-    progress.tell(job_id)
+    progress.publish_status(job_id)
     end(job_id)
-    assert progress.known(job_id)["status"] == ENDS[end]
+    assert progress.read_status(job_id)["status"] == ENDS[end]
     assert followed == ["deliver", "next"]
     for again in ENDS:
         try:
             again(job_id)
         except Conflict:
-            assert again is endings.cancel
+            assert again is endings.cancel_job
     assert followed == ["deliver", "next"]
     assert untold() == []
 
@@ -70,10 +71,10 @@ def test_everything_follows_every_end_once(end, followed):
 @pytest.mark.usefixtures("redis_server")
 def test_who_is_deleted_lets_the_next_in_and_sends_no_webhook(followed):
     job_id = listening()
-    endings.delete(job_id)
+    endings.delete_job(job_id)
     assert followed == ["next"]
-    with reading() as session, pytest.raises(JobGone):
-        jobs.get(session, job_id)
+    with read_session() as session, pytest.raises(JobNotFound):
+        lifecycle.get_job(session, job_id)
 
 
 def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monkeypatch):
@@ -81,16 +82,16 @@ def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monk
     told, killed = listening(), listening()
     failed(told)
     with transaction() as session:
-        jobs.fail(session, killed, NO_LUCK)
+        lifecycle.fail_job(session, killed, NO_LUCK)
     assert untold() == [], "whoever ended them may be about to tell"
-    time.forward(jobs.TELL_SECONDS + 1)
+    time.forward(lifecycle.NOTIFY_SECONDS + 1)
     assert sorted(untold()) == sorted([told, killed])
     request.getfixturevalue("redis_server")
-    monkeypatch.setattr(canary, "is_gone", lambda: False)
+    monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: False)
     app.loader.import_default_modules()
     app.tasks["housekeeping"].apply(throw=True)
     for job_id in (told, killed):
-        assert progress.known(job_id)["status"] == JobStatus.FAILED
+        assert progress.read_status(job_id)["status"] == JobStatus.FAILED
     assert untold() == []
 
 
@@ -101,28 +102,28 @@ def test_a_job_whose_workers_were_all_lost_ends_as_by_any_error(followed, step: 
     if step == "merge":
         store_all(job_id)
     with transaction() as session:
-        jobs.get(session, job_id).run.attempts = 100
+        lifecycle.get_job(session, job_id).run.attempts = 100
     app.loader.import_default_modules()
     app.tasks[step].apply(args=(job_id,), throw=True)
-    with reading() as session:
-        assert jobs.get(session, job_id).error_details["code"] == "worker_lost"
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).error_details["code"] == "worker_lost"
     assert followed == ["deliver", "next"]
 
 
 def untold() -> list[str]:
-    with reading() as session:
-        return list(recovery.untold(session))
+    with read_session() as session:
+        return list(recovery.list_unreported(session))
 
 
 def test_nothing_ends_a_job_but_this_module():
-    ends = {"complete", "fail", "cancel", "remove"}
+    ends = {"complete_job", "fail_job", "cancel_job", "delete_job"}
     found = {
         (path.name, node.func.attr)
         for package in ("tasks", "transcribe_api")
         for path in (ROOT / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if isinstance(node.func.value, ast.Name) and node.func.value.id == "jobs"
+        if isinstance(node.func.value, ast.Name) and node.func.value.id == "lifecycle"
         if node.func.attr in ends
     }
     assert found == {("endings.py", name) for name in ends}

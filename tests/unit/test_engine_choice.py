@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from core import serving
 from core.errors import EngineError, InvalidInput
+from core.live import worker_registry
 from core.settings import settings
-from engines import catalog, offers
-from engines.base import Offer
-from engines.weights.pinned import MODELS
-from transcribe_api import parse
+from engines import capabilities, catalog
+from engines.base import ServerCapabilities
+from engines.models.pinned_models import MODELS
 from transcribe_api.engine_choice import choose_diarizer, choose_engine
-from transcribe_api.openai_models import meant
+from transcribe_api.http.requests import parsing
+from transcribe_api.submission.openai_models import resolve_model
 
 Announce = Callable[..., None]
 
@@ -40,8 +40,10 @@ def announce(redis_server: None) -> Announce:
     def say(name: str, **offer: Any) -> None:
         spec = {**catalog.diarizers(), **catalog.recognizers()}[name]
         if spec.offer:
-            serving.describe(spec.queue, {**asdict(Offer(**offer)), "reason": None})
-        serving.announce("worker@here", [spec.queue])
+            worker_registry.publish_capabilities(
+                spec.queue, {**asdict(ServerCapabilities(**offer)), "reason": None}
+            )
+        worker_registry.announce_worker("worker@here", [spec.queue])
 
     return say
 
@@ -93,29 +95,29 @@ def test_riva_is_chosen_only_for_a_language_that_its_server_has(announce: Announ
 
 
 def test_what_a_stack_is_starting_counts_as_there(redis_server: None):
-    serving.announce("worker@here", ["asr.sphinx"])
-    serving.expect(["asr.whisper"])
+    worker_registry.announce_worker("worker@here", ["asr.sphinx"])
+    worker_registry.expect_workers(["asr.whisper"])
     assert choose_engine(None).name == "whisper"
-    serving.forget(["asr.whisper"])
+    worker_registry.forget_queues(["asr.whisper"])
     assert choose_engine(None).name == "sphinx"
 
 
 def test_workers_that_are_about_to_start_are_not_missed(redis_server: None):
-    assert not serving.is_served("asr.whisper")
-    serving.expect(["asr.whisper"])
-    assert serving.is_served("asr.whisper")
-    serving.announce("worker@here", ["asr.whisper"])
-    serving.withdraw("worker@here", ["asr.whisper"])
-    assert not serving.is_served("asr.whisper"), "it was there, and went"
-    serving.expect(["asr.whisper"])
-    serving.forget(["asr.whisper"])
-    assert not serving.is_served("asr.whisper")
+    assert not worker_registry.is_served("asr.whisper")
+    worker_registry.expect_workers(["asr.whisper"])
+    assert worker_registry.is_served("asr.whisper")
+    worker_registry.announce_worker("worker@here", ["asr.whisper"])
+    worker_registry.withdraw_worker("worker@here", ["asr.whisper"])
+    assert not worker_registry.is_served("asr.whisper"), "it was there, and went"
+    worker_registry.expect_workers(["asr.whisper"])
+    worker_registry.forget_queues(["asr.whisper"])
+    assert not worker_registry.is_served("asr.whisper")
 
 
 def test_workers_that_start_anew_are_not_forgotten(announce: Announce):
     announce("sphinx")
     announce("whisper")
-    serving.withdraw("worker@here", ["asr.whisper"])
+    worker_registry.withdraw_worker("worker@here", ["asr.whisper"])
     assert choose_engine(None).name == "whisper"
 
 
@@ -151,29 +153,29 @@ def test_pyannote_is_chosen_where_a_worker_has_its_pipeline(announce: Announce):
 def test_auto_is_a_value_of_every_field_that_is_found_out(announce: Announce):
     announce("whisper")
     announce("classic")
-    spec = parse.job({"engine": "auto", "diarizer": "auto", "language": "auto"})
+    spec = parsing.parse_job({"engine": "auto", "diarizer": "auto", "language": "auto"})
     assert (spec.engine, spec.diarizer, spec.language) == ("whisper", "classic", None)
-    spec = parse.job({"engine": "sphinx", "language": "auto"})
+    spec = parsing.parse_job({"engine": "sphinx", "language": "auto"})
     assert spec.language == "en-US", "an engine that finds no language has a usual one"
 
 
 def test_a_model_of_english_alone_knows_no_other_language():
     with pytest.raises(InvalidInput, match=r"whisper with the model tiny\.en does not know 'pt'"):
-        parse.job({"engine": "whisper", "model": "tiny.en", "language": "pt"})
-    assert parse.job({"engine": "whisper", "model": "tiny.en", "language": "en-GB"})
+        parsing.parse_job({"engine": "whisper", "model": "tiny.en", "language": "pt"})
+    assert parsing.parse_job({"engine": "whisper", "model": "tiny.en", "language": "en-GB"})
 
 
 def test_models_of_openai_and_names_of_whispers_mean_the_best_engine(announce: Announce):
     announce("whisper")
-    assert meant("whisper-1") == (None, None)
-    engine, model = meant("base")
+    assert resolve_model("whisper-1") == (None, None)
+    engine, model = resolve_model("base")
     assert choose_engine(engine, model=model).name == "whisper"
 
 
 def test_a_prompt_has_its_limit():
-    assert parse.job({"initial_prompt": " Dr. Okonkwo "}).initial_prompt == "Dr. Okonkwo"
+    assert parsing.parse_job({"initial_prompt": " Dr. Okonkwo "}).initial_prompt == "Dr. Okonkwo"
     with pytest.raises(InvalidInput, match="at most 4000 characters") as refused:
-        parse.job({"initial_prompt": "x" * 4001})
+        parsing.parse_job({"initial_prompt": "x" * 4001})
     assert refused.value.field == "initial_prompt"
 
 
@@ -186,16 +188,16 @@ class TestOffers:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         settings.cache_clear()
-        offers._ask_hub.cache_clear()
+        capabilities._ask_hub.cache_clear()
 
     def test_without_a_model_it_can_do_nothing(self):
         with pytest.raises(EngineError, match=r"base is not on this machine.*models pull base"):
-            offers.whisper()
+            capabilities.whisper()
 
     def test_a_model_that_is_not_whole_is_none(self, tmp_path: Path):
         (tmp_path / "models" / "base").mkdir(parents=True)
         with pytest.raises(EngineError, match=r"lacks model\.bin"):
-            offers.whisper()
+            capabilities.whisper()
 
     def test_with_its_model_it_says_which_there_are(self, tmp_path: Path):
         folder = tmp_path / "models" / "base"
@@ -203,31 +205,33 @@ class TestOffers:
         (folder / "model.bin").write_bytes(b"weights")
         for name in ("config.json", "tokenizer.json"):
             (folder / name).write_text(json.dumps({}))
-        assert offers.whisper() == Offer(models_here=("base",))
-        assert offers.whisperx().by_default is offers.has_gpu()
+        assert capabilities.whisper() == ServerCapabilities(models_here=("base",))
+        assert capabilities.whisperx().by_default is capabilities.has_gpu()
 
     def test_a_hub_that_answers_is_as_good_as_a_model(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
             monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
             Thread(target=server.handle_request, daemon=True).start()
-            assert offers.whisper() == Offer(models_here=())
-        assert offers.whisper() == Offer(models_here=()), "it was asked a moment ago"
-        offers._ask_hub.cache_clear()
+            assert capabilities.whisper() == ServerCapabilities(models_here=())
+        assert capabilities.whisper() == ServerCapabilities(models_here=()), (
+            "it was asked a moment ago"
+        )
+        capabilities._ask_hub.cache_clear()
         with pytest.raises(EngineError, match="the hub does not answer"):
-            offers.whisper()
+            capabilities.whisper()
 
     def test_neural_needs_both_of_its_nets(self, tmp_path: Path):
-        for name in offers.NEURAL_MODELS:
+        for name in capabilities.NEURAL_MODELS:
             with pytest.raises(EngineError, match=r"models pull segmentation-3\.0 campplus-zh-en"):
-                offers.neural()
+                capabilities.neural()
             for file, known in MODELS[name].files.items():
                 path = tmp_path / "models" / name / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as sparse:
                     sparse.truncate(known.size)
-        assert offers.neural() == Offer()
+        assert capabilities.neural() == ServerCapabilities()
 
     def test_a_pipeline_that_is_nowhere_is_never_chosen(self):
         with pytest.raises(EngineError, match="set HF_TOKEN, or PYANNOTE_MODEL"):
-            offers.pyannote()
+            capabilities.pyannote()

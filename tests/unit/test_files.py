@@ -8,9 +8,8 @@ import av
 import pytest
 from flask.testing import FlaskClient
 
-from chunking import sniff
-from core import layout
-from core.storage import storage
+from chunking.decode import file_header
+from core.storage import layout, storage
 from tests.unit.test_speaker_names import transcript
 from transcribe_api.app import create_app
 
@@ -167,8 +166,8 @@ def test_what_ffmpeg_writes_is_called_by_its_name(tmp_path: Path, name, codec, t
             if frame.time > 1:
                 break
         target.mux(stream.encode(None))
-    assert sniff.media_type(path.read_bytes()[:64]) == told
-    assert told in sniff.MEDIA_TYPES
+    assert file_header.find_media_type(path.read_bytes()[:64]) == told
+    assert told in file_header.MEDIA_TYPES
 
 
 @pytest.mark.parametrize(
@@ -187,4 +186,4 @@ def test_what_ffmpeg_writes_is_called_by_its_name(tmp_path: Path, name, codec, t
     ],
 )
 def test_frames_without_a_header_are_told_by_their_bits(head: bytes, told: str | None):
-    assert sniff.media_type(head) == told
+    assert file_header.find_media_type(head) == told

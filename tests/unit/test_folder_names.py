@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from transcribe_api.cli_files import _targets
-from transcribe_api.folder_names import LONGEST, build_folder_name
+from transcribe_api.cli.files import _choose_targets
+from transcribe_api.folder_names import MAX_NAME_BYTES, build_folder_name
 
 NAMES = st.text(st.one_of(st.sampled_from("./\\ \u200c\u200d\n\x00\ud800"), st.characters()))
 
@@ -21,13 +21,13 @@ def test_any_name_is_one_part_of_a_path(name: str, keep_suffix: bool) -> None:
     assert folder.strip()
     assert not set("/\\\0") & set(folder)
     assert folder not in (".", "..")
-    assert len(folder.encode()) <= LONGEST
+    assert len(folder.encode()) <= MAX_NAME_BYTES
     assert Path("out", folder).resolve().parent == Path("out").resolve()
 
 
 @given(st.lists(NAMES.filter(lambda name: "\0" not in name), min_size=2, unique=True))
 def test_folders_of_several_files_are_apart_and_in_the_output(names: list[str]) -> None:
-    targets = _targets([Path("in") / name.replace("/", "_") for name in names], Path("out"))
+    targets = _choose_targets([Path("in") / name.replace("/", "_") for name in names], Path("out"))
     assert len(set(targets.values())) == len(targets)
     if len(targets) > 1:
         assert {folder.parent for folder in targets.values()} == {Path("out")}

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcripts.columns import measure_width
 from transcripts.formats import (
     Layout,
     final_transcription,
@@ -26,7 +25,8 @@ from transcripts.formats import (
     vtt,
 )
 from transcripts.formats.cues import lay_out
-from transcripts.phrases import find_breaks
+from transcripts.text.display_width import measure_width
+from transcripts.text.phrases import find_breaks
 from transcripts.types import Segment, Turn, Word
 
 HOUR = 3600.0

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from core import jobs
-from core.db import reading
-from tests.unit.test_rest import recording
+from core.db.transactions import read_session
+from core.jobs import lifecycle
+from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
-from transcribe_api.forms import decode_name
+from transcribe_api.http.requests.forms import decode_name
 
 URL = "/api/transcribe/jobs/transcribe"
 THEIRS = "/v1/audio/transcriptions"
@@ -41,8 +41,8 @@ def post(browser: FlaskClient, *parts: bytes, ending: bytes = b"--x--\r\n") -> T
 
 def shown_name(answer: TestResponse) -> str:
     assert answer.status_code == HTTPStatus.ACCEPTED, answer.json
-    with reading() as session:
-        return jobs.get(session, answer.json["job_id"]).transcript.filename
+    with read_session() as session:
+        return lifecycle.get_job(session, answer.json["job_id"]).transcript.filename
 
 
 def sound() -> bytes:

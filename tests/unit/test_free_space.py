@@ -17,25 +17,28 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder
 
-from core import free_space, jobs, local_token
-from core.db import reading
+from core.access import local_token
+from core.db.transactions import read_session
 from core.errors import StorageFull, Unavailable
-from core.free_space import Space
-from core.metric_files import AllocatedDict
+from core.filesystem import free_space
+from core.filesystem.free_space import Space
+from core.filesystem.metric_files import AllocatedDict
+from core.jobs import lifecycle
+from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.specs import JobSpec
 from core.states import Channels, Stage
 from core.storage import storage
-from tasks import needed_space, pipeline
+from tasks import pipeline
 from tasks.celery import app as celery_app
+from tasks.steps import disk_space
 from tests.faults import disk
 from tests.faults.disk import Disk
 from tests.unit.media import tone, write_wav
 from tests.unit.test_doctor import run, told
-from tests.unit.test_rest import URL, objects, recording, scratch
-from transcribe_api import stack
+from tests.unit.test_outages import URL, objects, recording, scratch
 from transcribe_api.app import create_app
-from transcribe_api.stack import Part, Stack, StackError
+from transcribe_api.stack import supervisor
+from transcribe_api.stack.supervisor import Component, Stack, StackError
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -84,9 +87,9 @@ def test_a_figure_of_the_operator_is_the_reserve_whatever_the_disk(monkeypatch):
 
 def test_what_is_about_to_be_written_counts(monkeypatch):
     reserve(monkeypatch, 1)
-    free_space.require(1024)
+    free_space.require_space(1024)
     with pytest.raises(StorageFull, match=r"after .* more"):
-        free_space.require(TOO_MUCH)
+        free_space.require_space(TOO_MUCH)
 
 
 def test_an_upload_is_refused_with_the_figure_and_nothing_is_kept(browser, monkeypatch):
@@ -130,13 +133,13 @@ def test_a_recording_waits_to_be_cut_and_its_job_goes_on_when_there_is_room(brow
     full = [Space(10**12, 0)] * 2 * (settings().chunk_max_retries + 1)
     monkeypatch.setattr(pipeline, "fan_out", lambda job_id: None)
     monkeypatch.setattr(
-        free_space, "measure", lambda _: full.pop() if full else Space(10**12, 10**12)
+        free_space, "measure_space", lambda _: full.pop() if full else Space(10**12, 10**12)
     )
     celery_app.loader.import_default_modules()
     celery_app.tasks["prepare"].apply(args=(job_id,))
     assert full == []
-    with reading() as session:
-        job = jobs.get(session, job_id)
+    with read_session() as session:
+        job = lifecycle.get_job(session, job_id)
         assert (job.error_details, job.run.stage) == (None, Stage.LISTEN)
 
 
@@ -145,33 +148,33 @@ SPEC = JobSpec(engine="sphinx", diarizer="classic")
 
 def test_pieces_count_beside_the_decoded_sound(monkeypatch):
     hour = 3600 * 32_000
-    assert needed_space.estimate(SPEC, 3600, 2) == 3 * hour, "decoded, chunks and shards"
-    assert needed_space.estimate(replace(SPEC, diarizer=None), 3600, 2) == 2 * hour
+    assert disk_space.estimate_bytes(SPEC, 3600, 2) == 3 * hour, "decoded, chunks and shards"
+    assert disk_space.estimate_bytes(replace(SPEC, diarizer=None), 3600, 2) == 2 * hour
     separate = replace(SPEC, channels=Channels.SEPARATE)
-    assert needed_space.estimate(separate, 3600, 2) == 2 * 2 * hour, "no shards"
+    assert disk_space.estimate_bytes(separate, 3600, 2) == 2 * 2 * hour, "no shards"
     monkeypatch.setenv("MINIO_ENDPOINT", "elsewhere:9000")
     monkeypatch.setenv("MINIO_ACCESS_KEY", "key")
     monkeypatch.setenv("MINIO_SECRET_KEY", "secret")
     settings.cache_clear()
-    assert needed_space.estimate(SPEC, 3600, 2) == hour, "pieces go to another machine"
+    assert disk_space.estimate_bytes(SPEC, 3600, 2) == hour, "pieces go to another machine"
 
 
 @pytest.mark.parametrize(("more", "has_room"), [(1024, True), (-1024, False)])
 def test_a_recording_is_not_decoded_where_it_does_not_fit(monkeypatch, tmp_path, more, has_room):
     file = write_wav(tmp_path / "ten.wav", tone(10))
     reserve(monkeypatch, 5000)
-    needed = needed_space.estimate(SPEC, 10, 1)
-    monkeypatch.setattr(free_space, "measure", lambda _: Space(10**12, 5000 + needed + more))
+    needed = disk_space.estimate_bytes(SPEC, 10, 1)
+    monkeypatch.setattr(free_space, "measure_space", lambda _: Space(10**12, 5000 + needed + more))
     if has_room:
-        needed_space.require(SPEC, file)
+        disk_space.require_space(SPEC, file)
     else:
         with pytest.raises(StorageFull, match=r"after 0\.9 MiB more are written"):
-            needed_space.require(SPEC, file)
+            disk_space.require_space(SPEC, file)
 
 
 def test_where_the_longest_fits_no_header_is_read(monkeypatch):
-    monkeypatch.setattr(free_space, "measure", lambda _: Space(10**15, 10**15))
-    needed_space.require(SPEC, Path("not there"))
+    monkeypatch.setattr(free_space, "measure_space", lambda _: Space(10**15, 10**15))
+    disk_space.require_space(SPEC, Path("not there"))
 
 
 def test_a_job_waits_to_be_cut_while_its_pieces_would_not_fit(browser, monkeypatch):
@@ -183,11 +186,11 @@ def test_a_job_waits_to_be_cut_while_its_pieces_would_not_fit(browser, monkeypat
         if next(told, False):
             raise StorageFull("no room")
 
-    monkeypatch.setattr(needed_space, "require", require)
+    monkeypatch.setattr(disk_space, "require_space", require)
     celery_app.loader.import_default_modules()
     celery_app.tasks["prepare"].apply(args=(job_id,))
-    with reading() as session:
-        job = jobs.get(session, job_id)
+    with read_session() as session:
+        job = lifecycle.get_job(session, job_id)
         assert (job.error_details, job.run.stage) == (None, Stage.LISTEN)
 
 
@@ -216,16 +219,18 @@ def test_recordings_that_lie_here_are_refused_as_uploads_are(browser, monkeypatc
 
 def test_no_byte_left_is_too_few_whatever_the_reserve(monkeypatch):
     reserve(monkeypatch, 0)
-    monkeypatch.setattr(free_space, "measure", lambda _: Space(10**12, 0))
+    monkeypatch.setattr(free_space, "measure_space", lambda _: Space(10**12, 0))
     with pytest.raises(StorageFull, match=r"0\.0 MiB are free"):
-        free_space.require()
+        free_space.require_space()
 
 
 @pytest.mark.parametrize(
     ("number", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, Unavailable)]
 )
 def test_what_cannot_be_written_says_whether_it_is_for_want_of_room(number, kind):
-    error = free_space.explain(OSError(number, os.strerror(number)), "the object cannot be kept")
+    error = free_space.convert_error(
+        OSError(number, os.strerror(number)), "the object cannot be kept"
+    )
     assert type(error) is kind
     assert str(error) == f"the object cannot be kept: {os.strerror(number)}"
 
@@ -234,7 +239,7 @@ def test_a_service_that_is_started_without_a_free_byte_says_so(small_disk: Disk,
     reserve(monkeypatch, 0)
     with small_disk.full():
         browser = create_app().test_client()
-        assert local_token.read() is None
+        assert local_token.read_token() is None
         answer = browser.get("/readyz")
         assert answer.status_code == 503
         assert answer.json["checks"]["database"] == answer.json["checks"]["storage"] == "full"
@@ -245,7 +250,7 @@ def test_a_service_that_is_started_without_a_free_byte_says_so(small_disk: Disk,
         assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
     assert browser.post(URL, data={"file": (recording(), "a.wav")}).status_code == 202
     create_app()
-    assert local_token.read()
+    assert local_token.read_token()
 
 
 def test_a_start_without_a_free_byte_names_the_figures(small_disk: Disk, monkeypatch):
@@ -258,9 +263,11 @@ def test_a_start_without_a_free_byte_names_the_figures(small_disk: Disk, monkeyp
 
 
 def test_an_upload_that_fills_the_disk_as_it_comes_in_is_stopped(browser, monkeypatch):
-    monkeypatch.setattr(free_space, "LOOK_EVERY", 1)
+    monkeypatch.setattr(free_space, "CHECK_EVERY_BYTES", 1)
     looks = [Space(10**12, 10**12)]
-    monkeypatch.setattr(free_space, "measure", lambda _: looks.pop() if looks else Space(10**12, 0))
+    monkeypatch.setattr(
+        free_space, "measure_space", lambda _: looks.pop() if looks else Space(10**12, 0)
+    )
     answer = browser.post(URL, data={"file": (recording(), "a.wav")})
     assert answer.status_code == 507
     assert (scratch(), objects()) == ([], [])
@@ -283,7 +290,7 @@ def test_a_real_disk_that_fills_and_is_freed(small_disk: Disk, browser: FlaskCli
 #: Counts in a file of the folder, with the class that is named.
 COUNT = """
 import sys
-from core.metric_files import AllocatedDict
+from core.filesystem.metric_files import AllocatedDict
 from prometheus_client.mmap_dict import MmapedDict
 
 counts = globals()[sys.argv[1]](sys.argv[2])
@@ -314,23 +321,23 @@ def test_a_process_that_counts_survives_a_full_disk(small_disk: Disk):
 
 
 def test_the_stack_does_not_give_up_while_the_disk_is_full(monkeypatch, data_dir: Path):
-    monkeypatch.setattr(stack, "FULL_DISK_WAIT", 0.0)
+    monkeypatch.setattr(supervisor, "FULL_DISK_WAIT_SECONDS", 0.0)
     running = Stack(port=1)
     running.logs.mkdir(parents=True)
-    ending = Part("ending", (sys.executable, "-c", "raise SystemExit(7)"))
-    monkeypatch.setattr(running, "_parts", lambda: [ending])
+    ending = Component("ending", (sys.executable, "-c", "raise SystemExit(7)"))
+    monkeypatch.setattr(running, "_list_components", lambda: [ending])
     starts: list[str] = []
-    start = running._start_part
+    start = running._start_component
 
-    def start_part(part: Part) -> None:
+    def start_part(part: Component) -> None:
         starts.append(part.name)
         start(part)
 
-    monkeypatch.setattr(running, "_start_part", start_part)
-    running._start_part(ending)
+    monkeypatch.setattr(running, "_start_component", start_part)
+    running._start_component(ending)
 
     reserve(monkeypatch, TOO_MUCH)
-    running.watch(lambda: len(starts) < stack.MOST_RESTARTS + 3)
+    running.watch(lambda: len(starts) < supervisor.MAX_RESTARTS + 3)
     reserve(monkeypatch, 0)
     with pytest.raises(StackError, match="exit code 7"):
         running.watch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engines.hallucination import Guess, Sign, judge
+from engines.whisper_model.hallucination import Guess, Sign, judge
 
 SAID = "So we agreed to move the meeting to Thursday, and she will bring the minutes."
 
@@ -101,11 +101,11 @@ def test_a_loop_where_there_is_no_speech_is_left_out_although_each_round_is_sure
 
 def test_a_prompt_that_is_only_repeated_was_not_said():
     prompt = "A talk of Dr. Okonkwo about spirometry."
-    echo = Guess("Dr. Okonkwo about spirometry.", 4.0, logprob=-0.7, no_speech=0.2, read=prompt)
+    echo = Guess("Dr. Okonkwo about spirometry.", 4.0, logprob=-0.7, no_speech=0.2, prompt=prompt)
     assert judge(echo).signs == (Sign.ECHO,)
     assert judge(echo).is_invented
 
 
 def test_what_the_prompt_foretold_may_well_be_said():
-    said = Guess("Dr. Okonkwo", 2.0, logprob=-0.2, no_speech=0.05, read="Dr. Okonkwo")
+    said = Guess("Dr. Okonkwo", 2.0, logprob=-0.2, no_speech=0.05, prompt="Dr. Okonkwo")
     assert judge(said).signs == ()

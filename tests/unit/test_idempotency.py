@@ -16,16 +16,18 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from core import clock, db, idempotency, records
-from core.db import reading, transaction
-from core.models import IdempotencyRow, Transcript, TranscriptJob
+from core import clock
+from core.access import idempotency
+from core.db import migrate, transactions
+from core.db.models import IdempotencyRow, Transcript, TranscriptJob
+from core.db.transactions import read_session, transaction
 from core.settings import settings
 from core.storage import storage
-from tasks.housekeeping import clean_up
+from tasks.steps.housekeeping import clean_up
 from tests.unit.test_auth import key
-from tests.unit.test_rest import recording
-from transcribe_api import submissions
+from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
+from transcribe_api.submission import submissions
 
 URL = "/api/transcribe/jobs/transcribe"
 DATABASE = os.environ.get("TEST_DATABASE_URL", "")
@@ -46,7 +48,7 @@ def submit(
 
 
 def count(kind: type) -> int:
-    with reading() as session:
+    with read_session() as session:
         return session.scalar(select(func.count()).select_from(kind))
 
 
@@ -58,7 +60,7 @@ def test_the_same_request_gets_the_same_answer_and_one_job(browser: FlaskClient)
     assert again.headers["Location"] == first.headers["Location"]
     assert again.headers["Idempotency-Replayed"] == "true"
     assert count(TranscriptJob) == 1
-    assert storage().keys("jobs/") == [f"jobs/{first.json['job_id']}/source"]
+    assert storage().list_keys("jobs/") == [f"jobs/{first.json['job_id']}/source"]
     assert list(settings().scratch_dir.glob("*")) == []
 
 
@@ -134,7 +136,7 @@ def test_an_answer_is_kept_for_a_day(browser: FlaskClient):
     assert count(IdempotencyRow) == 2
     with transaction() as session:
         row = session.get(IdempotencyRow, ("", "one"))
-        row.created_at = clock.utc_now() - timedelta(hours=idempotency.KEPT_HOURS, seconds=1)
+        row.created_at = clock.utc_now() - timedelta(hours=idempotency.RETENTION_HOURS, seconds=1)
     clean_up()
     assert count(IdempotencyRow) == 1
     assert submit(browser, "one").json["job_id"] != first
@@ -157,9 +159,9 @@ def test_owners_do_not_know_of_each_others_keys(database, monkeypatch):
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_fields():
-    one = idempotency.fingerprint({"a": "1", "b": ["2", None]})
-    assert one == idempotency.fingerprint({"b": ["2", None], "a": "1"})
-    assert one != idempotency.fingerprint({"a": "2", "b": ["1", None]})
+    one = idempotency.compute_fingerprint({"a": "1", "b": ["2", None]})
+    assert one == idempotency.compute_fingerprint({"b": ["2", None], "a": "1"})
+    assert one != idempotency.compute_fingerprint({"a": "2", "b": ["1", None]})
 
 
 # At the same time
@@ -172,19 +174,19 @@ def any_database(request: pytest.FixtureRequest, data_dir, monkeypatch) -> Itera
             pytest.skip("TEST_DATABASE_URL names no server")
         monkeypatch.setenv("DATABASE_URL", DATABASE)
         settings.cache_clear()
-    records.upgrade()
+    migrate.upgrade_database()
     yield create_app()
-    db.engine().dispose()
-    db._engine.cache_clear()
+    transactions.engine().dispose()
+    transactions._engine.cache_clear()
 
 
 def test_requests_at_the_same_time_make_one_job(any_database: Flask, monkeypatch):
     """All have looked for an answer, and found none, before the first writes its own."""
     at_once = 4
     all_have_looked = threading.Barrier(at_once, timeout=60)
-    look = submissions._refuse_foreign
+    look = submissions._refuse_foreign_references
     monkeypatch.setattr(
-        submissions, "_refuse_foreign", lambda spec: (look(spec), all_have_looked.wait())
+        submissions, "_refuse_foreign_references", lambda spec: (look(spec), all_have_looked.wait())
     )
     name, shown = uuid.uuid4().hex, f"{uuid.uuid4().hex}.wav"
 
@@ -197,19 +199,21 @@ def test_requests_at_the_same_time_make_one_job(any_database: Flask, monkeypatch
     assert len({answer.data for answer in answers}) == 1
     replayed = [answer.headers.get("Idempotency-Replayed") for answer in answers]
     assert sorted(replayed, key=str) == [None, *["true"] * (at_once - 1)]
-    with reading() as session:
+    with read_session() as session:
         named = select(func.count()).select_from(Transcript).where(Transcript.filename == shown)
         assert session.scalar(named) == 1
-    assert storage().keys("jobs/") == [f"jobs/{answers[0].json['job_id']}/source"]
+    assert storage().list_keys("jobs/") == [f"jobs/{answers[0].json['job_id']}/source"]
     deleted = any_database.test_client().delete(f"/api/transcribe/jobs/{answers[0].json['job_id']}")
     assert deleted.status_code == 204
 
 
 def test_another_request_at_the_same_time_is_refused(any_database: Flask, monkeypatch):
     both_have_looked = threading.Barrier(2, timeout=60)
-    look = submissions._refuse_foreign
+    look = submissions._refuse_foreign_references
     monkeypatch.setattr(
-        submissions, "_refuse_foreign", lambda spec: (look(spec), both_have_looked.wait())
+        submissions,
+        "_refuse_foreign_references",
+        lambda spec: (look(spec), both_have_looked.wait()),
     )
     name = uuid.uuid4().hex
 
@@ -220,5 +224,5 @@ def test_another_request_at_the_same_time_is_refused(any_database: Flask, monkey
         first, second = sorted(pool.map(send, ["a.wav", "b.wav"]), key=lambda one: one.status_code)
     assert (first.status_code, second.status_code) == (202, 422)
     assert second.json["code"] == "idempotency_mismatch"
-    assert storage().keys("jobs/") == [f"jobs/{first.json['job_id']}/source"]
+    assert storage().list_keys("jobs/") == [f"jobs/{first.json['job_id']}/source"]
     any_database.test_client().delete(f"/api/transcribe/jobs/{first.json['job_id']}")

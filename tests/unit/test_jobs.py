@@ -8,17 +8,19 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import text
 
-from core import clock, db, jobs, parts, recovery, status
-from core.db import reading, transaction
-from core.errors import EngineError, KillsItsWorker, NotFound, Unavailable
-from core.jobs import InHand
-from core.models import JobPart
-from core.parts import PartId
-from core.recovery import Need
+from core import clock
+from core.db import transactions
+from core.db.models import JobPart
+from core.db.transactions import read_session, transaction
+from core.errors import EngineError, KillsWorker, NotFound, Unavailable
+from core.jobs import lifecycle, parts, recovery, status
+from core.jobs.lifecycle import ActiveMessages
+from core.jobs.parts import PartId
+from core.jobs.recovery import Need
+from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.specs import JobSpec
 from core.states import JobStatus, PartKind, PartState, Stage
-from transcripts.types import Span, Stretch
+from transcripts.types import ChannelInterval, Interval
 from transcripts.warning import TranscriptWarning, WarningCode, to_json
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -57,7 +59,7 @@ def accept(*, warnings: Sequence[TranscriptWarning] = WAITS, **options) -> str:
     job_id = str(uuid.uuid4())
     spec = JobSpec(**{"engine": "sphinx", "diarizer": "classic", **options})
     with transaction() as session:
-        jobs.accept(
+        lifecycle.accept_job(
             session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64,
             warnings=warnings,
         )  # fmt: skip
@@ -66,16 +68,16 @@ def accept(*, warnings: Sequence[TranscriptWarning] = WAITS, **options) -> str:
 
 def begin_prepare(job_id: str, owner: str = "me") -> bool:
     with transaction() as session:
-        return jobs.begin_prepare(session, job_id, owner, "worker")
+        return lifecycle.begin_preparation(session, job_id, owner, "worker")
 
 
 def prepared(job_id: str, owner: str = "me", chunks: int = 2, shards: int = 1) -> bool:
     with transaction() as session:
-        return jobs.prepared(
+        return lifecycle.finish_preparation(
             session, job_id, owner,
             duration=30.0 * chunks,
-            chunks=[Stretch(30.0 * index, 30.0 * index + 30) for index in range(chunks)],
-            shards=[Stretch(0.0, 30.0 * chunks)] * shards,
+            chunks=[ChannelInterval(30.0 * index, 30.0 * index + 30) for index in range(chunks)],
+            shards=[ChannelInterval(0.0, 30.0 * chunks)] * shards,
             warnings=[],
         )  # fmt: skip
 
@@ -90,14 +92,14 @@ def listening(**options) -> str:
 def send_parts(job_id: str) -> list[PartId]:
     """Note that the parts are sent, as `tasks.pipeline.fan_out` does; returns which."""
     with transaction() as session:
-        jobs.dispatched(session, job_id)
-        return [one.part for one in parts.claim_unsent(session, job_id)]
+        lifecycle.mark_dispatched(session, job_id)
+        return [one.part for one in parts.claim_unsent_parts(session, job_id)]
 
 
 def claim_lost(job_id: str, *, is_queue_empty: bool = False) -> list[tuple[int, bool]]:
     """The chunks whose messages are gone, and whether somebody began with them."""
     with transaction() as session:
-        lost = parts.claim_lost(session, job_id, is_queue_empty=is_queue_empty)
+        lost = parts.claim_lost_parts(session, job_id, is_queue_empty=is_queue_empty)
         return [
             (one.part.position, one.was_begun) for one in lost if one.part.kind == PartKind.CHUNK
         ]
@@ -105,25 +107,25 @@ def claim_lost(job_id: str, *, is_queue_empty: bool = False) -> list[tuple[int, 
 
 def hand_back(*owners: str, worker: str | None = None, counts: bool = False) -> None:
     with transaction() as session:
-        parts.hand_back(session, owners, worker, counts=counts)
-        jobs.hand_back(session, owners, worker, counts=counts)
+        parts.requeue_parts(session, owners, worker, counts=counts)
+        lifecycle.requeue_jobs(session, owners, worker, counts=counts)
 
 
 def chunk(job_id: str, position: int = 0) -> JobPart:
-    with reading() as session:
-        return jobs.parts(session, job_id, PartKind.CHUNK)[position]
+    with read_session() as session:
+        return lifecycle.list_parts(session, job_id, PartKind.CHUNK)[position]
 
 
 def lease(job_id: str, position: int = 0, owner: str = "me", kind: PartKind = PartKind.CHUNK):
     with transaction() as session:
-        return parts.lease(session, PartId(job_id, kind, position), owner)
+        return parts.lease_part(session, PartId(job_id, kind, position), owner)
 
 
 def store(job_id: str, position: int, kind: PartKind = PartKind.CHUNK) -> None:
     with transaction() as session:
         row = session.get(JobPart, (job_id, kind, position))
-        place = Span(row.start, row.end)
-        parts.store(session, PartId(job_id, kind, position), place, "0" * 64)
+        place = Interval(row.start, row.end)
+        parts.mark_stored(session, PartId(job_id, kind, position), place, "0" * 64)
 
 
 def store_all(job_id: str, chunks: int = 2, shards: int = 1) -> None:
@@ -135,19 +137,19 @@ def store_all(job_id: str, chunks: int = 2, shards: int = 1) -> None:
 
 def begin_merge(job_id: str, owner: str = "me") -> bool:
     with transaction() as session:
-        return jobs.begin_merge(session, job_id, owner)
+        return lifecycle.begin_merge(session, job_id, owner)
 
 
 def complete(job_id: str, owner: str = "me") -> bool:
     with transaction() as session:
-        return jobs.complete(
+        return lifecycle.complete_job(
             session, job_id, owner, segments=[SEGMENT], language="en", warnings=[GAP]
         )
 
 
 def warnings(job_id: str) -> Sequence[TranscriptWarning]:
-    with reading() as session:
-        return jobs.get(session, job_id).transcript.warnings
+    with read_session() as session:
+        return lifecycle.get_job(session, job_id).transcript.warnings
 
 
 def test_what_a_job_waited_for_is_forgotten_when_it_is_completed_and_the_rest_is_not():
@@ -162,13 +164,13 @@ def test_what_a_job_waited_for_is_forgotten_when_it_is_completed_and_the_rest_is
 
 
 def told(job_id: str) -> dict:
-    with reading() as session:
-        return status.snapshot(session, job_id)
+    with read_session() as session:
+        return status.describe_job(session, job_id)
 
 
 def needs(job_id: str) -> list[Need]:
-    with reading() as session:
-        return [one.need for one in recovery.abandoned(session) if one.job_id == job_id]
+    with read_session() as session:
+        return [one.need for one in recovery.find_abandoned(session) if one.job_id == job_id]
 
 
 def test_a_job_goes_its_way_and_progress_never_goes_down():
@@ -179,7 +181,7 @@ def test_a_job_goes_its_way_and_progress_never_goes_down():
     assert prepared(job_id)
     seen.append(told(job_id))
     for index in range(2):
-        assert lease(job_id, index) == Stretch(30.0 * index, 30.0 * index + 30)
+        assert lease(job_id, index) == ChannelInterval(30.0 * index, 30.0 * index + 30)
         store(job_id, index)
         seen.append(told(job_id))
     store(job_id, 0, PartKind.SHARD)
@@ -211,27 +213,31 @@ def test_the_time_left_is_that_of_the_slower_kind_of_parts(time: TimeMachine):
 
 
 def test_an_unknown_job_is_not_found():
-    with reading() as session, pytest.raises(NotFound):
-        jobs.get(session, str(uuid.uuid4()))
+    with read_session() as session, pytest.raises(NotFound):
+        lifecycle.get_job(session, str(uuid.uuid4()))
 
 
 def test_a_spec_survives_being_stored():
     job_id = accept(language="en-US", min_speakers=2)
-    with reading() as session:
-        spec = jobs.spec_of(jobs.get(session, job_id))
+    with read_session() as session:
+        spec = lifecycle.read_spec(lifecycle.get_job(session, job_id))
     assert spec == JobSpec(engine="sphinx", diarizer="classic", language="en-US", min_speakers=2)
 
 
 def test_engines_of_others_can_be_kept():
-    if db.engine().dialect.name == "postgresql":  # as the migrations do where it is installed
-        with db.engine().begin() as connection:
+    if (
+        transactions.engine().dialect.name == "postgresql"
+    ):  # as the migrations do where it is installed
+        with transactions.engine().begin() as connection:
             connection.execute(
                 text("ALTER TYPE transcription_engine ADD VALUE IF NOT EXISTS 'parrot'")
             )
     job_id = str(uuid.uuid4())
     spec = JobSpec(engine="parrot", diarizer=None)
     with transaction() as session:
-        jobs.accept(session, job_id, spec, filename="a", audio_bytes=1, audio_sha256="0" * 64)
+        lifecycle.accept_job(
+            session, job_id, spec, filename="a", audio_bytes=1, audio_sha256="0" * 64
+        )
     assert told(job_id)["engine"] == "parrot"
 
 
@@ -261,8 +267,8 @@ def test_a_worker_that_shows_life_keeps_job_and_part(time: TimeMachine):
     for _ in range(5):
         time.forward(settings().lease_seconds - 1)
         with transaction() as session:
-            jobs.renew(session, ["first"])
-            parts.renew(session, ["first"])
+            lifecycle.renew_leases(session, ["first"])
+            parts.renew_leases(session, ["first"])
     assert not begin_prepare(preparing, "second")
     assert lease(hearing, 0, "second") is None
 
@@ -271,7 +277,7 @@ def test_the_same_message_again_takes_over_at_once():
     job_id = listening()
     assert lease(job_id, 0, "message-1")
     assert lease(job_id, 0, "message-2") is None
-    assert lease(job_id, 0, "message-1") == Stretch(0.0, 30.0)
+    assert lease(job_id, 0, "message-1") == ChannelInterval(0.0, 30.0)
 
 
 def test_a_stored_part_is_left_alone():
@@ -286,10 +292,10 @@ def test_a_failed_part_is_never_tried_again():
     part = PartId(job_id, PartKind.CHUNK, 0)
     lease(job_id, 0, "first")
     with transaction() as session:
-        parts.fail(session, part, "first", EngineError("no such sound"))
+        parts.fail_part(session, part, "first", EngineError("no such sound"))
     assert lease(job_id, 0, "second") is None
-    with reading() as session:
-        row = jobs.parts(session, job_id, PartKind.CHUNK)[0]
+    with read_session() as session:
+        row = lifecycle.list_parts(session, job_id, PartKind.CHUNK)[0]
     assert row.error == {"code": "engine_failed", "message": "no such sound"}
 
 
@@ -299,7 +305,7 @@ def test_of_two_messages_for_a_part_that_waits_one_is_left(time: TimeMachine):
     part, down = PartId(job_id, PartKind.CHUNK, 0), Unavailable("Riva does not answer")
     assert lease(job_id, 0, "first")
     with transaction() as session:
-        parts.release(session, part, "first", down, wait=60.0, counts=False)
+        parts.release_part(session, part, "first", down, wait=60.0, counts=False)
     assert told(job_id)["message"].endswith("waits to be tried again: Riva does not answer")
     assert lease(job_id, 0, "second") is None, "the first is under way"
 
@@ -307,7 +313,7 @@ def test_of_two_messages_for_a_part_that_waits_one_is_left(time: TimeMachine):
     assert told(job_id)["message"] == "Transcribing with PocketSphinx"
     assert lease(job_id, 0, "third"), "the first is late or lost"
     with transaction() as session:
-        parts.release(session, part, "third", down, wait=60.0, counts=False)
+        parts.release_part(session, part, "third", down, wait=60.0, counts=False)
     assert lease(job_id, 0, "first") is None
     assert lease(job_id, 0, "third")
 
@@ -320,8 +326,8 @@ def test_an_outage_is_not_counted_against_a_part_or_a_job(time: TimeMachine):
         assert begin_prepare(preparing, "me")
         with transaction() as session:
             reason = Unavailable("the object store does not answer")
-            parts.release(session, part, "me", reason, wait=1.0, counts=False)
-            jobs.release(session, preparing, "me", wait=1.0, counts=False)
+            parts.release_part(session, part, "me", reason, wait=1.0, counts=False)
+            lifecycle.release_job(session, preparing, "me", wait=1.0, counts=False)
         time.forward(2.0)
     assert told(preparing)["status"] == "processing"
 
@@ -332,8 +338,8 @@ def test_a_part_that_kills_its_workers_is_set_aside(time: TimeMachine):
         assert lease(job_id, 0, f"worker {attempt}")
         time.forward(settings().lease_seconds + 1)
     assert lease(job_id, 0, "one more") is None
-    with reading() as session:
-        row = jobs.parts(session, job_id, PartKind.CHUNK)[0]
+    with read_session() as session:
+        row = lifecycle.list_parts(session, job_id, PartKind.CHUNK)[0]
     assert row.state == PartState.FAILED
     assert row.error["code"] == "worker_lost"
 
@@ -343,7 +349,7 @@ def test_a_job_that_kills_its_workers_fails(time: TimeMachine):
     for attempt in range(settings().chunk_max_retries + 1):
         assert begin_prepare(job_id, f"worker {attempt}")
         time.forward(settings().lease_seconds + 1)
-    with pytest.raises(KillsItsWorker):
+    with pytest.raises(KillsWorker):
         begin_prepare(job_id, "one more")
 
 
@@ -366,7 +372,7 @@ def test_a_job_ends_once():
     assert complete(job_id, "first")
     assert not complete(job_id, "first")
     with transaction() as session:
-        assert not jobs.fail(session, job_id, EngineError("too late"))
+        assert not lifecycle.fail_job(session, job_id, EngineError("too late"))
     now = told(job_id)
     assert (now["status"], now["result"]["segments_count"]) == ("completed", 1)
 
@@ -376,18 +382,18 @@ def test_a_merge_that_finds_a_part_missing_has_it_done_again():
     store_all(job_id)
     begin_merge(job_id, "first")
     with transaction() as session:
-        jobs.listen_again(session, job_id, "first", [jobs.parts(session, job_id)[0]])
+        lifecycle.reopen_parts(session, job_id, "first", [lifecycle.list_parts(session, job_id)[0]])
     with transaction() as session:
-        [found] = parts.claim_unsent(session, job_id)
+        [found] = parts.claim_unsent_parts(session, job_id)
         assert (found.part, found.seconds) == (PartId(job_id, PartKind.CHUNK, 0), 30.0)
-        assert jobs.get(session, job_id).run.stage == Stage.LISTEN
+        assert lifecycle.get_job(session, job_id).run.stage == Stage.LISTEN
     assert lease(job_id, 0)
 
 
 def test_failing_tells_why():
     job_id = accept()
     with transaction() as session:
-        assert jobs.fail(session, job_id, EngineError("the reason"))
+        assert lifecycle.fail_job(session, job_id, EngineError("the reason"))
     now = told(job_id)
     assert now["status"] == JobStatus.FAILED
     assert now["message"] == "the reason"
@@ -398,15 +404,15 @@ def test_failing_tells_why():
 def test_two_dispatchers_that_saw_the_same_do_not_both_send():
     job_id = listening()
     with transaction() as session:
-        epoch = jobs.get(session, job_id).run.epoch
-        assert jobs.dispatched(session, job_id, epoch)
-        assert not jobs.dispatched(session, job_id, epoch)
+        epoch = lifecycle.get_job(session, job_id).run.epoch
+        assert lifecycle.mark_dispatched(session, job_id, epoch)
+        assert not lifecycle.mark_dispatched(session, job_id, epoch)
 
 
 def surely_needs(job_id: str) -> list[Need]:
     """Also when the queues are full of other messages."""
-    with reading() as session:
-        found = recovery.abandoned(session)
+    with read_session() as session:
+        found = recovery.find_abandoned(session)
     return [one.need for one in found if one.job_id == job_id and not one.may_be_queued]
 
 
@@ -419,9 +425,9 @@ class TestRecovery:
     def test_a_job_that_was_sent_is_given_time(self, time: TimeMachine):
         job_id = accept()
         with transaction() as session:
-            jobs.dispatched(session, job_id)
+            lifecycle.mark_dispatched(session, job_id)
         assert needs(job_id) == []
-        time.forward(recovery.MESSAGE_SECONDS + 1)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS + 1)
         assert needs(job_id) == [Need.PREPARE]
 
     @pytest.mark.parametrize("stage", [Stage.PREPARE, Stage.MERGE])
@@ -447,7 +453,7 @@ class TestRecovery:
         time.forward(settings().lease_seconds + 1)
         assert surely_needs(job_id) == [Need(stage)]
         with transaction() as session:
-            jobs.dispatched(session, job_id)
+            lifecycle.mark_dispatched(session, job_id)
         assert needs(job_id) == []
         time.forward(3600)
         assert surely_needs(job_id) == [], "its queue may be long"
@@ -522,17 +528,17 @@ class TestRecovery:
         job_id = listening()
         send_parts(job_id)
         lease(job_id, 0, "first")
-        time.forward(recovery.MESSAGE_SECONDS + 1)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS + 1)
         with transaction() as session:
-            parts.renew(session, ["first"])
+            parts.renew_leases(session, ["first"])
         assert needs(job_id) == []
 
     def test_parts_that_were_never_sent(self, time: TimeMachine):
         job_id = listening()
         with transaction() as session:
-            jobs.dispatched(session, job_id)
+            lifecycle.mark_dispatched(session, job_id)
         assert needs(job_id) == [], "whoever prepared it is about to"
-        time.forward(recovery.MESSAGE_SECONDS + 1)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS + 1)
         assert surely_needs(job_id) == [Need.FAN_OUT]
         assert len(send_parts(job_id)) == 3
         assert send_parts(job_id) == [], "of two who send, one does"
@@ -542,7 +548,7 @@ class TestRecovery:
         send_parts(job_id)
         store(job_id, 0)
         assert needs(job_id) == []
-        time.forward(recovery.MESSAGE_SECONDS + 1)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS + 1)
         assert surely_needs(job_id) == []
         assert needs(job_id) == [Need.RESEND]
         assert claim_lost(job_id) == [], "they may wait in a long queue"
@@ -553,20 +559,20 @@ class TestRecovery:
         job_id = listening(chunks=1, shards=0)
         send_parts(job_id)
         lease(job_id, 0, "me")
-        time.forward(recovery.MESSAGE_SECONDS + 1)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS + 1)
         with transaction() as session:
             part = PartId(job_id, PartKind.CHUNK, 0)
-            parts.release(session, part, "me", EngineError("hiccup"), wait=60.0)
+            parts.release_part(session, part, "me", EngineError("hiccup"), wait=60.0)
         assert needs(job_id) == []
         time.forward(61)
         assert needs(job_id) == [], "its message waits in a queue since a second"
-        time.forward(recovery.MESSAGE_SECONDS)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS)
         assert needs(job_id) == [Need.RESEND]
 
     def test_a_merge_that_nobody_asked_for(self, time: TimeMachine):
         job_id = listening()
         store_all(job_id)
-        time.forward(recovery.MESSAGE_SECONDS + 1)
+        time.forward(recovery.MESSAGE_TIMEOUT_SECONDS + 1)
         assert needs(job_id) == [Need.MERGE]
 
     def test_a_job_that_is_over_needs_nothing(self, time: TimeMachine):
@@ -576,21 +582,21 @@ class TestRecovery:
         complete(job_id)
         time.forward(1000)
         assert needs(job_id) == []
-        with reading() as session:
-            assert recovery.unfinished(session) == []
+        with read_session() as session:
+            assert recovery.list_unfinished(session) == []
 
     def test_a_broker_that_forgot_everything(self):
         waiting, hearing = accept(), listening()
         with transaction() as session:
-            jobs.dispatched(session, waiting)
-            jobs.dispatched(session, hearing)
-        with reading() as session:
-            found = {one.job_id: one.need for one in recovery.unfinished(session)}
+            lifecycle.mark_dispatched(session, waiting)
+            lifecycle.mark_dispatched(session, hearing)
+        with read_session() as session:
+            found = {one.job_id: one.need for one in recovery.list_unfinished(session)}
         assert found == {waiting: Need.PREPARE, hearing: Need.FAN_OUT}
         assert len(send_parts(hearing)) == 3
         assert send_parts(hearing) == []
         with transaction() as session:
-            parts.forget_sendings(session)
+            parts.mark_all_unsent(session)
         assert len(send_parts(hearing)) == 3
 
 
@@ -598,16 +604,16 @@ def test_a_cancelled_job_names_what_is_in_hand_and_housekeeping_finds_who_goes_o
     job_id = listening()
     assert lease(job_id, 0, "message-1")
     with transaction() as session:
-        assert jobs.cancel(session, job_id) == InHand(parts=("message-1",))
-    with reading() as session:
-        assert recovery.stragglers(session) == ["message-1"]
+        assert lifecycle.cancel_job(session, job_id) == ActiveMessages(part_messages=("message-1",))
+    with read_session() as session:
+        assert recovery.find_stale_messages(session) == ["message-1"]
     time.forward(settings().lease_seconds + 1)
-    with reading() as session:
-        assert recovery.stragglers(session) == [], "nobody renews its lease: it has ended"
+    with read_session() as session:
+        assert recovery.find_stale_messages(session) == [], "nobody renews its lease: it has ended"
 
 
 def test_a_job_in_preparation_is_in_hand_too():
     job_id = accept()
     begin_prepare(job_id, "message-1")
     with transaction() as session:
-        assert jobs.cancel(session, job_id) == InHand(preparing="message-1")
+        assert lifecycle.cancel_job(session, job_id) == ActiveMessages(prepare_message="message-1")

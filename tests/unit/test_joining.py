@@ -12,18 +12,21 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from core import awaited, clock, jobs
-from core.db import reading, transaction
-from core.models import SegmentRow, TranscriptJob
+from core import clock
+from core.db.models import SegmentRow, TranscriptJob
+from core.db.transactions import read_session, transaction
+from core.jobs import lifecycle
+from core.live import waiting_callers
 from core.settings import settings
 from core.states import JobStatus
-from tasks import cancelling, housekeeping, pipeline
+from tasks import cancelling, pipeline
+from tasks.steps import housekeeping
 from tests.unit.test_auth import key
 from tests.unit.test_jobs import TimeMachine
 from tests.unit.test_jobs import time as time
-from tests.unit.test_rest import recording
+from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
-from transcribe_api.hub import hub
+from transcribe_api.http.events.event_broker import job_events
 
 URL = "/v1/audio/transcriptions"
 RETRY = {"X-Stainless-Retry-Count": "1"}
@@ -39,10 +42,10 @@ def browser(database: None) -> FlaskClient:
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits in a queue."""
-    monkeypatch.setattr(pipeline, "start", lambda _: None)
-    monkeypatch.setattr(pipeline, "deliver", lambda _: None)
-    monkeypatch.setattr(cancelling, "stop", lambda _: None)
-    monkeypatch.setattr(cancelling, "withdraw", lambda *_: None)
+    monkeypatch.setattr(pipeline, "start_job", lambda _: None)
+    monkeypatch.setattr(pipeline, "send_delivery", lambda _: None)
+    monkeypatch.setattr(cancelling, "terminate_steps", lambda _: None)
+    monkeypatch.setattr(cancelling, "withdraw_messages", lambda *_: None)
 
 
 def ask(
@@ -57,7 +60,7 @@ def ask(
 
 
 def job_ids() -> list[str]:
-    with reading() as session:
+    with read_session() as session:
         return list(session.scalars(select(TranscriptJob.job_id)))
 
 
@@ -73,7 +76,7 @@ def end(
     job_id: str, status: JobStatus = JobStatus.COMPLETED, minutes_ago: float = 0, **changes
 ) -> None:
     with transaction() as session:
-        job = jobs.get(session, job_id)
+        job = lifecycle.get_job(session, job_id)
         job.run.status = job.transcript.status = status
         job.run.stage = "over"
         job.completed_at = clock.utc_now() - timedelta(minutes=minutes_ago)
@@ -142,19 +145,19 @@ def test_a_job_ends_with_the_last_who_waits(browser: FlaskClient, time: TimeMach
     time.forward(grace / 2)
     ask(browser, RETRY).close()
     time.forward(grace * 0.75)
-    housekeeping._end_unawaited()
+    housekeeping._cancel_unawaited()
     assert statuses() == [JobStatus.QUEUED], "somebody joined meanwhile"
     time.forward(grace)
-    housekeeping._end_unawaited()
+    housekeeping._cancel_unawaited()
     assert statuses() == [JobStatus.CANCELLED]
-    assert awaited.abandoned() == []
+    assert waiting_callers.list_unawaited() == []
 
 
 def test_a_name_is_free_again_when_its_job_was_abandoned(browser: FlaskClient, time: TimeMachine):
     named = {"Idempotency-Key": "one"}
     ask(browser, named).close()
     time.forward(settings().caller_grace_seconds + 1)
-    housekeeping._end_unawaited()
+    housekeeping._cancel_unawaited()
     assert count_after(browser, (named, {})) == 2
 
 
@@ -164,14 +167,14 @@ def test_a_job_of_the_jobs_route_goes_on_without_its_caller(
     url = "/api/transcribe/jobs/transcribe"
     assert browser.post(url, data={"file": (recording(), "a.wav")}).status_code == 202
     time.forward(settings().caller_grace_seconds * 2)
-    awaited.renew(job_ids()[0])
-    housekeeping._end_unawaited()
+    waiting_callers.renew_job(job_ids()[0])
+    housekeeping._cancel_unawaited()
     assert statuses() == [JobStatus.QUEUED]
 
 
 def statuses() -> list[JobStatus]:
-    with reading() as session:
-        return [JobStatus(jobs.get(session, job_id).run.status) for job_id in job_ids()]
+    with read_session() as session:
+        return [JobStatus(lifecycle.get_job(session, job_id).run.status) for job_id in job_ids()]
 
 
 def test_a_stream_begins_while_its_job_waits(browser: FlaskClient):
@@ -183,13 +186,13 @@ def test_a_stream_begins_while_its_job_waits(browser: FlaskClient):
 
 @pytest.mark.parametrize("stream", ["true", "false"])
 def test_who_has_no_place_leaves_no_job_behind(browser: FlaskClient, monkeypatch, stream: str):
-    monkeypatch.setattr(hub, "_most", 1)
-    with hub.place(uuid.uuid4()):
+    monkeypatch.setattr(job_events, "_thread_limit", 1)
+    with job_events.reserve_slot(uuid.uuid4()):
         refused = ask(browser, stream=stream)
     assert refused.status_code == 503
     assert refused.json["error"]["code"] == "too_many_streams"
     assert job_ids() == []
-    with reading() as session:
+    with read_session() as session:
         assert session.scalar(select(func.count()).select_from(TranscriptJob)) == 0
 
 

@@ -11,25 +11,26 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from core import clock, keys
-from core.db import reading, transaction
+from core import clock
+from core.access import keys
+from core.access.keys import Scope
+from core.db.models import ApiKeyRow
+from core.db.transactions import read_session, transaction
 from core.errors import InvalidInput, NotFound
-from core.keys import Scope
-from core.models import ApiKeyRow
 from core.settings import settings
-from transcribe_api.cli import main
+from transcribe_api.cli.command import main
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
 def made(name: str = "app", *scopes: Scope, **more) -> tuple[ApiKeyRow, str]:
     with transaction() as session:
-        return keys.create(session, name, scopes or [Scope.WRITE], **more)
+        return keys.create_key(session, name, scopes or [Scope.WRITE], **more)
 
 
 def found(key: str) -> ApiKeyRow | None:
-    with reading() as session:
-        return keys.find(session, key)
+    with read_session() as session:
+        return keys.verify_key(session, key)
 
 
 def run(*words: str) -> Result:
@@ -41,7 +42,7 @@ def test_a_key_finds_its_row_and_stands_nowhere():
     assert re.fullmatch(r"tk_[0-9a-f]{10}_[\w-]{43}", key)
     assert found(key).id == row.id
     secret = key.removeprefix(row.prefix)
-    with reading() as session:
+    with read_session() as session:
         [kept] = session.execute(text("SELECT * FROM api_keys")).all()
     assert [value for value in kept if secret[1:9] in str(value)] == []
 
@@ -66,9 +67,9 @@ def test_no_key_finds_nothing(text: str):
 def test_a_revoked_key_and_one_whose_time_is_over_open_nothing():
     row, key = made()
     with transaction() as session:
-        keys.revoke(session, row.prefix)
-        first = keys.named(session, str(row.id)).revoked_at
-        assert keys.revoke(session, str(row.id)).revoked_at == first, "revoked once"
+        keys.revoke_key(session, row.prefix)
+        first = keys.get_key(session, str(row.id)).revoked_at
+        assert keys.revoke_key(session, str(row.id)).revoked_at == first, "revoked once"
     assert found(key) is None
     _, late = made(expires_at=clock.utc_now() - timedelta(seconds=1))
     assert found(late) is None
@@ -78,14 +79,14 @@ def test_a_revoked_key_and_one_whose_time_is_over_open_nothing():
 
 def test_a_service_without_a_key_that_opens_it_has_none():
     def is_there() -> bool:
-        with reading() as session:
-            return keys.any_active(session)
+        with read_session() as session:
+            return keys.has_active_key(session)
 
     assert not is_there()
     row, _ = made()
     assert is_there()
     with transaction() as session:
-        keys.revoke(session, row.prefix)
+        keys.revoke_key(session, row.prefix)
     assert not is_there()
 
 
@@ -116,19 +117,19 @@ def test_a_key_has_a_name_that_can_be_shown(name: str):
     ],
 )
 def test_each_scope_allows_what_stands_before_it(given: list[str], allowed: set[str]):
-    assert keys.allowed(given) == allowed
+    assert keys.expand_scopes(given) == allowed
 
 
 def test_use_is_noted_once_a_minute():
     row, _ = made()
-    assert keys.is_use_to_be_noted(row)
+    assert keys.is_use_stale(row)
     with transaction() as session:
-        keys.note_use(session, row.id)
+        keys.record_use(session, row.id)
     with transaction() as session:
-        row = keys.named(session, row.prefix)
-        assert not keys.is_use_to_be_noted(row)
-        row.last_used_at = clock.utc_now() - timedelta(seconds=keys.USE_NOTED_EVERY + 1)
-        assert keys.is_use_to_be_noted(row)
+        row = keys.get_key(session, row.prefix)
+        assert not keys.is_use_stale(row)
+        row.last_used_at = clock.utc_now() - timedelta(seconds=keys.USE_INTERVAL_SECONDS + 1)
+        assert keys.is_use_stale(row)
 
 
 def test_the_command_line_prints_the_key_alone_and_tells_the_rest_beside_it():
@@ -136,7 +137,7 @@ def test_the_command_line_prints_the_key_alone_and_tells_the_rest_beside_it():
     assert done.exit_code == 0, done.output
     row = found(done.stdout.strip())
     assert (row.name, row.scopes, row.per_minute) == ("my app", ["admin"], 5)
-    left = clock.utc(row.expires_at) - clock.utc_now()
+    left = clock.to_utc(row.expires_at) - clock.utc_now()
     assert timedelta(days=89) < left <= timedelta(days=90)
     assert row.prefix in done.stderr
     assert done.stdout.strip() not in done.stderr

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from core import jobs, languages, layout
-from core.db import reading, transaction
+from core.db.models import JobPart
+from core.db.transactions import read_session, transaction
 from core.errors import InvalidInput
-from core.models import JobPart
+from core.jobs import languages, lifecycle
 from core.states import PartKind
-from core.storage import storage
+from core.storage import layout, storage
 from engines.base import Hints
-from engines.whisper import names
-from tasks import loading, pipeline
+from engines.whisper_model import language_names
+from tasks import pipeline
 from tasks.celery import app
+from tasks.steps import loaded_engines
 from tests.unit.sounds import piece
 from tests.unit.test_jobs import accept, begin_prepare, prepared
-from transcribe_api import parse
-from transcripts.types import Heard, Note, Word
+from transcribe_api.http.requests import parsing
+from transcripts.types import Note, Transcription, Word
 from transcripts.warning import TranscriptWarning, WarningCode
 
-WHISPER = sorted({*names._CODES.values()})
+WHISPER = sorted({*language_names._CODES.values()})
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("database")
 )
 def test_what_people_speak_is_a_language(tag: str):
     assert languages.is_language(tag)
-    assert parse.job({"language": tag.replace("_", "-")}, "whisperx").language
+    assert parsing.parse_job({"language": tag.replace("_", "-")}, "whisperx").language
 
 
 @pytest.mark.parametrize("tag", ["xx", "xx-US", "zz", "und", "mul", "zxx", "qaa", "qtz", "e", ""])
@@ -45,7 +46,7 @@ def test_what_nobody_speaks_is_none(tag: str):
 @pytest.mark.parametrize("engine", ["whisperx", "sphinx"])
 def test_a_job_in_no_language_is_refused_when_it_is_sent(engine: str):
     with pytest.raises(InvalidInput, match="'xx' is no language tag such as en-US") as caught:
-        parse.job({"language": "xx"}, engine)
+        parsing.parse_job({"language": "xx"}, engine)
     assert caught.value.field == "language"
 
 
@@ -60,17 +61,17 @@ class Polyglot:
         self.asked.append([path.read_bytes() for path in audio])
         return "pt"
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
         self.heard_in.append(hints.language)
         note = Note(1.0, 2.0, "words are doubtful", WarningCode.WORDS_DOUBTFUL)
-        return Heard((Word("olá", 0.5, 1.0, 0.9),), hints.language or "de", (note,))
+        return Transcription((Word("olá", 0.5, 1.0, 0.9),), hints.language or "de", (note,))
 
 
 class Deaf:
     """An engine that cannot tell languages apart."""
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
-        return Heard((), hints.language)
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
+        return Transcription((), hints.language)
 
 
 @pytest.fixture
@@ -82,8 +83,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Polyglot:
 
 def use(monkeypatch: pytest.MonkeyPatch, engine: object) -> None:
     app.loader.import_default_modules()
-    monkeypatch.setattr(loading, "recognizer", lambda *_: engine)
-    for name in ("fan_out", "merge", "deliver"):
+    monkeypatch.setattr(loaded_engines, "load_recognizer", lambda *_: engine)
+    for name in ("fan_out", "send_merge", "send_delivery"):
         monkeypatch.setattr(pipeline, name, lambda *_: None)
 
 
@@ -101,8 +102,8 @@ def run(step: str, *args: object) -> None:
 
 
 def language_of(job_id: str) -> str | None:
-    with reading() as session:
-        return jobs.get(session, job_id).transcript.language
+    with read_session() as session:
+        return lifecycle.get_job(session, job_id).transcript.language
 
 
 def test_it_is_found_by_the_first_chunk_that_is_heard_and_holds_for_all(engine: Polyglot):
@@ -129,10 +130,10 @@ def test_who_comes_second_takes_what_was_settled(engine: Polyglot):
     """Two chunks that began at the same time find two languages: both use the first."""
     job_id = listening(chunks=2)
     with transaction() as session:
-        job = jobs.get(session, job_id)
-        assert languages.settle(session, job, "gl") == "gl"
+        job = lifecycle.get_job(session, job_id)
+        assert languages.set_language(session, job, "gl") == "gl"
     with transaction() as session:
-        assert languages.settle(session, job, "pt") == "gl"
+        assert languages.set_language(session, job, "pt") == "gl"
     run("transcribe_chunk", job_id, 1)
     assert (engine.asked, engine.heard_in) == ([], ["gl"])
 
@@ -157,20 +158,20 @@ def test_the_longest_chunk_of_each_part_is_chosen(lengths: list[float], chosen: 
         JobPart(kind=PartKind.CHUNK, position=at, start=100.0 * at, end=100.0 * at + length)
         for at, length in enumerate(lengths)
     ]
-    assert languages.places(chunks) == chosen
+    assert languages.choose_chunks(chunks) == chosen
 
 
 def test_notes_are_stored_in_times_of_the_recording_and_become_warnings(engine: Polyglot):
     job_id = listening(chunks=2)
     for position in range(2):
         run("transcribe_chunk", job_id, position)
-    written = json.loads(storage().get_bytes(layout.chunk_words(job_id, 1)))
+    written = json.loads(storage().get_bytes(layout.chunk_transcription(job_id, 1)))
     assert written["notes"] == [
         {"start": 31.0, "end": 32.0, "text": "words are doubtful", "code": "words_doubtful"}
     ]
     run("merge", job_id)
-    with reading() as session:
-        assert jobs.get(session, job_id).transcript.warnings == [
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).transcript.warnings == [
             TranscriptWarning(WarningCode.WORDS_DOUBTFUL, "words are doubtful", at, at + 1)
             for at in (1.0, 31.0)
         ]

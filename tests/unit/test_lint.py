@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_formats import said, transcripts
-from transcribe_api.cli import main
+from transcribe_api.cli.command import main
 from transcripts.formats import Layout, srt, vtt
 from transcripts.formats.lint import lint
-from transcripts.formats.reading import read
+from transcripts.formats.reading import read_subtitles
 from transcripts.types import Segment, Word
 
 GOOD = (
@@ -148,7 +148,7 @@ def test_ours_break_no_rule_that_can_be_kept(segments: list[Segment], layout: La
 @given(transcripts())
 def test_files_are_read_as_another_library_reads_them(segments: list[Segment]) -> None:
     for text, form in ((srt(segments), "srt"), (vtt(segments), "vtt")):
-        cues, _ = read(text)
+        cues, _ = read_subtitles(text)
         if cues:
             theirs = pysubs2.SSAFile.from_string(text, format_=form)
             assert [(cue.start, cue.end) for cue in cues.values()] == [

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core import db, fleet, jobs, metrics
-from core.db import transaction
+from core import metrics
+from core.db import transactions
+from core.db.transactions import transaction
 from core.errors import EngineError
-from core.fleet import Teller
+from core.jobs import lifecycle
+from core.live import worker_registry
+from core.live.worker_registry import ProcessReporter
 from tests.unit.test_jobs import TimeMachine, accept
-from tests.unit.test_rest import recording
+from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
 
 #: A worker whose processes count, and are then killed, one after the other.
@@ -27,7 +30,7 @@ from pathlib import Path
 from core import metrics
 
 folder = Path(sys.argv[1])
-metrics.count_in(folder)
+metrics.count_in_folder(folder)
 for _ in range(4):
     child = os.fork()
     if child == 0:
@@ -35,7 +38,8 @@ for _ in range(4):
         metrics.STEP_SECONDS.labels("merge", "merge").observe(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    found = {s.name: s.value for m in metrics.counted() for s in m.samples if "le" not in s.labels}
+    samples = [sample for metric in metrics.collect_metrics() for sample in metric.samples]
+    found = {sample.name: sample.value for sample in samples if "le" not in sample.labels}
     print(json.dumps([found, len(list(folder.iterdir()))]))
 """
 
@@ -72,11 +76,11 @@ import sys, time
 from pathlib import Path
 from core import metrics
 
-metrics.count_in(Path(sys.argv[1]))
+metrics.count_in_folder(Path(sys.argv[1]))
 began = time.process_time()
 for _ in range(2000):
     metrics.STEP_SECONDS.labels("merge", "merge").observe(0.3)
-    with metrics.heard("sphinx", 30.0):
+    with metrics.measure_audio("sphinx", 30.0):
         pass
 print((time.process_time() - began) / 2000)
 """
@@ -92,12 +96,12 @@ def test_the_end_of_a_job_counts_when_it_is_committed():
     before = _ended("failed")
     job_id = accept()
     with suppress(RuntimeError), transaction() as session:
-        jobs.fail(session, job_id, EngineError("no"))
+        lifecycle.fail_job(session, job_id, EngineError("no"))
         raise RuntimeError
     assert _ended("failed") == before
     for _ in range(2):
         with transaction() as session:
-            jobs.fail(session, job_id, EngineError("no"))
+            lifecycle.fail_job(session, job_id, EngineError("no"))
     assert _ended("failed") == before + 1
 
 
@@ -108,35 +112,39 @@ def _ended(status: str) -> float:
 @pytest.mark.usefixtures("database", "redis_server")
 def test_all_living_processes_are_shown_and_the_dead_are_not(moved: TimeMachine):
     for name in ("first@here", "second@there"):
-        Teller(name).tell({}, [metrics.PROCESSES.at([((), 2)])])
+        ProcessReporter(name).report({}, [metrics.PROCESSES.to_metric([((), 2)])])
     browser = create_app().test_client()
     processes = shown(browser.get("/metrics").text)["transcribe_pool_processes"]
     assert processes == {"first@here": 2, "second@there": 2}
 
-    Teller("first@here").withdraw()
-    moved.forward(fleet.GONE_AFTER + 1)
-    Teller("third@here").tell({}, [metrics.PROCESSES.at([((), 1)])])
+    ProcessReporter("first@here").withdraw()
+    moved.forward(worker_registry.EXPIRES_AFTER_SECONDS + 1)
+    ProcessReporter("third@here").report({}, [metrics.PROCESSES.to_metric([((), 1)])])
     processes = shown(browser.get("/metrics").text)["transcribe_pool_processes"]
     assert processes == {"third@here": 1}
 
 
 @pytest.mark.usefixtures("redis_server")
 def test_a_redis_that_lost_everything_is_told_again():
-    teller = Teller("first@here")
+    teller = ProcessReporter("first@here")
     for _ in range(3):
-        teller.tell({"pid": 1}, [])
-        assert [one.facts for one in fleet.living()] == [{"pid": 1}]
+        teller.report({"pid": 1}, [])
+        assert [one.facts for one in worker_registry.list_reports()] == [{"pid": 1}]
     teller._redis.flushall()
-    teller.tell({"pid": 1}, [])
-    teller.tell({"pid": 1}, [])
-    assert [one.name for one in fleet.living()] == ["first@here"]
+    teller.report({"pid": 1}, [])
+    teller.report({"pid": 1}, [])
+    assert [one.name for one in worker_registry.list_reports()] == ["first@here"]
 
 
 @pytest.mark.usefixtures("database")
 def test_metrics_are_shown_when_all_else_is_down(monkeypatch, tmp_path: Path):
     browser = create_app().test_client()
     browser.get("/nowhere")  # looks whether there are keys, and remembers it
-    monkeypatch.setattr(db, "engine", lambda: db.build_engine(f"sqlite:///{tmp_path}/none/no.db"))
+    monkeypatch.setattr(
+        transactions,
+        "engine",
+        lambda: transactions.build_engine(f"sqlite:///{tmp_path}/none/no.db"),
+    )
     answer = browser.get("/metrics")
     assert answer.status_code == 200
     for part in ("redis", "database", "broker"):

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.settings import settings
-from engines import manifest
-from transcribe_api.cli import main
+from engines.models import model_manifest
+from transcribe_api.cli.command import main
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -32,7 +32,7 @@ def pulled(folder: Path, repository: str, **files: str) -> Path:
         path = folder / name.replace("__", "/").replace("_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    manifest.write(folder, manifest.describe(folder, repository, COMMIT))
+    model_manifest.write(folder, model_manifest.describe(folder, repository, COMMIT))
     return folder
 
 
@@ -86,14 +86,14 @@ def test_every_file_that_differs_is_named(base: Path, damage: str):
     "text", ["", "[]", "{}", '{"files": 5}', '{"files": {"a": {"length": 5}}}', "\xff"]
 )
 def test_a_manifest_that_cannot_be_read_is_as_good_as_none(base: Path, text: str):
-    (base / manifest.NAME).write_bytes(text.encode("latin-1"))
-    assert manifest.read(base) is None
+    (base / model_manifest.FILE_NAME).write_bytes(text.encode("latin-1"))
+    assert model_manifest.read(base) is None
     assert run("verify").exit_code == 0
     assert run("list").exit_code == 0
 
 
 def test_a_manifest_says_the_same_each_time(base: Path):
-    told = json.loads((base / manifest.NAME).read_text())
+    told = json.loads((base / model_manifest.FILE_NAME).read_text())
     assert list(told["files"]) == ["config.json", "model.bin", "tokenizer.json"]
     assert told["files"]["config.json"]["size"] == 2
 

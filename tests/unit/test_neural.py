@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import EngineError
-from engines.neural import clustering, pieces, tracks
+from engines.neural import clustering, speaker_tracks, speech_pieces
 from engines.neural.checkpoint import read_tensors
-from engines.neural.pieces import Piece
-from engines.neural.segmentation import HOP, Windows
-from engines.neural.tracks import Track
+from engines.neural.segmentation import HOP_FRAMES, Windows
+from engines.neural.speaker_tracks import SpeakerTrack
+from engines.neural.speech_pieces import SpeechPiece
 from engines.neural.turns import FRAME_SECONDS, find_turns
 
 FRAMES = 589
@@ -146,13 +146,14 @@ def windows(*speakers: list[tuple[int, int]], count: int, order: int = 0) -> Win
 
     *order*: of the speakers, by which the numbers in a window differ from one to the next.
     """
-    total = (count - 1) * HOP + FRAMES
+    total = (count - 1) * HOP_FRAMES + FRAMES
     truth = np.zeros((total, 3), np.float32)
     for speaker, stretches in enumerate(speakers):
         for start, end in stretches:
             truth[start:end, speaker] = 1
     rolled = [
-        np.roll(truth[at * HOP : at * HOP + FRAMES], order * at, axis=1) for at in range(count)
+        np.roll(truth[at * HOP_FRAMES : at * HOP_FRAMES + FRAMES], order * at, axis=1)
+        for at in range(count)
     ]
     return Windows(np.stack(rolled))
 
@@ -160,27 +161,27 @@ def windows(*speakers: list[tuple[int, int]], count: int, order: int = 0) -> Win
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_a_speaker_is_followed_whatever_number_a_window_gives(order: int):
     first, second = [(0, 500)], [(600, 1000)]
-    found = tracks.follow(windows(first, second, count=5, order=order))
+    found = speaker_tracks.build_tracks(windows(first, second, count=5, order=order))
     spoken = [track.start + np.flatnonzero(track.likelihood > 0.5) for track in found]
     assert [(run[0], run[-1] + 1) for run in spoken] == [(0, 500), (600, 1000)]
 
 
 def test_who_is_silent_for_longer_than_a_window_is_another_track():
-    found = tracks.follow(windows([(0, 300), (1500, 1800)], count=11))
+    found = speaker_tracks.build_tracks(windows([(0, 300), (1500, 1800)], count=11))
     assert len(found) == 2
 
 
 def test_nobody_speaks_in_silence():
-    assert tracks.follow(windows(count=3)) == []
+    assert speaker_tracks.build_tracks(windows(count=3)) == []
 
 
 # Pieces
 
 
 def test_pieces_are_of_clean_speech_in_order():
-    alone = Track(0, np.ones(600, np.float32))
-    over = Track(300, np.ones(100, np.float32))
-    found = pieces.cut([alone, over])
+    alone = SpeakerTrack(0, np.ones(600, np.float32))
+    over = SpeakerTrack(300, np.ones(100, np.float32))
+    found = speech_pieces.cut_pieces([alone, over])
     mine = np.concatenate([piece.frames for piece in found if piece.track == 0])
     assert set(mine.tolist()) == set(range(300)) | set(range(400, 600))
     assert all((np.diff(piece.frames) > 0).all() for piece in found)
@@ -193,7 +194,7 @@ def test_every_frame_of_a_lonely_track_is_in_one_piece(stretches: list[tuple[int
     likelihood = np.concatenate(
         [np.repeat(np.array([0, 1], np.float32), stretch) for stretch in stretches]
     )
-    found = pieces.cut([Track(0, likelihood)])
+    found = speech_pieces.cut_pieces([SpeakerTrack(0, likelihood)])
     frames = np.concatenate([piece.frames for piece in found])
     assert frames.tolist() == np.flatnonzero(likelihood).tolist()
 
@@ -236,12 +237,12 @@ def test_a_cough_is_no_voice():
 
 def test_as_many_voices_are_found_as_there_are_known_to_be():
     vectors, _ = voices([4, 4, 4])
-    assert cluster(vectors, most=2).max() == 1
-    assert cluster(vectors, least=5).max() == 4
+    assert cluster(vectors, maximum=2).max() == 1
+    assert cluster(vectors, minimum=5).max() == 4
 
 
 def test_more_pieces_than_are_compared_have_voices(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clustering, "MOST_PIECES", 20)
+    monkeypatch.setattr(clustering, "MAX_PIECES", 20)
     vectors, whose = voices([60, 60])
     assert cluster(vectors).tolist() == whose.tolist()
 
@@ -250,8 +251,8 @@ def test_more_pieces_than_are_compared_have_voices(monkeypatch: pytest.MonkeyPat
 
 
 def test_turns_overlap_where_two_speak_at_once():
-    found = [Track(0, np.ones(300, np.float32)), Track(200, np.ones(300, np.float32))]
-    parts = [Piece(0, np.arange(200)), Piece(1, np.arange(300, 500))]
+    found = [SpeakerTrack(0, np.ones(300, np.float32)), SpeakerTrack(200, np.ones(300, np.float32))]
+    parts = [SpeechPiece(0, np.arange(200)), SpeechPiece(1, np.arange(300, 500))]
     turns, numbers = find_turns(found, parts, np.array([7, 3]), 60.0)
     assert numbers == {7: 0, 3: 1}
     assert [turn.speaker for turn in turns] == [0, 1]
@@ -261,7 +262,7 @@ def test_turns_overlap_where_two_speak_at_once():
 def test_a_short_pause_is_part_of_a_turn_and_a_long_one_is_not():
     likelihood = np.ones(400, np.float32)
     likelihood[100:110] = likelihood[200:300] = 0
-    found = [Track(0, likelihood)]
-    turns, _ = find_turns(found, pieces.cut(found), np.zeros(2, np.intp), 60.0)
+    found = [SpeakerTrack(0, likelihood)]
+    turns, _ = find_turns(found, speech_pieces.cut_pieces(found), np.zeros(2, np.intp), 60.0)
     assert len(turns) == 2
     assert all(0 <= turn.start < turn.end <= 60 for turn in turns)

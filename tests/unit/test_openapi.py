@@ -20,19 +20,20 @@ from pydantic import TypeAdapter, ValidationError
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 from werkzeug.test import TestResponse
 
-from core import clock, layout
-from core.db import transaction
-from core.models import DeliveryRow, TranscriptJob
+from core import clock
+from core.db.models import DeliveryRow, TranscriptJob
+from core.db.transactions import transaction
 from core.settings import settings
 from core.states import DeliveryState
-from core.storage import storage
+from core.storage import layout, storage
 from tests.unit.test_jobs import begin_merge, begin_prepare, complete, prepared
-from tests.unit.test_rest import recording
+from tests.unit.test_outages import recording
 from tests.unit.test_speaker_names import transcript
-from transcribe_api import documented, openapi
 from transcribe_api.app import create_app
-from transcribe_api.bodies import Line
-from transcribe_api.documented import Answer
+from transcribe_api.http import route_docs
+from transcribe_api.http.requests.json_bodies import Line
+from transcribe_api.http.route_docs import Answer
+from transcribe_api.schemas import openapi
 from transcribe_api.schemas.system import Alive
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -67,7 +68,9 @@ def test_the_document_is_openapi(document: dict):
 
 
 def test_models_live_among_the_schemas(app: Flask):
-    routes = [route for view in app.view_functions.values() if (route := documented.of(view))]
+    routes = [
+        route for view in app.view_functions.values() if (route := route_docs.find_route(view))
+    ]
     told = {answer.model or answer.events for route in routes for answer in route.answers}
     asked = {
         one for route in routes for one in (route.query, route.body, route.form, route.headers)
@@ -98,7 +101,7 @@ def test_every_example_is_valid(document: dict):
 
 def test_every_route_is_documented(app: Flask):
     views = app.view_functions.items()
-    assert {name for name, view in views if documented.of(view) is None} == UNTOLD
+    assert {name for name, view in views if route_docs.find_route(view) is None} == UNTOLD
 
 
 def test_every_operation_says_what_it_does_takes_and_answers(document: dict):
@@ -119,7 +122,7 @@ def test_every_operation_says_what_it_does_takes_and_answers(document: dict):
 def test_limits_and_names_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WHISPERX_AVAILABLE_MODELS", "parrot")
     settings.cache_clear()
-    document = openapi.describe(create_app())
+    document = openapi.build_document(create_app())
     assert "parrot" in document["components"]["schemas"]["JobForm"]["properties"]["model"]["enum"]
 
 
@@ -314,7 +317,7 @@ def test_every_format_is_as_documented(world: World, format: str):
 )
 def test_an_answer_that_is_not_documented_fails_the_test(app: Flask, answer, complaint: str):
     bp = Blueprint("odd", __name__)
-    bp.get("/odd")(documented.documented(Answer(200, Alive))(lambda: answer))
+    bp.get("/odd")(route_docs.document_route(Answer(200, Alive))(lambda: answer))
     app.register_blueprint(bp)
     with pytest.raises(AssertionError, match=complaint):
         app.test_client().get("/odd")

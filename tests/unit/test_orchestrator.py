@@ -171,7 +171,7 @@ def test_a_callback_may_ask_and_even_close(service: Service, server: Receiver, r
         orchestrator.close()
 
     orchestrator.add_job_completion_callback(close)
-    follower = orchestrator._started()
+    follower = orchestrator._ensure_started()
     orchestrator.process_file(recording, recording.parent)
     assert follower.wait(timeout=60)
     assert told == ["failed"]

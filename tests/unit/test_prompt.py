@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.whisper.prompt import PROMPT_CUT, ROOM, TERMS_CUT, build_prompt
+from engines.whisper_model.prompt import MAX_TOKENS, PROMPT_CUT, TERMS_CUT, build_prompt
 
 
 def encode(text: str) -> list[int]:
@@ -33,12 +33,12 @@ def test_terms_give_way_to_the_prompt_the_weakest_first():
 
 
 def test_of_a_prompt_that_is_too_long_the_end_is_read():
-    prompt = build_prompt(["term"], "a" * 300 + "b" * ROOM, encode)
-    assert decode(prompt.tokens) == "b" * ROOM
+    prompt = build_prompt(["term"], "a" * 300 + "b" * MAX_TOKENS, encode)
+    assert decode(prompt.tokens) == "b" * MAX_TOKENS
     assert prompt.remarks == (PROMPT_CUT, TERMS_CUT)
 
 
 def test_there_is_never_more_than_fits():
-    for size in (0, 1, ROOM - 1, ROOM, ROOM + 1, 5 * ROOM):
+    for size in (0, 1, MAX_TOKENS - 1, MAX_TOKENS, MAX_TOKENS + 1, 5 * MAX_TOKENS):
         prompt = build_prompt(["term"] * 50, "x" * size, encode)
-        assert len(prompt.tokens) <= ROOM
+        assert len(prompt.tokens) <= MAX_TOKENS

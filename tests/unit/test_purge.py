@@ -14,16 +14,17 @@ from celery.app.task import Context
 from kombu import Connection, pools
 from kombu.exceptions import OperationalError
 
-from core import afterlife, again, jobs, layout, parts
-from core.db import reading, transaction
-from core.parts import PartId
+from core.db.transactions import read_session, transaction
+from core.jobs import lifecycle, orphaned_leases, parts
+from core.jobs import retry as job_retry
+from core.jobs.parts import PartId
 from core.settings import settings
 from core.states import JobStatus, PartKind, Priority, Stage
-from core.storage import storage
-from tasks import endings, messages, pipeline, purge, waiting
+from core.storage import layout, storage
+from tasks import endings, messages, pipeline, purge, queue_lengths
 from tasks.celery import app
 from tests.unit.test_jobs import accept, begin_prepare, lease, prepared
-from transcripts.types import Stretch
+from transcripts.types import ChannelInterval
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -97,7 +98,7 @@ def test_a_cancelled_job_leaves_the_queues_to_the_others():
     after = listening(40, priority=Priority.HIGH)
     kept = [one for one in in_queues() if one[1] != job_id]
     assert Counter(one[1] for one in in_queues())[job_id] == CHUNKS + 1
-    endings.cancel(job_id)
+    endings.cancel_job(job_id)
     purged()
     assert in_queues() == kept
     assert Counter(one[1] for one in kept) == {before: 41, after: 41}
@@ -108,7 +109,7 @@ def test_nothing_is_counted_of_a_cancelled_job_whatever_is_still_in_hand():
     keys = set(counted().keys("*"))
     job_id = listening(3)
     assert lease(job_id, 0, "message-1")
-    endings.cancel(job_id)
+    endings.cancel_job(job_id)
     purged()
     left = set(counted().keys("*")) - keys
     in_hand = Context(id="message-1", group=messages.chord_id(job_id, 1), chord={}, group_index=0)
@@ -116,27 +117,27 @@ def test_nothing_is_counted_of_a_cancelled_job_whatever_is_still_in_hand():
     app.backend.on_chord_part_return(in_hand, "SUCCESS", None)
     assert set(counted().keys("*")) == keys | left
     assert [key for key in left if not key.endswith(b".c")] == []
-    assert all(0 < counted().ttl(key) <= purge.CHORD_IS_OVER for key in left)
+    assert all(0 < counted().ttl(key) <= purge.CHORD_EXPIRES_SECONDS for key in left)
     assert counted().exists(app.backend.get_key_for_group(messages.chord_id(other, 1), ".s"))
 
 
 def test_a_job_that_was_not_begun_leaves_the_queue():
     job_id, other = accept(), accept()
-    pipeline.start(job_id)
-    pipeline.start(other)
-    endings.cancel(job_id)
+    pipeline.start_job(job_id)
+    pipeline.start_job(other)
+    endings.cancel_job(job_id)
     purged()
     assert [one[1] for one in in_queues()] == [other]
 
 
 def test_what_is_sent_after_a_cancel_stays():
     job_id = listening(5)
-    endings.cancel(job_id)
+    endings.cancel_job(job_id)
     with transaction() as session:
-        again.retry(session, job_id)
+        job_retry.retry_job(session, job_id)
     pipeline.fan_out(job_id)
     purged()
-    assert waiting.messages([QUEUE]) == {QUEUE: 5}
+    assert queue_lengths.count_messages([QUEUE]) == {QUEUE: 5}
     assert counted().exists(app.backend.get_key_for_group(messages.chord_id(job_id, 2), ".s"))
 
 
@@ -145,17 +146,17 @@ def test_what_is_being_sent_during_a_cancel_leaves_as_well(monkeypatch, deleted:
     job_id = accept()
     begin_prepare(job_id)
     prepared(job_id, chunks=5, shards=1)
-    header = messages.of_parts
+    header = messages.build_part_messages
 
     def cancelled_meanwhile(*about):
-        endings.cancel(job_id)
+        endings.cancel_job(job_id)
         purged()
         if deleted:
             with transaction() as session:
-                jobs.remove(session, job_id)
+                lifecycle.delete_job(session, job_id)
         return header(*about)
 
-    monkeypatch.setattr(messages, "of_parts", cancelled_meanwhile)
+    monkeypatch.setattr(messages, "build_part_messages", cancelled_meanwhile)
     pipeline.fan_out(job_id)
     assert len([one for one in in_queues() if one[1] == job_id]) == 6
     purged()
@@ -166,15 +167,15 @@ def test_what_is_being_sent_during_a_cancel_leaves_as_well(monkeypatch, deleted:
 def test_messages_that_workers_take_meanwhile_are_theirs(monkeypatch):
     job_id = listening(20)
     other = listening(20)
-    found = purge._found
+    found = purge._find_messages
 
     def taken_meanwhile(client, key, *about):
         messages = list(found(client, key, *about))
         client.rpop(key, 3)
         return messages
 
-    monkeypatch.setattr(purge, "_found", taken_meanwhile)
-    endings.cancel(job_id)
+    monkeypatch.setattr(purge, "_find_messages", taken_meanwhile)
+    endings.cancel_job(job_id)
     purged()
     assert [one for one in in_queues() if one[1] == job_id] == []
     assert Counter(one[1] for one in in_queues() if one[0].startswith("asr"))[other] == 20
@@ -184,7 +185,7 @@ def test_a_job_with_little_left_goes_before_one_with_much():
     """Also in the middle: what a killed worker had of a long recording is short."""
     long, short = listening(200), listening(2)
     lose(long, 0)
-    pipeline.resend(long, is_queue_empty=False)
+    pipeline.resend_parts(long, is_queue_empty=False)
     lists = {(one[0], one[1]) for one in in_queues() if one[0].startswith("asr")}
     assert lists == {(f"{QUEUE}:5", long), (f"{QUEUE}:2", short), (f"{QUEUE}:2", long)}
 
@@ -192,8 +193,8 @@ def test_a_job_with_little_left_goes_before_one_with_much():
 def lose(job_id: str, position: int) -> None:
     """Have a chunk in the hands of a worker that is killed."""
     with transaction() as session:
-        parts.lease(session, PartId(job_id, PartKind.CHUNK, position), "message", "asr@here")
-        afterlife.free(session, "asr@here")
+        parts.lease_part(session, PartId(job_id, PartKind.CHUNK, position), "message", "asr@here")
+        orphaned_leases.free_leases(session, "asr@here")
 
 
 def test_sending_again_never_makes_messages_many():
@@ -201,13 +202,13 @@ def test_sending_again_never_makes_messages_many():
     for position in (3, 7):
         lose(job_id, position)
     for _ in range(10):
-        pipeline.resend(job_id, is_queue_empty=False)
+        pipeline.resend_parts(job_id, is_queue_empty=False)
         pipeline.fan_out(job_id)
     found = Counter(arguments for queue, _, arguments in in_queues() if queue.startswith("asr"))
     assert found.total() == 22
     assert set(found.values()) == {1, 2}
-    with reading() as session:
-        assert jobs.get(session, job_id).run.parts_resent == 2
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).run.parts_resent == 2
 
 
 def test_what_the_broker_did_not_take_is_sent_later(monkeypatch):
@@ -222,7 +223,7 @@ def test_what_the_broker_did_not_take_is_sent_later(monkeypatch):
             pipeline.fan_out(job_id)
         else:
             with pytest.raises(OperationalError):
-                pipeline.resend(job_id, is_queue_empty=False)
+                pipeline.resend_parts(job_id, is_queue_empty=False)
     found = Counter(arguments for queue, _, arguments in in_queues() if queue.startswith("asr"))
     assert found.total() == 4
 
@@ -232,10 +233,10 @@ def test_a_broker_that_is_down_does_not_keep_a_job_from_being_cancelled(monkeypa
     for name in ("broker_url", "broker_read_url", "broker_write_url"):
         monkeypatch.setattr(app.conf, name, "redis+socket:///nowhere/redis.sock")
     _forget_connections()
-    endings.cancel(job_id)
+    endings.cancel_job(job_id)
     app.tasks["purge"].apply(args=(job_id,), kwargs={"queues": [QUEUE], "epoch": 1}, throw=True)
-    with reading() as session:
-        assert jobs.get(session, job_id).run.stage == Stage.OVER
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).run.stage == Stage.OVER
 
 
 def test_nothing_is_counted_of_a_job_that_ended_well_after_it_was_sent_twice():
@@ -245,25 +246,25 @@ def test_nothing_is_counted_of_a_job_that_ended_well_after_it_was_sent_twice():
     keys = set(counted().keys("*"))
     for _ in range(2):  # the second breaks off what the first counts
         with transaction() as session:
-            parts.forget_sendings(session)
+            parts.mark_all_unsent(session)
         pipeline.fan_out(job_id)
     counts = {key for key in counted().keys("celery-*") if key.endswith(b".s")}
     assert len(counts) == 2
     _hear(job_id)
     app.tasks["merge"].apply(args=(job_id,), throw=True)
-    with reading() as session:
-        assert jobs.get(session, job_id).run.status == JobStatus.COMPLETED
+    with read_session() as session:
+        assert lifecycle.get_job(session, job_id).run.status == JobStatus.COMPLETED
     left = {key for key in counted().keys("celery-*") if key not in keys}
     assert [key for key in left if not key.endswith(b".c")] == []
-    assert all(0 < counted().ttl(key) <= purge.CHORD_IS_OVER for key in left)
+    assert all(0 < counted().ttl(key) <= purge.CHORD_EXPIRES_SECONDS for key in left)
 
 
 def _hear(job_id: str) -> None:
     """Store the words of the first chunk, as its step does: none."""
-    place = Stretch(0.0, 30.0)
+    place = ChannelInterval(0.0, 30.0)
     heard = {**asdict(place), "language": "en", "text": "", "words": [], "notes": []}
     data = json.dumps(heard).encode()
-    storage().put_bytes(layout.chunk_words(job_id, 0), data)
+    storage().put_bytes(layout.chunk_transcription(job_id, 0), data)
     with transaction() as session:
         part = PartId(job_id, PartKind.CHUNK, 0)
-        parts.store(session, part, place, hashlib.sha256(data).hexdigest())
+        parts.mark_stored(session, part, place, hashlib.sha256(data).hexdigest())

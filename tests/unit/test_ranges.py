@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcribe_api.ranges import Ranges
+from transcribe_api.http.events.ranges import Ranges
 
 NUMBERS = st.lists(st.integers(0, 60))
 
@@ -27,9 +27,9 @@ def test_what_was_added_is_in_it_and_nothing_else(numbers: list[int]):
 
 @given(NUMBERS)
 def test_what_is_written_is_read_again_and_the_shortest_there_is(numbers: list[int]):
-    text = ranges(*numbers).written(1000)
-    assert text == ranges(*sorted(numbers)).written(1000)
-    assert Ranges.read(text).written(1000) == text
+    text = ranges(*numbers).render(1000)
+    assert text == ranges(*sorted(numbers)).render(1000)
+    assert Ranges.parse(text).render(1000) == text
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_is_written_is_read_again_and_the_shortest_there_is(numbers: list[i
     [((), ""), ((7,), "7"), ((2, 0, 1), "0-2"), ((5, 0, 4, 9), "0,4-5,9")],
 )
 def test_how_it_is_written(numbers: tuple[int, ...], text: str):
-    assert ranges(*numbers).written(100) == text
+    assert ranges(*numbers).render(100) == text
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_how_it_is_written(numbers: tuple[int, ...], text: str):
     ["", "x", "1-", "-1", "1,,2", "3-1", "5,1", "1,2", "1-3,3", "1-9999999999", "٣", "1 ", "1\n"],
 )
 def test_what_was_not_written_by_us_is_empty(text: str):
-    assert len(Ranges.read(text)) == 0
+    assert len(Ranges.parse(text)) == 0
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_what_was_not_written_by_us_is_empty(text: str):
     [(100, "0-5,7,9"), (7, "0-5,7,9"), (6, "0-5,7"), (5, "0-5,7"), (4, "0-5"), (2, "")],
 )
 def test_what_is_too_long_loses_its_last_ranges(longest: int, text: str):
-    assert ranges(0, 1, 2, 3, 4, 5, 7, 9).written(longest) == text
+    assert ranges(0, 1, 2, 3, 4, 5, 7, 9).render(longest) == text

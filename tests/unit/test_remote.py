@@ -16,7 +16,7 @@ import pytest
 from core.errors import EngineError, SettingsError, Transient, Unavailable
 from core.settings import settings
 from engines import catalog
-from engines.base import FindsLanguage, Hints
+from engines.base import Hints, LanguageDetector
 from engines.remote import RemoteWhisperX, offer
 from tests.receiver import Receiver, Request, listening, reply
 from tests.unit.media import babble, write_wav
@@ -293,7 +293,7 @@ class TestLanguage:
         chunks = [write_wav(tmp_path / f"chunk_{at}.wav", babble(40)) for at in range(3)]
         self.languages(service, "french", "pt", "Portuguese")
         engine = RemoteWhisperX()
-        assert isinstance(engine, FindsLanguage)
+        assert isinstance(engine, LanguageDetector)
         assert engine.detect_language(chunks, Hints()) == "pt"
         sent = [fields(request)["file"][0] for request in service.requests]
         assert all(len(sound) < 31 * 32_000 for sound in sent), "half a minute tells"
@@ -340,9 +340,9 @@ class TestCatalog:
     def test_with_an_address_nothing_of_it_is_needed(self, service: Receiver):
         spec = catalog.recognizer("whisperx")
         assert spec is catalog.recognizers()["whisperx"]
-        assert spec.installed(), "no torch is"
+        assert spec.is_installed(), "no torch is"
         assert (spec.queue, spec.offer) == ("asr.whisperx", "engines.remote:offer")
-        assert catalog.models(spec) == settings().whisperx_available_models
+        assert catalog.list_models(spec) == settings().whisperx_available_models
         assert isinstance(catalog.load_recognizer(spec), RemoteWhisperX)
 
 

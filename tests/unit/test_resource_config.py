@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingsError
-from core.resource_config import ResourceConfig, read_config
-from core.resources import ResourceManager
+from core.memory.leases import ResourceManager
+from core.memory.resource_config import ResourceConfig, read_config
 
 
 def test_what_a_file_names_takes_precedence_and_the_rest_is_as_it_was(tmp_path: Path):
     path = tmp_path / "config.json"
     path.write_text('{"max_memory_gb": 0.5, "memory_alert_at": 0.9}')
     assert ResourceManager(str(path)).budget == 512
-    assert read_config(path).settings() == {"MAX_MEMORY_GB": "0.5", "MEMORY_ALERT_AT": "0.9"}
-    assert ResourceConfig().settings() == {}
+    assert read_config(path).to_environment() == {"MAX_MEMORY_GB": "0.5", "MEMORY_ALERT_AT": "0.9"}
+    assert ResourceConfig().to_environment() == {}
 
 
 @pytest.mark.parametrize(

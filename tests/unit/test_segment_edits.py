@@ -9,13 +9,14 @@ import zipfile
 import pytest
 from flask.testing import FlaskClient
 
-from core import jobs, segment_edits, speaker_numbers
-from core.db import reading, transaction
-from core.models import SegmentRow, TranscriptJob
+from core.db.models import SegmentRow, TranscriptJob
+from core.db.transactions import read_session, transaction
+from core.edits import segment_edits, speaker_numbers
+from core.jobs import lifecycle
 from core.states import JobStatus
 from tests.unit.test_speaker_names import transcript
 from transcribe_api.app import create_app
-from transcribe_api.schemas.results import LONGEST_TEXT
+from transcribe_api.schemas.results import MAX_TEXT_LENGTH
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -97,7 +98,7 @@ def test_who_saw_another_text_is_told_what_it_says_now(browser: FlaskClient):
         ({"text": 5}, "text"),
         ({"text": "two\nlines"}, "text"),
         ({"text": "a\u0007b"}, "text"),
-        ({"text": "x" * (LONGEST_TEXT + 1)}, "text"),
+        ({"text": "x" * (MAX_TEXT_LENGTH + 1)}, "text"),
         ({"text": "Hi.", "former": 1}, "former"),
         ({"text": "Hi.", "start": 1}, "start"),
         ({"speaker_tag": -1}, "speaker_tag"),
@@ -139,7 +140,9 @@ def test_texts_are_changed_when_they_are_known(browser: FlaskClient):
 def test_a_transcript_of_another_is_not_there():
     job = transcript(0)
     with transaction() as session, pytest.raises(segment_edits.NotFound):
-        segment_edits.change(session, job.transcript_id, 0, {"text": "Hi."}, of=uuid.uuid4())
+        segment_edits.edit_segment(
+            session, job.transcript_id, 0, {"text": "Hi."}, owner_id=uuid.uuid4()
+        )
 
 
 def test_a_segment_gets_another_speaker_and_its_own_back(browser: FlaskClient):
@@ -227,8 +230,8 @@ def test_when_the_job_is_done_again_texts_stay_where_the_same_words_are_heard(
         browser.patch(url(job, position), json={"text": f"Typed {position}"})
     new = [heard(-1.0, "Now.", 0), heard(0.0, "Hello.", 1), heard(1.0, "Hollow.", 1)]
     with transaction() as session:
-        found = jobs.get(session, job.job_id).transcript
-        lost = segment_edits.keep(session, found, new, {0: 1})
+        found = lifecycle.get_job(session, job.job_id).transcript
+        lost = segment_edits.reapply_edits(session, found, new, {0: 1})
     assert [one["text"] for one in new] == ["Now.", "Typed 0", "Hollow."]
     assert [word["speaker_tag"] for word in new[1]["words"]] == [1, 1]
     assert new[1]["heard_words"] == heard(0.0, "Hello.", 1)["words"]
@@ -242,9 +245,9 @@ def done_again(job: TranscriptJob, *speakers: int | None, text: str = "Hello.") 
     """Who is shown when the same words are heard again, and these are heard to say them."""
     new = [heard(float(at), text, speaker) for at, speaker in enumerate(speakers)]
     with transaction() as session:
-        found = jobs.get(session, job.job_id).transcript
-        numbers = speaker_numbers.following(session, found, new)
-        lost = segment_edits.keep(session, found, new, numbers)
+        found = lifecycle.get_job(session, job.job_id).transcript
+        numbers = speaker_numbers.carry_numbers(session, found, new)
+        lost = segment_edits.reapply_edits(session, found, new, numbers)
     assert all(word["speaker_tag"] == one["speaker_tag"] for one in new for word in one["words"])
     return [
         *("?" if one["speaker_tag"] is None else str(one["speaker_tag"]) for one in new),
@@ -297,6 +300,6 @@ def test_two_speakers_who_are_one_stay_one_when_the_job_is_done_again(browser: F
 
 def test_rows_without_an_edit_hold_no_second_copy_of_their_words():
     job = transcript(0)
-    with reading() as session:
+    with read_session() as session:
         row = session.get_one(SegmentRow, (job.transcript_id, 0))
         assert row.heard_words is None

@@ -9,11 +9,11 @@ from itertools import chain
 import pytest
 from flask.testing import FlaskClient
 
-from core.db import transaction
-from core.models import SessionRow
+from core.db.models import SessionRow
+from core.db.transactions import transaction
 from core.settings import settings
-from transcribe_api import bodies
 from transcribe_api.app import create_app
+from transcribe_api.http.requests import json_bodies
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -115,7 +115,7 @@ def test_a_body_of_another_type_is_refused_since_any_page_can_send_it(browser: F
 
 
 def test_a_body_that_is_too_large_is_not_read(browser: FlaskClient):
-    body = b" " * (bodies.MOST_BYTES + 1)
+    body = b" " * (json_bodies.MAX_BODY_BYTES + 1)
     assert len(body) < settings().max_file_size
     answer = browser.post(URL, data=body, content_type="application/json")
     assert (answer.status_code, answer.json["code"]) == (413, "body_too_large")

@@ -6,41 +6,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.status import COSTS, Tally, share_done
+from core.jobs.status import ENGINE_COSTS, PartProgress, compute_share_done
 
-CLASSIC, WHISPER, PYANNOTE = COSTS["classic"], COSTS["whisper"], COSTS["pyannote"]
+CLASSIC, WHISPER, PYANNOTE = (
+    ENGINE_COSTS["classic"],
+    ENGINE_COSTS["whisper"],
+    ENGINE_COSTS["pyannote"],
+)
 
 
-def tally(done: int, total: int, seconds: float = 30.0) -> Tally:
-    return Tally(done=done, total=total, seconds_done=done * seconds, seconds_total=total * seconds)
+def tally(done: int, total: int, seconds: float = 30.0) -> PartProgress:
+    return PartProgress(
+        done=done, total=total, seconds_done=done * seconds, seconds_total=total * seconds
+    )
 
 
 def test_nothing_is_done_when_only_the_speakers_are_known():
-    assert share_done(tally(0, 151), WHISPER, tally(3, 3, 1500), CLASSIC) == 0
+    assert compute_share_done(tally(0, 151), WHISPER, tally(3, 3, 1500), CLASSIC) == 0
 
 
 def test_chunks_count_alone_when_they_take_longest():
-    share = share_done(tally(6, 151), WHISPER, tally(3, 3, 1510), CLASSIC)
+    share = compute_share_done(tally(6, 151), WHISPER, tally(3, 3, 1510), CLASSIC)
     assert share == pytest.approx(6 / 151)
 
 
 def test_speakers_that_are_found_quickly_leave_little_to_wait_for():
-    assert 0.9 < share_done(tally(1, 1), WHISPER, tally(0, 1), CLASSIC) < 1
+    assert 0.9 < compute_share_done(tally(1, 1), WHISPER, tally(0, 1), CLASSIC) < 1
 
 
 def test_speakers_that_are_found_slowly_leave_much_to_wait_for():
-    assert share_done(tally(1, 1), WHISPER, tally(0, 1), PYANNOTE) == pytest.approx(0.5)
+    assert compute_share_done(tally(1, 1), WHISPER, tally(0, 1), PYANNOTE) == pytest.approx(0.5)
 
 
 def test_all_is_done_when_nobody_looks_for_speakers():
-    assert share_done(tally(4, 4), WHISPER, Tally(), CLASSIC) == 1
+    assert compute_share_done(tally(4, 4), WHISPER, PartProgress(), CLASSIC) == 1
 
 
 @given(st.integers(1, 50), st.integers(0, 5), st.floats(0.001, 1), st.floats(0.001, 1), st.data())
 def test_the_share_only_grows_and_ends_at_one(chunks, shards, chunk_cost, shard_cost, data):
     def share(chunks_done: int, shards_done: int) -> float:
         shard_seconds = 30.0 * chunks / max(shards, 1)
-        return share_done(
+        return compute_share_done(
             tally(chunks_done, chunks), chunk_cost,
             tally(shards_done, shards, shard_seconds), shard_cost,
         )  # fmt: skip

@@ -10,16 +10,17 @@ import uuid
 import pytest
 from flask.testing import FlaskClient
 
-from core import jobs, layout, secrets, sources
-from core.db import reading
+from core.access import secrets
+from core.db.transactions import read_session
+from core.jobs import fetched_sources, lifecycle
 from core.settings import settings
-from core.storage import storage
+from core.storage import layout, storage
 from tasks import cancelling, pipeline
 from tasks.celery import app as celery_app
 from tests.receiver import Receiver, listening, reply
 from tests.unit.test_auth import key
 from tests.unit.test_jobs import told
-from tests.unit.test_rest import URL, objects, recording, scratch
+from tests.unit.test_outages import URL, objects, recording, scratch
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -34,9 +35,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     settings.cache_clear()
     celery_app.loader.import_default_modules()
     seen: list[str] = []
-    monkeypatch.setattr(pipeline, "start", seen.append)
+    monkeypatch.setattr(pipeline, "start_job", seen.append)
     monkeypatch.setattr(pipeline, "fan_out", seen.append)
-    monkeypatch.setattr(cancelling, "stop", lambda _in_hand: None)
+    monkeypatch.setattr(cancelling, "terminate_steps", lambda _in_hand: None)
     return seen
 
 
@@ -87,8 +88,8 @@ def prepare(job_id: str, times: int = 1) -> None:
 
 
 def row(job_id: str):
-    with reading() as session:
-        return jobs.get(session, job_id)
+    with read_session() as session:
+        return lifecycle.get_job(session, job_id)
 
 
 # One of three
@@ -318,8 +319,8 @@ def retries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return exc
 
     monkeypatch.setattr(step, "retry", retry)
-    monkeypatch.setattr(jobs, "_lease", lambda: 0.0)
-    monkeypatch.setattr(type(step), "let_go", lambda *_, **__: None)
+    monkeypatch.setattr(lifecycle, "_lease_expiry", lambda: 0.0)
+    monkeypatch.setattr(type(step), "release_lease", lambda *_, **__: None)
     return waits
 
 
@@ -367,7 +368,7 @@ def test_a_job_deleted_while_it_is_fetched_leaves_nothing(browser, host: Receive
 
 def test_a_job_that_another_worker_took_is_left_to_it(browser, host, monkeypatch):
     job_id = accepted(browser, source_url=host.url)
-    monkeypatch.setattr(sources, "fetched", lambda *_, **__: False)
+    monkeypatch.setattr(fetched_sources, "record_source", lambda *_, **__: False)
     prepare(job_id)
     assert told(job_id)["stage"] == "prepare"
 
@@ -385,7 +386,7 @@ def test_an_object_becomes_a_job_and_stays_where_it_is(browser, key: str):
     prepare(job_id)
     assert told(job_id)["stage"] == "listen"
     browser.delete(f"/api/transcribe/jobs/{job_id}")
-    assert storage().keys("") == [key]
+    assert storage().list_keys("") == [key]
 
 
 @pytest.mark.parametrize(
@@ -407,7 +408,7 @@ def test_no_other_object_can_be_named(browser: FlaskClient, key: str):
     storage().put_bytes("incoming/folder/a.wav", SOUND)
     answer = submit(browser, source_key=key)
     assert (answer.status_code, answer.json["field"]) == (422, "source_key")
-    assert storage().keys("jobs/") == ["jobs/1/source"]
+    assert storage().list_keys("jobs/") == ["jobs/1/source"]
 
 
 def test_a_link_out_of_the_folder_is_not_followed(browser: FlaskClient, tmp_path):
@@ -441,7 +442,7 @@ def test_what_is_no_recording_ends_the_job(browser: FlaskClient):
 def test_a_request_sent_twice_under_one_key_is_one_job(browser, host: Receiver, field: str):
     storage().put_bytes("incoming/a.wav", SOUND)
     value = {"source_url": host.url, "source_key": "incoming/a.wav"}[field]
-    headers = {"Idempotency-Key": secrets.of("any")}
+    headers = {"Idempotency-Key": secrets.get_secret("any")}
     first = browser.post(URL, data={field: value}, headers=headers)
     storage().delete("incoming/a.wav")
     second = browser.post(URL, data={field: value}, headers=headers)

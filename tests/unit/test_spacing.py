@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from transcripts import formats
 from transcripts.formats import Layout
 from transcripts.formats.cues import lay_out
-from transcripts.formats.paragraphs import paragraphs
-from transcripts.spacing import gap, is_unspaced, join
+from transcripts.formats.paragraphs import build_paragraphs
+from transcripts.spacing import find_separator, is_unspaced, join_texts
 from transcripts.types import Segment, Word
 
 
@@ -35,18 +35,20 @@ from transcripts.types import Segment, Word
     ],
 )
 def test_each_script_is_joined_in_its_own_way(words: list[str], text: str):
-    assert join(words) == text
+    assert join_texts(words) == text
     assert Segment(tuple(Word(word, 0, 1) for word in words or ["x"])).text == (text or "x")
 
 
 @given(st.lists(st.text(min_size=1), max_size=8))
 def test_no_letter_is_lost_or_moved(words: list[str]):
-    assert join(words).replace(" ", "") == "".join(words).replace(" ", "")
+    assert join_texts(words).replace(" ", "") == "".join(words).replace(" ", "")
 
 
 @given(st.text(min_size=1, max_size=3), st.text(min_size=1, max_size=3))
 def test_a_space_is_left_out_only_inside_such_a_script(one: str, other: str):
-    assert gap(one, other) == ("" if is_unspaced(one[-1]) and is_unspaced(other[0]) else " ")
+    assert find_separator(one, other) == (
+        "" if is_unspaced(one[-1]) and is_unspaced(other[0]) else " "
+    )
 
 
 def said(text: str) -> Segment:
@@ -64,5 +66,5 @@ def test_subtitles_have_no_spaces_and_full_lines():
 
 def test_paragraphs_join_sentences_and_keep_the_spaces_inside():
     pause = Segment((Word("ไป เที่ยว", 1.0, 2.0),), 0)
-    (paragraph,) = paragraphs([Segment((Word("สวัสดี", 0.0, 1.0),), 0), pause])
+    (paragraph,) = build_paragraphs([Segment((Word("สวัสดี", 0.0, 1.0),), 0), pause])
     assert paragraph.text == "สวัสดีไป เที่ยว"

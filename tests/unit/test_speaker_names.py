@@ -7,10 +7,10 @@ import uuid
 import pytest
 from flask.testing import FlaskClient
 
-from core import jobs
-from core.db import transaction
-from core.models import SegmentRow, Transcript, TranscriptJob
-from core.specs import JobSpec
+from core.db.models import SegmentRow, Transcript, TranscriptJob
+from core.db.transactions import transaction
+from core.jobs import lifecycle
+from core.jobs.spec import JobSpec
 from core.states import JobStatus
 from transcribe_api.app import create_app
 
@@ -27,7 +27,7 @@ def transcript(*speakers: int | None, status: JobStatus = JobStatus.COMPLETED) -
     job_id = str(uuid.uuid4())
     spec = JobSpec(engine="sphinx", diarizer="classic")
     with transaction() as session:
-        job = jobs.accept(
+        job = lifecycle.accept_job(
             session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64
         )
         job.run.status = job.transcript.status = status

@@ -15,7 +15,7 @@ import pytest
 from core.errors import EngineError
 from engines import catalog
 from engines.base import Hints, Recognizer
-from transcripts.types import Heard
+from transcripts.types import Transcription
 
 pytestmark = pytest.mark.sphinx
 
@@ -59,18 +59,20 @@ def wav(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="module")
-def heard(sphinx: Recognizer, pcm: bytes, tmp_path_factory: pytest.TempPathFactory) -> Heard:
+def heard(
+    sphinx: Recognizer, pcm: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Transcription:
     audio = _write(tmp_path_factory.mktemp("sphinx") / "piece.wav", pcm)
     return sphinx.transcribe(audio, Hints(language="en-US"))
 
 
-def test_it_hears_what_is_said(heard: Heard) -> None:
+def test_it_hears_what_is_said(heard: Transcription) -> None:
     said = " ".join((SAMPLES / "conversation.txt").read_text().splitlines()[:LINES])
     assert jiwer.wer(said, " ".join(word.text for word in heard.words)) <= 0.15
     assert heard.language == "en-US"
 
 
-def test_words_are_in_order_within_the_audio_and_have_probabilities(heard: Heard) -> None:
+def test_words_are_in_order_within_the_audio_and_have_probabilities(heard: Transcription) -> None:
     times = [time for word in heard.words for time in (word.start, word.end)]
     assert times == sorted(times)
     assert 0.5 <= times[0] <= 0.8  # the first turn begins at 0.6

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core import records, sqlite_file
-from core.db import reading
+from core.db import migrate, sqlite_file
+from core.db.models import SecretRow
+from core.db.transactions import read_session
 from core.errors import DatabaseDamaged, Unavailable
-from core.models import SecretRow
 from core.settings import settings
 from tests.unit.test_doctor import run, told
 from transcribe_api.app import create_app
@@ -53,7 +53,7 @@ def test_damage_is_named_and_nothing_is_changed(file: Path, spoil: Callable[[Pat
     spoil(file)
     before = file.read_bytes()
     with pytest.raises(DatabaseDamaged) as refused:
-        records.upgrade()
+        migrate.upgrade_database()
     for needed in (str(file), "damaged", "transcribe restore", ".recover"):
         assert needed in str(refused.value)
 
@@ -86,7 +86,7 @@ def test_a_whole_file_is_not_damaged_nor_is_a_missing_one(file: Path):
 
 def test_a_service_that_meets_damage_says_so_without_its_paths(file: Path):
     garbage_header(file)
-    with pytest.raises(Unavailable, match=r"damaged.*transcribe doctor"), reading() as session:
+    with pytest.raises(Unavailable, match=r"damaged.*transcribe doctor"), read_session() as session:
         session.get(SecretRow, "any")
     browser = create_app().test_client()
     answer = browser.get("/api/transcribe/jobs")
@@ -104,4 +104,4 @@ def test_only_sqlite_has_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     ):
         monkeypatch.setenv("DATABASE_URL", url)
         settings.cache_clear()
-        assert sqlite_file.find() == expected
+        assert sqlite_file.find_file() == expected

@@ -10,17 +10,21 @@ from itertools import islice
 
 import pytest
 
-from core import db, jobs, parts, progress, status
-from core.db import reading, transaction
+from core.db import transactions
+from core.db.transactions import read_session, transaction
 from core.errors import EngineError, Unavailable
-from core.parts import PartId
+from core.jobs import lifecycle, parts, status
+from core.jobs.parts import PartId
+from core.live import progress
+from core.redis import client as redis_client
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
 from tests.unit.test_jobs import listening
 from tests.unit.test_steps import store_chunk
-from transcribe_api import database, hub, sse
+from transcribe_api import database
 from transcribe_api.app import create_app
+from transcribe_api.http.events import event_broker, sse
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -30,7 +34,7 @@ URL = "/api/transcribe/jobs/stream/"
 @pytest.fixture(autouse=True)
 def our_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub of this test's own, and listeners who look often."""
-    monkeypatch.setattr(sse, "hub", hub.Hub())
+    monkeypatch.setattr(sse, "job_events", event_broker.EventBroker())
     monkeypatch.setattr(sse, "QUIET_SECONDS", 0.05)
 
 
@@ -38,7 +42,7 @@ class Heard:
     """A connection: what comes by it, without comments and hints."""
 
     def __init__(self, job_id: str, last_id: str = "") -> None:
-        self._stream = sse.events(job_id, last_id)
+        self._stream = sse.stream_events(job_id, last_id)
         self._events = (one for text in self._stream for one in parsed(text))
         self.last_id = last_id
 
@@ -78,15 +82,15 @@ def hear(job_id: str, chunk: int, *, tell: bool = True) -> None:
     """What a worker does with what it heard in a chunk."""
     store_chunk(job_id, chunk, f"words of {chunk}")
     if tell:
-        text = progress.heard(job_id, [chunk], keep=False)[chunk]
-        progress.tell_heard(job_id, chunk, json.loads(text))
+        text = progress.read_transcriptions(job_id, [chunk], keep=False)[chunk]
+        progress.publish_transcription(job_id, chunk, json.loads(text))
 
 
 def fail(job_id: str, *, tell: bool = True) -> None:
     with transaction() as session:
-        jobs.fail(session, job_id, EngineError("it was too loud"))
+        lifecycle.fail_job(session, job_id, EngineError("it was too loud"))
     if tell:
-        progress.tell(job_id)
+        progress.publish_status(job_id)
 
 
 def test_first_comes_the_state_then_what_was_heard_then_what_happens(redis_server):
@@ -149,10 +153,10 @@ def test_what_redis_has_forgotten_is_read_from_storage_and_remembered(redis_serv
     hear(job_id, 1)
     first = Heard(job_id)
     assert first.chunks(2) == [0, 1]
-    progress.client().flushall()
+    redis_client().flushall()
     assert Heard(job_id).chunks(2) == [0, 1]
     assert Heard(job_id, "told:0").chunks(1) == [1]
-    assert progress.client().hkeys(progress.segments_key(job_id)) == ["0", "1"]
+    assert redis_client().hkeys(progress.segments_key(job_id)) == ["0", "1"]
     hear(job_id, 2)
     assert first.chunks(1) == [2], "a listener who was there is not told again"
 
@@ -183,11 +187,11 @@ def test_who_comes_after_the_end_is_told_all_and_let_go(redis_server):
     hear(job_id, 0)
     hear(job_id, 1)
     fail(job_id)
-    progress.client().flushall()
+    redis_client().flushall()
     assert Heard(job_id).end() == ["failed", 0, 1]
     assert Heard(job_id, "told:0-1").end() == ["failed"]
-    assert progress.client().keys("*") == [], "nothing is kept for a job that is over"
-    *_, last = sse.events(job_id)
+    assert redis_client().keys("*") == [], "nothing is kept for a job that is over"
+    *_, last = sse.stream_events(job_id)
     assert last == "retry: 3600000\n\n", "browsers need not come again"
 
 
@@ -210,19 +214,19 @@ def test_without_the_database_what_was_heard_is_told_all_the_same(
         elsewhere.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
         settings.cache_clear()
         with pytest.raises(Unavailable):
-            progress.tell_heard(job_id, 1, heard)
+            progress.publish_transcription(job_id, 1, heard)
     settings.cache_clear()
-    assert progress.heard(job_id, [1], keep=False) == {1: json.dumps(heard)}
+    assert progress.read_transcriptions(job_id, [1], keep=False) == {1: json.dumps(heard)}
 
 
 def test_a_state_that_was_overtaken_is_not_told(redis_server):
     job_id = listening(chunks=2)
-    with reading() as session:
-        before = status.snapshot(session, job_id)
+    with read_session() as session:
+        before = status.describe_job(session, job_id)
     hear(job_id, 0)
     listener = Heard(job_id)
     assert listener.state()["chunks_done"] == 1
-    progress.client().publish(progress.status_channel(job_id), json.dumps(before))
+    redis_client().publish(progress.status_channel(job_id), json.dumps(before))
     hear(job_id, 1)
     assert listener.state()["chunks_done"] == 2
 
@@ -233,13 +237,13 @@ def test_what_others_publish_by_hand_is_ignored(redis_server, text: str):
     listener = Heard(job_id)
     listener.state()
     for channel in (progress.status_channel(job_id), progress.segments_channel(job_id)):
-        progress.client().publish(channel, text)
+        redis_client().publish(channel, text)
     hear(job_id, 0)
     assert listener.chunks(1) == [0]
 
 
 def test_who_is_too_slow_is_let_go_and_comes_again(redis_server, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hub, "MOST_WAITING", 3)
+    monkeypatch.setattr(event_broker, "MAX_QUEUED", 3)
     monkeypatch.setattr(sse, "QUIET_SECONDS", 3600)
     job_id = listening(chunks=9)
     listener = Heard(job_id)
@@ -248,8 +252,8 @@ def test_who_is_too_slow_is_let_go_and_comes_again(redis_server, monkeypatch: py
     assert listener.chunks(1) == [0]
     for chunk in range(1, 9):
         hear(job_id, chunk)
-    [lost] = sse.hub._listeners[job_id]
-    while not lost.is_lost:
+    [lost] = sse.job_events._listeners[job_id]
+    while not lost.has_missed_events:
         time.sleep(0.01)
     told = [event["data"]["chunk"] for event in listener if "event" in event]
     assert told == list(range(1, 1 + len(told)))
@@ -257,13 +261,13 @@ def test_who_is_too_slow_is_let_go_and_comes_again(redis_server, monkeypatch: py
 
 
 def test_who_takes_nothing_does_not_hold_its_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sse, "PATIENCE", 0.05)
+    monkeypatch.setattr(sse, "SEND_TIMEOUT_SECONDS", 0.05)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        sse.let_go_of_who_does_not_read({"gunicorn.socket": ours})
+        sse.limit_send_time({"gunicorn.socket": ours})
         with pytest.raises(TimeoutError):
             ours.sendall(bytes(10_000_000))
-    sse.let_go_of_who_does_not_read({})
+    sse.limit_send_time({})
 
 
 def test_no_more_listeners_are_let_in_than_there_are_threads_for(monkeypatch: pytest.MonkeyPatch):
@@ -290,8 +294,8 @@ def test_no_more_listeners_are_let_in_than_there_are_threads_for(monkeypatch: py
     ("threads", "most"), [(1064, 1000), (500, 436), (100, 50), (64, 32), (2, 1)]
 )
 def test_few_threads_are_shared_with_other_requests(threads: int, most: int):
-    sse.hub.leave_threads_free(threads)
-    assert sse.hub._room == most
+    sse.job_events.reserve_threads(threads)
+    assert sse.job_events._limit == most
 
 
 def test_listeners_hold_no_connection_to_the_database():
@@ -307,18 +311,18 @@ def test_listeners_hold_no_connection_to_the_database():
         assert b"status" in next(events)
         assert b"event: segment" in next(events)
         streams.append((answer, events))
-    assert db.engine().pool.checkedout() == 0
+    assert transactions.engine().pool.checkedout() == 0
     with app.app_context():
         assert database.db.engine.pool.checkedout() == 0
     for answer, _ in streams:
         answer.close()
-    assert sse.hub._listeners == {}
+    assert sse.job_events._listeners == {}
 
 
 def test_a_part_that_was_set_aside_is_no_chunk_to_tell(redis_server):
     job_id = listening(chunks=1)
     with transaction() as session:
-        parts.lease(session, PartId(job_id, PartKind.CHUNK, 0), "me")
-        parts.fail(session, PartId(job_id, PartKind.CHUNK, 0), "me", EngineError("too loud"))
+        parts.lease_part(session, PartId(job_id, PartKind.CHUNK, 0), "me")
+        parts.fail_part(session, PartId(job_id, PartKind.CHUNK, 0), "me", EngineError("too loud"))
     fail(job_id)
     assert Heard(job_id).end() == ["failed"]

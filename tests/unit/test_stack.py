@@ -6,18 +6,18 @@ import pytest
 
 from core.settings import settings
 from engines.catalog import DiarizerSpec, EngineSpec
-from transcribe_api.stack import Part, Stack
+from transcribe_api.stack.supervisor import Component, Stack
 
 
 @pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Part]:
+def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Component]:
     """Those of a machine with six cores, where everything is installed."""
     for spec in (EngineSpec, DiarizerSpec):
-        monkeypatch.setattr(spec, "installed", lambda _: True)
-    return {part.name: part for part in Stack(port=1, workers=6)._parts()}
+        monkeypatch.setattr(spec, "is_installed", lambda _: True)
+    return {part.name: part for part in Stack(port=1, workers=6)._list_components()}
 
 
-def processes(part: Part) -> int:
+def processes(part: Component) -> int:
     return int(part.command[part.command.index("-c") + 1])
 
 

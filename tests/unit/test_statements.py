@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event
 
-from core import db, parts, status
-from core.db import reading, transaction
+from core.db import transactions
+from core.db.transactions import read_session, transaction
 from core.errors import Unavailable
-from core.parts import PartId
+from core.jobs import parts, status
+from core.jobs.parts import PartId
 from core.states import PartKind
 from tests.unit.test_jobs import lease, listening, store
 
@@ -27,14 +28,14 @@ def counted() -> Iterator[list[str]]:
         if not statement.startswith("BEGIN"):
             found.append(statement.split()[0])
 
-    event.listen(db.engine(), "before_cursor_execute", note)
+    event.listen(transactions.engine(), "before_cursor_execute", note)
     yield found
-    event.remove(db.engine(), "before_cursor_execute", note)
+    event.remove(transactions.engine(), "before_cursor_execute", note)
 
 
 def told(job_id: str) -> list[str]:
-    with counted() as found, reading() as session:
-        status.snapshot(session, job_id)
+    with counted() as found, read_session() as session:
+        status.describe_job(session, job_id)
     return found
 
 
@@ -43,7 +44,7 @@ def test_a_part_is_leased_and_stored_by_a_statement_each():
     with counted() as found:
         place = lease(job_id, 0)
         with transaction() as session:
-            parts.store(session, PartId(job_id, PartKind.CHUNK, 0), place, "0" * 64)
+            parts.mark_stored(session, PartId(job_id, PartKind.CHUNK, 0), place, "0" * 64)
     assert found == ["UPDATE", "UPDATE"]
 
 
@@ -61,5 +62,5 @@ def test_why_a_part_waits_is_only_asked_when_one_does():
     assert lease(job_id, 1)
     part, down = PartId(job_id, PartKind.CHUNK, 0), Unavailable("Riva does not answer")
     with transaction() as session:
-        parts.release(session, part, "me", down, wait=60.0)
+        parts.release_part(session, part, "me", down, wait=60.0)
     assert told(job_id) == ["SELECT"] * 3

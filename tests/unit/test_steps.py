@@ -12,18 +12,24 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from core import again, canary, clock, jobs, layout, named, parts, segment_edits, speaker_names
-from core.db import reading, transaction
+from core import clock
+from core.access import user_resources
+from core.db.models import ContextRow, JobPart, SegmentRow
+from core.db.transactions import read_session, transaction
+from core.edits import segment_edits, speaker_names
 from core.errors import Conflict, EngineError, Transient, Unavailable
-from core.models import ContextRow, JobPart, SegmentRow
-from core.parts import PartId
-from core.recovery import Need
+from core.jobs import lifecycle, parts
+from core.jobs import retry as job_retry
+from core.jobs.parts import PartId
+from core.jobs.recovery import Need
+from core.live import redis_epoch
 from core.settings import settings
 from core.states import Channels, PartKind, Stage
-from core.storage import storage
+from core.storage import layout, storage
 from engines import catalog, wav
-from tasks import housekeeping, loading, pipeline, steps, waiting
+from tasks import pipeline, queue_lengths
 from tasks.celery import app
+from tasks.steps import base, housekeeping, loaded_engines
 from tests.unit.media import babble, write_wav
 from tests.unit.test_jobs import (
     accept,
@@ -34,9 +40,9 @@ from tests.unit.test_jobs import (
     send_parts,
     told,
 )
-from transcribe_api.warning_lines import fold
-from transcripts.stored import voices_to_json, words_to_json
-from transcripts.types import Heard, Span, Turn, Voices, Word
+from transcribe_api.cli.warning_lines import fold_warnings
+from transcripts.serialization import diarization_to_json, words_to_json
+from transcripts.types import Diarization, Interval, Transcription, Turn, Word
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -46,11 +52,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What would have been sent to the broker."""
     app.loader.import_default_modules()
     seen: list[tuple[str, str]] = []
-    for name in ("start", "fan_out", "resend", "merge"):
+    for name in ("start_job", "fan_out", "resend_parts", "send_merge"):
         monkeypatch.setattr(
             pipeline, name, lambda job_id, *_, name=name, **__: seen.append((name, job_id))
         )
-    monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 0))
+    monkeypatch.setattr(queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 0))
     return seen
 
 
@@ -75,14 +81,20 @@ def store_chunk(job_id: str, position: int, text: str) -> None:
         "start": start, "end": start + 30, "language": "en-US", "text": text,
         "words": words_to_json(words),
     }  # fmt: skip
-    _store(PartId(job_id, PartKind.CHUNK, position), layout.chunk_words(job_id, position), written)
+    _store(
+        PartId(job_id, PartKind.CHUNK, position),
+        layout.chunk_transcription(job_id, position),
+        written,
+    )
 
 
 def store_shard(job_id: str, *turns: Turn) -> None:
     _store(
         PartId(job_id, PartKind.SHARD, 0),
-        layout.shard_voices(job_id, 0),
-        voices_to_json(Voices(turns, {turn.speaker: (1.0, float(turn.speaker)) for turn in turns})),
+        layout.shard_diarization(job_id, 0),
+        diarization_to_json(
+            Diarization(turns, {turn.speaker: (1.0, float(turn.speaker)) for turn in turns})
+        ),
     )
 
 
@@ -91,25 +103,27 @@ def _store(part: PartId, key: str, value: object) -> None:
     storage().put_bytes(key, data)
     with transaction() as session:
         row = session.get(JobPart, (part.job_id, part.kind, part.position))
-        parts.store(session, part, Span(row.start, row.end), hashlib.sha256(data).hexdigest())
+        parts.mark_stored(
+            session, part, Interval(row.start, row.end), hashlib.sha256(data).hexdigest()
+        )
 
 
 def fail_part(job_id: str, kind: PartKind, position: int, reason: str) -> None:
     part = PartId(job_id, kind, position)
     with transaction() as session:
-        parts.lease(session, part, "me")
-        parts.fail(session, part, "me", EngineError(reason))
+        parts.lease_part(session, part, "me")
+        parts.fail_part(session, part, "me", EngineError(reason))
 
 
 def give_context(job_id: str, **values: object) -> None:
     with transaction() as session:
-        context = named.create(session, ContextRow, name="Monday", **values)
-        jobs.get(session, job_id).transcript.context_id = context.id
+        context = user_resources.create_row(session, ContextRow, name="Monday", **values)
+        lifecycle.get_job(session, job_id).transcript.context_id = context.id
 
 
 def result(job_id: str) -> list[tuple[str, int | None]]:
-    with reading() as session:
-        rows = jobs.get(session, job_id).transcript.segments
+    with read_session() as session:
+        rows = lifecycle.get_job(session, job_id).transcript.segments
         return [(row.text, row.speaker_tag) for row in rows]
 
 
@@ -122,13 +136,14 @@ def test_a_merge_puts_words_and_speakers_together():
     assert result(job_id) == [("good morning", 0), ("hello there", 1)]
     assert told(job_id)["status"] == "completed"
     assert {
-        key.removeprefix(layout.root(job_id)) for key in storage().keys(layout.root(job_id))
+        key.removeprefix(layout.job_prefix(job_id))
+        for key in storage().list_keys(layout.job_prefix(job_id))
     } > {*layout.ARTEFACTS} - {layout.WAVEFORM}
 
 
 def test_a_step_holds_its_leases_under_the_name_that_the_heartbeat_knows(monkeypatch):
     owners = []
-    monkeypatch.setattr(jobs, "begin_merge", lambda *about: owners.extend(about[2:]))
+    monkeypatch.setattr(lifecycle, "begin_merge", lambda *about: owners.extend(about[2:]))
     app.tasks["merge"].apply(args=(listening(),), task_id="message-1", throw=True)
     assert owners == ["message-1", socket.gethostname()]
 
@@ -173,8 +188,8 @@ class TestRoles:
 
     def roles(self, job_id: str) -> tuple[dict, dict]:
         run("merge", job_id)
-        with reading() as session:
-            transcript = jobs.get(session, job_id).transcript
+        with read_session() as session:
+            transcript = lifecycle.get_job(session, job_id).transcript
             return transcript.speaker_roles, transcript.speaker_role_scores
 
     def test_a_context_tells_them(self, heard: str):
@@ -210,8 +225,8 @@ class TestRoles:
         fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
         assert self.roles(job_id)[0] == {"0": "patient"}
         with transaction() as session:
-            again.retry(session, job_id)
-            transcript = jobs.get(session, job_id).transcript
+            job_retry.retry_job(session, job_id)
+            transcript = lifecycle.get_job(session, job_id).transcript
             assert (transcript.speaker_roles, transcript.speaker_role_scores) == ({}, {})
         store_chunk(job_id, 1, self.HERS)
         assert self.roles(job_id)[0] == {"0": "patient", "1": "provider"}
@@ -220,8 +235,8 @@ class TestRoles:
         give_context(heard, roles="consultation")
         self.roles(heard)
         with transaction() as session:
-            transcript = jobs.get(session, heard).transcript
-            shown = speaker_names.give(session, transcript.id, {"0": "Dr. Smith"})
+            transcript = lifecycle.get_job(session, heard).transcript
+            shown = speaker_names.rename_speakers(session, transcript.id, {"0": "Dr. Smith"})
             assert shown == {"0": "Dr. Smith", "1": "SPEAKER_01"}
             assert transcript.speaker_roles == {"0": "provider", "1": "patient"}
 
@@ -232,7 +247,7 @@ def test_a_part_that_is_gone_or_damaged_is_done_again(sent, damage: str):
     store_chunk(job_id, 0, "kept")
     store_chunk(job_id, 1, "lost")
     store_shard(job_id)
-    key = layout.chunk_words(job_id, 1)
+    key = layout.chunk_transcription(job_id, 1)
     storage().delete(key)
     if damage == "changed":
         storage().put_bytes(key, b"{}")
@@ -251,7 +266,7 @@ def test_a_failed_chunk_is_a_gap_with_a_name():
     run("merge", job_id)
     now = told(job_id)
     assert now["status"] == "completed"
-    assert [*fold(now["warnings"])] == [
+    assert [*fold_warnings(now["warnings"])] == [
         "0:30-1:00: nothing could be transcribed here: no such sound"
     ]
     assert result(job_id) == [("here", None)]
@@ -264,7 +279,7 @@ def test_a_gap_can_be_filled_by_trying_again():
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
     run("merge", job_id)
     with transaction() as session:
-        again.retry(session, job_id)
+        job_retry.retry_job(session, job_id)
     now = told(job_id)
     assert (now["status"], now["warnings"], now["chunks_done"]) == ("processing", [], 1)
     store_chunk(job_id, 1, "and there")
@@ -280,15 +295,15 @@ def test_names_and_texts_of_callers_stay_when_a_job_is_done_again():
     fail_part(job_id, PartKind.CHUNK, 0, "no such sound")
     run("merge", job_id)
     with transaction() as session:
-        transcript_id = jobs.get(session, job_id).transcript_id
-        speaker_names.give(session, transcript_id, {"1": "Ana"})
-        segment_edits.change(session, transcript_id, 0, {"text": "Hello, there!"})
-        again.retry(session, job_id)
+        transcript_id = lifecycle.get_job(session, job_id).transcript_id
+        speaker_names.rename_speakers(session, transcript_id, {"1": "Ana"})
+        segment_edits.edit_segment(session, transcript_id, 0, {"text": "Hello, there!"})
+        job_retry.retry_job(session, job_id)
     store_chunk(job_id, 0, "good morning")
     run("merge", job_id)
     assert result(job_id) == [("good morning", 0), ("Hello, there!", 1)]
-    with reading() as session:
-        transcript = jobs.get(session, job_id).transcript
+    with read_session() as session:
+        transcript = lifecycle.get_job(session, job_id).transcript
         assert transcript.speaker_names == {"1": "Ana"}
         assert [row.heard_words is None for row in transcript.segments] == [True, False]
 
@@ -296,7 +311,7 @@ def test_names_and_texts_of_callers_stay_when_a_job_is_done_again():
 def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
     job_id = listening()
     with transaction() as session:
-        transcript = jobs.get(session, job_id).transcript
+        transcript = lifecycle.get_job(session, job_id).transcript
         transcript.speaker_names = {"1": "Ana", "0": "Ben"}
         for at, speaker in enumerate((1, 0)):
             times = {"start": 30.0 * at, "end": 30.0 * at + 2}
@@ -309,8 +324,8 @@ def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
     store_shard(job_id, Turn(0, 10, 7))
     run("merge", job_id)
-    with reading() as session:
-        transcript = jobs.get(session, job_id).transcript
+    with read_session() as session:
+        transcript = lifecycle.get_job(session, job_id).transcript
         assert transcript.speaker_names == {"0": "Ana"}
         assert [one.text for one in transcript.segments] == ["now first"]
         assert transcript.warnings[-1].sentence == (
@@ -332,15 +347,15 @@ def test_an_engine_that_passes_over_speech_hears_that_stretch_again(
         """Hears a word at the beginning of what it is given, and one at the end."""
 
         def transcribe(self, audio, hints):
-            seconds = wav.seconds(audio)
+            seconds = wav.read_duration(audio)
             begin = Word(f"{seconds:.0f} s", 0.6, 1.0, 0.9)
-            return Heard((begin, Word("end", seconds - 3, seconds, 0.9)))
+            return Transcription((begin, Word("end", seconds - 3, seconds, 0.9)))
 
-    monkeypatch.setattr(loading, "recognizer", lambda *_: Hasty())
+    monkeypatch.setattr(loaded_engines, "load_recognizer", lambda *_: Hasty())
     spec = replace(catalog.SPHINX, reheard=reheard)
     monkeypatch.setattr(catalog, "recognizer", lambda _name: spec)
     run("transcribe_chunk", job_id, 0)
-    stored = json.loads(storage().get_bytes(layout.chunk_words(job_id, 0)))
+    stored = json.loads(storage().get_bytes(layout.chunk_transcription(job_id, 0)))
     assert stored["text"] == ("12 s 9 s end" if reheard else "12 s end")
 
 
@@ -355,7 +370,7 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
         layout.artefact(job_id, layout.CHUNKS_METADATA), json.dumps({"chunks": chunks}).encode()
     )
     run("merge", job_id)
-    assert [*fold(told(job_id)["warnings"])] == [
+    assert [*fold_warnings(told(job_id)["warnings"])] == [
         "1:00-1:30: nothing could be transcribed here: no such sound",
         "0:03-0:11: somebody seems to speak, but no words were heard",
     ]
@@ -383,17 +398,17 @@ def test_only_what_is_over_and_not_done_is_tried_again(state: str):
         fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
         run("merge", job_id)
         with transaction() as session:
-            jobs.get(session, job_id).transcript.audio_key = None
+            lifecycle.get_job(session, job_id).transcript.audio_key = None
     with transaction() as session, pytest.raises(Conflict):
-        again.retry(session, job_id)
+        job_retry.retry_job(session, job_id)
 
 
 def test_a_job_that_failed_before_it_was_cut_begins_again():
     job_id = accept()
     begin_prepare(job_id)
     with transaction() as session:
-        jobs.fail(session, job_id, EngineError("hiccup"))
-        again.retry(session, job_id)
+        lifecycle.fail_job(session, job_id, EngineError("hiccup"))
+        job_retry.retry_job(session, job_id)
     assert told(job_id)["status"] == "queued"
     assert begin_prepare(job_id)
 
@@ -402,8 +417,8 @@ def test_a_cancelled_job_is_not_worked_on():
     job_id = listening()
     store_chunk(job_id, 0, "a")
     with transaction() as session:
-        jobs.cancel(session, job_id)
-        assert parts.lease(session, PartId(job_id, PartKind.CHUNK, 1), "me") is None
+        lifecycle.cancel_job(session, job_id)
+        assert parts.lease_part(session, PartId(job_id, PartKind.CHUNK, 1), "me") is None
     run("merge", job_id)
     assert told(job_id)["status"] == "cancelled"
 
@@ -411,10 +426,10 @@ def test_a_cancelled_job_is_not_worked_on():
 def test_what_a_step_writes_after_its_job_was_deleted_is_removed():
     job_id = listening()
     with transaction() as session:
-        jobs.remove(session, job_id)
-    storage().put_bytes(layout.chunk_words(job_id, 0), b"late")
+        lifecycle.delete_job(session, job_id)
+    storage().put_bytes(layout.chunk_transcription(job_id, 0), b"late")
     run("transcribe_chunk", job_id, 0)
-    assert storage().keys(layout.root(job_id)) == []
+    assert storage().list_keys(layout.job_prefix(job_id)) == []
 
 
 def test_a_failed_chunk_fails_the_job_where_that_is_wanted(monkeypatch):
@@ -482,24 +497,24 @@ def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
         (Unavailable("busy", retry_in=40), 0, 40, 40),
         (Unavailable("busy", retry_in=40), 9, 48, 72),
         (Unavailable("busy for a day", retry_in=86400), 0, 300, 300),
-        (steps.Unexpected("who knows"), 0, 1.6, 2.4),
+        (base.UnexpectedError("who knows"), 0, 1.6, 2.4),
     ],
 )
 def test_the_next_try_comes_when_it_is_asked_for_and_within_reason(reason, tries, least, most):
-    assert least <= steps._wait(reason, tries) <= most
+    assert least <= base._retry_delay(reason, tries) <= most
 
 
 def test_hours_of_outage_take_no_try_from_what_comes_after(monkeypatch):
     job_id = listening()
     tries = [Unavailable("down"), *[Transient("a hiccup")] * settings().chunk_max_retries]
-    now = after_outages(steps.OUTAGE_RETRIES - 1, job_id, tries, monkeypatch)
+    now = after_outages(base.OUTAGE_RETRIES - 1, job_id, tries, monkeypatch)
     assert now["status"] == "completed"
     assert tries == []
 
 
 def test_an_outage_without_end_is_given_up(monkeypatch):
     job_id = listening()
-    now = after_outages(steps.OUTAGE_RETRIES, job_id, [Unavailable("down for a day")], monkeypatch)
+    now = after_outages(base.OUTAGE_RETRIES, job_id, [Unavailable("down for a day")], monkeypatch)
     assert (now["status"], now["message"]) == ("failed", "down for a day")
 
 
@@ -516,7 +531,7 @@ def after_outages(met: int, job_id: str, tries: list[Exception], monkeypatch) ->
         whole(self, key, data)
 
     monkeypatch.setattr(type(storage()), "put_bytes", put_bytes)
-    app.tasks["merge"].apply(args=(job_id,), retries=met, headers={steps.OUTAGES: met})
+    app.tasks["merge"].apply(args=(job_id,), retries=met, headers={base.OUTAGES_HEADER: met})
     return told(job_id)
 
 
@@ -524,18 +539,20 @@ class TestHousekeeping:
     """What beat asks for."""
 
     def test_it_sends_what_lost_its_worker(self, sent, monkeypatch):
-        monkeypatch.setattr(canary, "is_gone", lambda: False)
+        monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: False)
         never_sent, merging = accept(), listening(chunks=1, shards=0)
         store_chunk(merging, 0, "a")
         begin_merge(merging)
         now = clock.now()
         monkeypatch.setattr(clock, "now", lambda: now + 1000)
         run("housekeeping")
-        assert sorted(sent) == sorted([("start", never_sent), ("merge", merging)])
+        assert sorted(sent) == sorted([("start_job", never_sent), ("send_merge", merging)])
 
     def test_it_leaves_alone_what_may_be_waiting_in_a_queue(self, sent, monkeypatch):
-        monkeypatch.setattr(canary, "is_gone", lambda: False)
-        monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 7))
+        monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: False)
+        monkeypatch.setattr(
+            queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 7)
+        )
         accept()
         send_parts(listening())
         now = clock.now()
@@ -544,14 +561,16 @@ class TestHousekeeping:
         assert sent == []
 
     def test_it_sends_everything_when_the_broker_lost_its_memory(self, sent, monkeypatch):
-        monkeypatch.setattr(canary, "is_gone", lambda: True)
-        monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, 7))
+        monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: True)
+        monkeypatch.setattr(
+            queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 7)
+        )
         queued, hearing = accept(), listening()
         run("housekeeping")
-        assert sorted(sent) == sorted([("start", queued), ("fan_out", hearing)])
+        assert sorted(sent) == sorted([("start_job", queued), ("fan_out", hearing)])
 
     def test_every_need_has_somebody_to_send_it(self):
-        assert set(housekeeping._SEND) == set(Need)
+        assert set(housekeeping._DISPATCH) == set(Need)
 
     def test_it_removes_the_sound_of_old_jobs_and_keeps_their_words(self, monkeypatch):
         job_id = listening(chunks=1, shards=0)
@@ -566,17 +585,17 @@ class TestHousekeeping:
         begin_merge(job_id)
         complete(job_id)
         run("clean_up")
-        assert storage().keys(layout.source(job_id)), "its time is not over"
+        assert storage().list_keys(layout.source(job_id)), "its time is not over"
 
         later = clock.utc_now() + timedelta(hours=settings().retention_hours, minutes=1)
         monkeypatch.setattr(clock, "utc_now", lambda: later)
         run("clean_up")
-        assert storage().keys(layout.root(job_id)) == [
-            layout.chunk_words(job_id, 0),
+        assert storage().list_keys(layout.job_prefix(job_id)) == [
+            layout.chunk_transcription(job_id, 0),
             layout.artefact(job_id, "transcription.srt"),
         ]
-        with reading() as session:
-            assert jobs.get(session, job_id).transcript.audio_key is None
+        with read_session() as session:
+            assert lifecycle.get_job(session, job_id).transcript.audio_key is None
             assert session.get(JobPart, (job_id, "chunk", 0)) is not None
 
 
@@ -586,14 +605,14 @@ def test_a_job_whose_channels_are_speakers_is_told_apart_by_channel(tmp_path):
     call = write_wav(tmp_path / "call.wav", babble(4), babble(4, seed=2))
     storage().put_file(layout.source(job_id), call)
     run("prepare", job_id)
-    with reading() as session:
-        rows = [(part.kind, part.channel) for part in jobs.parts(session, job_id)]
+    with read_session() as session:
+        rows = [(part.kind, part.channel) for part in lifecycle.list_parts(session, job_id)]
     assert rows == [("chunk", 0), ("chunk", 1)]
     store_chunk(job_id, 0, "hello there")
     store_chunk(job_id, 1, "good morning")
     run("merge", job_id)
-    with reading() as session:
-        segments = jobs.get(session, job_id).transcript.segments
+    with read_session() as session:
+        segments = lifecycle.get_job(session, job_id).transcript.segments
         assert [(one.speaker_tag, one.text) for one in segments] == [
             (0, "hello there"),
             (1, "good morning"),
@@ -618,10 +637,10 @@ def test_what_one_channel_hears_of_the_other_is_told_once(tmp_path):
         words = [Word(text, at, at + 0.4, 0.9) for text, at in [*question, *answer]]
         written = {"start": 0, "end": 10, "language": None, "words": words_to_json(words)}
         part = PartId(job_id, PartKind.CHUNK, position)
-        _store(part, layout.chunk_words(job_id, position), written)
+        _store(part, layout.chunk_transcription(job_id, position), written)
     run("merge", job_id)
-    with reading() as session:
-        transcript = jobs.get(session, job_id).transcript
+    with read_session() as session:
+        transcript = lifecycle.get_job(session, job_id).transcript
         assert [(one.speaker_tag, one.text) for one in transcript.segments] == [
             (0, "how are you"),
             (1, "very well"),

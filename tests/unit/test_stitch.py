@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcripts.stitch import HeardChunk, shift, stitch
-from transcripts.types import Span, Word
+from transcripts.stitch import TranscribedChunk, shift_words, stitch
+from transcripts.types import Interval, Word
 
 #: Short on purpose, so that the same words stand near one another.
 VOCABULARY = ["no", "yes", "the", "a", "house", "river", "seven", "and then", "nobody", "knew"]
@@ -25,8 +25,8 @@ def said(text: str, start: float, pace: float = 0.5) -> tuple[Word, ...]:
     )
 
 
-def chunk(start: float, end: float, words: tuple[Word, ...]) -> HeardChunk:
-    return HeardChunk(Span(start, end), words)
+def chunk(start: float, end: float, words: tuple[Word, ...]) -> TranscribedChunk:
+    return TranscribedChunk(Interval(start, end), words)
 
 
 def texts(words: tuple[Word, ...]) -> str:
@@ -187,12 +187,12 @@ def test_nothing_heard_is_an_empty_transcript() -> None:
 
 
 def test_shift_moves_words_and_keeps_the_rest_of_them() -> None:
-    (word,) = shift([Word("yes", 1.0, 1.5, confidence=0.5, speaker=3)], 60.0)
+    (word,) = shift_words([Word("yes", 1.0, 1.5, confidence=0.5, speaker=3)], 60.0)
     assert word == Word("yes", 61.0, 61.5, confidence=0.5, speaker=3)
 
 
 @st.composite
-def windows_apart(draw: st.DrawFn) -> list[HeardChunk]:
+def windows_apart(draw: st.DrawFn) -> list[TranscribedChunk]:
     chunks, now = [], 0.0
     for _ in range(draw(st.integers(0, 4))):
         start = now = now + draw(st.sampled_from([0.0, 0.3, 5.0]))
@@ -207,7 +207,9 @@ def windows_apart(draw: st.DrawFn) -> list[HeardChunk]:
 
 @settings(max_examples=100, deadline=None)
 @given(windows_apart())
-def test_windows_that_do_not_overlap_lose_and_change_nothing(chunks: list[HeardChunk]) -> None:
+def test_windows_that_do_not_overlap_lose_and_change_nothing(
+    chunks: list[TranscribedChunk],
+) -> None:
     assert stitch(chunks) == tuple(word for heard in chunks for word in heard.words)
 
 
@@ -221,7 +223,7 @@ def speech(random: random.Random, seconds: float) -> list[Word]:
     return words
 
 
-def heard_in(window: Span, words: list[Word], random: random.Random) -> HeardChunk:
+def heard_in(window: Interval, words: list[Word], random: random.Random) -> TranscribedChunk:
     """What an engine makes of a window: times a little off, and rubbish for words cut in half."""
     heard = []
     for word in words:
@@ -231,7 +233,7 @@ def heard_in(window: Span, words: list[Word], random: random.Random) -> HeardChu
         text = word.text if end - start > 0.99 * (word.end - word.start) else "(rubbish)"
         off = random.uniform(-0.1, 0.1)
         heard.append(Word(text, start + off, end + off))
-    return HeardChunk(window, tuple(heard))
+    return TranscribedChunk(window, tuple(heard))
 
 
 @settings(max_examples=150, deadline=None)
@@ -245,7 +247,7 @@ def test_a_text_heard_in_overlapping_windows_comes_back_word_for_word(
         lambda start: start + overlap < words[-1].end,
         (at * (length - overlap) for at in itertools.count()),
     )
-    chunks = [heard_in(Span(start, start + length), words, rng) for start in starts]
+    chunks = [heard_in(Interval(start, start + length), words, rng) for start in starts]
     told = stitch(chunks)
 
     assert [word.text for word in told] == [word.text for word in words]
@@ -259,7 +261,7 @@ def test_a_text_heard_in_overlapping_windows_comes_back_word_for_word(
 def test_what_one_window_was_unsure_of_is_taken_from_the_other(seed: int, overlap: float) -> None:
     rng = random.Random(seed)
     words = [Word(f"{at} {VOCABULARY[at % 7]}", at * 0.5, at * 0.5 + 0.45, 0.9) for at in range(60)]
-    split = Span(15 - overlap / 2, 15 + overlap / 2)
+    split = Interval(15 - overlap / 2, 15 + overlap / 2)
     first = [word for word in words if word.end <= split.end]
     second = [word for word in words if word.start >= split.start]
     # No two doubts are neighbours, and both hear the outermost doubled words well.
@@ -272,19 +274,19 @@ def test_what_one_window_was_unsure_of_is_taken_from_the_other(seed: int, overla
 
 
 @st.composite
-def any_chunks(draw: st.DrawFn) -> list[HeardChunk]:
+def any_chunks(draw: st.DrawFn) -> list[TranscribedChunk]:
     """Windows in recording order, that may overlap in any way, with words of any times."""
     chunks, time = [], st.one_of(st.floats(-5, 60), st.just(math.nan))
     for start in sorted(draw(st.lists(st.integers(0, 40), max_size=5))):
-        window = Span(float(start), float(start + draw(st.integers(0, 12))))
+        window = Interval(float(start), float(start + draw(st.integers(0, 12))))
         word = st.builds(Word, st.sampled_from(VOCABULARY), time, time)
-        chunks.append(HeardChunk(window, tuple(draw(st.lists(word, max_size=6)))))
+        chunks.append(TranscribedChunk(window, tuple(draw(st.lists(word, max_size=6)))))
     return chunks
 
 
 @settings(max_examples=150, deadline=None)
 @given(any_chunks())
-def test_times_are_sane_whatever_was_heard(chunks: list[HeardChunk]) -> None:
+def test_times_are_sane_whatever_was_heard(chunks: list[TranscribedChunk]) -> None:
     told = stitch(chunks)
     starts = [word.start for word in told]
     assert starts == sorted(starts)

@@ -19,7 +19,7 @@ def test_what_is_put_can_be_read_in_every_way(store: DirectoryStorage, tmp_path:
     source = tmp_path / "source"
     source.write_bytes(b"x" * 3_000_000)
     store.put_file("jobs/1/source", source)
-    with store.local("jobs/1/source") as path:
+    with store.open_local("jobs/1/source") as path:
         assert path.read_bytes() == source.read_bytes()
     assert b"".join(store.stream("jobs/1/source")) == source.read_bytes()
     assert store.get_bytes("jobs/1/source") == source.read_bytes()
@@ -29,7 +29,7 @@ def test_a_file_that_is_given_away_becomes_the_object(store: DirectoryStorage, t
     given = tmp_path / "given"
     given.write_bytes(b"sound")
     store.put_bytes("jobs/1/source", b"what was there")
-    store.take_file("jobs/1/source", given)
+    store.move_file("jobs/1/source", given)
     assert store.get_bytes("jobs/1/source") == b"sound"
     assert not given.exists()
 
@@ -41,14 +41,14 @@ def test_a_file_on_another_disk_can_be_given_away(store: DirectoryStorage, tmp_p
     with tempfile.NamedTemporaryFile(dir=elsewhere) as given:
         given.write(b"sound")
         given.flush()
-        store.take_file("jobs/1/source", Path(given.name))
+        store.move_file("jobs/1/source", Path(given.name))
     assert store.get_bytes("jobs/1/source") == b"sound"
 
 
 def test_a_copy_is_the_same_and_stands_alone(store: DirectoryStorage):
     store.put_bytes("incoming/a", b"x" * 3_000_000)
     store.copy("incoming/a", "jobs/1/source")
-    assert store.size("jobs/1/source") == store.size("incoming/a") == 3_000_000
+    assert store.get_size("jobs/1/source") == store.get_size("incoming/a") == 3_000_000
     store.delete("incoming/a")
     assert store.get_bytes("jobs/1/source") == b"x" * 3_000_000
 
@@ -58,10 +58,10 @@ def test_what_is_not_there_has_no_size_and_no_copy(store: DirectoryStorage, tmp_
     (tmp_path / "outside").write_bytes(b"not yours")
     store.put_bytes("incoming/a", b"x")
     with pytest.raises(NotFound):
-        store.size(key)
+        store.get_size(key)
     with pytest.raises(NotFound):
         store.copy(key, "jobs/1/source")
-    assert store.keys("") == ["incoming/a"]
+    assert store.list_keys("") == ["incoming/a"]
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 5), (7, 7), (1_000_000, 2_500_000), (4, None)])
@@ -75,14 +75,14 @@ def test_the_last_writer_wins(store: DirectoryStorage):
     store.put_bytes("a/b", b"first")
     store.put_bytes("a/b", b"second")
     assert store.get_bytes("a/b") == b"second"
-    assert store.keys("a/") == ["a/b"]
+    assert store.list_keys("a/") == ["a/b"]
 
 
 def test_keys_are_found_by_prefix_and_sorted(store: DirectoryStorage):
     for key in ("jobs/1/b", "jobs/1/a", "jobs/10/a", "jobs/2/a"):
         store.put_bytes(key, b"")
-    assert store.keys("jobs/1/") == ["jobs/1/a", "jobs/1/b"]
-    assert store.keys("jobs/1") == ["jobs/1/a", "jobs/1/b", "jobs/10/a"]
+    assert store.list_keys("jobs/1/") == ["jobs/1/a", "jobs/1/b"]
+    assert store.list_keys("jobs/1") == ["jobs/1/a", "jobs/1/b", "jobs/10/a"]
 
 
 def test_deleting_takes_only_what_has_the_prefix_and_may_run_twice(store: DirectoryStorage):
@@ -90,9 +90,9 @@ def test_deleting_takes_only_what_has_the_prefix_and_may_run_twice(store: Direct
         store.put_bytes(key, b"")
     store.delete("jobs/1/")
     store.delete("jobs/1/")
-    assert store.keys("jobs/") == ["jobs/10/source"]
+    assert store.list_keys("jobs/") == ["jobs/10/source"]
     store.delete("jobs/10/source")
-    assert store.keys("jobs/") == []
+    assert store.list_keys("jobs/") == []
 
 
 @pytest.mark.parametrize("key", ["jobs/none", "../outside", "jobs/../../outside"])
@@ -112,8 +112,8 @@ def test_a_write_that_fails_leaves_nothing_and_says_so(store: DirectoryStorage, 
     with pytest.raises(Unavailable):
         store.put_file("a/b", tmp_path / "missing")
     with pytest.raises(Unavailable):
-        store.take_file("a/b", tmp_path / "missing")
-    assert store.keys("") == []
+        store.move_file("a/b", tmp_path / "missing")
+    assert store.list_keys("") == []
     assert not any((tmp_path / "objects").rglob("*[0-9a-f]" * 4))
 
 

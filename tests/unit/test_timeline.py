@@ -13,8 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chunking.decode_child import Continuity
-from chunking.timeline import MOST_OVERLAP, PROOF, TOLERANCE, Overlap, Silence, Timeline
+from chunking.decode.child import DecoderFlusher
+from chunking.decode.timeline import (
+    MAX_OVERLAP_SECONDS,
+    PROOF_SECONDS,
+    TOLERANCE_SECONDS,
+    Overlap,
+    Silence,
+    Timeline,
+)
 from tests.unit.media import encode, silence
 
 #: Seconds of a frame, and of all.
@@ -61,7 +68,7 @@ def place(
 
     for frame, stamp in given:
         follow(timeline.add(frame, stamp, frame.length))
-    follow(timeline.end(declared))
+    follow(timeline.finish(declared))
     assert [frame for _, frame in placed] == [frame for frame, _ in given], "none is lost"
     return placed, timeline
 
@@ -84,12 +91,12 @@ def test_what_is_left_stays_at_its_time(lost: set[int], seed: int, jitter: float
 def test_a_late_start_is_silence():
     placed, timeline = place(stamped(row(5, 8)))
     assert placed[0][0] == pytest.approx(5.0)
-    assert timeline.holes == [(0.0, pytest.approx(5.0))]
+    assert timeline.silences == [(0.0, pytest.approx(5.0))]
 
 
 def test_a_clock_that_begins_anywhere_is_none():
     placed, timeline = place(stamped(row(0, 3), shift=36_000), origin=36_000)
-    assert (placed[0][0], timeline.holes) == (0.0, [])
+    assert (placed[0][0], timeline.silences) == (0.0, [])
 
 
 @pytest.mark.parametrize(("late", "begins"), [(0.05, 0.0), (0.15, 0.15)])
@@ -102,7 +109,7 @@ def test_jitter_is_not_chased():
     random = Random(1)
     given = [(frame, frame.time + random.choice([0, 0, 0.05])) for frame in row(0, SECONDS)]
     _, timeline = place(given)
-    assert timeline.holes == []
+    assert timeline.silences == []
 
 
 @pytest.mark.parametrize("wrong", [5.0, 1e6, -1e6, -0.5])
@@ -110,7 +117,7 @@ def test_one_wrong_timestamp_changes_nothing(wrong: float):
     given = stamped(row(0, SECONDS))
     given[100] = (given[100][0], wrong)
     placed, timeline = place(given)
-    assert timeline.holes == []
+    assert timeline.silences == []
     assert all(at == pytest.approx(frame.time) for at, frame in placed)
 
 
@@ -127,24 +134,24 @@ def test_a_jump_back_is_no_overlap():
 
 
 def test_what_is_there_twice_is_left_out_once():
-    twice = MOST_OVERLAP / 2
+    twice = MAX_OVERLAP_SECONDS / 2
     placed, _ = place([*stamped(row(0, 4)), *stamped(row(4 - twice, 8))])
     assert placed[-1][0] == pytest.approx(8 - FRAME)
 
 
 def test_a_gap_shortly_before_the_end_is_believed_as_far_as_the_file_is_long():
-    rest = row(6, 6 + PROOF / 2)
-    placed, _ = place([*stamped(row(0, 4)), *stamped(rest)], declared=6 + PROOF / 2)
+    rest = row(6, 6 + PROOF_SECONDS / 2)
+    placed, _ = place([*stamped(row(0, 4)), *stamped(rest)], declared=6 + PROOF_SECONDS / 2)
     assert placed[-1][0] == pytest.approx(rest[-1].time)
     placed, _ = place([*stamped(row(0, 4)), *stamped(rest)], declared=4.5)
-    assert placed[-1][0] == pytest.approx(4 + PROOF / 2 - FRAME)
+    assert placed[-1][0] == pytest.approx(4 + PROOF_SECONDS / 2 - FRAME)
 
 
 def test_a_frame_without_a_timestamp_follows_the_one_before():
     given = [(frame, None if at % 2 else frame.time) for at, frame in enumerate(row(2, 6))]
     placed, _ = place(given)
     assert all(at == pytest.approx(frame.time) for at, frame in placed)
-    assert TOLERANCE < NEAR
+    assert TOLERANCE_SECONDS < NEAR
 
 
 RATE = 48_000
@@ -183,14 +190,14 @@ def test_clicks_keep_their_time_when_packets_are_lost(clicks: Path, seed: int):
                         placed[now : now + len(sound)] = sound / scale
                         now += len(sound)
 
-        continuity = Continuity(stream)
+        continuity = DecoderFlusher(stream)
         for packet in container.demux(stream):
             if packet.size and random.random() < rate:
                 continue
-            continuity.look_at(packet)
+            continuity.flush_if_discontinuous(packet)
             for frame in packet.decode():
                 follow(timeline.add(frame, frame.time, frame.samples / frame.rate))
-        follow(timeline.end(20.0))
+        follow(timeline.finish(20.0))
     heard = np.flatnonzero(np.abs(placed) > 0.3) / RATE
     wrong = [time for time in heard if abs(time % 1 - 0.5) > NEAR]
     assert wrong == []

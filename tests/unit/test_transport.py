@@ -10,14 +10,14 @@ from kombu import Connection
 from kombu.simple import SimpleQueue
 
 from core.settings import settings
-from tasks import transport
+from tasks.worker import transport
 
 pytestmark = pytest.mark.usefixtures("redis_server")
 
 
 @pytest.fixture
 def channel() -> Iterator[Any]:
-    transport.install()
+    transport.install_transport()
     with Connection(settings().broker) as connection:
         yield connection.default_channel
 

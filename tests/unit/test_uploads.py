@@ -2,7 +2,7 @@
 
 import pytest
 
-from transcribe_api.uploads import LONGEST_NAME, shown_name
+from transcribe_api.http.requests.uploads import MAX_NAME_LENGTH, clean_filename
 
 
 @pytest.mark.parametrize(
@@ -14,11 +14,11 @@ from transcribe_api.uploads import LONGEST_NAME, shown_name
         ("C:\\temp\\x.wav", "x.wav"),
         ("a\x00b\r\nc.wav", "abc.wav"),
         ("\u202egpj.wav", "gpj.wav"),
-        ("x" * 2000, "x" * LONGEST_NAME),
+        ("x" * 2000, "x" * MAX_NAME_LENGTH),
         ("", "recording"),
         (None, "recording"),
         ("///", "recording"),
     ],
 )
 def test_names(given, shown):
-    assert shown_name(given) == shown
+    assert clean_filename(given) == shown

@@ -11,26 +11,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chunking import decode
-from chunking.speech import FRAME, VadSettings, context_before, find_speech, settled_speech
-from chunking.vad import Detector
+from chunking.decode import decoder
+from chunking.vad.detector import Detector
+from chunking.vad.speech import (
+    FRAME_SECONDS,
+    VadSettings,
+    find_context_start,
+    find_settled_speech,
+    find_speech,
+)
 from tests.unit.media import babble, noise, pcm, silence, tone
-from transcripts.types import Span
+from transcripts.types import Interval
 
 
-def detect(*pieces: np.ndarray, how: VadSettings | None = None) -> list[Span]:
+def detect(*pieces: np.ndarray, how: VadSettings | None = None) -> list[Interval]:
     detector = Detector(how or VadSettings())
     detector.feed(pcm(np.concatenate(pieces)))
     return detector.finish()
 
 
-def heard(spans: list[Span]) -> float:
+def heard(spans: list[Interval]) -> float:
     return sum(span.duration for span in spans)
 
 
 def frames(*parts: tuple[float, bool, float]) -> tuple[np.ndarray, np.ndarray]:
     """(seconds, voiced, dBFS) to what webrtcvad and the level meter would say."""
-    counts = [round(seconds / FRAME) for seconds, _, _ in parts]
+    counts = [round(seconds / FRAME_SECONDS) for seconds, _, _ in parts]
     voiced = np.repeat([each[1] for each in parts], counts)
     # Speech moves: two values that are 12 dB apart, four times a second.
     wave = np.where(np.arange(len(voiced)) % 8 < 4, 6.0, -6.0)
@@ -83,9 +89,9 @@ def test_a_recording_quiet_as_a_whole_asks_for_gain() -> None:
     first = Detector()
     first.feed(sound)
     first.finish()
-    second = Detector(gain=first.quiet_gain())
+    second = Detector(gain=first.measure_quiet_gain())
     second.feed(sound)
-    assert first.quiet_gain() > 20
+    assert first.measure_quiet_gain() > 20
     assert heard(second.finish()) > 2.5
 
 
@@ -93,8 +99,8 @@ def test_a_recording_quiet_as_a_whole_asks_for_gain() -> None:
 def test_other_recordings_ask_for_none(sound: np.ndarray) -> None:
     detector = Detector()
     detector.feed(pcm(sound))
-    assert detector.quiet_gain() == 0
-    assert Detector().quiet_gain() == 0
+    assert detector.measure_quiet_gain() == 0
+    assert Detector().measure_quiet_gain() == 0
 
 
 @pytest.mark.parametrize("size", [30, 318, 960, 10_000])
@@ -158,12 +164,12 @@ def test_a_higher_threshold_hears_less() -> None:
     assert heard(strict) < heard(detect(*sound))
 
 
-def speech_in(path: Path) -> tuple[list[Span], float]:
+def speech_in(path: Path) -> tuple[list[Interval], float]:
     detector = Detector()
-    with decode.stream(path) as stream:
+    with decoder.stream(path) as stream:
         for block in stream:
             detector.feed(block)
-    return detector.finish(), stream.decoded.seconds
+    return detector.finish(), stream.result.seconds
 
 
 @pytest.mark.parametrize("name", ["lj_0001.wav", "quilter.wav", "cards_001.wav", "sv_4.wav"])
@@ -216,9 +222,9 @@ def test_what_is_settled_early_is_what_is_found_at_the_end(sound, looks: list[in
     how, told, since, heard = VadSettings(), [], 0, 0
     for more in looks:
         heard = min(heard + more, len(voiced))
-        first = context_before(since, how)
+        first = find_context_start(since, how)
         now = slice(first, heard)
-        spans, since = settled_speech(voiced[now], levels[now], how, first=first, since=since)
+        spans, since = find_settled_speech(voiced[now], levels[now], how, first=first, since=since)
         told += spans
     assert told == find_speech(voiced, levels, how)[: len(told)]
 
@@ -227,8 +233,8 @@ def test_speech_is_settled_soon() -> None:
     detector, since = Detector(), 0
     for _ in range(20):
         detector.feed(pcm(np.concatenate([babble(3), silence(0.8)] * 10)))
-        _, since = detector.settled(since)
-    assert since * FRAME > 20 * 38 - 30
+        _, since = detector.find_settled_speech(since)
+    assert since * FRAME_SECONDS > 20 * 38 - 30
 
 
 def test_when_a_recording_is_known_not_to_be_quiet() -> None:
@@ -237,4 +243,4 @@ def test_when_a_recording_is_known_not_to_be_quiet() -> None:
     assert detector.is_loud(1000)
     assert not detector.is_loud(4000)
     detector.feed(pcm(silence(980)))
-    assert detector.quiet_gain() == 0
+    assert detector.measure_quiet_gain() == 0

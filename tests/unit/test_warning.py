@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from core.db import reading, transaction
-from core.models import Transcript
-from transcribe_api.warning_lines import MOST_LINES, MOST_PLACES, fold
-from transcripts.clock_time import write_clock_time
+from core.db.models import Transcript
+from core.db.transactions import read_session, transaction
+from transcribe_api.cli.warning_lines import MAX_INTERVALS, MAX_LINES, fold_warnings
+from transcripts.clock_time import format_clock_time
 from transcripts.warning import TranscriptWarning, WarningCode, from_json, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def test_a_row_of_version_0_1_is_read(database):
         session.add(row)
         session.flush()
         session.execute(text("UPDATE transcripts SET warnings = '[\"a gap\"]'"))
-    with reading() as session:
+    with read_session() as session:
         assert session.scalars(select(Transcript)).one().warnings == [from_json("a gap")]
 
 
@@ -53,28 +53,28 @@ def doubt(at: float) -> dict[str, object]:
 
 
 def test_a_few_have_a_line_each_with_their_times():
-    assert list(fold([doubt(3150.2), doubt(3725)])) == [
+    assert list(fold_warnings([doubt(3150.2), doubt(3725)])) == [
         "52:30-52:32: doubtful 3150.2",
         "1:02:05-1:02:07: doubtful 3725",
     ]
 
 
 def test_many_of_a_kind_are_one_line_and_others_keep_theirs():
-    many = [doubt(10.0 * at) for at in range(MOST_PLACES + 2)]
+    many = [doubt(10.0 * at) for at in range(MAX_INTERVALS + 2)]
     rest = to_json(TranscriptWarning(WarningCode.WORDS_DOUBTFUL, "7 further places"))
     cut = to_json(TranscriptWarning(WarningCode.RECORDING_BREAKS_OFF, "it breaks off"))
-    folded, counted, other = fold([*many, rest, cut])
+    folded, counted, other = fold_warnings([*many, rest, cut])
     assert folded.startswith("words are doubtful, at 10 places: 0:00-0:02, 0:10-0:12, ")
     assert folded.endswith("1:10-1:12 and 2 more")
     assert (counted, other) == ("7 further places", "it breaks off")
-    assert len(list(fold(many[:MOST_LINES]))) == MOST_LINES
+    assert len(list(fold_warnings(many[:MAX_LINES]))) == MAX_LINES
 
 
 @pytest.mark.parametrize(
     ("seconds", "written"), [(0.9, "0:00"), (59.99, "0:59"), (60, "1:00"), (36_061.5, "10:01:01")]
 )
 def test_a_time_is_written_as_players_do(seconds, written):
-    assert write_clock_time(seconds) == written
+    assert format_clock_time(seconds) == written
 
 
 def test_every_code_is_documented():

@@ -12,21 +12,23 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from core import clock, jobs, webhooks
-from core.db import reading, transaction
+from core import clock, webhooks
+from core.db.models import DeliveryRow
+from core.db.transactions import read_session, transaction
 from core.errors import EngineError
-from core.models import DeliveryRow
+from core.jobs import lifecycle
+from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.specs import JobSpec
-from core.webhooks import LEASE_SECONDS, WAITS
-from tasks import deliver as step
-from tasks import housekeeping, pipeline, waiting
+from core.webhooks import LEASE_SECONDS, RETRY_DELAYS
+from tasks import pipeline, queue_lengths
 from tasks.celery import app as celery_app
+from tasks.steps import deliver as step
+from tasks.steps import housekeeping
 from tests.receiver import Receiver, listening, reply
 from tests.unit.test_auth import key
 from tests.unit.test_jobs import TimeMachine, begin_merge, begin_prepare, complete, prepared
 from transcribe_api.app import create_app
-from transcribe_api.cli import main
+from transcribe_api.cli.command import main
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -55,9 +57,9 @@ def accept(url: str | None, owner: uuid.UUID | None = None) -> str:
     job_id = str(uuid.uuid4())
     spec = JobSpec(engine="sphinx", diarizer=None, callback_url=url)
     with transaction() as session:
-        jobs.accept(
+        lifecycle.accept_job(
             session, job_id, spec,
-            filename="a.wav", audio_bytes=None, audio_sha256=None, owner=owner,
+            filename="a.wav", audio_bytes=None, audio_sha256=None, owner_id=owner,
         )  # fmt: skip
     return job_id
 
@@ -72,9 +74,9 @@ def ended(url: str | None, how: str = "cancelled", owner: uuid.UUID | None = Non
         complete(job_id)
     with transaction() as session:
         if how == "failed":
-            jobs.fail(session, job_id, EngineError("no luck"))
+            lifecycle.fail_job(session, job_id, EngineError("no luck"))
         elif how == "cancelled":
-            jobs.cancel(session, job_id)
+            lifecycle.cancel_job(session, job_id)
     return job_id
 
 
@@ -83,8 +85,8 @@ def send(job_id: str) -> None:
 
 
 def deliveries(job_id: str) -> list[DeliveryRow]:
-    with reading() as session:
-        return list(webhooks.of_job(session, job_id))
+    with read_session() as session:
+        return list(webhooks.list_deliveries(session, job_id))
 
 
 def only(job_id: str) -> DeliveryRow:
@@ -95,7 +97,7 @@ def only(job_id: str) -> DeliveryRow:
 def verified(receiver: Receiver, owner: uuid.UUID | None = None) -> dict:
     """The last request, if the library finds it signed by us."""
     last = receiver.requests[-1]
-    return Webhook(webhooks.secret(owner)).verify(last.body, last.headers)
+    return Webhook(webhooks.get_signing_secret(owner)).verify(last.body, last.headers)
 
 
 def status(code: int, **headers: str):
@@ -110,8 +112,10 @@ def test_each_way_to_end_is_told_and_signed(receiver: Receiver, how: str):
     assert told["type"] == f"job.{how}"
     assert told["timestamp"] == told["data"]["completed_at"]
     assert (told["data"]["job_id"], told["data"]["status"]) == (job_id, how)
-    with reading() as session:
-        assert told["data"]["transcript_id"] == str(jobs.get(session, job_id).transcript_id)
+    with read_session() as session:
+        assert told["data"]["transcript_id"] == str(
+            lifecycle.get_job(session, job_id).transcript_id
+        )
     outcomes = {
         "completed": {"segments_count": 1, "duration": 0.0},
         "failed": {"code": "engine_failed", "message": "no luck"},
@@ -144,13 +148,13 @@ def test_who_is_not_to_be_told_is_not():
 def test_an_end_that_does_not_happen_is_not_told(receiver: Receiver):
     """Only what is committed is told, and an end happens once."""
     job_id = accept(receiver.url)
-    with reading() as session:  # which leaves no trace
-        jobs.cancel(session, job_id)
-        assert session.new or session.dirty or webhooks.is_due(session, job_id)
+    with read_session() as session:  # which leaves no trace
+        lifecycle.cancel_job(session, job_id)
+        assert session.new or session.dirty or webhooks.has_due_delivery(session, job_id)
     assert deliveries(job_id) == []
     with transaction() as session:
-        assert jobs.fail(session, job_id, EngineError("no luck"))
-        assert not jobs.fail(session, job_id, EngineError("again"))
+        assert lifecycle.fail_job(session, job_id, EngineError("no luck"))
+        assert not lifecycle.fail_job(session, job_id, EngineError("again"))
     assert len(deliveries(job_id)) == 1
 
 
@@ -164,27 +168,27 @@ def test_a_second_message_sends_nothing(receiver: Receiver):
 def test_two_workers_never_send_the_same_try():
     job_id = ended("http://127.0.0.1:9/")
     with transaction() as session:
-        assert webhooks.take(session, job_id) is not None
+        assert webhooks.claim_delivery(session, job_id) is not None
     with transaction() as session:
-        assert webhooks.take(session, job_id) is None
+        assert webhooks.claim_delivery(session, job_id) is None
 
 
 def test_what_a_lost_worker_had_in_hand_is_sent_by_another(receiver: Receiver, time: TimeMachine):
     job_id = ended(receiver.url)
     with transaction() as session:
-        lost = webhooks.take(session, job_id)
+        lost = webhooks.claim_delivery(session, job_id)
     time.forward(LEASE_SECONDS + 1)
     send(job_id)
     assert only(job_id).state == "delivered"
     with transaction() as session:  # it was only slow
-        webhooks.settle(session, lost, webhooks.Answer(error="too late"))
+        webhooks.record_result(session, lost, webhooks.DeliveryResult(error="too late"))
     assert only(job_id).state == "delivered"
 
 
 def test_tries_grow_rarer_and_end_after_a_day(receiver: Receiver, time: TimeMachine):
     receiver.answer = status(500)
     job_id = ended(receiver.url)
-    for wait in WAITS:
+    for wait in RETRY_DELAYS:
         send(job_id)
         now, delivery = clock.now(), only(job_id)
         assert delivery.state == "waiting"
@@ -197,10 +201,10 @@ def test_tries_grow_rarer_and_end_after_a_day(receiver: Receiver, time: TimeMach
     send(job_id)
     delivery = only(job_id)
     assert (delivery.state, delivery.last_status) == ("failed", 500)
-    assert delivery.attempts == len(receiver.requests) == len(WAITS) + 1
+    assert delivery.attempts == len(receiver.requests) == len(RETRY_DELAYS) + 1
     assert "500" in delivery.last_error
     assert len({one.headers["webhook-id"] for one in receiver.requests}) == 1
-    assert 24 * 3600 < sum(WAITS) < 48 * 3600
+    assert 24 * 3600 < sum(RETRY_DELAYS) < 48 * 3600
 
 
 def test_a_receiver_that_comes_back_is_told(receiver: Receiver, time: TimeMachine):
@@ -208,7 +212,7 @@ def test_a_receiver_that_comes_back_is_told(receiver: Receiver, time: TimeMachin
     job_id = ended(receiver.url, "completed")
     send(job_id)
     receiver.answer = status(204)
-    time.forward(2 * WAITS[0])
+    time.forward(2 * RETRY_DELAYS[0])
     send(job_id)
     assert verified(receiver)["type"] == "job.completed"
     delivery = only(job_id)
@@ -228,13 +232,13 @@ def test_gone_means_never_again(receiver: Receiver):
     [
         ("600", 600),
         (formatdate(NOW + 900, usegmt=True), 900),
-        ("1", WAITS[0]),
-        (formatdate(NOW - 900, usegmt=True), WAITS[0]),
-        ("99999999999", webhooks.LONGEST_WAIT),
-        ("soon", WAITS[0]),
-        ("-5", WAITS[0]),
-        ("", WAITS[0]),
-        ("²", WAITS[0]),
+        ("1", RETRY_DELAYS[0]),
+        (formatdate(NOW - 900, usegmt=True), RETRY_DELAYS[0]),
+        ("99999999999", webhooks.MAX_RETRY_AFTER_SECONDS),
+        ("soon", RETRY_DELAYS[0]),
+        ("-5", RETRY_DELAYS[0]),
+        ("", RETRY_DELAYS[0]),
+        ("²", RETRY_DELAYS[0]),
     ],
 )
 def test_a_receiver_may_ask_for_time(receiver: Receiver, monkeypatch, header: str, seconds: float):
@@ -256,7 +260,7 @@ def test_redirects_are_not_followed(receiver: Receiver):
 
 
 def test_a_receiver_that_hangs_costs_a_try_and_no_more(receiver: Receiver, monkeypatch):
-    monkeypatch.setattr(step, "SECONDS", 0.3)
+    monkeypatch.setattr(step, "TIMEOUT_SECONDS", 0.3)
     receiver.answer = lambda _handler, _request: real_time.sleep(1)
     job_id = ended(receiver.url)
     send(job_id)
@@ -292,7 +296,7 @@ def test_a_receiver_that_cannot_be_reached_is_tried_again():
 
 
 def test_what_nobody_expects_counts_as_a_try(monkeypatch):
-    monkeypatch.setattr(step, "_headers", lambda *_: 1 / 0)
+    monkeypatch.setattr(step, "_build_headers", lambda *_: 1 / 0)
     job_id = ended("http://127.0.0.1:9/")
     send(job_id)
     assert (only(job_id).state, only(job_id).attempts) == ("waiting", 1)
@@ -314,7 +318,7 @@ def test_every_owner_has_a_secret_of_its_own(receiver: Receiver):
     assert verified(receiver, owner)["type"] == "job.cancelled"
     with pytest.raises(WebhookVerificationError):
         verified(receiver)
-    assert webhooks.secret(owner).startswith("whsec_")
+    assert webhooks.get_signing_secret(owner).startswith("whsec_")
 
 
 def test_no_log_shows_what_may_be_a_secret_in_a_url(receiver: Receiver, caplog, capsys):
@@ -337,9 +341,11 @@ def test_slow_receivers_leave_threads_for_other_work(receiver: Receiver):
 
 def test_housekeeping_sends_what_is_due_unless_it_waits_already(monkeypatch, time: TimeMachine):
     sent: list[str] = []
-    monkeypatch.setattr(pipeline, "deliver", sent.append)
+    monkeypatch.setattr(pipeline, "send_delivery", sent.append)
     in_queue = 0
-    monkeypatch.setattr(waiting, "messages", lambda queues: dict.fromkeys(queues, in_queue))
+    monkeypatch.setattr(
+        queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, in_queue)
+    )
     job_id = ended("http://127.0.0.1:9/")
     ended(None)
     housekeeping.housekeeping()
@@ -349,7 +355,7 @@ def test_housekeeping_sends_what_is_due_unless_it_waits_already(monkeypatch, tim
     assert sent == [job_id]
     in_queue = 0
     with transaction() as session:
-        webhooks.take(session, job_id)
+        webhooks.claim_delivery(session, job_id)
     housekeeping.housekeeping()
     assert sent == [job_id], "it is being sent"
     time.forward(LEASE_SECONDS + 1)
@@ -359,7 +365,7 @@ def test_housekeeping_sends_what_is_due_unless_it_waits_already(monkeypatch, tim
 
 def test_a_broker_that_is_down_changes_nothing_for_who_ends_a_job(receiver: Receiver):
     job_id = ended(receiver.url)
-    pipeline.deliver(job_id)
+    pipeline.send_delivery(job_id)
     assert only(job_id).state == "waiting"
 
 
@@ -417,7 +423,7 @@ def test_a_replay_begins_anew_also_after_the_last_try(browser: FlaskClient, rece
 def test_what_is_being_sent_is_not_replayed(browser: FlaskClient, time: TimeMachine):
     job_id = ended("http://127.0.0.1:9/")
     with transaction() as session:
-        taken = webhooks.take(session, job_id)
+        taken = webhooks.claim_delivery(session, job_id)
     assert taken is not None
     assert replay(browser, job_id, str(taken.id)).status_code == 409
     time.forward(LEASE_SECONDS + 1)
@@ -445,10 +451,14 @@ def test_the_secret_is_the_same_over_rest_and_on_the_command_line(browser: Flask
     answer = browser.get("/api/transcribe/webhooks/secret")
     assert answer.headers["Cache-Control"] == "no-store"
     printed = CliRunner().invoke(main, ["webhooks", "secret"])
-    assert printed.output.strip() == answer.json["secret"] == webhooks.secret(None)
+    assert printed.output.strip() == answer.json["secret"] == webhooks.get_signing_secret(None)
     owner = uuid.uuid4()
     printed = CliRunner().invoke(main, ["webhooks", "secret", "--owner", str(owner)])
-    assert printed.output.strip() == webhooks.secret(owner) != webhooks.secret(None)
+    assert (
+        printed.output.strip()
+        == webhooks.get_signing_secret(owner)
+        != webhooks.get_signing_secret(None)
+    )
 
 
 def test_with_keys_everybody_sees_their_own(monkeypatch, receiver: Receiver):
@@ -458,7 +468,7 @@ def test_with_keys_everybody_sees_their_own(monkeypatch, receiver: Receiver):
     (mine, headers), (_, others) = key(), key()
     secret = "/api/transcribe/webhooks/secret"
     told = browser.get(secret, headers=headers).json["secret"]
-    assert told == webhooks.secret(mine.owner_id)
+    assert told == webhooks.get_signing_secret(mine.owner_id)
     assert told != browser.get(secret, headers=others).json["secret"]
     job_id = ended(receiver.url, owner=mine.owner_id)
     send(job_id)
@@ -479,7 +489,7 @@ def test_with_keys_everybody_sees_their_own(monkeypatch, receiver: Receiver):
     ],
 )
 def test_a_callback_that_may_not_be_is_refused_at_once(browser: FlaskClient, url: str):
-    from tests.unit.test_rest import URL, recording
+    from tests.unit.test_outages import URL, recording
 
     answer = browser.post(URL, data={"file": (recording(), "a.wav"), "callback_url": url})
     assert answer.status_code == 422
@@ -487,7 +497,7 @@ def test_a_callback_that_may_not_be_is_refused_at_once(browser: FlaskClient, url
 
 
 def test_a_job_keeps_whom_to_tell_and_tells_nobody_else(browser: FlaskClient, receiver: Receiver):
-    from tests.unit.test_rest import URL, recording
+    from tests.unit.test_outages import URL, recording
 
     url = f"{receiver.url}/hook?token=mine"
     answer = browser.post(URL, data={"file": (recording(), "a.wav"), "callback_url": url})

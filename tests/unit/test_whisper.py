@@ -18,22 +18,22 @@ from huggingface_hub import configure_http_backend, constants
 
 from core.errors import EngineError
 from core.settings import settings
-from engines.base import FindsLanguage, Hints
-from engines.faster_whisper import FasterWhisper
-from engines.sound import read
+from engines.base import Hints, LanguageDetector
+from engines.samples import read_samples
 from engines.wav import RATE
-from engines.whisper.config import WhisperConfig
-from engines.whisper.models import Said, Whisper
-from engines.whisper.prompt import PROMPT_CUT, TERMS_CUT
-from engines.whisper.recognizer import _hear_rests
-from engines.whisper.telling import Remark, hotwords
-from engines.whisper.timing import fill, spread
-from engines.whisper.windows import Window, cut
+from engines.whisper import FasterWhisper
+from engines.whisper_model.config import WhisperConfig
+from engines.whisper_model.model import Whisper, WindowResult
+from engines.whisper_model.prompt import PROMPT_CUT, TERMS_CUT
+from engines.whisper_model.recognizer import _recognize_rests
+from engines.whisper_model.vocabulary import Remark, format_hotwords
+from engines.whisper_model.windows import WhisperWindow, cut_windows
+from engines.whisper_model.word_timing import fill_times, spread_words
 from tests.engines import tiny
 from tests.engines.tiny import digits, digits_wav
 from tests.engines.whisper_models import WORDS, differences, texts, write_models
 from transcripts.spacing import join_words
-from transcripts.types import Heard, Span, Word
+from transcripts.types import Interval, Transcription, Word
 
 #: Seconds by which most words begin before or after their digits. What so small a model attends to
 #: at the end of a window depends on the processor.
@@ -64,7 +64,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return digits_wav(tmp_path_factory.mktemp("audio"))
 
 
-def hear(audio: Path, **hints: object) -> Heard:
+def hear(audio: Path, **hints: object) -> Transcription:
     return FasterWhisper().transcribe(audio, Hints(**{"language": "en", **hints}))
 
 
@@ -112,14 +112,14 @@ class TestWords:
         engine, piece = FasterWhisper(), digits_wav(tmp_path, 0, 8)
         first = engine.transcribe(piece, Hints(language="en", model="digits"))
         engine.transcribe(piece, Hints(language="de", model="german"))
-        assert list(engine._models._kept) == ["german"]
+        assert list(engine._models._entries) == ["german"]
         assert engine.transcribe(piece, Hints(language="en", model="digits")) == first
 
     def test_torch_is_in_no_part_of_it(self, recording: Path):
         """Not even imported where it is installed."""
         program = (
             "import sys; from pathlib import Path; from engines.base import Hints; "
-            "from engines.faster_whisper import FasterWhisper; "
+            "from engines.whisper import FasterWhisper; "
             "heard = FasterWhisper().transcribe(Path(sys.argv[1]), Hints(language='en')); "
             "assert len(heard.words) == 60; assert 'torch' not in sys.modules"
         )
@@ -134,7 +134,7 @@ class TestLanguage:
 
     def test_that_of_several_places_is_one(self, recording: Path, tmp_path: Path):
         engine = FasterWhisper()
-        assert isinstance(engine, FindsLanguage)
+        assert isinstance(engine, LanguageDetector)
         places = [recording, digits_wav(tmp_path, 0.0, 0.5), digits_wav(tmp_path, 30, 40)]
         assert engine.detect_language(places, Hints(model="polish")) == "pl"
         assert engine.detect_language(places, Hints(model="english.en")) == "en"
@@ -145,7 +145,7 @@ class TestLanguage:
     def test_regional_tags_become_codes_of_the_model(self):
         model = load("digits")
         asked = ["en-US", "pt_BR", "nb-NO", "zh-Hant-TW", "cmn", "DE"]
-        assert [model.code(tag) for tag in asked] == ["en", "pt", "no", "zh", "zh", "de"]
+        assert [model.find_code(tag) for tag in asked] == ["en", "pt", "no", "zh", "zh", "de"]
 
 
 class TestWhatCannotBeDone:
@@ -207,8 +207,8 @@ class TestPrompt:
 
     def test_phrases_reach_the_model_strongest_first(self, recording: Path):
         phrases = {"seven": 20.0, "not this": -5.0, "nine": 50.0, "nor this": 0.0}
-        assert hotwords(phrases) == "nine, seven"
-        assert hotwords({}) is None
+        assert format_hotwords(phrases) == "nine, seven"
+        assert format_hotwords({}) is None
         assert texts(hear(recording, phrases=phrases)) != texts(hear(recording))
 
     def test_the_prompt_of_a_job_reaches_every_window(self, recording: Path):
@@ -241,11 +241,11 @@ class TestDoubts:
         assert 0.0 <= note.start < note.end <= 1.0
 
     def test_a_phrase_that_is_invented_is_left_out_and_named(self, tmp_path: Path, configured):
-        from engines import hallucination
+        from engines.whisper_model import hallucination
 
         known = " ".join(WORDS)
-        configured.setattr(hallucination, "KNOWN_INVENTIONS", frozenset({known}))
-        configured.setattr(hallucination, "UNSURE_OF_PHRASE", 0.0)
+        configured.setattr(hallucination, "KNOWN_HALLUCINATIONS", frozenset({known}))
+        configured.setattr(hallucination, "MAX_PHRASE_LOGPROB", 0.0)
         heard = hear(digits_wav(tmp_path, 1.0, 21.0), model="talker")
         assert heard.words == ()
         (note,) = heard.notes
@@ -261,7 +261,7 @@ class TestMemory:
     @pytest.fixture
     def tried(self, configured) -> Iterator[list[int]]:
         """How many windows were tried at once, where `fits` fit."""
-        from engines.whisper.models import _Session
+        from engines.whisper_model.model import _Session
 
         tried: list[int] = []
         whole = _Session._encode
@@ -304,7 +304,7 @@ class TestTimes:
         settings.cache_clear()
         heard = hear(recording, model="german", language="de")
         assert texts(heard)[: len(GERMAN)] == GERMAN
-        windows = cut(read(recording))
+        windows = cut_windows(read_samples(recording))
         assert len(heard.words) == len(windows) * len(GERMAN)
         for number, window in enumerate(windows):
             words = heard.words[number * len(GERMAN) : (number + 1) * len(GERMAN)]
@@ -316,20 +316,20 @@ class TestTimes:
     def test_where_the_model_stops_early_it_is_given_the_rest(self):
         """This one says three words of each window it is given, and then writes a time."""
         sound = np.sin(np.arange(20 * RATE)).astype(np.float32)
-        given: list[Window] = []
+        given: list[WhisperWindow] = []
 
-        def hear(windows: Sequence[Window]) -> list[Said]:
+        def hear(windows: Sequence[WhisperWindow]) -> list[WindowResult]:
             given.extend(windows)
             return [say(window) for window in windows]
 
-        def say(window: Window) -> Said:
+        def say(window: WhisperWindow) -> WindowResult:
             until = min(window.start + 8, window.end)
-            words = spread(["one", "two", "three"], Span(window.start, until))
-            return Said(window, "one two three", 0.0, 0.0, timed=tuple(words))
+            words = spread_words(["one", "two", "three"], Interval(window.start, until))
+            return WindowResult(window, "one two three", 0.0, 0.0, words=tuple(words))
 
-        said = _hear_rests(sound, hear(cut(sound)), hear)
+        said = _recognize_rests(sound, hear(cut_windows(sound)), hear)
         assert [round(window.start) for window in given] == [0, 8, 16]
-        assert [one.until for one in said] == [one.window.end for one in said]
+        assert [one.heard_until for one in said] == [one.window.end for one in said]
         assert [round(one.window.end) for one in said] == [8, 16, 20]
 
     def test_words_that_have_none_get_those_between_their_neighbours(self):
@@ -338,12 +338,12 @@ class TestTimes:
             Word("ah", nan, nan), Word("one", 1.0, 1.5), Word("%", nan, nan),
             Word("&&&", nan, nan), Word("two", 3.5, 4.0), Word("end", nan, nan),
         ]  # fmt: skip
-        filled = fill(words, Span(0.5, 5.0))
+        filled = fill_times(words, Interval(0.5, 5.0))
         assert [(word.text, word.start, word.end) for word in filled] == [
             ("ah", 0.5, 1.0), ("one", 1.0, 1.5), ("%", 1.5, 2.0),
             ("&&&", 2.0, 3.5), ("two", 3.5, 4.0), ("end", 4.0, 5.0),
         ]  # fmt: skip
 
     def test_words_share_the_window_where_none_has_any(self):
-        words = spread(["a", "bbb"], Span(2.0, 4.0))
+        words = spread_words(["a", "bbb"], Interval(2.0, 4.0))
         assert [(word.start, word.end) for word in words] == [(2.0, 2.5), (2.5, 4.0)]

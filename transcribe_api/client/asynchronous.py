@@ -8,22 +8,29 @@ from typing import TypeVar
 
 import httpx2
 
-from transcribe_api.client import answers, local
-from transcribe_api.client.answers import TIMEOUT, Event, reachable, refuse_problem
+from transcribe_api.client import local, responses
 from transcribe_api.client.calls import JOBS, Call
-from transcribe_api.client.methods import Calls
+from transcribe_api.client.methods import ClientMethods
+from transcribe_api.client.responses import (
+    TIMEOUT,
+    Event,
+    convert_transport_errors,
+    raise_for_problem,
+)
 
 _Answer = TypeVar("_Answer")
 
 
-class AsyncClient(Calls):
+class AsyncClient(ClientMethods):
     """As `Client`, for ``async with``: what that returns is awaited here, what it yields too."""
 
     def __init__(
         self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
     ) -> None:
         self._http = httpx2.AsyncClient(
-            base_url=url, headers=answers.headers(key or local.read_token(url)), timeout=timeout
+            base_url=url,
+            headers=responses.build_headers(key or local.read_token(url)),
+            timeout=timeout,
         )
 
     async def __aenter__(self) -> AsyncClient:
@@ -38,22 +45,22 @@ class AsyncClient(Calls):
 
     async def ask(self, call: Call[_Answer]) -> _Answer:
         """Send a call and read its answer. A file is read block by block on the way."""
-        with call.request() as request, reachable():
+        with call.request() as request, convert_transport_errors():
             response = await self._http.request(**request)
-        refuse_problem(response)
+        raise_for_problem(response)
         return call.read(response)
 
     async def events(self, job_id: str, after: str = "") -> AsyncIterator[Event]:
         """As `Client.events`, for ``async for``."""
         headers = {"Last-Event-ID": after} if after else {}
         path = f"{JOBS}/stream/{job_id}"
-        with reachable():
+        with convert_transport_errors():
             async with self._http.sse(path, headers=headers) as source:
                 if source.response.status_code >= 400:
                     await source.response.aread()
-                refuse_problem(source.response)
+                raise_for_problem(source.response)
                 async for message in source:
-                    event = answers.event(message, after)
+                    event = responses.parse_event(message, after)
                     after = event.id
                     yield event
                     if event.is_last:
@@ -62,11 +69,11 @@ class AsyncClient(Calls):
     async def download(self, job_id: str, name: str, target: Path) -> None:
         """As `Client.download`."""
         path = f"{JOBS}/artefacts/{job_id}/{name}"
-        with reachable():
+        with convert_transport_errors():
             async with self._http.stream("GET", path) as response:
                 if response.status_code >= 400:
                     await response.aread()
-                refuse_problem(response)
+                raise_for_problem(response)
                 with target.open("wb") as file:
                     async for block in response.aiter_bytes():
                         file.write(block)

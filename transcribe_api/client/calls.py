@@ -27,7 +27,7 @@ class Call(Generic[_Answer]):
     path: str
     read: Callable[[httpx2.Response], _Answer]
     #: What httpx takes beside these.
-    more: Mapping[str, Any] = field(default_factory=dict)
+    request_options: Mapping[str, Any] = field(default_factory=dict)
     #: Sent along in constant memory, under its own name.
     file: Path | None = None
 
@@ -35,39 +35,39 @@ class Call(Generic[_Answer]):
     def request(self) -> Iterator[dict[str, Any]]:
         """The arguments of httpx, with the file open while it is sent."""
         if self.file is None:
-            yield {"method": self.method, "url": self.path, **self.more}
+            yield {"method": self.method, "url": self.path, **self.request_options}
             return
         # A name of a file may hold bytes that are no text.
         name = os.fsencode(self.file.name).decode("utf-8", "replace")
         with self.file.open("rb") as file:
-            sent = {"files": {"file": (name, file)}}
-            yield {"method": self.method, "url": self.path, **self.more, **sent}
+            files = {"files": {"file": (name, file)}}
+            yield {"method": self.method, "url": self.path, **self.request_options, **files}
 
 
-def _object(response: httpx2.Response) -> dict[str, Any]:
-    answer: dict[str, Any] = response.json()
-    return answer
+def _read_object(response: httpx2.Response) -> dict[str, Any]:
+    payload: dict[str, Any] = response.json()
+    return payload
 
 
-def _list(name: str) -> Callable[[httpx2.Response], list[Any]]:
+def _read_list(name: str) -> Callable[[httpx2.Response], list[Any]]:
     return lambda response: list(response.json()[name])
 
 
-def _nothing(_: httpx2.Response) -> None:
+def _read_nothing(_: httpx2.Response) -> None:
     return None
 
 
-def _text(response: httpx2.Response) -> str:
+def _read_text(response: httpx2.Response) -> str:
     return str(response.text)
 
 
-def _bytes(response: httpx2.Response) -> bytes:
+def _read_bytes(response: httpx2.Response) -> bytes:
     return bytes(response.content)
 
 
 def ping() -> Call[None]:
     """Do nothing if the service answers."""
-    return Call("GET", "/healthz", _nothing)
+    return Call("GET", "/healthz", _read_nothing)
 
 
 def submit(
@@ -79,13 +79,13 @@ def submit(
     Raises `OSError` when the recording cannot be read.
     """
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    more = {"data": _sent(options), "headers": headers}
-    return Call("POST", f"{JOBS}/transcribe", _object, more, file=Path(recording))
+    request_options = {"data": _encode_fields(options), "headers": headers}
+    return Call("POST", f"{JOBS}/transcribe", _read_object, request_options, file=Path(recording))
 
 
 def status(job_id: str) -> Call[dict[str, Any]]:
     """The present state of a job."""
-    return Call("GET", f"{JOBS}/status/{job_id}", _object)
+    return Call("GET", f"{JOBS}/status/{job_id}", _read_object)
 
 
 def jobs(
@@ -97,14 +97,14 @@ def jobs(
     cursor: str | None = None,
 ) -> Call[dict[str, Any]]:
     """A page of jobs, newest first: ``jobs``, and the ``next_cursor`` of the page after."""
-    wanted = {"status": status, "engine": engine, "session_id": session_id}
-    query = _sent({**wanted, "limit": limit, "cursor": cursor})
-    return Call("GET", JOBS, _object, {"params": query})
+    filters = {"status": status, "engine": engine, "session_id": session_id}
+    query = _encode_fields({**filters, "limit": limit, "cursor": cursor})
+    return Call("GET", JOBS, _read_object, {"params": query})
 
 
 def cancel(job_id: str) -> Call[dict[str, Any]]:
     """End a job; returns its last state."""
-    return Call("POST", f"{JOBS}/{job_id}/cancel", _object)
+    return Call("POST", f"{JOBS}/{job_id}/cancel", _read_object)
 
 
 def retry(job_id: str, stage: str | None = None, **wishes: str | int) -> Call[dict[str, Any]]:
@@ -113,43 +113,47 @@ def retry(job_id: str, stage: str | None = None, **wishes: str | int) -> Call[di
     *stage*: ``transcribe``, ``diarize`` or ``merge``. *wishes*: for ``diarize``, what is asked
     for anew: ``diarizer``, ``min_speakers``, ``max_speakers``.
     """
-    query = _sent({"stage": stage, **wishes})
-    return Call("POST", f"{JOBS}/{job_id}/retry", _object, {"params": query})
+    query = _encode_fields({"stage": stage, **wishes})
+    return Call("POST", f"{JOBS}/{job_id}/retry", _read_object, {"params": query})
 
 
 def delete(job_id: str) -> Call[None]:
     """Remove a job with everything of it, be it running or over."""
-    return Call("DELETE", f"{JOBS}/{job_id}", _nothing)
+    return Call("DELETE", f"{JOBS}/{job_id}", _read_nothing)
 
 
 def result(job_id: str) -> Call[dict[str, Any]]:
     """The transcript of a completed job."""
-    return Call("GET", f"{JOBS}/result/{job_id}", _object)
+    return Call("GET", f"{JOBS}/result/{job_id}", _read_object)
 
 
 def formatted(job_id: str, form: str, **layout: _Value) -> Call[str]:
     """The transcript in a text format; *layout* is that of subtitles, such as ``max_lines``."""
-    return Call("GET", f"{JOBS}/result/{job_id}/{form}", _text, {"params": _sent(layout)})
+    return Call(
+        "GET", f"{JOBS}/result/{job_id}/{form}", _read_text, {"params": _encode_fields(layout)}
+    )
 
 
 def document(job_id: str, form: str, **layout: _Value) -> Call[bytes]:
     """The same in any format, as it is written to a file."""
-    return Call("GET", f"{JOBS}/result/{job_id}/{form}", _bytes, {"params": _sent(layout)})
+    return Call(
+        "GET", f"{JOBS}/result/{job_id}/{form}", _read_bytes, {"params": _encode_fields(layout)}
+    )
 
 
 def artefacts(job_id: str) -> Call[list[str]]:
     """The names of the files that a completed job has left."""
-    return Call("GET", f"{JOBS}/artefacts/{job_id}", _list("artefacts"))
+    return Call("GET", f"{JOBS}/artefacts/{job_id}", _read_list("artefacts"))
 
 
 def engines() -> Call[dict[str, Any]]:
     """Every engine with what it can do, and the ``default_engine``."""
-    return Call("GET", f"{JOBS}/engines", _object)
+    return Call("GET", f"{JOBS}/engines", _read_object)
 
 
 def system_status() -> Call[dict[str, Any]]:
     """How the service as a whole does: jobs, queues, machine and workers."""
-    return Call("GET", "/api/transcribe/system/status", _object)
+    return Call("GET", "/api/transcribe/system/status", _read_object)
 
 
 def name_speakers(
@@ -158,7 +162,7 @@ def name_speakers(
     """Name speakers by their numbers; returns what a reader now sees of all."""
     body = {"names": {str(number): name for number, name in names.items()}}
     path = f"/api/transcribe/transcripts/{transcript_id}/speakers"
-    return Call("PATCH", path, _object, {"json": body})
+    return Call("PATCH", path, _read_object, {"json": body})
 
 
 def change_segment(transcript_id: str, position: int, **change: _Value) -> Call[dict[str, Any]]:
@@ -168,36 +172,46 @@ def change_segment(transcript_id: str, position: int, **change: _Value) -> Call[
     somebody else changed it meanwhile: the error's code is then ``changed_meanwhile``.
     """
     path = f"/api/transcribe/transcripts/{transcript_id}/segments/{position}"
-    return Call("PATCH", path, _object, {"json": change})
+    return Call("PATCH", path, _read_object, {"json": change})
 
 
 def create_context(name: str, terms: Iterable[Mapping[str, Any]] = ()) -> Call[dict[str, Any]]:
     """Make a context; a term has a ``phrase`` and its ``boost`` (-100 to 100)."""
     body = {"name": name, "terms": [dict(term) for term in terms]}
-    return Call("POST", _CONTEXTS, _object, {"json": body})
+    return Call("POST", _CONTEXTS, _read_object, {"json": body})
 
 
 def contexts(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
     """A page of contexts, newest first: ``contexts`` and ``next_cursor``."""
-    return Call("GET", _CONTEXTS, _object, {"params": _sent({"limit": limit, "cursor": cursor})})
+    return Call(
+        "GET",
+        _CONTEXTS,
+        _read_object,
+        {"params": _encode_fields({"limit": limit, "cursor": cursor})},
+    )
 
 
 def delete_context(context_id: str) -> Call[None]:
     """Forget a context; transcripts that were made with it stay."""
-    return Call("DELETE", f"{_CONTEXTS}/{context_id}", _nothing)
+    return Call("DELETE", f"{_CONTEXTS}/{context_id}", _read_nothing)
 
 
 def create_session(name: str) -> Call[dict[str, Any]]:
     """Make a session, for jobs to belong to."""
-    return Call("POST", _SESSIONS, _object, {"json": {"name": name}})
+    return Call("POST", _SESSIONS, _read_object, {"json": {"name": name}})
 
 
 def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
     """A page of sessions, newest first: ``sessions`` and ``next_cursor``."""
-    return Call("GET", _SESSIONS, _object, {"params": _sent({"limit": limit, "cursor": cursor})})
+    return Call(
+        "GET",
+        _SESSIONS,
+        _read_object,
+        {"params": _encode_fields({"limit": limit, "cursor": cursor})},
+    )
 
 
-def _sent(values: Mapping[str, _Value]) -> dict[str, str]:
+def _encode_fields(values: Mapping[str, _Value]) -> dict[str, str]:
     """As forms and queries have them; None is not sent."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,7 +12,7 @@ def read_token(url: str) -> str | None:
     """What opens the service at *url* without a key: if it is on this machine, and keeps its data
     where ``TRANSCRIBE_DATA_DIR`` says, or in the usual place.
     """
-    if not is_of_this_machine(url):
+    if not is_local_url(url):
         return None
     try:
         return (_data_dir() / "token").read_text().strip() or None
@@ -20,7 +20,7 @@ def read_token(url: str) -> str | None:
         return None
 
 
-def is_of_this_machine(url: str) -> bool:
+def is_local_url(url: str) -> bool:
     """Whether an address leads to this machine, and never to another."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
@@ -32,6 +32,6 @@ def is_of_this_machine(url: str) -> bool:
 
 
 def _data_dir() -> Path:
-    if named := os.environ.get("TRANSCRIBE_DATA_DIR"):
-        return Path(named).expanduser()
+    if data_dir := os.environ.get("TRANSCRIBE_DATA_DIR"):
+        return Path(data_dir).expanduser()
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "transcribe"

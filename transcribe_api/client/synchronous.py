@@ -8,15 +8,20 @@ from typing import TypeVar
 
 import httpx2
 
-from transcribe_api.client import answers, local
-from transcribe_api.client.answers import TIMEOUT, Event, reachable, refuse_problem
+from transcribe_api.client import local, responses
 from transcribe_api.client.calls import JOBS, Call
-from transcribe_api.client.methods import Calls
+from transcribe_api.client.methods import ClientMethods
+from transcribe_api.client.responses import (
+    TIMEOUT,
+    Event,
+    convert_transport_errors,
+    raise_for_problem,
+)
 
 _Answer = TypeVar("_Answer")
 
 
-class Client(Calls):
+class Client(ClientMethods):
     """Talks to one service. Use it in a ``with`` block, or close it. Threads may share it.
 
     Every method raises `ServiceError` or `Unreachable`.
@@ -26,7 +31,9 @@ class Client(Calls):
         self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
     ) -> None:
         self._http = httpx2.Client(
-            base_url=url, headers=answers.headers(key or local.read_token(url)), timeout=timeout
+            base_url=url,
+            headers=responses.build_headers(key or local.read_token(url)),
+            timeout=timeout,
         )
 
     def __enter__(self) -> Client:
@@ -41,9 +48,9 @@ class Client(Calls):
 
     def ask(self, call: Call[_Answer]) -> _Answer:
         """Send a call and read its answer."""
-        with call.request() as request, reachable():
+        with call.request() as request, convert_transport_errors():
             response = self._http.request(**request)
-        refuse_problem(response)
+        raise_for_problem(response)
         return call.read(response)
 
     def events(self, job_id: str, after: str = "") -> Iterator[Event]:
@@ -52,12 +59,15 @@ class Client(Calls):
         *after*: the id of the last event that was heard on an earlier connection.
         """
         headers = {"Last-Event-ID": after} if after else {}
-        with reachable(), self._http.sse(f"{JOBS}/stream/{job_id}", headers=headers) as source:
+        with (
+            convert_transport_errors(),
+            self._http.sse(f"{JOBS}/stream/{job_id}", headers=headers) as source,
+        ):
             if source.response.status_code >= 400:
                 source.response.read()
-            refuse_problem(source.response)
+            raise_for_problem(source.response)
             for message in source:
-                event = answers.event(message, after)
+                event = responses.parse_event(message, after)
                 after = event.id
                 yield event
                 if event.is_last:
@@ -66,10 +76,10 @@ class Client(Calls):
     def download(self, job_id: str, name: str, target: Path) -> None:
         """Write one of the artefacts of a job to *target*, in constant memory."""
         path = f"{JOBS}/artefacts/{job_id}/{name}"
-        with reachable(), self._http.stream("GET", path) as response:
+        with convert_transport_errors(), self._http.stream("GET", path) as response:
             if response.status_code >= 400:
                 response.read()
-            refuse_problem(response)
+            raise_for_problem(response)
             with target.open("wb") as file:
                 for block in response.iter_bytes():
                     file.write(block)

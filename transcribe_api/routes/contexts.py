@@ -8,12 +8,14 @@ from typing import Any
 from flask import Blueprint, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import named
-from core.db import transaction
-from core.models import ContextRow
-from transcribe_api import access, bodies, pages, parse, render
+from core.access import user_resources
+from core.db.models import ContextRow
+from core.db.transactions import transaction
 from transcribe_api.database import db
-from transcribe_api.documented import Answer, documented
+from transcribe_api.http.auth import guard
+from transcribe_api.http.requests import json_bodies, page_query, parsing
+from transcribe_api.http.responses import rendering
+from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.schemas.common import PageQuery
 from transcribe_api.schemas.named import Context, ContextChange, ContextPage, ContextWhole
 
@@ -21,63 +23,78 @@ bp = Blueprint("contexts", __name__, url_prefix="/api/transcribe/contexts")
 
 
 @bp.post("")
-@documented(Answer(201, Context, headers=("Location",)), body=ContextWhole)
+@document_route(Answer(201, Context, headers=("Location",)), body=ContextWhole)
 def create() -> ResponseReturnValue:
     """A new context."""
-    given = bodies.read(ContextWhole).model_dump()
+    values = json_bodies.parse_body(ContextWhole).model_dump()
     with transaction() as session:
-        made = named.create(session, ContextRow, owner_id=access.caller().owner, **given)
-    location = url_for("contexts.show", context_id=made.id)
-    return jsonify(render.context(made)), 201, {"Location": location}
+        row = user_resources.create_row(
+            session, ContextRow, owner_id=guard.caller().owner, **values
+        )
+    location = url_for("contexts.show", context_id=row.id)
+    return jsonify(rendering.render_context(row)), 201, {"Location": location}
 
 
 @bp.get("")
-@documented(Answer(200, ContextPage), query=PageQuery)
+@document_route(Answer(200, ContextPage), query=PageQuery)
 def list_all() -> ResponseReturnValue:
     """A page of contexts, newest first."""
-    limit, after = pages.limit(request.args), pages.after(request.args)
-    page = named.newest(db.session(), ContextRow, limit, after, of=access.caller().sees)
-    told = [render.context(row) for row in page.rows]
-    return jsonify({"contexts": told, "next_cursor": pages.cursor(page.last)})
+    limit, after = page_query.parse_limit(request.args), page_query.parse_cursor(request.args)
+    page = user_resources.list_rows(
+        db.session(), ContextRow, limit, after, owner_id=guard.caller().visible_owner
+    )
+    contexts = [rendering.render_context(row) for row in page.rows]
+    return jsonify(
+        {"contexts": contexts, "next_cursor": page_query.format_cursor(page.next_cursor)}
+    )
 
 
 @bp.get("/<context_id>")
-@documented(Answer(200, Context))
+@document_route(Answer(200, Context))
 def show(context_id: str) -> ResponseReturnValue:
     """One context."""
-    found = named.get(
-        db.session(), ContextRow, parse.row_id(context_id, "context_id"), of=access.caller().sees
+    row = user_resources.get_row(
+        db.session(),
+        ContextRow,
+        parsing.parse_row_id(context_id, "context_id"),
+        owner_id=guard.caller().visible_owner,
     )
-    return jsonify(render.context(found))
+    return jsonify(rendering.render_context(row))
 
 
 @bp.put("/<context_id>")
-@documented(Answer(200, Context), body=ContextWhole)
+@document_route(Answer(200, Context), body=ContextWhole)
 def replace(context_id: str) -> ResponseReturnValue:
     """Say anew all that a caller can say of a context."""
-    row_id = parse.row_id(context_id, "context_id")
-    return _changed(row_id, bodies.read(ContextWhole).model_dump())
+    row_id = parsing.parse_row_id(context_id, "context_id")
+    return _apply_change(row_id, json_bodies.parse_body(ContextWhole).model_dump())
 
 
 @bp.patch("/<context_id>")
-@documented(Answer(200, Context), body=ContextChange)
+@document_route(Answer(200, Context), body=ContextChange)
 def change(context_id: str) -> ResponseReturnValue:
     """Change what is sent, and nothing else."""
-    row_id = parse.row_id(context_id, "context_id")
-    return _changed(row_id, bodies.read(ContextChange).model_dump(exclude_unset=True))
+    row_id = parsing.parse_row_id(context_id, "context_id")
+    return _apply_change(
+        row_id, json_bodies.parse_body(ContextChange).model_dump(exclude_unset=True)
+    )
 
 
-def _changed(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnValue:
+def _apply_change(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnValue:
     with transaction() as session:
-        changed = named.change(session, ContextRow, row_id, of=access.caller().sees, **values)
-    return jsonify(render.context(changed))
+        row = user_resources.update_row(
+            session, ContextRow, row_id, owner_id=guard.caller().visible_owner, **values
+        )
+    return jsonify(rendering.render_context(row))
 
 
 @bp.delete("/<context_id>")
-@documented(Answer(204))
+@document_route(Answer(204))
 def delete(context_id: str) -> ResponseReturnValue:
     """Forget the context; transcripts that were made with it stay."""
-    row_id = parse.row_id(context_id, "context_id")
+    row_id = parsing.parse_row_id(context_id, "context_id")
     with transaction() as session:
-        named.delete(session, ContextRow, row_id, of=access.caller().sees)
+        user_resources.delete_row(
+            session, ContextRow, row_id, owner_id=guard.caller().visible_owner
+        )
     return "", 204

@@ -6,11 +6,11 @@ import json
 
 from flask import Blueprint, Response, current_app
 
-from transcribe_api import openapi
+from transcribe_api.schemas import openapi
 
 bp = Blueprint("docs", __name__)
 
-_KEPT = "openapi document"
+_EXTENSION_KEY = "openapi document"
 
 #: The page runs its own scripts and asks this service, and nothing else. Swagger UI sets styles on
 #: its elements and has icons inside its style sheet.
@@ -24,10 +24,10 @@ POLICY = (
 @bp.get("/openapi.json")
 def document() -> Response:
     """Every route with what it takes and answers, as OpenAPI 3.1."""
-    kept = current_app.extensions
-    if _KEPT not in kept:  # in the order in which it is meant to be read
-        kept[_KEPT] = json.dumps(openapi.describe(current_app))
-    return Response(kept[_KEPT], mimetype="application/json")
+    extensions = current_app.extensions
+    if _EXTENSION_KEY not in extensions:  # in the order in which it is meant to be read
+        extensions[_EXTENSION_KEY] = json.dumps(openapi.build_document(current_app))
+    return Response(extensions[_EXTENSION_KEY], mimetype="application/json")
 
 
 @bp.get("/docs")

@@ -14,66 +14,67 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import free_space, progress
-from core.db import explain_outage
+from core.db.transactions import explain_outage
 from core.errors import StorageFull, TranscribeError
+from core.filesystem import free_space
+from core.redis import client as redis_client
 from core.storage import storage
 from transcribe_api.database import db
-from transcribe_api.documented import Answer, documented
+from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.schemas.system import Alive, Readiness
 
 #: Seconds for which one look is good enough.
-GOOD_FOR = 1.0
-_KEPT = "readiness"
+CACHE_SECONDS = 1.0
+_EXTENSION_KEY = "readiness"
 
 bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
-@documented(Answer(200, Alive), public=True)
+@document_route(Answer(200, Alive), public=True)
 def alive() -> ResponseReturnValue:
     """The process answers."""
     return jsonify({"status": "ok"})
 
 
 @bp.get("/readyz")
-@documented(Answer(200, Readiness), Answer(503, Readiness), public=True)
+@document_route(Answer(200, Readiness), Answer(503, Readiness), public=True)
 def ready() -> ResponseReturnValue:
     """Database, Redis and storage answer; 503 names the ones that do not, or a full disk."""
     checks = _check_all()
-    well = all(state == "ok" for state in checks.values())
-    status = "ok" if well else "unavailable"
-    return jsonify({"status": status, "checks": checks}), 200 if well else 503
+    is_ready = all(state == "ok" for state in checks.values())
+    status = "ok" if is_ready else "unavailable"
+    return jsonify({"status": status, "checks": checks}), 200 if is_ready else 503
 
 
 def _check_all() -> dict[str, str]:
     """How the parts are, looked up once a second at most: anybody may ask, and often."""
-    kept = current_app.extensions.setdefault(_KEPT, _LastCheck())
-    with kept.guard:
-        if time.monotonic() - kept.since >= GOOD_FOR:
-            kept.checks = {name: _check(ping) for name, ping in _PINGS.items()}
-            kept.since = time.monotonic()
-        return kept.checks
+    last_check: _LastCheck = current_app.extensions.setdefault(_EXTENSION_KEY, _LastCheck())
+    with last_check.lock:
+        if time.monotonic() - last_check.checked_at >= CACHE_SECONDS:
+            last_check.checks = {name: _check_service(ping) for name, ping in _PINGS.items()}
+            last_check.checked_at = time.monotonic()
+        return last_check.checks
 
 
 @dataclass
 class _LastCheck:
     """What was found last."""
 
-    guard: threading.Lock = field(default_factory=threading.Lock)
-    since: float = -math.inf
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    checked_at: float = -math.inf
     checks: dict[str, str] = field(default_factory=dict)
 
 
-def _check(ping: Callable[[], object]) -> str:
+def _check_service(ping: Callable[[], object]) -> str:
     try:
         ping()
     except (SQLAlchemyError, redis.RedisError, TranscribeError, OSError) as error:
-        return "full" if _is_for_want_of_room(error) else "unavailable"
+        return "full" if _is_disk_full(error) else "unavailable"
     return "ok"
 
 
-def _is_for_want_of_room(error: Exception) -> bool:
+def _is_disk_full(error: Exception) -> bool:
     if isinstance(error, SQLAlchemyError):
         return isinstance(explain_outage(error), StorageFull)
     # Redis answers so for as long as it cannot write its file, mostly on a full disk.
@@ -82,11 +83,11 @@ def _is_for_want_of_room(error: Exception) -> bool:
 
 def _check_storage() -> None:
     storage().ping()
-    free_space.require()
+    free_space.require_space()
 
 
 _PINGS: dict[str, Callable[[], object]] = {
     "database": lambda: db.session.execute(text("SELECT 1")),
-    "redis": lambda: progress.client().ping(),
+    "redis": lambda: redis_client().ping(),
     "storage": _check_storage,
 }

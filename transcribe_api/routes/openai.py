@@ -17,46 +17,41 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
-from core import awaited, jobs
-from core.db import reading
+from core.db.transactions import read_session
 from core.errors import InvalidInput, TranscribeError
-from core.specs import JobSpec
+from core.jobs import lifecycle
+from core.jobs.spec import JobSpec
+from core.live import waiting_callers
 from core.states import JobStatus
-from transcribe_api import (
-    access,
-    errors,
-    following,
-    known_fields,
-    openai_answers,
-    openai_models,
-    parse,
-    sources,
-    streams,
-)
-from transcribe_api.documented import Answer, documented
-from transcribe_api.hub import Place, hub
-from transcribe_api.joining import join_or_submit
+from transcribe_api.http.auth import guard
+from transcribe_api.http.auth.access_recheck import AccessCheck
+from transcribe_api.http.events import job_waiting
+from transcribe_api.http.events.caller_connection import build_caller_check
+from transcribe_api.http.events.event_broker import ListenerSlot, job_events
+from transcribe_api.http.requests import known_fields, parsing
+from transcribe_api.http.requests.uploads import StreamingRequest
+from transcribe_api.http.responses import openai_formats, problems, streaming
+from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.schemas.openai import (
     Model,
     Models,
-    TheirProblem,
-    Transcription,
+    OpenaiProblem,
     TranscriptionEvent,
     TranscriptionForm,
+    TranscriptionResponse,
 )
-from transcribe_api.sources import Source
-from transcribe_api.staying import Welcome
-from transcribe_api.uploads import StreamingRequest
-from transcribe_api.waiting_caller import waiting_caller
-from transcripts.spacing import gap
+from transcribe_api.submission import openai_models, sources
+from transcribe_api.submission.joining import join_or_submit
+from transcribe_api.submission.sources import Source
+from transcripts.spacing import find_separator
 
 bp = Blueprint("openai", __name__, url_prefix="/v1")
 
 #: A comment, which clients pass over: it keeps proxies from closing the stream.
-_STILL_HERE = ": still here\n\n"
+_KEEPALIVE_COMMENT = ": still here\n\n"
 
 #: What became of a recording that could not be transcribed; see `core.errors`.
-_OURS_TO_ANSWER_FOR = {"internal_error", "engine_failed", "worker_lost", "unavailable"}
+_SERVER_FAULTS = {"internal_error", "engine_failed", "worker_lost", "unavailable"}
 
 
 class JobFailed(TranscribeError):
@@ -68,120 +63,125 @@ class JobFailed(TranscribeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TranscriptionRequest:
     """What a request asks for."""
 
     spec: JobSpec
-    form: str
+    response_format: str
     granularities: tuple[str, ...]
     stream: bool
 
 
 #: Fields of OpenAI's that have no effect here.
-_IGNORED = (
+_IGNORED_FIELDS = (
     "temperature", "include", "include[]", "chunking_strategy", "keywords",
     "known_speaker_names", "known_speaker_names[]",
     "known_speaker_references", "known_speaker_references[]",
 )  # fmt: skip
 _FIELDS = (
-    *known_fields.names_of(TranscriptionForm), "timestamp_granularities", *_IGNORED,
+    *known_fields.list_field_names(TranscriptionForm), "timestamp_granularities", *_IGNORED_FIELDS,
 )  # fmt: skip
 #: Names what was passed over.
 _IGNORED_HEADER = "X-Ignored-Fields"
 
-_REFUSED = (400, 401, 403, 404, 408, 413, 421, 429, 503, 507)
+_ERROR_STATUSES = (400, 401, 403, 404, 408, 413, 421, 429, 503, 507)
 #: Every refusal of these routes, in the shape that their clients read.
-_REFUSALS = tuple(Answer(status, TheirProblem) for status in _REFUSED)
+_REFUSALS = tuple(Answer(status, OpenaiProblem) for status in _ERROR_STATUSES)
 _TRANSCRIPTION = Answer(
     200,
-    Transcription,
+    TranscriptionResponse,
     media=("text/plain", "text/vtt", "application/x-subrip"),
     events=TranscriptionEvent,
 )
 
 
 @bp.post("/audio/transcriptions")
-@documented(_TRANSCRIPTION, *_REFUSALS, Answer(500, TheirProblem), form=TranscriptionForm)
+@document_route(_TRANSCRIPTION, *_REFUSALS, Answer(500, OpenaiProblem), form=TranscriptionForm)
 def transcribe() -> ResponseReturnValue:
     """Transcribe a recording, and answer when that is done, or while it is with ``stream=true``."""
-    source = sources.received(cast(StreamingRequest, request))
+    source = sources.receive_source(cast(StreamingRequest, request))
     known_fields.refuse_unknown(request.form, _FIELDS)
-    after_this_request(_name_ignored)
-    asked = _asked(request.form)
-    if asked.stream:
+    after_this_request(_add_ignored_header)
+    transcription_request = _parse_request(request.form)
+    if transcription_request.stream:
         # The first event is sent by when the job is there: what is refused is no stream.
-        events = streams.begun(_events(asked, source))
+        events = streaming.prefetch_first(_stream_events(transcription_request, source))
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Response(events, mimetype="text/event-stream", headers=headers)
-    with hub.place(access.caller().key_id) as place:
-        job_id = join_or_submit(asked.spec, source)
-        _wait(job_id, waiting_caller(job_id), place)
-    return _answer(job_id, asked)
+    with job_events.reserve_slot(guard.caller().key_id) as slot:
+        job_id = join_or_submit(transcription_request.spec, source)
+        _wait_for_job(job_id, build_caller_check(job_id), slot)
+    return _render_answer(job_id, transcription_request)
 
 
 @bp.get("/models")
-@documented(Answer(200, Models), *_REFUSALS)
+@document_route(Answer(200, Models), *_REFUSALS)
 def show_models() -> ResponseReturnValue:
     """The models that a worker has now."""
-    return jsonify({"object": "list", "data": openai_models.served()})
+    return jsonify({"object": "list", "data": openai_models.list_served_models()})
 
 
 @bp.get("/models/<path:model>")
-@documented(Answer(200, Model), *_REFUSALS)
+@document_route(Answer(200, Model), *_REFUSALS)
 def show_model(model: str) -> ResponseReturnValue:
     """One model, be it served now or not."""
-    openai_models.meant(model)
-    return jsonify(openai_models.told(model))
+    openai_models.resolve_model(model)
+    return jsonify(openai_models.describe_model(model))
 
 
-def _name_ignored(response: Response) -> Response:
-    if ignored := [name for name in _IGNORED if name in request.form]:
+def _add_ignored_header(response: Response) -> Response:
+    if ignored := [name for name in _IGNORED_FIELDS if name in request.form]:
         response.headers[_IGNORED_HEADER] = ", ".join(ignored)
     return response
 
 
-def _asked(form: MultiDict[str, str]) -> Asked:
-    shape = form.get("response_format") or "json"
-    if shape not in openai_answers.MEDIA:
-        allowed = ", ".join(openai_answers.MEDIA)
+def _parse_request(form: MultiDict[str, str]) -> TranscriptionRequest:
+    response_format = form.get("response_format") or "json"
+    if response_format not in openai_formats.MEDIA_TYPES:
+        allowed = ", ".join(openai_formats.MEDIA_TYPES)
         raise InvalidInput(
-            f"response_format: {shape!r} is not known; allowed: {allowed}", field="response_format"
+            f"response_format: {response_format!r} is not known; allowed: {allowed}",
+            field="response_format",
         )
-    return Asked(
-        spec=_spec(form, wants_speakers=shape == openai_answers.DIARIZED),
-        form=shape,
-        granularities=_granularities(form),
-        stream=parse.flag(form, "stream", default=False),
+    return TranscriptionRequest(
+        spec=_build_spec(form, wants_speakers=response_format == openai_formats.DIARIZED),
+        response_format=response_format,
+        granularities=_parse_granularities(form),
+        stream=parsing.parse_flag(form, "stream", default=False),
     )
 
 
-def _spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
+def _build_spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
     if not form.get("model"):
-        known = ", ".join(openai_models.known())
-        raise InvalidInput(f"model: say which one; allowed: {known}", field="model")
-    engine, model = openai_models.meant(form["model"])
+        allowed_models = ", ".join(openai_models.list_models())
+        raise InvalidInput(f"model: say which one; allowed: {allowed_models}", field="model")
+    engine, model = openai_models.resolve_model(form["model"])
     fields = {
         "language": form.get("language", ""),
         "model": model or "",
         "initial_prompt": form.get("prompt", ""),
-        "diarizer": "" if wants_speakers else parse.NO_DIARIZER,
+        "diarizer": "" if wants_speakers else parsing.NO_DIARIZER,
     }
-    return parse.job(fields, engine)
+    return parsing.parse_job(fields, engine)
 
 
-def _granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
+def _parse_granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
     field = "timestamp_granularities[]"
-    asked = tuple(form.getlist(field) + form.getlist(field.removesuffix("[]"))) or ("segment",)
-    for one in asked:
-        if one not in openai_answers.GRANULARITIES:
-            allowed = ", ".join(openai_answers.GRANULARITIES)
-            raise InvalidInput(f"{field}: {one!r} is not known; allowed: {allowed}", field=field)
-    return asked
+    granularities = tuple(form.getlist(field) + form.getlist(field.removesuffix("[]"))) or (
+        "segment",
+    )
+    for granularity in granularities:
+        if granularity not in openai_formats.GRANULARITIES:
+            allowed = ", ".join(openai_formats.GRANULARITIES)
+            raise InvalidInput(
+                f"{field}: {granularity!r} is not known; allowed: {allowed}", field=field
+            )
+    return granularities
 
 
-def _wait(job_id: str, is_welcome: Welcome, place: Place) -> None:
-    state = following.until_over(job_id, is_welcome, place)
-    awaited.forget(job_id)
+def _wait_for_job(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> None:
+    state = job_waiting.wait_until_over(job_id, has_access, slot)
+    waiting_callers.forget_job(job_id)
     _refuse_failed(state)
 
 
@@ -191,103 +191,108 @@ def _refuse_failed(state: dict[str, Any]) -> None:
         raise JobFailed(state["message"], code)
 
 
-def _answer(job_id: str, asked: Asked) -> Response:
-    with reading() as session:
-        transcript = jobs.get(session, job_id).transcript
-        told = openai_answers.answer(transcript, asked.form, asked.granularities)
-    body = told if isinstance(told, str) else json.dumps(told)
-    return Response(body, content_type=openai_answers.MEDIA[asked.form])
+def _render_answer(job_id: str, transcription_request: TranscriptionRequest) -> Response:
+    with read_session() as session:
+        transcript = lifecycle.get_job(session, job_id).transcript
+        rendered = openai_formats.render_transcript(
+            transcript, transcription_request.response_format, transcription_request.granularities
+        )
+    body = rendered if isinstance(rendered, str) else json.dumps(rendered)
+    return Response(
+        body, content_type=openai_formats.MEDIA_TYPES[transcription_request.response_format]
+    )
 
 
-def _events(asked: Asked, source: Source) -> Iterator[str]:
-    # A place first: a caller who cannot be told anything must not leave a job behind.
-    with hub.place(access.caller().key_id) as place:
-        job_id = join_or_submit(asked.spec, source)
-        is_welcome = waiting_caller(job_id)
-        yield _STILL_HERE
+def _stream_events(transcription_request: TranscriptionRequest, source: Source) -> Iterator[str]:
+    # A slot first: a caller who cannot be told anything must not leave a job behind.
+    with job_events.reserve_slot(guard.caller().key_id) as slot:
+        job_id = join_or_submit(transcription_request.spec, source)
+        has_access = build_caller_check(job_id)
+        yield _KEEPALIVE_COMMENT
         try:
-            yield from _deltas(job_id, is_welcome, place)
-            _wait(job_id, is_welcome, place)
-            yield from _ending(job_id, asked)
+            yield from _stream_deltas(job_id, has_access, slot)
+            _wait_for_job(job_id, has_access, slot)
+            yield from _stream_ending(job_id, transcription_request)
         except TranscribeError as error:
-            yield _event(_refused(error).get_json())
+            yield _format_event(_answer_error(error).get_json())
 
 
-def _deltas(job_id: str, is_welcome: Welcome, place: Place) -> Iterator[str]:
-    before = ""
-    for some in following.heard_in_order(job_id, is_welcome, place):
-        if not some:
-            yield _STILL_HERE
-        for heard in some:
-            said = json.loads(heard)["text"]
-            if said:
-                between = gap(before, said) if before else ""
-                yield _event({"type": "transcript.text.delta", "delta": between + said})
-                before = said
+def _stream_deltas(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> Iterator[str]:
+    previous = ""
+    for batch in job_waiting.follow_transcriptions(job_id, has_access, slot):
+        if not batch:
+            yield _KEEPALIVE_COMMENT
+        for chunk_json in batch:
+            text = json.loads(chunk_json)["text"]
+            if text:
+                separator = find_separator(previous, text) if previous else ""
+                yield _format_event({"type": "transcript.text.delta", "delta": separator + text})
+                previous = text
 
 
-def _ending(job_id: str, asked: Asked) -> Iterator[str]:
-    """The whole text as it came to be: where two chunks overlap, the pieces told it twice."""
-    with reading() as session:  # and closed before a listener, who may be slow, is sent anything
-        transcript = jobs.get(session, job_id).transcript
-        wanted = asked.form == openai_answers.DIARIZED
-        segments = openai_answers.speaker_segments(transcript) if wanted else []
-        text = openai_answers.text(transcript)
-    yield from map(_event, segments)
-    yield _event({"type": "transcript.text.done", "text": text})
+def _stream_ending(job_id: str, transcription_request: TranscriptionRequest) -> Iterator[str]:
+    """The whole text as it came to be: where two chunks overlap, the deltas told it twice."""
+    # The session is closed before a listener, who may be slow, is sent anything.
+    with read_session() as session:
+        transcript = lifecycle.get_job(session, job_id).transcript
+        has_speakers = transcription_request.response_format == openai_formats.DIARIZED
+        segments = openai_formats.render_speaker_segments(transcript) if has_speakers else []
+        text = openai_formats.join_text(transcript)
+    yield from map(_format_event, segments)
+    yield _format_event({"type": "transcript.text.done", "text": text})
     yield "data: [DONE]\n\n"
 
 
-def _event(told: dict[str, Any]) -> str:
-    return f"data: {json.dumps(told)}\n\n"
+def _format_event(payload: dict[str, Any]) -> str:
+    return f"data: {json.dumps(payload)}\n\n"
 
 
 @bp.errorhandler(TranscribeError)
-def _refused(error: TranscribeError) -> Response:
-    response = errors.answer(error)
-    refused = _theirs(response, _status(error, response.status_code))
+def _answer_error(error: TranscribeError) -> Response:
+    response = problems.answer_error(error)
+    translated = _translate_problem(response, _translate_status(error, response.status_code))
     if isinstance(error, JobFailed):
         # It was tried again already: clients of OpenAI's would only make more jobs that fail.
-        refused.headers["X-Should-Retry"] = "false"
-    return refused
+        translated.headers["X-Should-Retry"] = "false"
+    return translated
 
 
 @bp.errorhandler(HTTPException)
-def _refused_by_http(error: HTTPException) -> Response:
-    return _theirs(errors.of_http(error), error.code or 500)
+def _answer_http_error(error: HTTPException) -> Response:
+    return _translate_problem(problems.answer_http_error(error), error.code or 500)
 
 
 @bp.app_errorhandler(HTTPStatus.NOT_FOUND)
 @bp.app_errorhandler(HTTPStatus.METHOD_NOT_ALLOWED)
-def _refused_unrouted(error: HTTPException) -> Response:
+def _answer_unrouted(error: HTTPException) -> Response:
     """What no route takes is no blueprint's: under our prefix it is answered as the rest is."""
     is_ours = request.path.startswith(f"{bp.url_prefix}/")
-    return _refused_by_http(error) if is_ours else errors.of_http(error)
+    return _answer_http_error(error) if is_ours else problems.answer_http_error(error)
 
 
-def _status(error: TranscribeError, ours: int) -> int:
+def _translate_status(error: TranscribeError, http_status: int) -> int:
     """Their clients know 400 where we say 422."""
     if isinstance(error, JobFailed):
-        return 500 if error.code in _OURS_TO_ANSWER_FOR else 400
-    return 400 if ours == 422 else ours
+        return 500 if error.code in _SERVER_FAULTS else 400
+    return 400 if http_status == 422 else http_status
 
 
-def _theirs(response: Response, status: int) -> Response:
+def _translate_problem(response: Response, status: int) -> Response:
     """The same refusal in OpenAI's shape."""
-    told = {"error": _shape(response.get_json(), status)}
-    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
-    return Response(json.dumps(told), status, headers=kept, mimetype="application/json")
+    payload = {"error": _translate_fields(response.get_json(), status)}
+    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    return Response(json.dumps(payload), status, headers=headers, mimetype="application/json")
 
 
-_KEPT = ("Retry-After", "WWW-Authenticate", "Allow")
-_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_KEPT_HEADERS = ("Retry-After", "WWW-Authenticate", "Allow")
+_ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def _shape(problem: dict[str, Any], status: int) -> dict[str, Any]:
+def _translate_fields(problem: dict[str, Any], status: int) -> dict[str, Any]:
     kind = "server_error" if status >= 500 else "invalid_request_error"
     return {
         "message": problem["detail"],
-        "type": _KINDS.get(status, kind),
+        "type": _ERROR_TYPES.get(status, kind),
         "param": problem.get("field"),
         "code": problem["code"],
     }

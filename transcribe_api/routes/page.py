@@ -23,16 +23,16 @@ _POLICY = (
 def show() -> Response:
     """The page itself; it asks this service for the rest."""
     response = current_app.send_static_file("page/index.html")
-    media = " ".join(("'self'", "blob:", *_storages()))
+    media = " ".join(("'self'", "blob:", *_list_storage_origins()))
     response.headers["Content-Security-Policy"] = _POLICY.format(media=media)
     return response
 
 
-def _storages() -> list[str]:
+def _list_storage_origins() -> list[str]:
     """The origin that links to recordings lead to, where that is not this service."""
-    now = settings()
-    if not now.minio_endpoint or now.minio_public_url == "none":
+    config = settings()
+    if not config.minio_endpoint or config.minio_public_url == "none":
         return []
-    scheme = "https" if now.minio_use_ssl else "http"
-    address = urlsplit(now.minio_public_url or f"{scheme}://{now.minio_endpoint}")
+    scheme = "https" if config.minio_use_ssl else "http"
+    address = urlsplit(config.minio_public_url or f"{scheme}://{config.minio_endpoint}")
     return [f"{address.scheme}://{address.netloc}"]

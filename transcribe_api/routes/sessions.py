@@ -7,12 +7,14 @@ import uuid
 from flask import Blueprint, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import named
-from core.db import transaction
-from core.models import SessionRow
-from transcribe_api import access, bodies, pages, parse, render
+from core.access import user_resources
+from core.db.models import SessionRow
+from core.db.transactions import transaction
 from transcribe_api.database import db
-from transcribe_api.documented import Answer, documented
+from transcribe_api.http.auth import guard
+from transcribe_api.http.requests import json_bodies, page_query, parsing
+from transcribe_api.http.responses import rendering
+from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.schemas.common import PageQuery
 from transcribe_api.schemas.named import Session, SessionChange, SessionPage, SessionWhole
 
@@ -20,63 +22,78 @@ bp = Blueprint("sessions", __name__, url_prefix="/api/transcribe/sessions")
 
 
 @bp.post("")
-@documented(Answer(201, Session, headers=("Location",)), body=SessionWhole)
+@document_route(Answer(201, Session, headers=("Location",)), body=SessionWhole)
 def create() -> ResponseReturnValue:
     """A new session."""
-    given = bodies.read(SessionWhole)
+    body = json_bodies.parse_body(SessionWhole)
     with transaction() as session:
-        made = named.create(session, SessionRow, owner_id=access.caller().owner, name=given.name)
-    location = url_for("sessions.show", session_id=made.id)
-    return jsonify(render.session(made)), 201, {"Location": location}
+        row = user_resources.create_row(
+            session, SessionRow, owner_id=guard.caller().owner, name=body.name
+        )
+    location = url_for("sessions.show", session_id=row.id)
+    return jsonify(rendering.render_session(row)), 201, {"Location": location}
 
 
 @bp.get("")
-@documented(Answer(200, SessionPage), query=PageQuery)
+@document_route(Answer(200, SessionPage), query=PageQuery)
 def list_all() -> ResponseReturnValue:
     """A page of sessions, newest first."""
-    limit, after = pages.limit(request.args), pages.after(request.args)
-    page = named.newest(db.session(), SessionRow, limit, after, of=access.caller().sees)
-    told = [render.session(row) for row in page.rows]
-    return jsonify({"sessions": told, "next_cursor": pages.cursor(page.last)})
+    limit, after = page_query.parse_limit(request.args), page_query.parse_cursor(request.args)
+    page = user_resources.list_rows(
+        db.session(), SessionRow, limit, after, owner_id=guard.caller().visible_owner
+    )
+    sessions = [rendering.render_session(row) for row in page.rows]
+    return jsonify(
+        {"sessions": sessions, "next_cursor": page_query.format_cursor(page.next_cursor)}
+    )
 
 
 @bp.get("/<session_id>")
-@documented(Answer(200, Session))
+@document_route(Answer(200, Session))
 def show(session_id: str) -> ResponseReturnValue:
     """One session."""
-    found = named.get(
-        db.session(), SessionRow, parse.row_id(session_id, "session_id"), of=access.caller().sees
+    row = user_resources.get_row(
+        db.session(),
+        SessionRow,
+        parsing.parse_row_id(session_id, "session_id"),
+        owner_id=guard.caller().visible_owner,
     )
-    return jsonify(render.session(found))
+    return jsonify(rendering.render_session(row))
 
 
 @bp.put("/<session_id>")
-@documented(Answer(200, Session), body=SessionWhole)
+@document_route(Answer(200, Session), body=SessionWhole)
 def replace(session_id: str) -> ResponseReturnValue:
     """Say anew all that a caller can say of a session."""
-    row_id = parse.row_id(session_id, "session_id")
-    return _changed(row_id, bodies.read(SessionWhole).model_dump())
+    row_id = parsing.parse_row_id(session_id, "session_id")
+    return _apply_change(row_id, json_bodies.parse_body(SessionWhole).model_dump())
 
 
 @bp.patch("/<session_id>")
-@documented(Answer(200, Session), body=SessionChange)
+@document_route(Answer(200, Session), body=SessionChange)
 def change(session_id: str) -> ResponseReturnValue:
     """Change what is sent, and nothing else."""
-    row_id = parse.row_id(session_id, "session_id")
-    return _changed(row_id, bodies.read(SessionChange).model_dump(exclude_unset=True))
+    row_id = parsing.parse_row_id(session_id, "session_id")
+    return _apply_change(
+        row_id, json_bodies.parse_body(SessionChange).model_dump(exclude_unset=True)
+    )
 
 
-def _changed(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
+def _apply_change(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnValue:
     with transaction() as session:
-        changed = named.change(session, SessionRow, row_id, of=access.caller().sees, **values)
-    return jsonify(render.session(changed))
+        row = user_resources.update_row(
+            session, SessionRow, row_id, owner_id=guard.caller().visible_owner, **values
+        )
+    return jsonify(rendering.render_session(row))
 
 
 @bp.delete("/<session_id>")
-@documented(Answer(204))
+@document_route(Answer(204))
 def delete(session_id: str) -> ResponseReturnValue:
     """Forget the session; its transcripts stay, with its id."""
-    row_id = parse.row_id(session_id, "session_id")
+    row_id = parsing.parse_row_id(session_id, "session_id")
     with transaction() as session:
-        named.delete(session, SessionRow, row_id, of=access.caller().sees)
+        user_resources.delete_row(
+            session, SessionRow, row_id, owner_id=guard.caller().visible_owner
+        )
     return "", 204

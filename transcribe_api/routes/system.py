@@ -6,22 +6,23 @@ from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from transcribe_api import system_status, telling
-from transcribe_api.documented import Answer, documented
+from transcribe_api import system_status
+from transcribe_api.http import api_metrics
+from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.schemas.system import SystemStatus
 
 bp = Blueprint("system", __name__)
 
 
 @bp.get("/api/transcribe/system/status")
-@documented(Answer(200, SystemStatus))
+@document_route(Answer(200, SystemStatus))
 def show() -> ResponseReturnValue:
     """Jobs, queues, memory, processors and workers, as far as they are known now."""
-    return jsonify(system_status.told())
+    return jsonify(system_status.collect_status())
 
 
 @bp.get("/metrics")
-@documented(Answer(200, media=("text/plain",)))
+@document_route(Answer(200, media=("text/plain",)))
 def metrics() -> ResponseReturnValue:
     """All metrics of the service and of every living worker, in Prometheus' text format."""
-    return Response(telling.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(api_metrics.build_exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

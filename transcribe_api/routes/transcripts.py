@@ -5,36 +5,45 @@ from __future__ import annotations
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from core import segment_edits, speaker_names
-from core.db import transaction
-from transcribe_api import access, bodies, parse, render
-from transcribe_api.documented import Answer, documented
-from transcribe_api.schemas.named import ShownSpeakers, SpeakerNames
-from transcribe_api.schemas.results import SegmentChange, SpokenSegment
+from core.db.transactions import transaction
+from core.edits import segment_edits, speaker_names
+from transcribe_api.http.auth import guard
+from transcribe_api.http.requests import json_bodies, parsing
+from transcribe_api.http.responses import rendering
+from transcribe_api.http.route_docs import Answer, document_route
+from transcribe_api.schemas.named import SpeakerLabels, SpeakerNames
+from transcribe_api.schemas.results import ResultSegment, SegmentChange
 
 bp = Blueprint("transcripts", __name__, url_prefix="/api/transcribe/transcripts")
 
 
 @bp.patch("/<transcript_id>/speakers")
-@documented(Answer(200, ShownSpeakers), body=SpeakerNames, refusals=(409,))
+@document_route(Answer(200, SpeakerLabels), body=SpeakerNames, refusals=(409,))
 def name_speakers(transcript_id: str) -> ResponseReturnValue:
     """Name some speakers; the answer tells what is shown of each of them all."""
-    row_id = parse.row_id(transcript_id, "transcript_id")
-    given = bodies.read(SpeakerNames)
+    row_id = parsing.parse_row_id(transcript_id, "transcript_id")
+    body = json_bodies.parse_body(SpeakerNames)
     with transaction() as session:
-        shown = speaker_names.give(session, row_id, given.names, of=access.caller().sees)
-    return jsonify({"names": shown})
+        names = speaker_names.rename_speakers(
+            session, row_id, body.names, owner_id=guard.caller().visible_owner
+        )
+    return jsonify({"names": names})
 
 
 @bp.patch("/<transcript_id>/segments/<position>")
-@documented(Answer(200, SpokenSegment), body=SegmentChange, refusals=(409,))
+@document_route(Answer(200, ResultSegment), body=SegmentChange, refusals=(409,))
 def change_segment(transcript_id: str, position: str) -> ResponseReturnValue:
     """Put another text or speaker where something was heard; the answer is the whole segment."""
-    row_id = parse.row_id(transcript_id, "transcript_id")
-    place = parse.position(position)
-    given = bodies.read(SegmentChange)
+    row_id = parsing.parse_row_id(transcript_id, "transcript_id")
+    segment_position = parsing.parse_position(position)
+    body = json_bodies.parse_body(SegmentChange)
     with transaction() as session:
-        row = segment_edits.change(
-            session, row_id, place, given.wanted, seen=given.seen, of=access.caller().sees
+        row = segment_edits.edit_segment(
+            session,
+            row_id,
+            segment_position,
+            body.changes,
+            expected=body.expected,
+            owner_id=guard.caller().visible_owner,
         )
-        return jsonify(render.segment(row))
+        return jsonify(rendering.render_segment(row))

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from core.states import JobStatus
-from transcribe_api import pages, parse, render
+from transcribe_api.http.requests import page_query, parsing
+from transcribe_api.http.responses import rendering
 
 EXAMPLE_ID = "4f6c1f0e-7d0b-4f4e-9d0a-2a4c8c6f3b11"
 
@@ -44,9 +45,12 @@ class PageQuery(BaseModel):
     """Which page of a list."""
 
     limit: int = Field(
-        default=pages.STANDARD, ge=1, le=pages.MOST, description="Entries on the page, at most."
+        default=page_query.DEFAULT_LIMIT,
+        ge=1,
+        le=page_query.MAX_LIMIT,
+        description="Entries on the page, at most.",
     )
-    cursor: Annotated[str, Field(pattern=pages.CURSOR)] | Absent = Field(
+    cursor: Annotated[str, Field(pattern=page_query.CURSOR_PATTERN)] | Absent = Field(
         default=None,
         description="`next_cursor` of the page before; without it, the first page.",
     )
@@ -80,7 +84,7 @@ class Problem(BaseModel):
     )
 
 
-def one_of(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:
+def build_enum(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:
     """For `json_schema_extra`: the values that *names* gives when it is asked."""
     return lambda schema: schema.update(enum=list(names()))
 
@@ -91,13 +95,15 @@ class Paths(BaseModel):
     job_id: UUID = Field(description="From the answer to a submission.", examples=[EXAMPLE_ID])
     transcript_id: UUID = Field(description="From the answer to a submission or a list of jobs.")
     position: int = Field(
-        ge=0, le=parse.LARGEST, description="Place of the segment in `segments`, counted from 0."
+        ge=0,
+        le=parsing.MAX_NUMBER,
+        description="Place of the segment in `segments`, counted from 0.",
     )
     session_id: UUID = Field(description="From the answer to `POST /api/transcribe/sessions`.")
     context_id: UUID = Field(description="From the answer to `POST /api/transcribe/contexts`.")
     delivery_id: UUID = Field(description="The `id` of an entry in the list of deliveries.")
     format: str = Field(
-        json_schema_extra=one_of(lambda: render.FORMATS),
+        json_schema_extra=build_enum(lambda: rendering.MEDIA_TYPES),
         examples=["srt"],
         description="Also the ending of the file that comes.",
     )

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, Json
 
-from core import outgoing
+from core import safe_http
 from core.states import Channels, JobStatus, Priority, Redo, Stage
 from engines import catalog
-from transcribe_api import parse, sources
-from transcribe_api.bodies import Body
+from transcribe_api.http.requests import parsing
+from transcribe_api.http.requests.json_bodies import Body
 from transcribe_api.schemas.common import (
     EXAMPLE_ID,
     Absent,
@@ -20,37 +20,40 @@ from transcribe_api.schemas.common import (
     PageQuery,
     Recording,
     Seconds,
-    one_of,
+    build_enum,
 )
-from transcribe_api.schemas.results import HeardWord, TranscriptWarning
+from transcribe_api.schemas.results import ResultWarning, TranscribedWord
+from transcribe_api.submission import sources
 
-_Language = Annotated[str, Field(pattern=rf"^{parse.LANGUAGE.pattern}$")]
-_Speakers = Annotated[int, Field(ge=1, le=parse.MOST_SPEAKERS)]
+_Language = Annotated[str, Field(pattern=rf"^{parsing.LANGUAGE_PATTERN.pattern}$")]
+_Speakers = Annotated[int, Field(ge=1, le=parsing.MAX_SPEAKERS)]
 _Key = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 
 
-def _models_of_whisperx() -> tuple[str, ...]:
-    return catalog.models(catalog.WHISPERX)
+def _list_whisperx_models() -> tuple[str, ...]:
+    return catalog.list_models(catalog.WHISPERX)
 
 
-def _models() -> list[str]:
-    known = [model for spec in catalog.recognizers().values() for model in catalog.models(spec)]
-    return list(dict.fromkeys(known))
+def _list_models() -> list[str]:
+    names = [
+        model for spec in catalog.recognizers().values() for model in catalog.list_models(spec)
+    ]
+    return list(dict.fromkeys(names))
 
 
-def _one_recording(schema: dict[str, Any]) -> None:
+def _require_one_recording(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"required": [field]} for field in sources.FIELDS]
 
 
 class EngineForm(BaseModel):
     """A recording and what is wanted. A field that is empty counts as not sent."""
 
-    model_config = ConfigDict(json_schema_extra=_one_recording)
+    model_config = ConfigDict(json_schema_extra=_require_one_recording)
 
     file: Recording | Absent = None
     source_url: str | Absent = Field(
         default=None,
-        max_length=sources.LONGEST_URL,
+        max_length=sources.MAX_URL_LENGTH,
         description="Where a worker fetches the recording instead; a public address.",
         examples=["https://example.org/call.mp3"],
     )
@@ -66,14 +69,16 @@ class EngineForm(BaseModel):
     )
     initial_prompt: str | Absent = Field(
         default=None,
-        max_length=parse.LONGEST_PROMPT,
+        max_length=parsing.MAX_PROMPT_LENGTH,
         description="What an engine of Whisper reads before each window: names, spelling, script.",
         examples=["A talk of Dr. Okonkwo about spirometry."],
     )
     diarizer: str | Absent = Field(
         default=None,
         description="What tells the speakers apart; default: `auto`, the best that works now.",
-        json_schema_extra=one_of(lambda: [catalog.AUTO, *catalog.diarizers(), parse.NO_DIARIZER]),
+        json_schema_extra=build_enum(
+            lambda: [catalog.AUTO, *catalog.diarizers(), parsing.NO_DIARIZER]
+        ),
     )
     enable_diarization: bool | Absent = Field(
         default=None, description="`false` is the same as the diarizer `none`."
@@ -97,7 +102,7 @@ class EngineForm(BaseModel):
     )
     callback_url: str | Absent = Field(
         default=None,
-        max_length=outgoing.LONGEST_URL,
+        max_length=safe_http.MAX_URL_LENGTH,
         description="Where to POST a signed webhook when the job ends; a public address.",
         examples=["https://example.org/hook"],
     )
@@ -109,7 +114,7 @@ class WhisperxForm(EngineForm):
     model: str | Absent = Field(
         default=None,
         description="Default: `WHISPERX_DEFAULT_MODEL`.",
-        json_schema_extra=one_of(_models_of_whisperx),
+        json_schema_extra=build_enum(_list_whisperx_models),
     )
 
 
@@ -119,12 +124,12 @@ class JobForm(EngineForm):
     model: str | Absent = Field(
         default=None,
         description="For engines that have several.",
-        json_schema_extra=one_of(_models),
+        json_schema_extra=build_enum(_list_models),
     )
     engine: str | Absent = Field(
         default=None,
         description="Default: `DEFAULT_TRANSCRIPTION_ENGINE`; `auto`: the best that works now.",
-        json_schema_extra=one_of(lambda: [catalog.AUTO, *catalog.recognizers()]),
+        json_schema_extra=build_enum(lambda: [catalog.AUTO, *catalog.recognizers()]),
     )
 
 
@@ -161,7 +166,7 @@ class JobsQuery(PageQuery):
     engine: str | Absent = Field(
         default=None,
         description="Only jobs of this engine.",
-        json_schema_extra=one_of(catalog.recognizers),
+        json_schema_extra=build_enum(catalog.recognizers),
     )
     session_id: UUID | Absent = Field(default=None, description="Only jobs of this session.")
 
@@ -176,7 +181,7 @@ class RetryQuery(BaseModel):
     diarizer: str | Absent = Field(
         default=None,
         description="Another one than before; only with `stage=diarize`.",
-        json_schema_extra=one_of(catalog.diarizers),
+        json_schema_extra=build_enum(catalog.diarizers),
     )
     min_speakers: _Speakers | Absent = Field(
         default=None,
@@ -199,7 +204,7 @@ class Process(Body):
     )
 
 
-class JobNamed(BaseModel):
+class JobReference(BaseModel):
     """The job that was made."""
 
     job_id: UUID
@@ -213,7 +218,7 @@ class JobAccepted(BaseModel):
     engine: str = Field(examples=["sphinx"])
     status: JobStatus
     message: str = Field(examples=["PocketSphinx transcription job enqueued successfully"])
-    warnings: list[TranscriptWarning] | Absent = Field(
+    warnings: list[ResultWarning] | Absent = Field(
         default=None, description="Only there when something is not as it should be."
     )
 
@@ -250,7 +255,7 @@ class JobState(BaseModel):
     stage: Stage
     chunks_done: int = Field(ge=0)
     chunks_total: int = Field(ge=0, description="0 until the recording is cut.")
-    shards_done: int = Field(ge=0, description="Pieces in which the speakers are found.")
+    shards_done: int = Field(ge=0, description="Shards in which the speakers are found.")
     shards_total: int = Field(ge=0)
     audio_seconds_done: Seconds = Field(description="Seconds of the recording, transcribed.")
     audio_seconds_total: Seconds = Field(description="Seconds of the recording to transcribe.")
@@ -260,14 +265,14 @@ class JobState(BaseModel):
     seconds_left: float | None = Field(
         description="Estimated seconds until the end; null while there is nothing to go by."
     )
-    warnings: list[TranscriptWarning] = Field(description="What is not as it should be.")
+    warnings: list[ResultWarning] = Field(description="What is not as it should be.")
     error: Failure | None
     created_at: Moment
     completed_at: Moment | None
     result: Outcome | Absent = Field(default=None, description="Only there when completed.")
 
 
-class HeardChunk(BaseModel):
+class ChunkTranscription(BaseModel):
     """What was heard in one chunk, as soon as it was; the transcript may put it differently."""
 
     chunk: int = Field(ge=0, description="Chunks are counted from 0.")
@@ -275,7 +280,7 @@ class HeardChunk(BaseModel):
     end: Seconds
     language: str | None = Field(examples=["en-US"])
     text: str = Field(examples=["Hello."])
-    words: list[HeardWord]
+    words: list[TranscribedWord]
 
 
 class StreamEvent(BaseModel):
@@ -286,7 +291,7 @@ class StreamEvent(BaseModel):
     retry: int | Absent = Field(
         default=None, description="Milliseconds after which to come again, should the stream end."
     )
-    data: Json[JobState | HeardChunk]
+    data: Json[JobState | ChunkTranscription]
 
 
 class ListedJob(BaseModel):

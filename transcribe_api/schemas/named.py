@@ -18,22 +18,22 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core.errors import InvalidInput
-from transcribe_api.bodies import Body, Line, line_schema, one_line
+from transcribe_api.http.requests.json_bodies import Body, Line, build_line_schema, check_one_line
 from transcribe_api.schemas.common import EXAMPLE_ID, Moment, NextCursor
-from transcripts.lexicons import LEXICONS
-from transcripts.roles import fold
+from transcripts.speakers.role_lexicons import LEXICONS
+from transcripts.speakers.roles import normalize_phrase
 
 #: More terms than this help no engine.
-MOST_TERMS = 1000
+MAX_TERMS = 1000
 #: How much likelier a phrase may be made, or less likely below 0.
-STRONGEST_BOOST = 100
+MAX_BOOST = 100
 #: More roles, and more cues of one, than a conversation has.
-MOST_ROLES, MOST_CUES = 10, 300
+MAX_ROLES, MAX_CUES = 10, 300
 #: A role's name, which is shown beside the speaker's.
-LONGEST_ROLE = 50
-ROLE = rf"[^\W_]([\w -]{{0,{LONGEST_ROLE - 2}}}[^\W_])?"
+MAX_ROLE_LENGTH = 50
+ROLE_PATTERN = rf"[^\W_]([\w -]{{0,{MAX_ROLE_LENGTH - 2}}}[^\W_])?"
 #: Characters of a speaker's name.
-LONGEST_SPEAKER = 100
+MAX_SPEAKER_LENGTH = 100
 
 
 class SessionWhole(Body):
@@ -69,66 +69,68 @@ class Term(Body):
 
     phrase: Line = Field(examples=["metformin"])
     boost: float = Field(
-        ge=-STRONGEST_BOOST,
-        le=STRONGEST_BOOST,
+        ge=-MAX_BOOST,
+        le=MAX_BOOST,
         description="How much likelier it is made, or less likely below 0.",
         examples=[20.0],
     )
 
 
-def _each_once(terms: list[Term]) -> list[Term]:
-    first: dict[str, int] = {}
-    for at, term in enumerate(terms):
-        before = first.setdefault(term.phrase, at)
-        if before != at:
+def _refuse_duplicates(terms: list[Term]) -> list[Term]:
+    positions: dict[str, int] = {}
+    for index, term in enumerate(terms):
+        previous = positions.setdefault(term.phrase, index)
+        if previous != index:
             # Not a ValueError, which pydantic would lay to the whole list.
-            field = f"terms.{at}.phrase"
-            raise InvalidInput(f"{field}: the same phrase as terms.{before}.phrase", field=field)
+            field = f"terms.{index}.phrase"
+            raise InvalidInput(f"{field}: the same phrase as terms.{previous}.phrase", field=field)
     return terms
 
 
-Terms = Annotated[list[Term], Field(max_length=MOST_TERMS), AfterValidator(_each_once)]
+Terms = Annotated[list[Term], Field(max_length=MAX_TERMS), AfterValidator(_refuse_duplicates)]
 
 
-Cues = Annotated[list[Line], Field(min_length=1, max_length=MOST_CUES)]
+Cues = Annotated[list[Line], Field(min_length=1, max_length=MAX_CUES)]
 
 
-def _named_or_spelled_out(
-    roles: object, spelled_out: ValidatorFunctionWrapHandler
+def _validate_roles(
+    roles: object, validate: ValidatorFunctionWrapHandler
 ) -> dict[str, list[str]] | str:
     if isinstance(roles, str) and roles not in LEXICONS:
-        told = "Allowed: roles with their cues, or one of: {names}"
-        raise PydanticCustomError("lexicon", told, {"names": ", ".join(LEXICONS)})
-    return roles if isinstance(roles, str) else _check_roles(spelled_out(roles))
+        message = "Allowed: roles with their cues, or one of: {names}"
+        raise PydanticCustomError("lexicon", message, {"names": ", ".join(LEXICONS)})
+    return roles if isinstance(roles, str) else _check_roles(validate(roles))
 
 
 def _check_roles(roles: dict[str, list[str]]) -> dict[str, list[str]]:
-    first: dict[tuple[str, ...], str] = {}
+    fields: dict[tuple[str, ...], str] = {}
     for role, cues in roles.items():
-        if not re.fullmatch(ROLE, role):
-            field = f"roles.{role[:LONGEST_ROLE]}"
-            raise InvalidInput(f"{field}: a role's name is {ROLE}", field=field)
-        for at, cue in enumerate(cues):
-            field = f"roles.{role}.{at}"
-            before = first.setdefault(fold(cue), field)
-            if not fold(cue) or before != field:
-                why = f"the same cue as {before}" if fold(cue) else "there is no word in it"
-                raise InvalidInput(f"{field}: {why}", field=field)
+        if not re.fullmatch(ROLE_PATTERN, role):
+            field = f"roles.{role[:MAX_ROLE_LENGTH]}"
+            raise InvalidInput(f"{field}: a role's name is {ROLE_PATTERN}", field=field)
+        for index, cue in enumerate(cues):
+            field = f"roles.{role}.{index}"
+            previous = fields.setdefault(normalize_phrase(cue), field)
+            if not normalize_phrase(cue) or previous != field:
+                reason = (
+                    f"the same cue as {previous}"
+                    if normalize_phrase(cue)
+                    else "there is no word in it"
+                )
+                raise InvalidInput(f"{field}: {reason}", field=field)
     return roles
 
 
-def _roles_schema(schema: dict[str, Any]) -> None:
-    spelled_out = {
-        key: schema.pop(key) for key in ("type", "additionalProperties", "maxProperties")
-    }
-    spelled_out["propertyNames"] = {"pattern": f"^{ROLE}$"}
-    schema["anyOf"] = [{"enum": list(LEXICONS)}, spelled_out]
+def _build_roles_schema(schema: dict[str, Any]) -> None:
+    explicit = {key: schema.pop(key) for key in ("type", "additionalProperties", "maxProperties")}
+    explicit["propertyNames"] = {"pattern": f"^{ROLE_PATTERN}$"}
+    schema["anyOf"] = [{"enum": list(LEXICONS)}, explicit]
 
 
 Roles = Annotated[
     dict[str, Cues],
-    Field(max_length=MOST_ROLES, json_schema_extra=_roles_schema),
-    WrapValidator(_named_or_spelled_out),
+    Field(max_length=MAX_ROLES, json_schema_extra=_build_roles_schema),
+    WrapValidator(_validate_roles),
     PlainSerializer(lambda roles: roles),  # pydantic knows nothing of the names
 ]
 
@@ -156,7 +158,7 @@ class ContextChange(ContextWhole):
     name: Line = Field(default="", examples=["Medicines"])
 
 
-class ToldTerm(BaseModel):
+class ContextTerm(BaseModel):
     """A phrase to expect."""
 
     phrase: str = Field(examples=["metformin"])
@@ -168,7 +170,7 @@ class Context(BaseModel):
 
     context_id: UUID = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Medicines"])
-    terms: list[ToldTerm]
+    terms: list[ContextTerm]
     roles: dict[str, list[str]] | str = Field(
         description="Cues by role, or the name of a lexicon; empty for no roles."
     )
@@ -185,9 +187,9 @@ class ContextPage(BaseModel):
 
 _SpeakerName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=LONGEST_SPEAKER),
-    AfterValidator(one_line),
-    Field(json_schema_extra=line_schema(LONGEST_SPEAKER, may_be_empty=True)),
+    StringConstraints(strip_whitespace=True, max_length=MAX_SPEAKER_LENGTH),
+    AfterValidator(check_one_line),
+    Field(json_schema_extra=build_line_schema(MAX_SPEAKER_LENGTH, may_be_empty=True)),
 ]
 
 
@@ -200,7 +202,7 @@ class SpeakerNames(Body):
     )
 
 
-class ShownSpeakers(BaseModel):
+class SpeakerLabels(BaseModel):
     """What a reader now sees of every speaker."""
 
     names: dict[str, str] = Field(examples=[{"0": "Dr. Smith", "1": "SPEAKER_01"}])

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from transcribe_api import openai_answers, openai_models
-from transcribe_api.schemas.common import Absent, Recording, Seconds, one_of
+from transcribe_api.http.responses import openai_formats
+from transcribe_api.schemas.common import Absent, Recording, Seconds, build_enum
+from transcribe_api.submission import openai_models
 
 
 class TranscriptionForm(BaseModel):
@@ -16,12 +17,12 @@ class TranscriptionForm(BaseModel):
     file: Recording
     model: str = Field(
         description="One of `GET /v1/models`; a name of OpenAI's stands for the default engine.",
-        examples=["whisper-1", *openai_models.known()[:1]],
+        examples=["whisper-1", *openai_models.list_models()[:1]],
     )
     language: str | Absent = Field(default=None, examples=["en"])
     prompt: str | Absent = Field(default=None, description="The same as `initial_prompt`.")
     response_format: str | Absent = Field(
-        default=None, json_schema_extra=one_of(lambda: openai_answers.MEDIA)
+        default=None, json_schema_extra=build_enum(lambda: openai_formats.MEDIA_TYPES)
     )
     timestamp_granularities: list[str] | Absent = Field(
         default=None,
@@ -101,7 +102,9 @@ class DiarizedTranscription(BaseModel):
     usage: Usage
 
 
-class Transcription(RootModel[PlainTranscription | VerboseTranscription | DiarizedTranscription]):
+class TranscriptionResponse(
+    RootModel[PlainTranscription | VerboseTranscription | DiarizedTranscription]
+):
     """The transcript, in the form that was asked for."""
 
 
@@ -127,7 +130,7 @@ class Models(BaseModel):
     data: list[Model]
 
 
-class TheirError(BaseModel):
+class OpenaiError(BaseModel):
     """What is wrong, and what is allowed."""
 
     message: str
@@ -136,7 +139,7 @@ class TheirError(BaseModel):
     code: str | None
 
 
-class TheirProblem(BaseModel):
+class OpenaiProblem(BaseModel):
     """An error in OpenAI's shape."""
 
-    error: TheirError
+    error: OpenaiError

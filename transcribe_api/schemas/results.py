@@ -16,7 +16,7 @@ from pydantic import (
 
 from core.errors import InvalidInput
 from core.states import JobStatus
-from transcribe_api.bodies import SHOWN, Body, one_line
+from transcribe_api.http.requests.json_bodies import PRINTABLE_LINE, Body, check_one_line
 from transcribe_api.schemas.common import (
     EXAMPLE_ID,
     Absent,
@@ -29,7 +29,7 @@ from transcripts.warning import Severity, WarningCode
 _SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
 
 
-class HeardWord(BaseModel):
+class TranscribedWord(BaseModel):
     """A word, with the punctuation that the engine sets."""
 
     word: str = Field(examples=["Hello."])
@@ -42,13 +42,13 @@ class HeardWord(BaseModel):
     )
 
 
-class SpokenWord(HeardWord):
+class ResultWord(TranscribedWord):
     """A word, and who says it."""
 
     speaker_tag: int | None = _SPEAKER
 
 
-class SpokenSegment(BaseModel):
+class ResultSegment(BaseModel):
     """What one speaker says in a row, a sentence or so."""
 
     start: Seconds = Field(description="Seconds from the start of the recording.")
@@ -56,7 +56,7 @@ class SpokenSegment(BaseModel):
     text: str = Field(examples=["Hello."])
     speaker_tag: int | None = _SPEAKER
     confidence: Confidence | None = Field(description="Of its words, on average.")
-    words: list[SpokenWord]
+    words: list[ResultWord]
     edited: bool | Absent = Field(
         default=None,
         description="True where somebody changed text or speaker; else it is not there.",
@@ -64,22 +64,22 @@ class SpokenSegment(BaseModel):
 
 
 #: Characters of a segment's text: ten times what an engine says in one.
-LONGEST_TEXT = 5000
+MAX_TEXT_LENGTH = 5000
 
 _Text = Annotated[
     str,
-    StringConstraints(max_length=LONGEST_TEXT),
-    AfterValidator(one_line),
-    Field(json_schema_extra={"pattern": SHOWN}),
+    StringConstraints(max_length=MAX_TEXT_LENGTH),
+    AfterValidator(check_one_line),
+    Field(json_schema_extra={"pattern": PRINTABLE_LINE}),
 ]
 
 
-def _whole(value: object) -> object:
+def _convert_whole_float(value: object) -> object:
     """To JSON, 1.0 is the integer 1."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Number = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+_Number = Annotated[int, Field(ge=0), BeforeValidator(_convert_whole_float)]
 
 
 class SegmentChange(Body):
@@ -113,19 +113,19 @@ class SegmentChange(Body):
     )
 
     @property
-    def wanted(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, Any]:
         """The columns that are to be others. Raises `InvalidInput` when there are none."""
         if not self.model_fields_set & {"text", "speaker_tag"}:
             raise InvalidInput("text: send a text, a speaker_tag, or both", field="text")
         return self.model_dump(include={"text", "speaker_tag"}, exclude_unset=True)
 
     @property
-    def seen(self) -> dict[str, Any]:
+    def expected(self) -> dict[str, Any]:
         """What the caller saw in them, as far as he says so."""
-        said: dict[str, Any] = {} if self.former is None else {"text": self.former}
+        values: dict[str, Any] = {} if self.former is None else {"text": self.former}
         if "former_speaker_tag" in self.model_fields_set:
-            said["speaker_tag"] = self.former_speaker_tag
-        return said
+            values["speaker_tag"] = self.former_speaker_tag
+        return values
 
 
 class RangeHeaders(BaseModel):
@@ -139,7 +139,7 @@ class RangeHeaders(BaseModel):
     )
 
 
-class TranscriptWarning(BaseModel):
+class ResultWarning(BaseModel):
     """One thing that is not as it should be."""
 
     code: WarningCode = Field(description="Stable name for programs.")
@@ -169,7 +169,7 @@ class Result(BaseModel):
     )
     language: str | None = Field(examples=["en-US"])
     duration: Seconds | None = Field(description="Seconds of the recording.", examples=[125.5])
-    segments: list[SpokenSegment]
+    segments: list[ResultSegment]
     speaker_roles: dict[str, str | None] = Field(
         description="By number of the speaker, null for one that is not known. Empty unless the "
         "job's context tells of roles.",
@@ -182,7 +182,7 @@ class Result(BaseModel):
     speaker_names: dict[str, str] = Field(
         description="By number of the speaker.", examples=[{"0": "Dr. Smith"}]
     )
-    warnings: list[TranscriptWarning] = Field(description="What is not as it should be.")
+    warnings: list[ResultWarning] = Field(description="What is not as it should be.")
     created_at: Moment
     completed_at: Moment | None
 

@@ -86,7 +86,7 @@ class Resources(BaseModel):
     cpu: Cpu
 
 
-class Worker(BaseModel):
+class WorkerStatus(BaseModel):
     """A living worker, as it told last."""
 
     name: str = Field(examples=["asr.sphinx@host"])
@@ -124,7 +124,7 @@ class SystemStatus(BaseModel):
     jobs: dict[JobStatus, int]
     queues: dict[str, Queue]
     resource_manager: Resources
-    workers: list[Worker]
+    workers: list[WorkerStatus]
     orchestrator_stats: OrchestratorStats
     versions: dict[str, str] = Field(examples=[{"chordscribe": "0.1.0", "python": "3.13.1"}])
     started_at: Moment = Field(description="When the process that answers began.")

@@ -14,30 +14,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from transcripts.borders import cut, pause_after
-from transcripts.columns import measure_width
-from transcripts.formats.clock import milliseconds
-from transcripts.phrases import find_breaks, join_phrases
-from transcripts.spacing import Spaced, gap_before, is_unspaced
-from transcripts.speakers import label
+from transcripts.formats.timestamps import to_milliseconds
+from transcripts.spacing import Spaced, find_separator_before, is_unspaced
+from transcripts.speakers.assignment import label
+from transcripts.text.boundaries import pause_after, split_at_boundaries
+from transcripts.text.display_width import measure_width
+from transcripts.text.phrases import find_breaks, join_phrases
 from transcripts.types import Segment, Word
 
 #: Two cues that begin at the same time are set apart by one frame of film (milliseconds).
-FRAME = 40
+FRAME_MILLISECONDS = 40
 #: Where people talk at the same time, cues come one after another, up to so much late (seconds).
-MOST_LATE = 3.0
+MAX_DELAY_SECONDS = 3.0
 #: A cue too short to be read becomes one with its neighbour across at most this pause (seconds).
-MENDABLE_PAUSE = 0.5
+MAX_MERGE_PAUSE_SECONDS = 0.5
 
 #: Characters of a line for each of its columns, at most; the rest would be marks without end.
-_MOST_MARKS = 4
+_MAX_CHARACTERS_PER_COLUMN = 4
 
 # Neither a player nor an encoder can do anything with these; white space is folded before.
-_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _EMBED_RIGHT_TO_LEFT, _END_OF_EMBEDDING = "\u202b", "\u202c"
 _JOINER = "\u200d"
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
-_AWKWARD = re.compile(rf"\s|{_UNWRITABLE.pattern}")
+_UNSAFE = re.compile(rf"\s|{_UNPRINTABLE.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Layout:
             raise ValueError("a subtitle layout needs a min_duration up to max_duration")
 
 
-STANDARD = Layout()
+DEFAULT_LAYOUT = Layout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class _Draft:
 
 def lay_out(
     segments: Iterable[Segment],
-    layout: Layout = STANDARD,
+    layout: Layout = DEFAULT_LAYOUT,
     names: Mapping[int, str] | None = None,
     *,
     leads: bool = False,
@@ -122,214 +122,226 @@ def lay_out(
 
     With *leads* a new speaker's first cue begins with ``SPEAKER_00:``, which takes its room in the
     first line. Where people talk at the same time, each cue waits for the one ahead of it to be
-    read, up to `MOST_LATE`.
+    read, up to `MAX_DELAY_SECONDS`.
     """
     leads = leads and layout.speaker_labels
-    drafts: Iterable[_Draft] = _by_start(
-        _drafts(segments, layout, names if leads else None, leads=leads)
+    drafts: Iterable[_Draft] = _sort_by_start(
+        _build_drafts(segments, layout, names if leads else None, leads=leads)
     )
     if leads:
-        drafts = _led(drafts, names, layout)
-    drafts = _mended(drafts, layout)
-    starts = _starts(drafts, layout)
+        drafts = _add_leads(drafts, names, layout)
+    drafts = _merge_short_cues(drafts, layout)
+    starts = _compute_starts(drafts, layout)
     return [
-        _cue(draft, start, following, layout)
+        _build_cue(draft, start, following, layout)
         for draft, start, following in zip(drafts, starts, [*starts[1:], None], strict=False)
     ]
 
 
-def direct(cue: Cue) -> tuple[str, ...]:
+def embed_direction(cue: Cue) -> tuple[str, ...]:
     """The lines as players show them in the right order: most take a line to begin at the left."""
     if not cue.is_right_to_left:
         return cue.lines
     return tuple(f"{_EMBED_RIGHT_TO_LEFT}{line}{_END_OF_EMBEDDING}" for line in cue.lines)
 
 
-def _drafts(
+def _build_drafts(
     segments: Iterable[Segment], layout: Layout, names: Mapping[int, str] | None, *, leads: bool
 ) -> Iterator[_Draft]:
     """What each segment needs, cut at its clauses and pauses."""
-    shown = None
+    last_speaker = None
     for segment in segments:
-        words = [part for word in join_phrases(segment.words) for part in _writable(word, layout)]
+        words = [
+            part for word in join_phrases(segment.words) for part in _sanitize_word(word, layout)
+        ]
         speaker, lead = segment.speaker, ""
-        if words and leads and speaker is not None and speaker != shown:
-            lead = _lead(label(speaker, names), words[0], layout)
+        if words and leads and speaker is not None and speaker != last_speaker:
+            lead = _build_lead(label(speaker, names), words[0], layout)
         if words:
-            shown = speaker
-            yield from _split(words, speaker, lead, layout)
+            last_speaker = speaker
+            yield from _split_draft(words, speaker, lead, layout)
 
 
-def _writable(word: Word, layout: Layout) -> Iterable[Word]:
+def _sanitize_word(word: Word, layout: Layout) -> Iterable[Word]:
     """The word as texts without white space that fit into a line, its time shared out to them."""
     limit = layout.max_line_length
-    if 0 < measure_width(word.text) <= limit and not _AWKWARD.search(word.text):
+    if 0 < measure_width(word.text) <= limit and not _UNSAFE.search(word.text):
         return (word,)
     texts = [
-        piece
-        for text in _UNWRITABLE.sub("", " ".join(word.text.split())).split()
-        for piece in _pieces(text, limit)
+        part
+        for text in _UNPRINTABLE.sub("", " ".join(word.text.split())).split()
+        for part in _split_text(text, limit)
     ]
     step = (word.end - word.start) / max(1, len(texts))
-    starts = [word.start + at * step for at in range(len(texts))]
+    starts = [word.start + index * step for index in range(len(texts))]
     return [
         replace(
             word,
             text=text,
             start=start,
             end=start + step,
-            space_before=None if at else word.space_before,
+            space_before=None if index else word.space_before,
         )
-        for at, (text, start) in enumerate(zip(texts, starts, strict=True))
+        for index, (text, start) in enumerate(zip(texts, starts, strict=True))
     ]
 
 
-def _pieces(text: str, limit: int) -> Iterator[str]:
+def _split_text(text: str, limit: int) -> Iterator[str]:
     """The text in pieces of at most so many columns: its phrases, where its script has some."""
-    longest = _MOST_MARKS * limit
-    while len(text) > longest or measure_width(text) > limit:
-        at = _find_cut(text[:longest], limit)
-        yield text[:at]
-        text = text[at:]
+    max_characters = _MAX_CHARACTERS_PER_COLUMN * limit
+    while len(text) > max_characters or measure_width(text) > limit:
+        end = _find_cut(text[:max_characters], limit)
+        yield text[:end]
+        text = text[end:]
     yield text
 
 
 def _find_cut(text: str, limit: int) -> int:
     """Characters up to the first phrase's end, else those that fit; marks stay with letters."""
-    fitting = (at for at in range(len(text), 0, -1) if measure_width(text[:at]) <= limit)
-    most = next(fitting, 1)
+    candidates = (
+        position for position in range(len(text), 0, -1) if measure_width(text[:position]) <= limit
+    )
+    fitting_length = next(candidates, 1)
     phrase = min(find_breaks(text), default=0) if any(map(is_unspaced, text)) else 0
-    if 0 < phrase <= most:
+    if 0 < phrase <= fitting_length:
         return phrase
-    at = most
-    while at > 1 and _hangs_on(text, at):
-        at -= 1
-    return at if at > 1 else most
+    position = fitting_length
+    while position > 1 and _is_attached(text, position):
+        position -= 1
+    return position if position > 1 else fitting_length
 
 
-def _hangs_on(text: str, at: int) -> bool:
+def _is_attached(text: str, index: int) -> bool:
     """Whether the character there belongs to the one before it."""
-    joined = _JOINER in text[at - 1 : at + 1]
-    return joined or unicodedata.category(text[at])[0] == "M" or text[at] in _SKIN_TONES
+    joined = _JOINER in text[index - 1 : index + 1]
+    return joined or unicodedata.category(text[index])[0] == "M" or text[index] in _SKIN_TONES
 
 
-def _lead(name: str, first_word: Word, layout: Layout) -> str:
+def _build_lead(name: str, first_word: Word, layout: Layout) -> str:
     """The name to begin a cue with, shortened to a line; none if it leaves no room for a word."""
-    name = _UNWRITABLE.sub("", name)
+    name = _UNPRINTABLE.sub("", name)
     limit = layout.max_line_length
     lead = f"{name}:"
     if measure_width(lead) > limit:
-        lead = f"{next(_pieces(name, max(1, limit - 2)))}…:"
-    return lead if len(_filled([_Lead(lead), first_word], limit)) <= layout.max_lines else ""
+        lead = f"{next(_split_text(name, max(1, limit - 2)))}…:"
+    return lead if len(_fill_lines([_Lead(lead), first_word], limit)) <= layout.max_lines else ""
 
 
-def _split(
+def _split_draft(
     words: Sequence[Word], speaker: int | None, lead: str, layout: Layout
 ) -> Iterator[_Draft]:
-    def room(first: int) -> int:
-        return _room(words, first, lead if first == 0 else "", layout)
+    def find_limit(first: int) -> int:
+        return _find_limit(words, first, lead if first == 0 else "", layout)
 
-    for at, part in enumerate(cut(words, room)):
-        yield _Draft(tuple(part), speaker, "" if at else lead)
+    for index, part in enumerate(split_at_boundaries(words, find_limit)):
+        yield _Draft(tuple(part), speaker, "" if index else lead)
 
 
-def _room(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
+def _find_limit(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
     """The index after the last word that fits into a cue that begins with word *first*."""
-    lines, filled = 1, measure_width(lead)
+    lines, used = 1, measure_width(lead)
     latest = words[first].start + layout.max_duration
-    for at in range(first, len(words)):
-        before = words[at - 1].text if at > first else lead
-        space = len(gap_before(before, words[at])) if filled else 0
-        width = measure_width(words[at].text)
-        longer = filled + space + width
-        if longer > layout.max_line_length and filled:
+    for index in range(first, len(words)):
+        previous = words[index - 1].text if index > first else lead
+        space = len(find_separator_before(previous, words[index])) if used else 0
+        width = measure_width(words[index].text)
+        longer = used + space + width
+        if longer > layout.max_line_length and used:
             lines, longer = lines + 1, width
-        if at > first and (lines > layout.max_lines or words[at].end > latest):
-            return at
-        filled = longer
+        if index > first and (lines > layout.max_lines or words[index].end > latest):
+            return index
+        used = longer
     return len(words)
 
 
-def _by_start(drafts: Iterable[_Draft]) -> list[_Draft]:
+def _sort_by_start(drafts: Iterable[_Draft]) -> list[_Draft]:
     """In the order in which they begin; those of one speaker stay in theirs, whatever the times."""
     latest: dict[int | None, int] = {}
     keyed = []
     for draft in drafts:
-        start = max(milliseconds(draft.start), latest.get(draft.speaker, 0))
+        start = max(to_milliseconds(draft.start), latest.get(draft.speaker, 0))
         latest[draft.speaker] = start
         keyed.append((start, draft))
     return [draft for _, draft in sorted(keyed, key=itemgetter(0))]
 
 
-def _led(
+def _add_leads(
     drafts: Iterable[_Draft], names: Mapping[int, str] | None, layout: Layout
 ) -> Iterator[_Draft]:
     """The same, named anew where somebody else has spoken into what is said."""
-    shown = None
+    last_speaker = None
     for draft in drafts:
-        if draft.speaker == shown:
+        if draft.speaker == last_speaker:
             yield replace(draft, lead="")
         elif draft.lead or draft.speaker is None:
             yield draft
         else:
-            lead = _lead(label(draft.speaker, names), draft.words[0], layout)
-            yield from _split(draft.words, draft.speaker, lead, layout)
-        shown = draft.speaker
+            lead = _build_lead(label(draft.speaker, names), draft.words[0], layout)
+            yield from _split_draft(draft.words, draft.speaker, lead, layout)
+        last_speaker = draft.speaker
 
 
-def _mended(drafts: Iterable[_Draft], layout: Layout) -> list[_Draft]:
+def _merge_short_cues(drafts: Iterable[_Draft], layout: Layout) -> list[_Draft]:
     """Cues too short to be read become one with their neighbour, if speaker and room allow it."""
-    mended: list[_Draft] = []
+    merged: list[_Draft] = []
     for draft in drafts:
-        last = mended[-1] if mended else None
-        if last and _is_mendable(last, draft, layout):
-            mended[-1] = replace(last, words=last.words + draft.words)
+        last = merged[-1] if merged else None
+        if last and _is_mergeable(last, draft, layout):
+            merged[-1] = replace(last, words=last.words + draft.words)
         else:
-            mended.append(draft)
-    return mended
+            merged.append(draft)
+    return merged
 
 
-def _is_mendable(one: _Draft, other: _Draft, layout: Layout) -> bool:
-    if one.speaker != other.speaker or other.lead:
+def _is_mergeable(first: _Draft, second: _Draft, layout: Layout) -> bool:
+    if first.speaker != second.speaker or second.lead:
         return False
-    shortest = min(one.end - one.start, other.end - other.start)
+    shortest = min(first.end - first.start, second.end - second.start)
     if shortest >= layout.min_duration:
         return False
-    words = one.words + other.words
-    return pause_after(one.words[-1], other.words[0]) <= MENDABLE_PAUSE and _room(
-        words, 0, one.lead, layout
+    words = first.words + second.words
+    return pause_after(first.words[-1], second.words[0]) <= MAX_MERGE_PAUSE_SECONDS and _find_limit(
+        words, 0, first.lead, layout
     ) == len(words)
 
 
-def _starts(drafts: Sequence[_Draft], layout: Layout) -> list[int]:
+def _compute_starts(drafts: Sequence[_Draft], layout: Layout) -> list[int]:
     starts: list[int] = []
-    for at, draft in enumerate(drafts):
-        start = milliseconds(draft.start)
+    for index, draft in enumerate(drafts):
+        start = to_milliseconds(draft.start)
         if starts:
-            last = drafts[at - 1]
-            is_hurried = last.end > draft.start or starts[-1] > milliseconds(last.start)
+            last = drafts[index - 1]
+            is_hurried = last.end > draft.start or starts[-1] > to_milliseconds(last.start)
             if is_hurried:
-                read = starts[-1] + _to_read(last, layout) + milliseconds(layout.gap)
-                start = max(start, min(read, start + milliseconds(MOST_LATE)))
-            start = max(start, starts[-1] + FRAME + milliseconds(layout.gap))
+                read_until = (
+                    starts[-1] + _measure_reading_time(last, layout) + to_milliseconds(layout.gap)
+                )
+                start = max(start, min(read_until, start + to_milliseconds(MAX_DELAY_SECONDS)))
+            start = max(start, starts[-1] + FRAME_MILLISECONDS + to_milliseconds(layout.gap))
         starts.append(start)
     return starts
 
 
-def _to_read(draft: _Draft, layout: Layout) -> int:
+def _measure_reading_time(draft: _Draft, layout: Layout) -> int:
     """Milliseconds that a cue can do with: those that it was said in, if it is read sooner."""
-    columns = sum(map(measure_width, _wrapped(draft.tokens, layout)))
-    return milliseconds(min(draft.end - draft.start, columns / layout.max_cps))
+    columns = sum(map(measure_width, _wrap_lines(draft.tokens, layout)))
+    return to_milliseconds(min(draft.end - draft.start, columns / layout.max_cps))
 
 
-def _cue(draft: _Draft, start: int, following: int | None, layout: Layout) -> Cue:
-    lines = _wrapped(draft.tokens, layout)
-    to_read = max(layout.min_duration, sum(map(measure_width, lines)) / layout.max_cps)
-    end = max(milliseconds(draft.end), start + math.ceil(to_read * 1000))
-    end = min(end, start + milliseconds(layout.max_duration))
-    if following is not None:
-        end = min(end, following - milliseconds(layout.gap))
-    return Cue(start, max(end, start + FRAME), lines, draft.speaker, _is_right_to_left(draft.words))
+def _build_cue(draft: _Draft, start: int, next_start: int | None, layout: Layout) -> Cue:
+    lines = _wrap_lines(draft.tokens, layout)
+    reading_seconds = max(layout.min_duration, sum(map(measure_width, lines)) / layout.max_cps)
+    end = max(to_milliseconds(draft.end), start + math.ceil(reading_seconds * 1000))
+    end = min(end, start + to_milliseconds(layout.max_duration))
+    if next_start is not None:
+        end = min(end, next_start - to_milliseconds(layout.gap))
+    return Cue(
+        start,
+        max(end, start + FRAME_MILLISECONDS),
+        lines,
+        draft.speaker,
+        _is_right_to_left(draft.words),
+    )
 
 
 def _is_right_to_left(words: Iterable[Word]) -> bool:
@@ -340,22 +352,22 @@ def _is_right_to_left(words: Iterable[Word]) -> bool:
     return directions["R"] + directions["AL"] > directions["L"]
 
 
-def _wrapped(tokens: Sequence[Spaced], layout: Layout) -> tuple[str, ...]:
+def _wrap_lines(tokens: Sequence[Spaced], layout: Layout) -> tuple[str, ...]:
     """As few lines as possible, and these as even as possible."""
-    lines = _filled(tokens, layout.max_line_length)
+    lines = _fill_lines(tokens, layout.max_line_length)
     narrowest = sum(map(measure_width, lines)) // len(lines)
     for width in range(narrowest, layout.max_line_length):
-        even = _filled(tokens, width)
-        if len(even) == len(lines):
-            return tuple(even)
+        balanced = _fill_lines(tokens, width)
+        if len(balanced) == len(lines):
+            return tuple(balanced)
     return tuple(lines)
 
 
-def _filled(tokens: Sequence[Spaced], width: int) -> list[str]:
+def _fill_lines(tokens: Sequence[Spaced], width: int) -> list[str]:
     """Lines that each take as many tokens as fit; a longer token has a line of its own."""
     lines = [tokens[0].text]
     for token in tokens[1:]:
-        longer = lines[-1] + gap_before(lines[-1], token) + token.text
+        longer = lines[-1] + find_separator_before(lines[-1], token) + token.text
         if measure_width(longer) <= width:
             lines[-1] = longer
         else:

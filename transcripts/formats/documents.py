@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transcripts.formats.clock import seconds
-from transcripts.speakers import label
-from transcripts.stored import space_to_json
+from transcripts.formats.timestamps import round_seconds
+from transcripts.serialization import space_to_json
+from transcripts.speakers.assignment import label
 from transcripts.types import Segment, Word
 
 
@@ -16,12 +16,12 @@ def segments_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:
     """``segments`` of ``GET /jobs/result``; what is not known is null."""
     return [
         {
-            "start": seconds(segment.start),
-            "end": seconds(segment.end),
+            "start": round_seconds(segment.start),
+            "end": round_seconds(segment.end),
             "text": segment.text,
             "speaker_tag": segment.speaker,
-            "confidence": _share(segment.confidence),
-            "words": [_word(word) for word in segment.words],
+            "confidence": _round_confidence(segment.confidence),
+            "words": [_word_to_json(word) for word in segment.words],
         }
         for segment in segments
     ]
@@ -40,32 +40,32 @@ def final_transcription(
     present = sorted({segment.speaker for segment in segments if segment.speaker is not None})
     return {
         "file_path": file_path,
-        "total_duration": seconds(total_duration),
+        "total_duration": round_seconds(total_duration),
         "speakers": list(dict.fromkeys(label(speaker, speakers) for speaker in present)),
         "segments": [
             {
                 "speaker_id": None if segment.speaker is None else label(segment.speaker, speakers),
-                "start_time": seconds(segment.start),
-                "end_time": seconds(segment.end),
+                "start_time": round_seconds(segment.start),
+                "end_time": round_seconds(segment.end),
                 "text": segment.text,
-                "confidence": _share(segment.confidence),
+                "confidence": _round_confidence(segment.confidence),
             }
             for segment in segments
         ],
     }
 
 
-def _word(word: Word) -> dict[str, Any]:
+def _word_to_json(word: Word) -> dict[str, Any]:
     return {
         "word": word.text,
-        "start": seconds(word.start),
-        "end": seconds(word.end),
-        "confidence": _share(word.confidence),
+        "start": round_seconds(word.start),
+        "end": round_seconds(word.end),
+        "confidence": _round_confidence(word.confidence),
         "speaker_tag": word.speaker,
         **space_to_json(word),
     }
 
 
-def _share(value: float | None) -> float | None:
+def _round_confidence(value: float | None) -> float | None:
     """A confidence to three places; NaN is as good as none."""
     return round(value, 3) if value is not None and math.isfinite(value) else None

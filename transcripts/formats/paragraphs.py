@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transcripts.spacing import join
+from transcripts.spacing import join_texts
 from transcripts.types import Segment
 
 #: A new paragraph begins after so much silence, also when the same speaker goes on (seconds).
-PARAGRAPH_PAUSE = 2.0
+PARAGRAPH_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +22,22 @@ class Paragraph:
     text: str
 
 
-def paragraphs(segments: Iterable[Segment]) -> list[Paragraph]:
+def build_paragraphs(segments: Iterable[Segment]) -> list[Paragraph]:
     """All that is said, without the white space around it; segments without text are left out."""
-    said: list[list[Segment]] = []
+    groups: list[list[Segment]] = []
     for segment in segments:
         if not segment.text.split():
             continue
-        if not said or _is_new(said[-1][-1], segment):
-            said.append([])
-        said[-1].append(segment)
-    return [_paragraph(run) for run in said]
+        if not groups or _is_new(groups[-1][-1], segment):
+            groups.append([])
+        groups[-1].append(segment)
+    return [_build_paragraph(run) for run in groups]
 
 
 def _is_new(last: Segment, segment: Segment) -> bool:
-    return segment.speaker != last.speaker or segment.start - last.end >= PARAGRAPH_PAUSE
+    return segment.speaker != last.speaker or segment.start - last.end >= PARAGRAPH_PAUSE_SECONDS
 
 
-def _paragraph(run: list[Segment]) -> Paragraph:
-    text = join(" ".join(segment.text.split()) for segment in run)
+def _build_paragraph(run: list[Segment]) -> Paragraph:
+    text = join_texts(" ".join(segment.text.split()) for segment in run)
     return Paragraph(run[0].start, run[0].speaker, text)

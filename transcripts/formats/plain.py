@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from transcripts.formats.paragraphs import paragraphs
-from transcripts.speakers import label
+from transcripts.formats.paragraphs import build_paragraphs
+from transcripts.speakers.assignment import label
 from transcripts.types import Segment
 
 
@@ -17,7 +17,7 @@ def txt(
 ) -> str:
     """Paragraphs with an empty line between them, ``SPEAKER_00: `` before each whose is known."""
     lines = []
-    for paragraph in paragraphs(segments):
+    for paragraph in build_paragraphs(segments):
         speaker = paragraph.speaker if speaker_labels else None
         lead = "" if speaker is None else f"{label(speaker, names)}: "
         lines.append(f"{lead}{paragraph.text}\n")

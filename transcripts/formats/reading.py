@@ -28,7 +28,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _Format:
     """How the blocks of a format look."""
 
     times: re.Pattern[str]
@@ -38,7 +38,7 @@ class _Form:
     unescape: Callable[[str], str]
 
 
-_SUBRIP = _Form(
+_SUBRIP = _Format(
     times=re.compile(
         r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d),(\d{3})"
     ),
@@ -46,7 +46,7 @@ _SUBRIP = _Form(
     numbered=True,
     unescape=str,
 )
-_WEBVTT = _Form(
+_WEBVTT = _Format(
     times=re.compile(
         r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})[ \t]+-->"
         r"[ \t]+(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})(?:[ \t].*)?"
@@ -57,11 +57,11 @@ _WEBVTT = _Form(
 )
 _HEADER = re.compile(r"WEBVTT(?:[ \t][^\n]*)?(?:\n|$)")
 #: A cue, or its name, directly under the first line: players read it.
-_UNPARTED = re.compile(r"WEBVTT[^\n]*\n(?:[^\n]+\n)?[^\n]*-->")
+_MISSING_BLANK_LINE = re.compile(r"WEBVTT[^\n]*\n(?:[^\n]+\n)?[^\n]*-->")
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t]|$)")
 
 
-def read(text: str) -> tuple[dict[int, Cue], list[Fault]]:
+def read_subtitles(text: str) -> tuple[dict[int, Cue], list[Fault]]:
     """The cues by their places in the file, from 1 on, and what cannot be read.
 
     The lines of a cue are as they are seen. One whose times cannot be read has a place, too; text
@@ -69,66 +69,69 @@ def read(text: str) -> tuple[dict[int, Cue], list[Fault]]:
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     is_vtt = text.startswith("WEBVTT")
-    form = _WEBVTT if is_vtt else _SUBRIP
+    subtitle_format = _WEBVTT if is_vtt else _SUBRIP
     faults = []
     if is_vtt and not _HEADER.match(text):
         faults.append(Fault(0, "form", "the first line says more than WEBVTT without a blank"))
-    if is_vtt and _UNPARTED.match(text):
+    if is_vtt and _MISSING_BLANK_LINE.match(text):
         faults.append(Fault(0, "form", "no empty line stands between WEBVTT and the first cue"))
     cues: dict[int, Cue] = {}
-    place, last = 0, 0
-    for block in _blocks(text, is_vtt):
-        cue = _cue(block, form)
-        place += _times_at(block) is not None
+    cue_number, last = 0, 0
+    for block in _split_blocks(text, is_vtt):
+        cue = _parse_cue(block, subtitle_format)
+        cue_number += _find_times_line(block) is not None
         if cue is None:
-            faults.append(_unreadable(block, place))
+            faults.append(_build_fault(block, cue_number))
         else:
-            cues[place] = cue
-        if form.numbered and _times_at(block) is not None:
-            number = _number(block)
+            cues[cue_number] = cue
+        if subtitle_format.numbered and _find_times_line(block) is not None:
+            number = _parse_number(block)
             if number != last + 1:
-                faults.append(Fault(place, "number", f"its number is not {last + 1}"))
+                faults.append(Fault(cue_number, "number", f"its number is not {last + 1}"))
             last = number or last + 1
     return cues, faults
 
 
-def _blocks(text: str, is_vtt: bool) -> Iterator[list[str]]:
+def _split_blocks(text: str, is_vtt: bool) -> Iterator[list[str]]:
     """The lines between empty lines; of WebVTT, without its head and what is no cue."""
     blocks = [block.split("\n") for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n"))]
     if is_vtt:
-        blocks[0] = blocks[0][1:] if _UNPARTED.match(text) else []
+        blocks[0] = blocks[0][1:] if _MISSING_BLANK_LINE.match(text) else []
     for block in blocks:
         if any(line.strip() for line in block) and not (is_vtt and _NO_CUE.match(block[0])):
             yield block
 
 
-def _cue(block: Sequence[str], form: _Form) -> Cue | None:
-    at = _times_at(block)
-    found = None if at is None else form.times.fullmatch(block[at].strip())
-    if at is None or found is None:
+def _parse_cue(block: Sequence[str], subtitle_format: _Format) -> Cue | None:
+    index = _find_times_line(block)
+    match = None if index is None else subtitle_format.times.fullmatch(block[index].strip())
+    if index is None or match is None:
         return None
-    numbers = [int(group or 0) for group in found.groups()]
-    seen = (form.unescape(form.hidden.sub("", line)).strip() for line in block[at + 1 :])
-    lines = tuple(line for line in seen if line)
-    return Cue(_milliseconds(numbers[:4]), _milliseconds(numbers[4:]), lines, None)
+    numbers = [int(group or 0) for group in match.groups()]
+    texts = (
+        subtitle_format.unescape(subtitle_format.hidden.sub("", line)).strip()
+        for line in block[index + 1 :]
+    )
+    lines = tuple(line for line in texts if line)
+    return Cue(_to_milliseconds(numbers[:4]), _to_milliseconds(numbers[4:]), lines, None)
 
 
-def _times_at(block: Sequence[str]) -> int | None:
+def _find_times_line(block: Sequence[str]) -> int | None:
     """Number of the line with the times: the first one, or the one after a number or a name."""
-    return next((at for at, line in enumerate(block[:2]) if "-->" in line), None)
+    return next((index for index, line in enumerate(block[:2]) if "-->" in line), None)
 
 
-def _milliseconds(numbers: Sequence[int]) -> int:
+def _to_milliseconds(numbers: Sequence[int]) -> int:
     hours, minutes, seconds, thousandths = numbers
     return ((hours * 60 + minutes) * 60 + seconds) * 1000 + thousandths
 
 
-def _number(block: Sequence[str]) -> int | None:
+def _parse_number(block: Sequence[str]) -> int | None:
     number = block[0].strip()
     return int(number) if number.isascii() and number.isdigit() else None
 
 
-def _unreadable(block: Sequence[str], place: int) -> Fault:
-    at = _times_at(block)
-    told = "text without times" if at is None else "times that cannot be read"
-    return Fault(place, "form", f"{told}: {block[at or 0][:60]!r}")
+def _build_fault(block: Sequence[str], cue_number: int) -> Fault:
+    index = _find_times_line(block)
+    reason = "text without times" if index is None else "times that cannot be read"
+    return Fault(cue_number, "form", f"{reason}: {block[index or 0][:60]!r}")

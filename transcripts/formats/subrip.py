@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from transcripts.formats.clock import stamp
-from transcripts.formats.cues import STANDARD, Cue, Layout, direct, lay_out
+from transcripts.formats.cues import DEFAULT_LAYOUT, Cue, Layout, embed_direction, lay_out
+from transcripts.formats.timestamps import format_timestamp
 from transcripts.types import Segment
 
 
 def srt(
     segments: Iterable[Segment],
-    layout: Layout = STANDARD,
+    layout: Layout = DEFAULT_LAYOUT,
     names: Mapping[int, str] | None = None,
 ) -> str:
     """A SubRip file; every change of speaker begins with ``SPEAKER_00: ``. Empty without words."""
     cues = lay_out(segments, layout, names, leads=True)
-    return "\n".join(_block(number, cue) for number, cue in enumerate(cues, start=1))
+    return "\n".join(_format_block(number, cue) for number, cue in enumerate(cues, start=1))
 
 
-def _block(number: int, cue: Cue) -> str:
+def _format_block(number: int, cue: Cue) -> str:
     # SubRip has no escapes, and an arrow would make a line look like times.
-    text = "\n".join(direct(cue)).replace("-->", "→")
-    return f"{number}\n{stamp(cue.start, ',')} --> {stamp(cue.end, ',')}\n{text}\n"
+    text = "\n".join(embed_direction(cue)).replace("-->", "→")
+    start, end = format_timestamp(cue.start, ","), format_timestamp(cue.end, ",")
+    return f"{number}\n{start} --> {end}\n{text}\n"

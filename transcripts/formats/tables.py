@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from transcripts.formats.clock import seconds
-from transcripts.speakers import label
+from transcripts.formats.timestamps import round_seconds
+from transcripts.speakers.assignment import label
 from transcripts.types import Segment, Turn
 
 
@@ -15,7 +15,7 @@ def tsv(segments: Iterable[Segment], names: Mapping[int, str] | None = None) -> 
     for segment in segments:
         speaker = "" if segment.speaker is None else label(segment.speaker, names)
         text = " ".join(segment.text.split())
-        rows.append((_time(segment.start), _time(segment.end), speaker, text))
+        rows.append((_format_time(segment.start), _format_time(segment.end), speaker, text))
     return "".join("\t".join(row) + "\n" for row in rows)
 
 
@@ -24,11 +24,11 @@ def rttm(turns: Iterable[Turn], name: str) -> str:
     # Fields are told apart by blanks.
     recording = "_".join(name.split()) or "recording"
     return "".join(
-        f"SPEAKER {recording} 1 {_time(turn.start)} {_time(turn.end - turn.start)}"
+        f"SPEAKER {recording} 1 {_format_time(turn.start)} {_format_time(turn.end - turn.start)}"
         f" <NA> <NA> {label(turn.speaker)} <NA> <NA>\n"
         for turn in turns
     )
 
 
-def _time(value: float) -> str:
-    return f"{seconds(value):.3f}"
+def _format_time(value: float) -> str:
+    return f"{round_seconds(value):.3f}"

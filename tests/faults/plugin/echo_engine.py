@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engines.base import Hints, SpeakerHints
 from engines.catalog import DiarizerSpec, EngineSpec, Requirement
-from transcripts.types import Heard, Turn, Voices, Word
+from transcripts.types import Diarization, Transcription, Turn, Word
 
 _HERE = Requirement("echo_engine")
 
@@ -48,18 +48,20 @@ TURN = 4
 class Echo:
     """Hears hashes."""
 
-    def transcribe(self, audio: Path, hints: Hints) -> Heard:
+    def transcribe(self, audio: Path, hints: Hints) -> Transcription:
         seconds = _listen("chunk", audio)
-        return Heard(tuple(_word(at, sound) for at, sound in enumerate(seconds)), language="en")
+        return Transcription(
+            tuple(_word(at, sound) for at, sound in enumerate(seconds)), language="en"
+        )
 
 
 class EchoSpeakers:
     """Hears two voices that take turns."""
 
-    def diarize(self, audio: Path, hints: SpeakerHints) -> Voices:
+    def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
         end = len(_listen("shard", audio))
         turns = (Turn(at, min(at + TURN, end), at // TURN % 2) for at in range(0, end, TURN))
-        return Voices(tuple(turns), {0: (1.0, 0.0), 1: (0.0, 1.0)})
+        return Diarization(tuple(turns), {0: (1.0, 0.0), 1: (0.0, 1.0)})
 
 
 def _listen(kind: str, audio: Path) -> list[bytes]:

@@ -1,0 +1,75 @@
+"""The one module whose name nobody else has: it makes sure that the packages beside it are ours.
+
+Names such as `core` and `tasks` are common. Where another distribution brings a package of the same
+name, Python imports one of the two, or a mixture, and what fails then tells nothing of the cause.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("transcribe_api", "tasks", "engines", "chunking", "core", "transcripts")
+
+
+class ForeignPackage(ImportError):
+    """A package with the name of one of ours belongs to somebody else."""
+
+
+def require_own_packages() -> None:
+    """Raises `ForeignPackage` if a package of ours is hidden or overwritten by another's."""
+    home = Path(__file__).resolve().parent
+    hashes = _read_recorded_hashes()
+    for name in PACKAGES:
+        file, imported = home / name / "__init__.py", _find_package_file(name)
+        if imported not in (None, file):
+            raise ForeignPackage(
+                f"Python finds a package {name!r} of another program at {imported}, ahead of "
+                f"Chordscribe's at {file}. {_REMEDY}"
+            )
+        if hashes.get(f"{name}/__init__.py") not in (None, _hash_file(file)):
+            raise ForeignPackage(
+                f"another program has overwritten Chordscribe's package {name!r} at {file}. "
+                f"{_REMEDY}"
+            )
+
+
+_REMEDY = "Install Chordscribe into a virtual environment of its own."
+
+
+def main() -> None:
+    """The command ``transcribe``; exits with 3 and a sentence if packages are not ours."""
+    try:
+        from transcribe_api.cli.command import main as run_command
+    except ForeignPackage as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(3)
+    run_command()
+
+
+def _find_package_file(name: str) -> Path | None:
+    """The file that an import of the package would run; None where it is not installed."""
+    try:
+        spec = find_spec(name)
+    except ImportError:
+        return None
+    return Path(spec.origin).resolve() if spec and spec.origin else None
+
+
+def _read_recorded_hashes() -> dict[str, str]:
+    """SHA-256 of our files as they were installed, by path; none for a checkout."""
+    try:
+        files = metadata.distribution("chordscribe").files or ()
+    except metadata.PackageNotFoundError:
+        return {}
+    return {file.as_posix(): file.hash.value for file in files if file.hash}
+
+
+def _hash_file(file: Path) -> str:
+    """SHA-256 of a file in the form in which wheels record it."""
+    digest = hashlib.sha256(file.read_bytes()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

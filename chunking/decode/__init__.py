@@ -1,0 +1,1 @@
+"""Any audio or video to samples, in a child process with limits."""

@@ -1,0 +1,395 @@
+"""The decoder's own process: FFmpeg's libraries meet a stranger's bytes here and nowhere else.
+
+Started by `chunking.decode.decoder`. Standard input is the recording itself, opened by the parent;
+standard output is PCM; standard error carries one JSON object a line. Before the first byte of
+the recording is read the process has given up what it does not need: it can open nothing any
+more, neither a file nor a socket, and its memory and processor time are limited.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO
+
+import av
+import av.audio.codeccontext
+import av.audio.stream
+
+# PyAV imports these on first use; then it is too late, for no file can be opened any more.
+import av.sidedata.encparams
+import av.sidedata.motionvectors
+import av.stream
+import av.subtitles.codeccontext
+import av.subtitles.stream
+import av.video.codeccontext
+import av.video.stream
+import numpy as np
+
+from chunking.decode.audible_tracks import find_audible_tracks
+from chunking.decode.container import (
+    RefusedError,
+    SectionReader,
+    describe_stream,
+    discard_other_streams,
+    find_declared_seconds,
+    find_origin,
+    find_streams,
+    name_track,
+    open_container,
+)
+from chunking.decode.downmix import Floats, Mixer, Shorts, to_pcm
+from chunking.decode.file_header import is_playlist
+from chunking.decode.resample import RATE, Resampler
+from chunking.decode.sections import Section, find_sections
+from chunking.decode.timeline import Overlap, Silence, Timeline
+
+#: Frames that must come out before a recording counts as one that can be decoded.
+_LOOK_FRAMES = 8
+_MAX_SILENCES = 100
+_MAX_TRACKS = 20
+#: Seconds of the recording in which a track must have sound, so as not to count as silent: where it
+#: is only looked at, and where it is decoded. No sound comes out meanwhile.
+_LOOK_SECONDS, _LISTEN_SECONDS = 60.0, 1800.0
+#: Seconds that encoders put ahead of the sound, and decoders leave out, at most. That is only known
+#: where no other track has the same clock.
+_ENCODER_DELAY = 0.1
+#: Decoders that add the end of each frame to the beginning of the next, all of one length.
+_OVERLAPPING_CODECS = ("aac", "ac3", "eac3", "mp3", "mp3float")
+#: What is wrong with the recording as a whole, whichever of its sections shows it.
+_GLOBAL_ERRORS = ("recording_too_long", "no_such_channel")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """What the parent asks for."""
+
+    #: Longest recording that is decoded, in seconds.
+    max_seconds: float
+    memory_bytes: int
+    cpu_seconds: int
+    #: Only look whether it can be decoded: stop after a few frames and send no PCM.
+    look: bool = False
+    #: Take this channel, counted from 0, instead of the mix of all.
+    channel: int | None = None
+
+
+def main(argument: str) -> None:
+    """Answer the request in *argument*, a `DecodeRequest` as JSON."""
+    request = DecodeRequest(**json.loads(argument))
+    reports = _redirect_stderr()
+    _warm_up()
+    audio_decoders = _list_audio_decoders()
+    _restrict_process(request, reports)
+    try:
+        with open(0, "rb", buffering=0, closefd=False) as file:
+            for report in _process_request(request, file, audio_decoders):
+                _send(reports, report)
+    except RefusedError as refused:
+        _send(reports, {"error": str(refused)})
+    except MemoryError:
+        _send(reports, {"error": "decoder_limit"})
+    except BrokenPipeError:
+        pass  # the parent has stopped listening
+    except PermissionError:
+        # It wanted something opened: see `_refuse_open` in `chunking.decode.container`.
+        _send(reports, {"error": "playlist_refused"})
+    except av.FFmpegError:
+        _send(reports, {"error": "media_unreadable"})
+    except Exception as error:
+        _send(reports, {"error": "decoder_crashed", "detail": repr(error)[:1000]})
+
+
+def _redirect_stderr() -> int:
+    """Keep standard error for reports; what a library prints there goes nowhere."""
+    reports = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    av.logging.set_level(None)
+    return reports
+
+
+def _send(reports: int, report: dict[str, Any]) -> None:
+    os.write(reports, json.dumps(report).encode() + b"\n")
+
+
+def _warm_up() -> None:
+    """Do all work once on harmless sound, so that nothing is left to be imported or opened."""
+    frame = av.AudioFrame.from_ndarray(np.zeros((2, 8_000), np.float32), "fltp", "stereo")
+    frame.sample_rate = 8_000
+    resampler = Resampler(frame)
+    for channels, plain in (*resampler.resample(frame), *resampler.resample(None)):
+        Mixer(2, RATE).mix(channels, plain).tobytes()
+        to_pcm(channels[0])
+
+
+def _list_audio_decoders() -> str:
+    """Name all decoders of sound. Those of pictures are the larger danger and are not needed."""
+    names = []
+    for name in av.codecs_available:
+        try:
+            codec = av.Codec(name, "r")
+        except ValueError:  # it can only encode
+            continue
+        if codec.type == "audio":
+            names.append(codec.name)
+    return ",".join(sorted(set(names)))
+
+
+def _restrict_process(request: DecodeRequest, reports: int) -> None:
+    """Give up all that decoding does not need; without privileges it cannot be taken back."""
+    limits = {
+        # No descriptor beyond those in use: open(), socket() and pipe() all fail from now on.
+        # This takes no privilege and no name space, unlike a network sandbox.
+        resource.RLIMIT_NOFILE: reports + 1,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_CPU: request.cpu_seconds,
+        resource.RLIMIT_AS: request.memory_bytes,
+    }
+    for limit, value in limits.items():
+        _set_limit(limit, value)
+
+
+def _set_limit(limit: int, value: int) -> None:
+    hard = resource.getrlimit(limit)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(limit, (value, value))
+
+
+def _process_request(
+    request: DecodeRequest, file: BinaryIO, decoders: str
+) -> Iterator[dict[str, Any]]:
+    """Yield what is known from the header, then what came out of decoding."""
+    if is_playlist(file):
+        raise RefusedError("playlist_refused")
+    decoding = _Decoding(request)
+    declared: list[float | None] = []
+    # To look into the first one, a page of Ogg after the other need not be read.
+    sections = [Section(0, file.seek(0, 2))] if request.look else find_sections(file)
+    for number, section in enumerate(sections):
+        try:
+            with open_container(file, section, decoders) as container:
+                stream, names = _choose_track(request, file, section, decoders, container)
+                discard_other_streams(container, stream)
+                if not number:
+                    decoding.outcome.tracks = names
+                    yield {"probe": describe_stream(container, stream)}
+                declared.append(
+                    find_declared_seconds(container, stream, SectionReader(file, section))
+                )
+                decoding.run(container, stream, declared[-1])
+        except (RefusedError, av.FFmpegError) as error:
+            if not number or str(error) in _GLOBAL_ERRORS:
+                raise
+            decoding.outcome.broken_off = True  # what is behind a recording may be anything
+        if decoding.is_look_done():
+            break
+    total = None if None in declared else sum(filter(None, declared))
+    yield {"decoded": asdict(decoding.outcome) | {"declared": total}}
+
+
+def _choose_track(
+    request: DecodeRequest, file: BinaryIO, section: Section, decoders: str, container: Any
+) -> tuple[Any, list[str]]:
+    """The track that is heard, and the names of all where others have sound, too.
+
+    That is the default track, unless it is silent and another is not.
+    """
+    streams = find_streams(container)
+    if len(streams) == 1:
+        return streams[0], []
+    max_seconds = _LOOK_SECONDS if request.look else _LISTEN_SECONDS
+    # A container that was read to some place is not read from its beginning again.
+    with open_container(file, section, decoders) as probe_container:
+        audible = find_audible_tracks(probe_container, find_streams(probe_container), max_seconds)
+    audible_streams = [stream for stream in streams if stream.index in audible]
+    names = [name_track(container, stream) for stream in audible_streams[:_MAX_TRACKS]]
+    return (audible_streams or streams)[0], names if len(audible_streams) > 1 else []
+
+
+class DecoderFlusher:
+    """Has a decoder forget what it knows where packets are missing.
+
+    Codecs whose frames overlap would give the end of the sound before with the next packet, however
+    much later that is.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._codec = stream.codec_context
+        self._is_needed = self._codec.name in _OVERLAPPING_CODECS
+        self._expected_pts: int | None = None
+
+    def flush_if_discontinuous(self, packet: Any) -> None:
+        """Call it with each packet before that is decoded."""
+        if not self._is_needed or packet.pts is None or not packet.duration:
+            return
+        if (
+            self._expected_pts is not None
+            and packet.pts - self._expected_pts > 0.9 * packet.duration
+        ):
+            self._codec.flush_buffers()
+        self._expected_pts = packet.pts + packet.duration
+
+
+@dataclass(slots=True)
+class _Outcome:
+    samples: int = 0
+    pieces: int = 0
+    damaged: int = 0
+    #: Reading ended with an error, not with the end of the file.
+    broken_off: bool = False
+    #: Names of the tracks with sound, where there are several; the first one is heard.
+    tracks: list[str] = field(default_factory=list)
+    #: From and until when (seconds) silence stands for missing sound; the longest, by time.
+    holes: list[tuple[float, float]] = field(default_factory=list)
+
+    def add_silences(self, section_start: float, silences: Iterable[tuple[float, float]]) -> None:
+        """Add the silences of a section that began then; a report has room for so many."""
+        all_silences = [
+            *self.holes,
+            *((section_start + start, section_start + end) for start, end in silences),
+        ]
+        by_length = sorted(all_silences, key=lambda silence: silence[0] - silence[1])
+        self.holes = sorted(by_length[:_MAX_SILENCES])
+
+
+class _Decoding:
+    """Packets in, PCM on standard output; holds about a second of sound at any time."""
+
+    def __init__(self, request: DecodeRequest) -> None:
+        self.outcome = _Outcome()
+        self._request = request
+        #: Samples to be left out of what comes next.
+        self._overlap = 0
+        self._resampler: Resampler | None = None
+        self._mixer: Mixer | None = None
+        self._shape: tuple[Any, ...] | None = None
+
+    def run(self, container: Any, stream: Any, declared: float | None) -> None:
+        """Decode until the end, or until enough was seen. *declared*: seconds, where known.
+
+        Raises:
+            RefusedError: nothing could be decoded, or there is more than is allowed.
+        """
+        samples_before = self.outcome.samples
+        section_start = samples_before / RATE
+        lead = _ENCODER_DELAY if len(container.streams) == 1 else 0.0
+        timeline = Timeline(find_origin(container), self._request.max_seconds - section_start, lead)
+        flusher = DecoderFlusher(stream)
+        for packet in self._demux_packets(container, stream):
+            flusher.flush_if_discontinuous(packet)
+            for frame in self._decode_packet(packet):
+                self._process_timeline(
+                    timeline.add(frame, frame.time, frame.samples / frame.rate), section_start
+                )
+            if self.is_look_done():
+                return
+        self._process_timeline(timeline.finish(declared), section_start)
+        self._flush()
+        self.outcome.add_silences(section_start, timeline.silences)
+        if self.outcome.samples == samples_before:
+            raise RefusedError("media_unreadable" if self.outcome.damaged else "no_audio_data")
+
+    def _demux_packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        try:
+            yield from container.demux(stream)
+        except av.FFmpegError:
+            self.outcome.broken_off = True
+
+    def _decode_packet(self, packet: Any) -> list[Any]:
+        try:
+            frames: list[Any] = packet.decode()
+        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError):
+            self.outcome.damaged += not _is_pause(packet)
+            return []
+        self.outcome.pieces += bool(frames)
+        return frames
+
+    def _process_timeline(self, elements: Iterator[Any], section_start: float) -> None:
+        """*section_start*: when the present section did, in seconds of the recording."""
+        for element in elements:
+            match element:
+                case Silence(until):
+                    self._flush()
+                    self._write_silence(
+                        round((section_start + until) * RATE) - self.outcome.samples
+                    )
+                case Overlap(seconds):
+                    self._flush()
+                    self._overlap += round(seconds * RATE)
+                case frame:
+                    self._resample_frame(frame)
+
+    def _resample_frame(self, frame: Any) -> None:
+        shape = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
+        if shape != self._shape:
+            # A stream may change in the middle: chained Ogg, broadcasts.
+            self._flush()
+            self._shape = shape
+            self._mixer = Mixer(1 if self._request.channel is not None else shape[2], RATE)
+        if self._resampler is None:
+            self._resampler = Resampler(frame)
+        frame.pts = None  # the timeline has seen to that
+        self._write_frame(self._resampler, frame)
+
+    def _flush(self) -> None:
+        if self._resampler is not None:
+            self._write_frame(self._resampler, None)
+        self._resampler = None
+
+    def _write_frame(self, resampler: Resampler, frame: Any) -> None:
+        for channels, plain in resampler.resample(frame):
+            skipped = min(self._overlap, len(plain))
+            self._overlap -= skipped
+            channels, plain = channels[:, skipped:], plain[skipped:]
+            if not len(plain):
+                continue
+            self._count_samples(len(plain))
+            block = self._select_channel(channels, plain)
+            if not self._request.look and self._mixer is not None:
+                _write_all(self._mixer.mix(*block).astype("<i2", copy=False).tobytes())
+
+    def _write_silence(self, samples: int) -> None:
+        while samples > 0:
+            block = min(samples, RATE)
+            samples -= block
+            self._count_samples(block)
+            if not self._request.look:
+                _write_all(bytes(2 * block))
+
+    def _count_samples(self, samples: int) -> None:
+        self.outcome.samples += samples
+        if self.outcome.samples > self._request.max_seconds * RATE:
+            raise RefusedError("recording_too_long")
+
+    def _select_channel(self, channels: Floats, plain: Shorts) -> tuple[Floats, Shorts]:
+        channel = self._request.channel
+        if channel is None:
+            return channels, plain
+        if channel >= len(channels):
+            raise RefusedError("no_such_channel")
+        return channels[channel : channel + 1], to_pcm(np.nan_to_num(channels[channel]))
+
+    def is_look_done(self) -> bool:
+        """Whether it was only to be looked whether there is sound, and there is."""
+        return self._request.look and self.outcome.pieces >= _LOOK_FRAMES
+
+
+def _is_pause(packet: Any) -> bool:
+    """Whether a packet says that nobody speaks, which FFmpeg cannot decode (3GPP TS 26.101)."""
+    first_pause = {"amrnb": 8, "amrwb": 9}.get(packet.stream.codec_context.name)
+    head = bytes(packet)[:1]
+    return first_pause is not None and bool(head) and (head[0] >> 3 & 15) >= first_pause
+
+
+def _write_all(pcm: bytes) -> None:
+    view = memoryview(pcm)
+    while view:
+        view = view[os.write(1, view) :]

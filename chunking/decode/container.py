@@ -1,0 +1,169 @@
+"""Opens a recording for the decoder: as nothing but its own bytes, and only what holds sound.
+
+Only the decoder imports this.
+"""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import av
+import av.stream
+
+from chunking.decode.file_header import count_mp3_frames, read_wav_header
+from chunking.decode.sections import Section
+
+#: Containers that hold their own sound. All playlists, manifests and devices are left out.
+FORMATS = (
+    "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
+    "mp3,mpeg,mpegts,ogg,wav,w64"
+)
+_RATES = range(1_000, 1_000_001)
+_MAX_CHANNELS = 64
+#: Seconds after 0 at which a recording may begin; a clock that shows more began elsewhere.
+_MAX_START_SECONDS = 60.0
+#: Characters of a track's title that are repeated.
+_MAX_TITLE_CHARACTERS = 40
+
+
+class RefusedError(Exception):
+    """The recording is not decoded; the message is the code of a `MediaError`."""
+
+
+def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
+    """The container of PyAV, to be closed. *decoders*: names of those that may be used.
+
+    Raises `av.FFmpegError`; `PermissionError` if it would open anything else.
+    """
+    source = SectionReader(file, section)
+    header = read_wav_header(source)
+    options = {
+        "format_whitelist": FORMATS,
+        "codec_whitelist": decoders,
+        "protocol_whitelist": "",
+        "enable_drefs": "0",  # MP4 may name other files as the place of its samples
+        **({"ignore_length": "1"} if header and header.is_too_small else {}),
+    }
+    source.seek(0)
+    return av.open(source, "r", options=options, io_open=_refuse_open)
+
+
+class SectionReader:
+    """A part of a file without a name: no library can guess from it, or look beside it."""
+
+    def __init__(self, file: BinaryIO, section: Section) -> None:
+        self._file = file
+        self._section = section
+        self._position = section.start
+
+    def read(self, count: int = -1, /) -> bytes:
+        remaining = self._section.end - self._position
+        self._file.seek(self._position)
+        block = self._file.read(remaining if count < 0 else min(count, remaining))
+        self._position += len(block)
+        return block
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = (self._section.start, self._position, self._section.end)[whence]
+        self._position = min(self._section.end, max(self._section.start, base + offset))
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._position - self._section.start
+
+
+def _refuse_open(*_: object) -> None:
+    raise PermissionError("a recording may not open anything else")
+
+
+def find_streams(container: Any) -> list[Any]:
+    """The audio tracks that can be decoded, those that are marked as default first.
+
+    Raises `RefusedError` when there is none.
+    """
+    if not container.streams.audio:
+        raise RefusedError("no_audio_stream")
+    readable = [stream for stream in container.streams.audio if _is_readable(stream)]
+    if not readable:
+        raise RefusedError("media_unreadable")
+    return sorted(readable, key=lambda stream: not stream.disposition & stream.disposition.default)
+
+
+def discard_other_streams(container: Any, selected: Any) -> None:
+    """Have only one track read."""
+    for stream in container.streams:
+        if stream is not selected:
+            stream.discard = av.stream.Discard.all
+    # More threads would need more memory, and the machine has other chunks to work on.
+    selected.codec_context.thread_count = 1
+
+
+def name_track(container: Any, stream: Any) -> str:
+    """A track as people know it: its number among the audio tracks, its language and its title."""
+    number = [track.index for track in container.streams.audio].index(stream.index) + 1
+    tags = (stream.metadata.get(name, "") for name in ("language", "title"))
+    description = ", ".join(text[:_MAX_TITLE_CHARACTERS] for text in tags if text and text != "und")
+    return f"{number} ({description})" if description else str(number)
+
+
+def _is_readable(stream: Any) -> bool:
+    codec = stream.codec_context
+    return (
+        codec is not None
+        and codec.sample_rate in _RATES
+        and 0 < codec.layout.nb_channels <= _MAX_CHANNELS
+    )
+
+
+def find_start(container: Any) -> float:
+    """The timestamp (seconds) of the earliest track."""
+    return (container.start_time or 0) / float(av.time_base)
+
+
+def find_origin(container: Any) -> float:
+    """The timestamp (seconds) that players show as the beginning.
+
+    In Matroska and MP4 it is 0, be there sound or not, unless it is a piece of something longer;
+    elsewhere, as in broadcasts, the clock begins with the earliest track.
+    """
+    earliest = find_start(container)
+    is_absolute = container.format.name.startswith(("matroska", "mov"))
+    return 0.0 if is_absolute and 0 < earliest <= _MAX_START_SECONDS else earliest
+
+
+def find_declared_seconds(container: Any, stream: Any, file: Any) -> float | None:
+    """Return how many seconds of sound the header promises, if it speaks of the sound at all."""
+    match container.format.name:
+        case "mp3":
+            frames, codec = count_mp3_frames(file), stream.codec_context
+            return frames * codec.frame_size / codec.sample_rate if frames else None
+        case "wav":
+            header = read_wav_header(file)
+            return header.seconds if header else None
+        case "aac" | "ac3" | "eac3" | "amr":
+            return None  # guessed by FFmpeg, from what the first frames take
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    # The container's duration is that of its longest track, which may be the picture.
+    return _read_duration(container) if len(container.streams) == 1 else None
+
+
+def _read_duration(container: Any) -> float | None:
+    return container.duration / av.time_base if container.duration else None
+
+
+def describe_stream(container: Any, stream: Any) -> dict[str, Any]:
+    """What a caller is told of the recording: the fields of `chunking.decode.decoder.Probe`."""
+    codec = stream.codec_context
+    return {
+        "container": container.format.name,
+        "codec": codec.name,
+        "sample_rate": codec.sample_rate,
+        "channels": codec.layout.nb_channels,
+        "declared_duration": _read_duration(container),
+        "video": any(_is_video(video_stream) for video_stream in container.streams.video),
+    }
+
+
+def _is_video(stream: Any) -> bool:
+    return not stream.disposition & stream.disposition.attached_pic

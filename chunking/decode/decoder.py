@@ -1,0 +1,325 @@
+"""Any audio or video to 16 kHz mono 16-bit PCM, as a stream, in a process with limits.
+
+Codes of the `MediaError` raised here: ``empty_file``, ``media_unreadable``, ``playlist_refused``,
+``no_audio_stream``, ``no_audio_data``, ``no_such_channel``, ``recording_too_long``,
+``decoder_limit`` (memory or processor time), ``decoder_crashed`` and ``decoder_stalled``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from core.errors import MediaError, Unavailable
+from transcripts.clock_time import format_clock_time
+from transcripts.warning import TranscriptWarning, WarningCode
+
+_log = logging.getLogger(__name__)
+
+#: Samples a second of everything that leaves this package.
+SAMPLE_RATE = 16_000
+#: Bytes a second of the PCM.
+BYTES_PER_SECOND = 2 * SAMPLE_RATE
+
+_MESSAGES = {
+    "empty_file": "The file is empty.",
+    "media_unreadable": "The file is not audio or video in a format that can be read here, or it "
+    "is damaged too badly. Converting it to WAV, FLAC or MP3 may help.",
+    "playlist_refused": "The file is a playlist or a manifest that points to other places. "
+    "Send the recording itself.",
+    "no_audio_stream": "The file has no audio track.",
+    "no_audio_data": "The file names an audio track, but there is no sound in it.",
+    "no_such_channel": "The recording does not have this channel.",
+    "recording_too_long": "The recording is longer than the {longest} that is allowed.",
+    "decoder_limit": "Decoding took more memory or processor time than a recording may take. "
+    "Converting it to WAV, FLAC or MP3 may help.",
+    "decoder_crashed": "The decoder failed on this file; it may be damaged. "
+    "Converting it to WAV, FLAC or MP3 may help.",
+    "decoder_stalled": "The decoder stopped giving sound and was ended. "
+    "Converting the recording to WAV, FLAC or MP3 may help.",
+}
+_MISSING_SOUND_MESSAGE = "the recording has no sound here, so silence stands for it"
+_BOOTSTRAP_CODE = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from chunking.decode.child import main; main(sys.argv[2])"
+)
+_ROOT = Path(__file__).resolve().parents[2]
+#: Credentials of this process must not reach the child, so it gets no variable but these.
+_INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_BLOCK_BYTES = 1 << 18
+_MAX_REPORT = 1 << 16
+#: Seconds of sound that may be missing before it is worth a warning: encoders pad and round.
+_TOLERANCE_SECONDS = 1.0
+#: Seconds of missing sound that are worth a warning: pauses may be left out of a call.
+_MIN_MISSING_SECONDS = 1.0
+#: Bad packets that a good file may have: the last one, and the place where two were joined.
+_ORDINARY_DAMAGE = 2
+#: The same as a share of all, for long recordings: some seconds in ten hours.
+_ORDINARY_DAMAGE_SHARE = 0.0001
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one recording may cost."""
+
+    #: Longest recording, in seconds of decoded sound.
+    max_seconds: float = 24 * 3600.0
+    #: Address space of the decoder. Most of it is the mapped libraries, not memory.
+    memory_bytes: int = 1 << 30
+    #: The decoder is ended when nothing comes out of it for so long.
+    stall_seconds: float = 60.0
+    #: A slow machine decodes some 100 times faster than real time, so this is generous.
+    cpu_seconds_per_hour: float = 180.0
+    #: On top of it, for starting and for looking into the file.
+    cpu_seconds: float = 20.0
+
+    @property
+    def total_cpu_seconds(self) -> int:
+        """Processor time for the longest recording."""
+        return round(self.cpu_seconds + self.max_seconds / 3600 * self.cpu_seconds_per_hour)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a recording says of itself. Only the first frames were decoded."""
+
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int
+    #: Seconds, or None when the header says nothing. Headers lie: never count on it.
+    declared_duration: float | None
+    #: There are pictures beside the sound; a cover does not count.
+    video: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeResult:
+    """What came out of decoding."""
+
+    #: Counted from the samples.
+    seconds: float
+    #: For the user, for example that the file breaks off.
+    warnings: tuple[TranscriptWarning, ...] = ()
+
+
+def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
+    """Look into a recording and decode its first frames. Takes about a quarter of a second.
+
+    Raises:
+        MediaError: it can be told already that the recording cannot be transcribed.
+        Unavailable: the decoder cannot be started on this machine.
+        OSError: there is no such file, or it may not be read.
+    """
+    with _start_stream(path, limits, look=True) as pcm_stream:
+        for _ in pcm_stream:
+            pass
+        return Probe(**pcm_stream.report("probe"))
+
+
+@contextlib.contextmanager
+def stream(
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, channel: int | None = None
+) -> Iterator[PcmStream]:
+    """Decode a recording. The decoder ends with the block, whether all was read or not.
+
+    Of several audio tracks the first one marked as default is taken, else the first; one that is
+    silent only where all are. *channel*, counted from 0, takes one channel instead of the mix of
+    all.
+
+    Raises:
+        MediaError, Unavailable, OSError: as in `probe`, here or while the stream is read.
+    """
+    with _start_stream(path, limits, channel=channel) as pcm_stream:
+        yield pcm_stream
+
+
+class PcmStream:
+    """Blocks of PCM (16 kHz, mono, 16-bit little-endian) in the order of the recording."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self._process = process
+        self._limits = limits
+        self._bytes = 0
+        self._reports: dict[str, Any] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield blocks, each of whole samples, until the recording is over."""
+        rest = b""
+        while block := self._read_pipe(self._process.stdout):
+            block = rest + block
+            whole = len(block) - len(block) % 2
+            block, rest = block[:whole], block[whole:]
+            self._count_bytes(len(block))
+            yield block
+        self._finish()
+
+    @property
+    def result(self) -> DecodeResult:
+        """What was decoded; known once all blocks were read."""
+        report = self.report("decoded")
+        seconds = self._bytes / BYTES_PER_SECOND
+        return DecodeResult(seconds, tuple(_build_warnings(seconds, report)))
+
+    def report(self, name: str) -> Mapping[str, Any]:
+        """Return what the child said under *name*."""
+        if self._reports is None:
+            raise RuntimeError("the stream was not read to its end")
+        report: Mapping[str, Any] = self._reports[name]
+        return report
+
+    def _count_bytes(self, size: int) -> None:
+        # The child has looked at this already; but the child may have been taken over.
+        self._bytes += size
+        if self._bytes > (self._limits.max_seconds + 1) * BYTES_PER_SECOND:
+            raise _build_error("recording_too_long", self._limits)
+
+    def _read_pipe(self, pipe: IO[bytes] | None) -> bytes:
+        assert pipe is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            if not selector.select(self._limits.stall_seconds):
+                raise _build_error("decoder_stalled", self._limits)
+        return os.read(pipe.fileno(), _BLOCK_BYTES)
+
+    def _finish(self) -> None:
+        text = b""
+        while len(text) < _MAX_REPORT and (data := self._read_pipe(self._process.stderr)):
+            text += data
+        try:
+            status = self._process.wait(self._limits.stall_seconds)
+        except subprocess.TimeoutExpired:
+            raise _build_error("decoder_stalled", self._limits) from None
+        self._reports = _parse_reports(text)
+        if "detail" in self._reports:
+            _log.error("decoder failed: %s", self._reports["detail"])
+        if "error" in self._reports:
+            raise _build_error(str(self._reports["error"]), self._limits)
+        if "decoded" not in self._reports:
+            raise self._build_exit_error(status)
+
+    def _build_exit_error(self, status: int) -> Exception:
+        if status in (-signal.SIGXCPU, -signal.SIGKILL):
+            return _build_error("decoder_limit", self._limits)
+        if status < 0:
+            return _build_error("decoder_crashed", self._limits)
+        # It did not come to the recording at all: PyAV is missing, or the limits are too small.
+        return Unavailable("The decoder cannot be started on this machine.", retry_in=30.0)
+
+
+@contextlib.contextmanager
+def _start_stream(
+    path: Path, limits: Limits, *, look: bool = False, channel: int | None = None
+) -> Iterator[PcmStream]:
+    request = {
+        "max_seconds": limits.max_seconds,
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": round(limits.cpu_seconds) if look else limits.total_cpu_seconds,
+        "look": look,
+        "channel": channel,
+    }
+    with _open_recording(path, limits) as recording:
+        process = _start_process(recording, json.dumps(request))
+    with process:
+        try:
+            yield PcmStream(process, limits)
+        finally:
+            # Does nothing to a process that has ended and was waited for.
+            process.kill()
+
+
+@contextlib.contextmanager
+def _open_recording(path: Path, limits: Limits) -> Iterator[IO[bytes]]:
+    # A pipe or a device would block or never end; a pipe would already block open().
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise _build_error("media_unreadable", limits)
+    with path.open("rb", buffering=0) as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise _build_error("empty_file", limits)
+        yield file
+
+
+def _start_process(recording: IO[bytes], request: str) -> subprocess.Popen[bytes]:
+    inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
+    return subprocess.Popen(
+        # -I: neither the environment nor the current directory can add code to the child.
+        [sys.executable, "-I", "-c", _BOOTSTRAP_CODE, str(_ROOT), request],
+        stdin=recording,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"LANG": "C.UTF-8", **_ONE_THREAD, **inherited},
+        cwd="/",
+        pipesize=1 << 20,
+        bufsize=0,
+    )
+
+
+def _parse_reports(text: bytes) -> dict[str, Any]:
+    """Join the lines that are JSON objects; a Python that could not start writes other lines."""
+    reports: dict[str, Any] = {}
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            report = json.loads(line)
+            if isinstance(report, dict):
+                reports |= report
+    return reports
+
+
+def _build_error(code: str, limits: Limits) -> MediaError:
+    code = code if code in _MESSAGES else "media_unreadable"
+    return MediaError(
+        _MESSAGES[code].format(longest=_format_duration(limits.max_seconds)), code=code
+    )
+
+
+def _build_warnings(seconds: float, report: Mapping[str, Any]) -> Iterator[TranscriptWarning]:
+    if sentence := _describe_break(seconds, report):
+        yield TranscriptWarning(WarningCode.RECORDING_BREAKS_OFF, sentence)
+    if report["tracks"]:
+        yield TranscriptWarning(WarningCode.OTHER_TRACKS, _name_tracks(*report["tracks"]))
+    for start, end in report["holes"]:
+        if end - start >= _MIN_MISSING_SECONDS:
+            yield TranscriptWarning(WarningCode.SOUND_MISSING, _MISSING_SOUND_MESSAGE, start, end)
+    if report["damaged"] > max(_ORDINARY_DAMAGE, report["pieces"] * _ORDINARY_DAMAGE_SHARE):
+        skipped = f"{report['damaged']} damaged parts of the recording were skipped."
+        yield TranscriptWarning(WarningCode.RECORDING_DAMAGED, skipped)
+
+
+def _name_tracks(chosen_track: str, *other_tracks: str) -> str:
+    skipped = ", ".join(f"track {other}" for other in other_tracks)
+    return (
+        f"The recording has {1 + len(other_tracks)} audio tracks with sound; of them track "
+        f"{chosen_track} was heard, and not {skipped}."
+    )
+
+
+def _describe_break(seconds: float, report: Mapping[str, Any]) -> str | None:
+    declared = report["declared"]
+    if declared is not None and declared - seconds > max(_TOLERANCE_SECONDS, 0.02 * declared):
+        return (
+            f"The recording breaks off: its header says {_format_duration(declared)}, "
+            f"but only {_format_duration(seconds)} could be read."
+        )
+    if report["broken_off"]:
+        return f"The recording breaks off: only {_format_duration(seconds)} could be read."
+    return None
+
+
+def _format_duration(seconds: float) -> str:
+    """Write a duration as a user reads it: 5.9 s, 12:30 or 1:02:03."""
+    return f"{seconds:.1f} s" if seconds < 60 else format_clock_time(seconds)

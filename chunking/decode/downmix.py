@@ -1,0 +1,121 @@
+"""Many channels to one, so that nobody who speaks on any of them is lost."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Shorts = NDArray[np.int16]
+
+#: Seconds over which weights and offset glide to their new values, so that no step is heard.
+_GLIDE_SECONDS = 0.02
+#: What one block of about a second leaves of the memory of those before it: about ten seconds.
+_DECAY = 0.9
+#: Channels that agree less than this are two sides of one signal (right = -left).
+_OPPOSITE_CORRELATION = -0.5
+#: Below this a channel is silent (-100 dBFS).
+_SILENCE_LEVEL = 1e-5
+#: A mean above this is an offset of the recorder, no sound (-40 dBFS).
+_MIN_OFFSET = 0.01
+#: An offset is steady: it exceeds so many times the deviation of the means of so many pieces.
+_STEADY_DEVIATIONS = 4.0
+_OFFSET_PIECES = 10
+#: A plain mean is good enough while it is less than this much (5 dB) too quiet.
+_TOO_QUIET = 1.8
+
+
+class Mixer:
+    """Mixes blocks of one recording to mono; blocks are about a second long.
+
+    A plain mean loses channels that cancel each other, and makes one voice
+    among seven silent channels seven times too quiet. So the weights follow
+    the channels: a channel that is the mirror of the loudest one is turned
+    round, and the sum is divided by the number of channels that carry sound,
+    not by the number of channels there are. Equal channels give their mean.
+
+    As long as nothing of that is needed, FFmpeg's own mix is taken, sample by
+    sample: so an ordinary recording gives what everybody else gets from it.
+    """
+
+    def __init__(self, channels: int, rate: int) -> None:
+        self._glide = round(_GLIDE_SECONDS * rate)
+        self._covariance = np.zeros((channels, channels))
+        self._weights = np.full(channels, 1 / channels)
+        self._offset: float | None = None
+        self._is_plain = True
+
+    def mix(self, block: Floats, plain: Shorts) -> Shorts:
+        """Return the mono form of a block as 16-bit samples.
+
+        *block* has the shape (channels, samples), full scale being 1.0; *plain* is FFmpeg's mix of
+        the same samples. Once that was not good enough it is not taken again, so that the level
+        does not jump to and fro.
+        """
+        was_plain, is_first = self._is_plain, self._offset is None
+        is_sound = bool(np.isfinite(block).all())  # asked first: weighing mends what is not
+        mixed = self._weigh_channels(block)
+        self._is_plain = was_plain and is_sound and not self._offset and self._is_mean_loud()
+        if self._is_plain:
+            return plain
+        if was_plain and not is_first and len(plain) > self._glide:
+            fade = np.linspace(1, 0, self._glide, dtype=np.float32)
+            head = plain[: self._glide].astype(np.float32) / 32768
+            mixed[: self._glide] += fade * (head - mixed[: self._glide])
+        return to_pcm(mixed)
+
+    def _is_mean_loud(self) -> bool:
+        return bool((self._weights > 0).all()) and self._weights.sum() < _TOO_QUIET
+
+    def _weigh_channels(self, block: Floats) -> Floats:
+        block = np.clip(np.nan_to_num(block, copy=False, nan=0.0), -1.0, 1.0)
+        if len(block) == 1:
+            return self._remove_offset(block[0])
+        is_first = not self._covariance.any()
+        previous, self._weights = self._weights, self._compute_weights(block)
+        mixed = self._weights.astype(np.float32) @ block
+        if not is_first and not np.array_equal(previous, self._weights):
+            head = block[:, : self._glide]
+            fade = np.linspace(1, 0, head.shape[1], dtype=np.float32)
+            change = (previous - self._weights).astype(np.float32)
+            mixed[: self._glide] += fade * (change @ head)
+        return self._remove_offset(mixed)
+
+    def _compute_weights(self, block: Floats) -> NDArray[np.float64]:
+        self._covariance *= _DECAY
+        self._covariance += (block @ block.T) / max(1, block.shape[1])
+        level = np.sqrt(np.diag(self._covariance))
+        if level.max() < _SILENCE_LEVEL:
+            return self._weights
+        loudest = int(level.argmax())
+        agreement = self._covariance[loudest] / np.maximum(level * level[loudest], 1e-20)
+        signs = np.where(agreement < _OPPOSITE_CORRELATION, -1.0, 1.0)
+        # Which of two mirrored channels is louder may change; the mix must not flip with it.
+        if signs @ self._weights < 0:
+            signs = -signs
+        return signs * (level[loudest] / level.sum())
+
+    def _remove_offset(self, mono: Floats) -> Floats:
+        """Take out a constant offset, which would look like sound to whoever measures levels."""
+        offset = _measure_offset(mono)
+        previous = offset if self._offset is None else self._offset
+        self._offset = offset
+        if offset == previous == 0.0:
+            return mono
+        curve = np.full(len(mono), offset, dtype=np.float32)
+        curve[: self._glide] = np.linspace(previous, offset, self._glide)[: len(mono)]
+        return mono - curve
+
+
+def _measure_offset(mono: Floats) -> float:
+    """Return the constant that was added to the sound; rumble has a mean too, but moves."""
+    if len(mono) < _OFFSET_PIECES:
+        return 0.0
+    means = [piece.mean() for piece in np.array_split(mono, _OFFSET_PIECES)]
+    mean = float(np.mean(means))
+    return mean if abs(mean) > max(_MIN_OFFSET, _STEADY_DEVIATIONS * float(np.std(means))) else 0.0
+
+
+def to_pcm(mono: Floats) -> Shorts:
+    """Return *mono* (full scale 1.0) as 16-bit samples."""
+    return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16)

@@ -1,0 +1,1 @@
+"""Where a recording is cut: the plan, for all of it or while it streams by."""

@@ -1,0 +1,263 @@
+"""Where to cut a recording. Pure functions of the speech that was found.
+
+A cut is best in the longest pause that lies near the wished length. So every pause gets a price
+that falls smoothly with its length, every window one that grows with its distance from the wished
+length, and the cheapest way through the recording is taken (dynamic programming, as Knuth and
+Plass break paragraphs into lines). Prices are smooth, so there is no pause length at which the
+windows suddenly look different, and the last window is no sliver.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from chunking.plan.shortest_path import Cut, ShortestPath
+from transcripts.types import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """How windows should look; all in seconds."""
+
+    #: Wished length of a window.
+    chunk_duration: float = 30.0
+    #: What two windows share where the cut falls into speech.
+    chunk_overlap: float = 5.0
+    #: A pause of this length is a good place to cut; longer ones are little better.
+    min_silence_duration: float = 0.5
+    #: No window is longer. None: 1.2 times `chunk_duration`.
+    max_chunk_duration: float | None = None
+    #: Longest silence kept at both ends of a window: engines adapt to the room on it.
+    edge_silence: float = 0.8
+    #: A longer silence is in no window: it costs more than another window.
+    longest_silence: float = 6.0
+
+    def __post_init__(self) -> None:
+        if self.chunk_duration <= 0:
+            raise ValueError("chunk_duration must be above 0")
+        if self.max_duration < self.chunk_duration:
+            raise ValueError("max_chunk_duration must be at least chunk_duration")
+        if not 0 <= self.chunk_overlap <= self.chunk_duration / 2:
+            raise ValueError("chunk_overlap must be between 0 and half of chunk_duration")
+        if self.edge_silence < 0 or self.min_silence_duration <= 0:
+            raise ValueError("silences must not be negative")
+
+    @property
+    def max_duration(self) -> float:
+        """Length that no window exceeds."""
+        if self.max_chunk_duration is None:
+            return 1.2 * self.chunk_duration
+        return self.max_chunk_duration
+
+
+#: Long windows for diarization, which tells speakers better the more of them it hears at once.
+SHARD_TARGET_SECONDS = 1500.0
+_SHARD_SETTINGS = PlanSettings(
+    chunk_duration=SHARD_TARGET_SECONDS,
+    chunk_overlap=0.0,
+    min_silence_duration=2.0,
+    edge_silence=1.0,
+    longest_silence=300.0,
+)
+DEFAULT_SETTINGS = PlanSettings()
+
+#: Price of a cut in a pause of no length at all, where a window of no length costs 1.
+_PAUSE_PRICE = 0.3
+#: Price of a window of the greatest length.
+_MAX_LENGTH_PRICE = 0.25
+#: Price of a cut into speech: twice that of the worst pause.
+_SPEECH_PRICE = 0.6
+#: So many places to cut are looked at in one wished length; more add time, not quality.
+_CUTS_PER_WINDOW = 60
+#: The same inside of speech, where one place is as good as another.
+_SPEECH_CUTS_PER_WINDOW = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the recording to be worked on alone; seconds from its start."""
+
+    start: float
+    end: float
+    #: Seconds that it shares with the next window: 0 unless the cut fell into speech.
+    overlap: float = 0.0
+
+    @property
+    def duration(self) -> float:
+        """Seconds, what is shared with the neighbours included."""
+        return self.end - self.start
+
+
+def plan_windows(
+    speech: Sequence[Interval], duration: float, settings: PlanSettings = DEFAULT_SETTINGS
+) -> tuple[Window, ...]:
+    """Return the windows of a recording of *duration* seconds, in order.
+
+    Every moment of speech lies in a window, and no window is longer than the maximum. Windows
+    overlap only where a cut fell into speech, which happens only where speech goes on for longer
+    than a window may last. No speech, no window. A recording that is not longer than a window
+    should be is one window, for not to cut is the best cut.
+    """
+    intervals = _merge_intervals(speech, duration)
+    if not intervals:
+        return ()
+    if duration <= settings.chunk_duration:
+        return (Window(0.0, duration),)
+    planner = Planner(settings)
+    planner.feed(intervals)
+    return (*planner.pop_settled(), *planner.finish(duration))
+
+
+class Planner:
+    """Plans while the recording still comes in; all that it pops together is what `plan_windows`
+    returns.
+
+    Only for recordings that are longer than one window should be.
+    """
+
+    def __init__(self, settings: PlanSettings = DEFAULT_SETTINGS) -> None:
+        self._settings = settings
+        self._last: Interval | None = None
+        #: Through what lies between two long silences; None before the first word.
+        self._path: ShortestPath | None = None
+        #: Places close to each other, of which few are kept.
+        self._nearby_cuts: list[Cut] = []
+        self._windows: list[Window] = []
+
+    def feed(self, speech: Iterable[Interval]) -> None:
+        """Take the next intervals of speech, in order and apart from each other."""
+        for interval in speech:
+            if self._last is None:
+                self._start_path(interval, 2 * interval.start)
+            else:
+                self._add_pause(self._last, interval)
+            self._add_cuts(_find_speech_cuts(interval, self._settings))
+            self._last = interval
+
+    def pop_settled(self) -> list[Window]:
+        """Return the windows that nothing can change any more, and that were not popped before."""
+        if self._path is not None:
+            self._windows += _build_windows(self._path.pop_settled(), self._settings)
+        windows, self._windows = self._windows, []
+        return windows
+
+    def finish(self, duration: float) -> list[Window]:
+        """Return the rest, for a recording of *duration* seconds."""
+        if self._last is not None:
+            self._end_path(self._last, 2 * (duration - self._last.end))
+        windows, self._windows = self._windows, []
+        return windows
+
+    def _start_path(self, first: Interval, silence: float) -> None:
+        """Begin with speech, *silence* which there are seconds of silence."""
+        # Only half of a silence belongs to each of its neighbours.
+        start = Cut(0.0, first.start, min(self._settings.edge_silence, silence / 2), 0.0)
+        self._path = ShortestPath(
+            start, self._settings.max_duration, partial(_compute_length_price, self._settings)
+        )
+
+    def _add_pause(self, last: Interval, following: Interval) -> None:
+        silence = following.start - last.end
+        if silence > self._settings.longest_silence:
+            self._end_path(last, silence)
+            self._start_path(following, silence)
+        else:
+            self._add_cuts([_build_pause_cut(last.end, following.start, self._settings)])
+
+    def _end_path(self, last: Interval, silence: float) -> None:
+        """End with speech, *silence* which there are seconds of silence."""
+        end = Cut(last.end, math.inf, min(self._settings.edge_silence, silence / 2), 0.0)
+        self._thin_out()
+        assert self._path is not None
+        self._path.add(end)
+        self._windows += _build_windows(self._path.finish(), self._settings)
+
+    def _add_cuts(self, cuts: Iterable[Cut]) -> None:
+        grain = self._settings.chunk_duration / _CUTS_PER_WINDOW
+        for cut in cuts:
+            if self._nearby_cuts and self._nearby_cuts[0].ends // grain != cut.ends // grain:
+                self._thin_out()
+            self._nearby_cuts.append(cut)
+
+    def _thin_out(self) -> None:
+        """Keep, of places close to each other, the best one, the first and the last.
+
+        So the work grows with the length of the recording, not with the square of its pauses; and
+        what lies between two neighbours is still one interval of speech or shorter than the grain.
+        """
+        assert self._path is not None
+        prices = [cut.price for cut in self._nearby_cuts]
+        selected = {0, prices.index(min(prices)), len(prices) - 1} if prices else set()
+        for index in sorted(selected):
+            self._path.add(self._nearby_cuts[index])
+        self._nearby_cuts.clear()
+
+
+def plan_shards(
+    speech: Sequence[Interval], duration: float, target: float = SHARD_TARGET_SECONDS
+) -> tuple[Window, ...]:
+    """Return windows of about *target* seconds for diarization, cut in long silences.
+
+    Up to 1.2 times *target* the whole recording is one shard. Shards do not overlap, not even
+    where somebody talks without a pause for so long. No speech, no shard.
+    """
+    settings = replace(_SHARD_SETTINGS, chunk_duration=target)
+    intervals = _merge_intervals(speech, duration)
+    if intervals and duration <= settings.max_duration:
+        return (Window(0.0, duration),)
+    return plan_windows(intervals, duration, settings)
+
+
+def _merge_intervals(speech: Iterable[Interval], duration: float) -> list[Interval]:
+    """Put intervals in order, inside the recording and apart from each other."""
+    merged: list[Interval] = []
+    for interval in sorted(speech, key=lambda interval: (interval.start, interval.end)):
+        start, end = max(0.0, interval.start), min(duration, interval.end)
+        if end <= start:
+            continue
+        if merged and start <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].start, max(end, merged[-1].end))
+        else:
+            merged.append(Interval(start, end))
+    return merged
+
+
+def _build_pause_cut(ends: float, begins: float, settings: PlanSettings) -> Cut:
+    pause = begins - ends
+    price = _PAUSE_PRICE * math.exp(-pause / settings.min_silence_duration)
+    return Cut(ends, begins, min(settings.edge_silence, pause / 2), price)
+
+
+def _find_speech_cuts(interval: Interval, settings: PlanSettings) -> Iterator[Cut]:
+    """Yield places in speech that has no pause for longer than a window may last."""
+    if interval.duration <= settings.max_duration:
+        return
+    step = settings.chunk_duration / _SPEECH_CUTS_PER_WINDOW
+    half = settings.chunk_overlap / 2
+    for number in range(1, math.ceil(interval.duration / step)):
+        middle = interval.start + number * step
+        begins, ends = middle - half, middle + half
+        # The window on either side must gain something by the cut.
+        if interval.start < begins and ends < interval.end:
+            yield Cut(ends, begins, 0.0, _SPEECH_PRICE)
+
+
+def _compute_length_price(settings: PlanSettings, length: float) -> float:
+    target = settings.chunk_duration
+    if length <= target:
+        return ((target - length) / target) ** 2
+    return _MAX_LENGTH_PRICE * ((length - target) / (settings.max_duration - target)) ** 2
+
+
+def _build_windows(pairs: Iterable[tuple[Cut, Cut]], settings: PlanSettings) -> Iterator[Window]:
+    for first, last in pairs:
+        slack = settings.max_duration - (last.ends - first.begins)
+        edges = first.edge + last.edge
+        # Near the maximum both edges give way alike.
+        share = min(1.0, max(0.0, slack) / edges) if edges else 0.0
+        start = first.begins - share * first.edge
+        end = last.ends + share * last.edge
+        yield Window(start, end, last.overlap)

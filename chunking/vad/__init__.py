@@ -1,0 +1,1 @@
+"""Voice activity detection: where anybody speaks, and on which channel."""

@@ -1,0 +1,112 @@
+"""Requests that may be sent twice: the second time they are answered as they were the first.
+
+Functions take the session of the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db.models import IdempotencyRow
+from core.errors import InvalidInput
+
+#: Hours for which an answer is kept.
+RETENTION_HOURS = 24
+
+HEADER = "Idempotency-Key"
+
+
+class DuplicateKey(Exception):
+    """A request with the same key was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """A request that its caller has given a name."""
+
+    owner: uuid.UUID | None
+    key: str
+    fingerprint: str
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The primary key of its row: callers do not know of each other's keys."""
+        return str(self.owner or ""), self.key
+
+
+def compute_fingerprint(fields: Mapping[str, Any]) -> str:
+    """The same for the same request, whatever the order of its fields."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_response(session: Session, request: IdempotentRequest) -> dict[str, Any] | None:
+    """What this request was answered before, or None.
+
+    Raises `InvalidInput` when another request had the same key.
+    """
+    row = session.get(IdempotencyRow, request.identity)
+    if row is None:
+        return None
+    if row.fingerprint != request.fingerprint:
+        raise InvalidInput(
+            f"{HEADER}: another request was sent with this key; take a new key for a new request",
+            field=HEADER,
+            code="idempotency_mismatch",
+        )
+    return row.answer
+
+
+def store_response(
+    session: Session, request: IdempotentRequest, job_id: str, response: Mapping[str, Any]
+) -> None:
+    """Write the answer down, with the job that it tells of. Raises `DuplicateKey`."""
+    owner, key = request.identity
+    row = IdempotencyRow(
+        owner=owner, key=key, fingerprint=request.fingerprint, job_id=job_id, answer=dict(response)
+    )
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise DuplicateKey from None
+
+
+def find_job_id(session: Session, request: IdempotentRequest) -> str | None:
+    """The id of the job that this request made, or None."""
+    row = session.get(IdempotencyRow, request.identity)
+    return None if row is None else row.job_id
+
+
+def forget_request(session: Session, request: IdempotentRequest, job_id: str) -> None:
+    """Let the request make another job, if this is the one that it made."""
+    owner, key = request.identity
+    session.execute(
+        delete(IdempotencyRow).where(
+            IdempotencyRow.owner == owner,
+            IdempotencyRow.key == key,
+            IdempotencyRow.job_id == job_id,
+        )
+    )
+
+
+def forget_job(session: Session, job_id: str) -> None:
+    """Let every request that made this job make another."""
+    session.execute(delete(IdempotencyRow).where(IdempotencyRow.job_id == job_id))
+
+
+def delete_expired(session: Session) -> None:
+    """Forget the answers that were kept for long enough: their keys are free again."""
+    cutoff = clock.utc_now() - timedelta(hours=RETENTION_HOURS)
+    session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < cutoff))

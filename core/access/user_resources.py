@@ -1,0 +1,113 @@
+"""What callers make, name, change and delete: sessions and contexts.
+
+Functions take the session of the caller's transaction and the model of the rows that are meant.
+To delete a row leaves the transcripts that name it as they are.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from core.db.models import ContextRow, Transcript, UserResource
+from core.db.pages import Page, PageCursor, fetch_page
+from core.errors import NotFound
+from transcripts.speakers.role_lexicons import LEXICONS
+from transcripts.speakers.roles import Lexicon
+
+Row = TypeVar("Row", bound=UserResource)
+
+
+def create_row(session: Session, model: type[Row], **values: Any) -> Row:
+    """A new row, which has its id when this returns."""
+    row = model(**values)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def get_row(
+    session: Session, model: type[Row], row_id: uuid.UUID, *, owner_id: uuid.UUID | None
+) -> Row:
+    """The row with this id. Raises `NotFound`, also when *owner_id* is not its owner.
+
+    *owner_id*, here and below: None stands for whoever may see everything.
+    """
+    return _load_row(session, model, row_id, owner_id, for_update=False)
+
+
+def list_rows(
+    session: Session,
+    model: type[Row],
+    limit: int,
+    after: PageCursor | None,
+    *,
+    owner_id: uuid.UUID | None,
+) -> Page[Row]:
+    """Some rows that *owner_id* may see, newest first."""
+    conditions = [] if owner_id is None else [model.owner_id == owner_id]
+    return fetch_page(session, model, limit, after, *conditions)
+
+
+def update_row(
+    session: Session,
+    model: type[Row],
+    row_id: uuid.UUID,
+    *,
+    owner_id: uuid.UUID | None,
+    **values: Any,
+) -> Row:
+    """Give the row these values and leave the others. Raises `NotFound`."""
+    row = _load_row(session, model, row_id, owner_id, for_update=True)
+    for column, value in values.items():
+        setattr(row, column, value)
+    session.flush()
+    return row
+
+
+def delete_row(
+    session: Session, model: type[Row], row_id: uuid.UUID, *, owner_id: uuid.UUID | None
+) -> None:
+    """Raises `NotFound`."""
+    session.delete(_load_row(session, model, row_id, owner_id, for_update=True))
+
+
+def find_phrases(session: Session, transcript: Transcript) -> dict[str, float]:
+    """What the transcript's context says to expect, each phrase with its boost.
+
+    Nothing when there is no such context, or when it is somebody else's.
+    """
+    context = _find_context(session, transcript)
+    return {term["phrase"]: term["boost"] for term in context.terms} if context else {}
+
+
+def find_lexicon(session: Session, transcript: Transcript) -> Lexicon:
+    """What the transcript's context says to tell the roles of speakers by; see `find_phrases`."""
+    context = _find_context(session, transcript)
+    roles = context.roles if context else {}
+    # A name that an older version knew is as good as none.
+    return LEXICONS.get(roles, {}) if isinstance(roles, str) else roles
+
+
+def _find_context(session: Session, transcript: Transcript) -> ContextRow | None:
+    if transcript.context_id is None:
+        return None
+    context = session.get(ContextRow, transcript.context_id)
+    return context if context and context.owner_id == transcript.owner_id else None
+
+
+def _load_row(
+    session: Session,
+    model: type[Row],
+    row_id: uuid.UUID,
+    owner_id: uuid.UUID | None,
+    *,
+    for_update: bool,
+) -> Row:
+    # Who means to change a row locks it, so that nobody changes or deletes it in between.
+    row = session.get(model, row_id, with_for_update=for_update or None)
+    if row is None or (owner_id is not None and row.owner_id != owner_id):
+        raise NotFound(f"there is no {model.noun} {row_id}")
+    return row

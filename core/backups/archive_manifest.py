@@ -1,0 +1,47 @@
+"""What an archive says of itself: its last member, so an archive without it is not whole."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.backups.backup_error import BackupError
+
+NAME = "manifest.json"
+#: Form of the archive. Raised when older versions could not restore what newer ones write.
+FORMAT = 1
+
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """The facts of an archive."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+    #: Of the product that made it.
+    version: str
+    #: The migration that the records were at.
+    revision: str
+    created_at: datetime
+    jobs: int
+    #: How many of them were not over.
+    unfinished_jobs: int
+    #: SHA-256 of every other member, by name.
+    files: dict[str, _Sha256]
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Raises `BackupError`."""
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError:
+        raise BackupError(
+            "the archive is damaged: its manifest cannot be read; take another backup"
+        ) from None

@@ -1,0 +1,1 @@
+"""What settings are read with: addresses, folders, origins, and sentences for wrong ones."""

@@ -1,0 +1,28 @@
+"""What is said of settings that are wrong: the variables, and what is allowed."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+#: Settings whose names hold one of these are never shown; addresses may hold passwords.
+_SECRET_MARKERS = (
+    "KEY",
+    "TOKEN",
+    "BASIC_AUTH",
+    "REDIS_URL",
+    "BROKER_URL",
+    "DATABASE_URL",
+    "SERVICE_URL",
+)
+
+
+def describe_errors(error: ValidationError) -> str:
+    """One sentence for all of them, without secrets."""
+    problems = []
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]).upper() if detail["loc"] else ""
+        reason = detail["msg"].removeprefix("Value error, ")
+        is_secret = any(marker in name for marker in _SECRET_MARKERS)
+        value = "" if is_secret else f" (it is {detail['input']!r})"
+        problems.append(f"{name}: {reason}{value}" if name else reason)
+    return "wrong settings: " + "; ".join(problems)

@@ -1,0 +1,1 @@
+"""The database: models, transactions, pages of lists, and the way to the newest form."""

@@ -1,0 +1,57 @@
+"""Brings the database to the newest form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+import migrations
+from core import versions
+from core.db import sqlite_file
+from core.db.transactions import explain_outage
+from core.errors import TranscribeError
+from core.filesystem import data_directory
+
+
+class NewerDatabase(TranscribeError):
+    """The records are at a migration that this version does not have."""
+
+    code = "newer_records"
+
+
+def upgrade_database() -> None:
+    """Run the migrations that the database lacks. Safe to run twice.
+
+    Raises `Unavailable`, `DataDirectoryError`, `NewerDatabase` or, before anything is written,
+    `DatabaseDamaged`.
+    """
+    data_directory.create_directory()
+    sqlite_file.require_undamaged()
+    try:
+        command.upgrade(_build_config(), "head")
+    except (OperationalError, InterfaceError) as error:
+        raise explain_outage(error) or error from error
+    except CommandError as error:
+        raise NewerDatabase(
+            "the records cannot be brought to the form of this version, "
+            f"{versions.service_version()}: a "
+            f"newer one has changed them ({error}); install that again, or roll back with it as "
+            "docs/upgrading.md tells"
+        ) from error
+
+
+def list_revisions() -> frozenset[str]:
+    """The migrations that this version has: records at another one are of a newer version."""
+    scripts = ScriptDirectory.from_config(_build_config()).walk_revisions()
+    return frozenset(script.revision for script in scripts)
+
+
+def _build_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config

@@ -1,0 +1,1 @@
+"""What users change in a finished transcript: texts, speakers and their names."""

@@ -1,0 +1,1 @@
+"""The files of this machine: data directory, its lock, free space, private files."""

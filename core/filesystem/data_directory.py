@@ -1,0 +1,130 @@
+"""The data directory: makes it, and says what is wrong with one that cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from core.errors import DataDirectoryError
+from core.filesystem import free_space, private_files
+from core.settings import settings
+
+#: Bytes of the longest path: SQLite opens files whose paths have 512 at most.
+MAX_PATH_BYTES = 480
+#: File systems of other machines, on which SQLite's locks cannot be relied on.
+_REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs")
+
+
+def create_directory() -> bool:
+    """Make the data directory of the settings; whether it is closed to other accounts now.
+
+    Raises `DataDirectoryError`.
+    """
+    folder = settings().transcribe_data_dir
+    if obstacle := find_obstacle(folder):
+        raise DataDirectoryError(obstacle)
+    try:
+        is_closed = private_files.make_data_dir(folder)
+        _try_to_write(folder)
+    except OSError as error:
+        raise DataDirectoryError(_describe_error(folder, error)) from None
+    return is_closed
+
+
+def find_obstacle(folder: Path) -> str | None:
+    """Why nothing can be kept in *folder*, be it there or not; None: it can. Nothing is made."""
+    try:
+        _check_access(folder)
+    except OSError as error:
+        return _describe_error(folder, error)
+    return None
+
+
+def describe_disk(folder: Path) -> str:
+    """On what the folder is, or will be, such as ``ext4 at /home``."""
+    filesystem, mount_point = _find_mount(folder)
+    return f"{filesystem} at {mount_point}"
+
+
+def find_risk(folder: Path) -> str | None:
+    """What speaks against the disk of the folder although it can be written to."""
+    filesystem, mount_point = _find_mount(folder)
+    if filesystem not in _REMOTE or settings().database_url is not None:
+        return None
+    return (
+        f"{folder} is on {filesystem} at {mount_point}, where SQLite's locks cannot be relied on: "
+        "set TRANSCRIBE_DATA_DIR to a disk of this machine, or DATABASE_URL to a PostgreSQL"
+    )
+
+
+def _try_to_write(folder: Path) -> None:
+    """Make a file without a name, whatever the modes say. Raises `OSError`."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        # A full disk may have room in a moment, and `core.filesystem.free_space` tells of it.
+        if not free_space.is_disk_full(error):
+            raise
+
+
+def _check_access(folder: Path) -> None:
+    """Raise the `OSError` that making the folder, or a file in it, would raise."""
+    if len(os.fsencode(folder)) > MAX_PATH_BYTES:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    existing = _find_existing(folder)
+    if not existing.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        is_read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
+        error_number = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(error_number, os.strerror(error_number))
+
+
+def _find_existing(folder: Path) -> Path:
+    """The folder, or what is there of those above it. Raises `OSError`."""
+    for path in (folder, *folder.parents):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return path
+    return Path(folder.anchor)
+
+
+def _describe_error(folder: Path, error: OSError) -> str:
+    return f"the data directory {folder} cannot be used: {_explain_error(folder, error)}"
+
+
+def _explain_error(folder: Path, error: OSError) -> str:
+    advice = "set TRANSCRIBE_DATA_DIR (or --data-dir) to a folder of yours"
+    if error.errno == errno.ENAMETOOLONG:
+        length = len(os.fsencode(folder))
+        return (
+            f"its path has {length} bytes, and {MAX_PATH_BYTES} are allowed, 255 of them for each "
+            "name; set TRANSCRIBE_DATA_DIR (or --data-dir) to a shorter one"
+        )
+    if free_space.is_disk_full(error):
+        return f"its disk has no room for another file; make some, or {advice}"
+    if error.errno == errno.ENOTDIR:
+        return f"{_find_existing(folder)} is a file; {advice}"
+    if error.errno == errno.EROFS:
+        return f"{_find_existing(folder)} is on a file system that is read-only; {advice}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        path = error.filename or _find_existing(folder)
+        return f"this account may not write to {path}; have it allowed, or {advice}"
+    return f"{error.strerror}; {advice}"
+
+
+def _find_mount(folder: Path) -> tuple[str, str]:
+    """Kind and place of the file system that the folder is on."""
+    mounts = {
+        partition.mountpoint: partition.fstype for partition in psutil.disk_partitions(all=True)
+    }
+    for path in (folder, *folder.parents):
+        if str(path) in mounts:
+            return mounts[str(path)], str(path)
+    return "a disk", folder.anchor

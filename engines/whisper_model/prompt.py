@@ -1,0 +1,69 @@
+"""What Whisper reads before it listens: the prompt of a job and the terms to expect.
+
+Both share 223 tokens, half of what the model reads and writes at once, less one. It reads them
+before every window, and never the text of the window before: one error would go on for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engines.whisper_model.vocabulary import Remark
+from transcripts.warning import WarningCode
+
+#: Tokens of prompt and terms together, as in openai/whisper.
+MAX_TOKENS = 223
+
+Encode = Callable[[str], list[int]]
+
+TERMS_CUT = Remark(
+    WarningCode.TERMS_CUT,
+    "not all terms to expect fit beside the prompt; the weakest were left out",
+)
+PROMPT_CUT = Remark(
+    WarningCode.PROMPT_CUT,
+    f"the prompt is longer than {MAX_TOKENS} tokens of Whisper; only its end was used",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The tokens, and what a caller should know about them."""
+
+    tokens: tuple[int, ...] = ()
+    #: What they say.
+    text: str = ""
+    #: What did not fit.
+    remarks: tuple[Remark, ...] = ()
+
+
+def build_prompt(terms: Sequence[str], text: str | None, encode: Encode) -> Prompt:
+    """The terms, the strongest first, then the *text*; what does not fit is cut, terms first."""
+    encoded = encode(" " + text.strip()) if text and text.strip() else []
+    prompt_tokens = encoded[-MAX_TOKENS:]
+    term_tokens = _encode_terms(terms, MAX_TOKENS - len(prompt_tokens), encode)
+    remarks = []
+    if len(prompt_tokens) < len(encoded):
+        remarks.append(PROMPT_CUT)
+    if term_tokens.count < len(terms):
+        remarks.append(TERMS_CUT)
+    prompt_text = " ".join([*terms, text or ""]).strip()
+    return Prompt((*term_tokens.tokens, *prompt_tokens), prompt_text, tuple(remarks))
+
+
+@dataclass(frozen=True, slots=True)
+class _TermTokens:
+    tokens: list[int]
+    count: int
+
+
+def _encode_terms(terms: Sequence[str], limit: int, encode: Encode) -> _TermTokens:
+    """As many of the first terms as there is room for, with commas between them."""
+    tokens: list[int] = []
+    for count, term in enumerate(terms):
+        encoded = encode(f", {term}" if count else f" {term}")
+        if len(tokens) + len(encoded) > limit:
+            return _TermTokens(tokens, count)
+        tokens += encoded
+    return _TermTokens(tokens, len(terms))

@@ -1,0 +1,39 @@
+"""How many messages wait in the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from amqp.exceptions import ChannelError
+from kombu import Connection
+
+from engines import catalog
+from tasks.celery import app
+from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
+
+
+def list_all_queues() -> list[str]:
+    """Every queue of the house, whether or not this machine can serve it."""
+    engine_queues = [spec.queue for spec in catalog.recognizers().values()]
+    diarizer_queues = [spec.queue for spec in catalog.diarizers().values()]
+    return [CONTROL, PREPARE, MERGE, DELIVER, *engine_queues, *diarizer_queues]
+
+
+def count_messages(queues: Iterable[str]) -> dict[str, int]:
+    """Messages that wait in these queues, of any priority.
+
+    Raises `OperationalError` of kombu when the broker does not answer.
+    """
+    with app.connection_for_read() as connection:
+        # The library itself would try for ever.
+        connection.ensure_connection(max_retries=1, interval_start=0.1)
+        return {queue: _queue_length(connection, queue) for queue in queues}
+
+
+def _queue_length(connection: Connection, queue: str) -> int:
+    try:
+        # A channel of its own: brokers close one on which something was not found.
+        with connection.channel() as channel:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+    except ChannelError:  # nothing was ever sent there
+        return 0

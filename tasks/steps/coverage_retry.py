@@ -1,0 +1,103 @@
+"""Speech without words: heard once more, and told of where it stays so."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from core import scratch
+from core.errors import EngineError, NotFound
+from core.jobs.parts import PartId
+from core.storage import layout, storage
+from transcripts import coverage
+from transcripts.serialization import intervals_from_json
+from transcripts.stitch import shift_words
+from transcripts.types import ChannelInterval, Interval, Transcription, Word
+
+log = structlog.get_logger(__name__)
+
+#: Sound on both sides of a gap with which it is heard again (seconds): engines need to settle.
+MARGIN_SECONDS = 0.5
+#: Of a gap that is more of its chunk than this, an engine would hear what it has heard already.
+MAX_GAP_SHARE = 0.8
+
+
+def read_speech(job_id: str) -> Mapping[int, Sequence[Interval]]:
+    """Where somebody seems to speak in each chunk, as `prepare` wrote it down."""
+    return _read_intervals(job_id, "speech")
+
+
+def read_bleed(job_id: str) -> Mapping[int, Sequence[Interval]]:
+    """Where in each chunk its channel only hears another one."""
+    return _read_intervals(job_id, "bleed")
+
+
+def _read_intervals(job_id: str, field: str) -> Mapping[int, Sequence[Interval]]:
+    try:
+        metadata = storage().get_bytes(layout.artefact(job_id, layout.CHUNKS_METADATA))
+    except NotFound:
+        return {}
+    chunks = json.loads(metadata)["chunks"]
+    return {chunk["index"]: intervals_from_json(chunk.get(field, ())) for chunk in chunks}
+
+
+def retry_gaps(
+    part: PartId,
+    interval: ChannelInterval,
+    transcription: Transcription,
+    audio: Path,
+    transcribe: Callable[[Path], Transcription],
+) -> Transcription:
+    """The same with the words of a second hearing in its gaps, each of which is cut out once.
+
+    *transcription* is in times of the recording; *audio* is the chunk that lies at *interval*. A
+    second hearing that fails costs nothing of the first.
+    """
+    if not coverage.may_have_gaps(transcription.words, interval):
+        return transcription
+    speech_intervals = read_speech(part.job_id).get(part.position, ())
+    for gap in coverage.find_unexplained_gaps(
+        coverage.measure_coverage(transcription.words, speech_intervals), transcription.notes
+    ):
+        if gap.duration <= MAX_GAP_SHARE * interval.duration:
+            words = _transcribe_gap(gap, interval, audio, transcribe)
+            transcription = replace(
+                transcription, words=coverage.fill_gap(transcription.words, gap, words)
+            )
+    return transcription
+
+
+def _transcribe_gap(
+    gap: Interval,
+    interval: ChannelInterval,
+    audio: Path,
+    transcribe: Callable[[Path], Transcription],
+) -> tuple[Word, ...]:
+    start = max(interval.start, gap.start - MARGIN_SECONDS)
+    with _cut_clip(
+        audio, start - interval.start, gap.end + MARGIN_SECONDS - interval.start
+    ) as clip:
+        try:
+            return shift_words(transcribe(clip).words, start)
+        except EngineError as error:
+            log.warning("a gap was not heard again", start=gap.start, reason=str(error))
+            return ()
+
+
+@contextmanager
+def _cut_clip(audio: Path, start: float, end: float) -> Iterator[Path]:
+    """A file with this part of a WAV file, which may end sooner (seconds)."""
+    with scratch.temporary_folder("gap-") as folder:
+        clip = folder / "gap.wav"
+        with wave.open(str(audio)) as source, wave.open(str(clip), "wb") as target:
+            rate = source.getframerate()
+            source.setpos(round(start * rate))
+            target.setparams(source.getparams())
+            target.writeframes(source.readframes(round((end - start) * rate)))
+        yield clip

@@ -1,0 +1,63 @@
+"""The sound of a chunk or a shard, on this machine; cut again where storage has lost it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+
+from core import scratch
+from core.errors import EngineError, NotFound
+from core.settings import settings
+from core.storage import layout, storage
+from engines import wav
+from transcripts.types import ChannelInterval
+
+log = structlog.get_logger(__name__)
+
+#: Bytes of a second, and of the header of a file.
+_BYTES_PER_SECOND, _HEADER_BYTES = 2 * wav.RATE, 44
+
+
+@contextmanager
+def open_audio(job_id: str, key: str, interval: ChannelInterval) -> Iterator[Path]:
+    """The file of a part, for as long as the block lasts.
+
+    *key*: where it should lie in storage. Raises `NotFound` when the recording is gone, too.
+    """
+    with ExitStack() as stack:
+        yield _open_stored(stack, key, interval) or _recut_audio(stack, job_id, key, interval)
+
+
+def _open_stored(stack: ExitStack, key: str, interval: ChannelInterval) -> Path | None:
+    """The part's audio as it was stored; None when it is lost or spoiled."""
+    try:
+        path = stack.enter_context(storage().open_local(key))
+    except NotFound:
+        return None
+    return path if _is_whole(path, interval.end - interval.start) else None
+
+
+def _is_whole(path: Path, seconds: float) -> bool:
+    """Whether header and length are those of a part that is as long as this."""
+    try:
+        declared = wav.read_duration(path)
+    except EngineError:
+        return False
+    actual = (path.stat().st_size - _HEADER_BYTES) / _BYTES_PER_SECOND
+    return max(abs(declared - seconds), abs(actual - seconds)) < 0.001
+
+
+def _recut_audio(stack: ExitStack, job_id: str, key: str, interval: ChannelInterval) -> Path:
+    # Imported only here: most workers never decode.
+    from chunking.decode.decoder import Limits
+    from chunking.recut import recut_audio
+
+    log.warning("part is lost or spoiled in storage, and is cut again", key=key)
+    source = stack.enter_context(storage().open_local(layout.source(job_id)))
+    path = stack.enter_context(scratch.temporary_folder("recut-")) / "part.wav"
+    recut_audio(source, interval, path, Limits(max_seconds=settings().max_recording_seconds))
+    storage().put_file(key, path)
+    return path

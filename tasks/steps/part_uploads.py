@@ -1,0 +1,54 @@
+"""Stores the parts of a recording while it is still decoded, several at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+from core.storage import storage
+
+if TYPE_CHECKING:
+    from chunking.tracks import AudioPart
+
+#: A storage answers each after some ten milliseconds; the decoder keeps a core busy meanwhile.
+MAX_PARALLEL = 4
+
+
+class PartUploads(AbstractContextManager["PartUploads", None]):
+    """Parts on their way to storage; nothing goes on when the ``with`` block is left.
+
+    *folder*: where a part lies until it is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="upload")
+        self._futures: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def store_part(self, part: AudioPart, key: str) -> Future[None]:
+        """Begin to store a part."""
+        future = self._pool.submit(self._write_part, part, key)
+        self._futures.append(future)
+        return future
+
+    def wait(self) -> None:
+        """Wait for all that was begun. Raises what kept one of them from being stored."""
+        for future in self._futures:
+            future.result()
+
+    def _write_part(self, part: AudioPart, key: str) -> None:
+        path = self._folder / f"{uuid4().hex}.wav"
+        try:
+            part.write_wav(path)
+            storage().move_file(key, path)
+        finally:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,318 @@
+"""``transcribe FILE… -o DIR`` and ``transcribe --watch DIR``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+
+from transcribe_api.cli.formats import FORMATS_HELP, Formats
+from transcribe_api.cli.jsonl_output import JsonlOutput
+from transcribe_api.cli.progress_bars import ProgressBars
+from transcribe_api.cli.service import (
+    DONE,
+    EXIT_CODES,
+    INTERRUPTED,
+    NOT_DONE,
+    exit_on_errors,
+    exit_on_signals,
+    open_service,
+)
+from transcribe_api.cli.watch_folder import WatchFolder
+from transcribe_api.client import Client, ServiceError, Unreachable
+from transcribe_api.folder_names import build_folder_name, choose_folder_name
+from transcribe_api.python.batch_client import BatchClient, ProgressDisplay
+
+#: How much likelier a term is made whose line does not say.
+DEFAULT_BOOST = 20.0
+#: Seconds for which an interrupted command waits for the answers to what it has sent.
+SEND_SECONDS = 10.0
+#: Seconds from one look into a watched folder to the next.
+POLL_SECONDS = 1.0
+
+
+class _Speakers(click.ParamType):
+    """How many speakers: 2, or 2-4."""
+
+    name = "speakers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int]:
+        minimum, _, maximum = str(value).partition("-")
+        if not minimum.isdecimal() or not (maximum or minimum).isdecimal():
+            self.fail(f"{value!r} is no number such as 2, and no range such as 2-4", param, ctx)
+        return {"min_speakers": int(minimum), "max_speakers": int(maximum or minimum)}
+
+
+class _Recording(click.Path):
+    """A file; of a folder, it is said how to have all files in it transcribed."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_dir():
+            name = click.format_filename(path)
+            self.fail(f"{name!r} is a folder: name its files, or: --watch {name}", param, ctx)
+        return path
+
+
+@click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or what comes into a folder.")
+@click.argument("files", nargs=-1, type=_Recording())
+@click.option(
+    "-o", "--output", default=Path("transcripts"), type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for the results; with several files, or with those of another recording in it "
+    "already, one directory a file in it.",
+    show_default=True,
+)  # fmt: skip
+@click.option(
+    "--watch",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Transcribe what is in this folder and what appears there, until Ctrl-C.",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=Formats(),
+    default=None,
+    metavar="NAMES",
+    help=FORMATS_HELP,
+)
+@click.option("--engine", help="Speech engine, such as whisper; auto: the best that works now.")
+@click.option("--model", help="Model of the engine, where it has several.")
+@click.option("--language", help="Language tag such as en-US; auto: it is found.")
+@click.option(
+    "--prompt",
+    "initial_prompt",
+    help="What Whisper reads before it listens: names, spelling, script.",
+)
+@click.option("--diarizer", help="Who finds the speakers; 'none' for nobody.")
+@click.option("--speakers", type=_Speakers(), metavar="N|MIN-MAX", help="How many there are.")
+@click.option("--min-speakers", type=int, help="Fewest speakers that there can be.")
+@click.option("--max-speakers", type=int, help="Most speakers that there can be.")
+@click.option(
+    "--channels",
+    type=click.Choice(["mix", "separate"]),
+    help="separate: each channel of the recording is a speaker.",
+)
+@click.option("--context", metavar="NAME|ID", help="A context of the service, with its terms.")
+@click.option(
+    "--terms",
+    type=click.File(),
+    metavar="FILE",
+    help="Terms to expect, one a line, each with a tab and its boost if it likes (20).",
+)
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]))
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Tell all that happens on standard output, an object a line.",
+)
+@click.option(
+    "--detach", is_flag=True,
+    help="Wait for nothing: print each file with the id of its job.",
+)  # fmt: skip
+@click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
+@click.option("--private", "is_private", is_flag=True, help="A service that ends with the command.")
+@click.option(
+    "--workers",
+    default=0,
+    help="The same, with so many processes of the engine; by default, one a core.",
+)
+def files(
+    files: Sequence[Path], output: Path, watch: Path | None, formats: Sequence[str] | None,
+    speakers: Mapping[str, int] | None, context: str | None, terms: IO[str] | None, as_json: bool,
+    detach: bool, url: str | None, is_private: bool, workers: int, **options: Any,
+) -> None:  # fmt: skip
+    """Transcribe FILES and write the results into a directory.
+
+    Uses the service at --url or TRANSCRIBE_URL; else the one of `transcribe up` on this machine, if
+    it runs; else a service of its own that ends with the command.
+    """
+    if bool(files) == (watch is not None):
+        raise click.UsageError("name recordings, or a folder with --watch")
+    if detach:
+        _refuse_results()
+    if context and terms:
+        raise click.UsageError("--context and --terms exclude each other")
+    if url and (is_private or workers):
+        raise click.UsageError("--url names a service; --private and --workers start another")
+    job_options = {**options, **(speakers or {})}
+    with (
+        exit_on_errors(),
+        exit_on_signals(INTERRUPTED if watch is None else DONE),
+        open_service(url, workers, options, is_private=is_private) as service,
+        JsonlOutput() if as_json else ProgressBars(Console(stderr=True)) as display,
+        _JobContext(service.client, context, terms) as job_context,
+    ):
+        job_options["context_id"] = job_context.context_id
+        batch = BatchClient(service.client, job_options, display, formats or (), is_detached=detach)
+        if detach and service.is_private:
+            raise click.UsageError("--detach: no service runs that goes on; `transcribe up` is one")
+        try:
+            if watch is not None:
+                _watch(
+                    batch, watch, output, display, service.client if service.is_private else None
+                )
+            is_done = _transcribe(batch, _choose_targets(files, output), display)
+        finally:
+            if not service.is_private:
+                _print_unsent(batch.stop_sending(SEND_SECONDS))
+            job_context.is_needed = bool(batch.open_jobs) and not service.is_private
+            if job_context.is_needed and not detach:
+                _print_open_jobs(batch.open_jobs)
+    sys.exit(DONE if is_done else NOT_DONE)
+
+
+def _refuse_results() -> None:
+    """Raise `UsageError` when it is said how results are to be written that nobody waits for."""
+    source = click.get_current_context().get_parameter_source
+    for name, option in (("output", "-o"), ("formats", "--format")):
+        if source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option} and --detach exclude each other: nobody waits for the results; "
+                "`transcribe jobs follow JOB_ID -o DIR` writes them later"
+            )
+
+
+def _print_unsent(files: Sequence[Path]) -> None:
+    """Say which files the service may have taken although its answer never came."""
+    for file in files:
+        click.echo(
+            f"{click.format_filename(file)}: was still being sent; `transcribe jobs list` tells "
+            "whether the service has it",
+            err=True,
+        )
+
+
+def _print_open_jobs(job_ids: Sequence[str]) -> None:
+    """Say how to look after jobs that go on without this command."""
+    click.echo(
+        f"The service goes on with {len(job_ids)} job{'s' * (len(job_ids) > 1)}. To wait for them, "
+        "and to have the results written: `transcribe jobs follow JOB_ID -o DIR`; to look: "
+        "`transcribe jobs show JOB_ID`; to end them: `transcribe jobs cancel JOB_ID`.",
+        err=True,
+    )
+    for job_id in job_ids:
+        click.echo(job_id, err=True)
+
+
+def _transcribe(batch: BatchClient, targets: Mapping[Path, Path], display: ProgressDisplay) -> bool:
+    """Transcribe all files side by side; whether all went well."""
+    for file, output in targets.items():
+        display.show_start(file)
+        batch.enqueue(file, output)
+    is_done = True
+    for _ in targets:
+        outcome = batch.next_outcome()
+        assert outcome is not None
+        display.show_outcome(outcome)
+        is_done &= outcome.reason is None
+    return is_done
+
+
+def _watch(
+    batch: BatchClient,
+    folder: Path,
+    results: Path,
+    display: ProgressDisplay,
+    own_client: Client | None,
+) -> NoReturn:
+    """Transcribe what is in a folder and what comes. *own_client*: of a private service."""
+    watch_folder = WatchFolder(folder, results)
+    while True:
+        for file in watch_folder.list_ready(time.monotonic()):
+            display.show_start(file)
+            batch.enqueue(file, results / watch_folder.folder_name(file))
+        while outcome := batch.next_outcome(timeout=POLL_SECONDS):
+            display.show_outcome(outcome)
+            if not outcome.is_temporary:
+                watch_folder.mark_done(outcome.file, job_id=outcome.job_id, reason=outcome.reason)
+                continue
+            watch_folder.retry_later(outcome.file, time.monotonic())
+            if own_client is not None:
+                own_client.ping()  # without a service of our own, there is none to wait for
+
+
+def _choose_targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Each file's directory: the output itself for one file, else one named after the file.
+
+    So, too, where another recording's results lie: they stay, and the two are not mixed.
+    """
+    if len(files) == 1 and not _has_other_results(output, files[0]):
+        return {files[0]: output}
+    names: dict[Path, str] = {}
+    for file in dict.fromkeys(files):
+        names[file] = choose_folder_name(file.name, names.values())
+    return {file: output / name for file, name in names.items()}
+
+
+def _has_other_results(output: Path, file: Path) -> bool:
+    """Whether the directory holds the results of a recording with another name."""
+    try:
+        recording_name = json.loads((output / "final_transcription.json").read_text())["file_path"]
+        return bool(build_folder_name(str(recording_name)) != build_folder_name(file.name))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+class _JobContext:
+    """A context of the service: one that is named, or one that lasts as long as it is needed."""
+
+    def __init__(self, client: Client, name: str | None, terms: IO[str] | None) -> None:
+        self._client, self._name, self._terms = client, name, terms
+        self._created_id: str | None = None
+        self.context_id: str | None = None
+        #: By jobs that go on without this command.
+        self.is_needed = False
+
+    def __enter__(self) -> _JobContext:
+        if self._terms is not None:
+            response = self._client.create_context("command line", _read_terms(self._terms))
+            self._created_id = self.context_id = str(response["context_id"])
+        elif self._name:
+            self.context_id = _find_context_id(self._client, self._name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._created_id and not self.is_needed:
+            with suppress(ServiceError, Unreachable):
+                self._client.delete_context(self._created_id)
+
+
+def _find_context_id(client: Client, name_or_id: str) -> str:
+    with suppress(ValueError):
+        return str(uuid.UUID(name_or_id))
+    page = client.contexts()
+    while True:
+        for context in page["contexts"]:
+            if context["name"] == name_or_id:
+                return str(context["context_id"])
+        if page["next_cursor"] is None:
+            raise click.BadParameter(f"there is no context {name_or_id!r}", param_hint="--context")
+        page = client.contexts(cursor=page["next_cursor"])
+
+
+def _read_terms(file: IO[str]) -> list[dict[str, Any]]:
+    """The terms of a file: a phrase a line, with a tab and its boost if it has one of its own."""
+    terms: dict[str, float] = {}
+    for number, line in enumerate(file, 1):
+        phrase, _, boost = line.strip().partition("\t")
+        try:
+            terms[phrase] = float(boost or DEFAULT_BOOST)
+        except ValueError:
+            message = f"line {number}: {boost.strip()!r} is no number"
+            raise click.BadParameter(message, param_hint="--terms") from None
+    terms.pop("", None)
+    return [{"phrase": phrase, "boost": boost} for phrase, boost in terms.items()]

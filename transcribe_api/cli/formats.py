@@ -1,0 +1,23 @@
+"""Formats of a transcript, as commands take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+FORMATS = ("srt", "vtt", "txt", "tsv", "json", "rttm", "docx")
+FORMATS_HELP = f"Write these only, as transcription.NAME: {','.join(FORMATS)}."
+
+
+class Formats(click.ParamType):
+    """Names with commas between them."""
+
+    name = "formats"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        names = [name.strip().lower() for name in str(value).split(",")]
+        for name in names:
+            if name not in FORMATS:
+                self.fail(f"{name!r} is no format; allowed: {', '.join(FORMATS)}", param, ctx)
+        return list(dict.fromkeys(names))

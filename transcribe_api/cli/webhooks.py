@@ -1,0 +1,29 @@
+"""``transcribe webhooks …``: what an operator needs to know of webhooks."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import click
+
+from transcribe_api.cli.service import data_dir_option, exit_on_errors, use_data_dir
+
+
+@click.group()
+def webhooks() -> None:
+    """Webhooks, which tell callers that a job is over."""
+
+
+@webhooks.command()
+@click.option("--owner", type=click.UUID, help="Owner of the jobs; without it, of those of nobody.")
+@data_dir_option
+def secret(owner: uuid.UUID | None, data_dir: Path | None) -> None:
+    """Print the secret that webhooks are signed with, to be put into the receiver."""
+    use_data_dir(data_dir)
+    from core import webhooks as deliveries
+    from core.db import migrate  # after the settings are known
+
+    with exit_on_errors():
+        migrate.upgrade_database()
+        click.echo(deliveries.get_signing_secret(owner))

@@ -1,0 +1,92 @@
+"""What a service answers, and what it means when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+_FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
+
+#: Seconds to connect and to wait for an answer; a stream sends something every 15 s.
+TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
+
+
+class ServiceError(Exception):
+    """The service refused; the message is its own sentence."""
+
+    def __init__(self, message: str, *, status: int, code: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        #: The field that is wrong, where one is.
+        self.field = field
+
+
+class Unreachable(Exception):
+    """The service does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: ``status`` with the job's state, or ``segment`` with words."""
+
+    name: str
+    data: dict[str, Any]
+    #: What to go on after, when the connection is lost; empty before the first segment.
+    id: str = ""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self.name == "status" and is_over(self.data)
+
+
+def is_over(status: dict[str, Any]) -> bool:
+    """Whether a status is the last one of its job."""
+    return status["status"] in _FINAL_STATUSES
+
+
+def parse_event(message: httpx2.ServerSentEvent, after: str) -> Event:
+    """What a message of a stream says; *after*: the id of the last one that had an id."""
+    data = message.json()
+    assert isinstance(data, dict)
+    name = "segment" if message.event == "segment" else "status"
+    return Event(name, data, message.id or after)
+
+
+@contextmanager
+def convert_transport_errors() -> Iterator[None]:
+    """Make `Unreachable` of what goes wrong on the way to the service and back."""
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise Unreachable(f"the service does not answer: {error}") from error
+
+
+def raise_for_problem(response: httpx2.Response) -> None:
+    """Make `ServiceError` of an answer, which was read, that tells of an error."""
+    if response.status_code < 400:
+        return
+    try:
+        problem = response.json()
+        raise ServiceError(
+            problem["detail"],
+            status=response.status_code,
+            code=str(problem["code"]),
+            field=problem.get("field"),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise ServiceError(
+            f"the service answered {response.status_code}",
+            status=response.status_code,
+            code="unknown",
+        ) from None
+
+
+def build_headers(key: str | None) -> dict[str, str]:
+    """What every request says."""
+    return {"Authorization": f"Bearer {key}"} if key else {}

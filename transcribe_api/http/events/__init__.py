@@ -1,0 +1,1 @@
+"""Responses that last as long as a job: event streams, callers who wait."""

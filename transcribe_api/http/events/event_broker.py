@@ -1,0 +1,269 @@
+"""What Redis tells of jobs, handed to everybody in this process who listens to one of them."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import structlog
+
+from core.errors import RateLimited, Transient
+from core.live import progress
+from core.settings import settings
+from transcribe_api.http.auth.access_recheck import RECHECK_SECONDS, AccessCheck, allow_anybody
+
+log = structlog.get_logger(__name__)
+
+#: News that a listener may be behind before it is let go; it can come again.
+MAX_QUEUED = 1000
+#: Seconds between tries to reach a Redis that does not answer.
+PAUSE_SECONDS = 5.0
+
+#: Requests that a process has threads for, beside those of its listeners.
+RESERVED_THREADS = 64
+
+#: Seconds after which a key that has too many listeners may try again.
+RETRY_AFTER_SECONDS = 5.0
+
+#: What a message must hold.
+_STATE_KEYS, _SEGMENT_KEYS = {"status", "progress", "chunks_done"}, {"chunk"}
+
+
+class TooManyKeyStreams(RateLimited):
+    """This key has as many listeners in this process as one may have."""
+
+    code = "too_many_streams"
+
+
+class TooManyStreams(Transient):
+    """This process has as many listeners as it may."""
+
+    code = "too_many_streams"
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """Something that was told of a job."""
+
+    #: Whether it is what was heard in a chunk, and not the state of the job.
+    is_segment: bool
+    payload: dict[str, Any]
+    #: The same as JSON.
+    text: str
+
+
+class Listener:
+    """Somebody who hears the news of one job."""
+
+    def __init__(self) -> None:
+        self._events: queue.Queue[JobEvent | None] = queue.Queue(MAX_QUEUED)
+        #: Whether it was so slow that it has missed news.
+        self.has_missed_events = False
+
+    def wait_for_event(
+        self, seconds: float, has_access: AccessCheck = allow_anybody
+    ) -> JobEvent | None:
+        """The next news, or None: after so long without any, when some may have been missed, or
+        when *has_access* says that whoever listens may be told no more.
+        """
+        deadline = time.monotonic() + seconds
+        while has_access() and (remaining := deadline - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                return self._events.get(timeout=min(remaining, RECHECK_SECONDS))
+        return None
+
+    def deliver(self, event: JobEvent | None) -> None:
+        try:
+            self._events.put_nowait(event)
+        except queue.Full:
+            self.has_missed_events = True
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSlot:
+    """A place among the listeners that this process may have."""
+
+    broker: EventBroker
+
+    @contextmanager
+    def listen(self, job_id: str) -> Iterator[Listener]:
+        """The listener, who hears of the job as long as the block lasts."""
+        listener = Listener()
+        self.broker.add_listener(job_id, listener)
+        try:
+            yield listener
+        finally:
+            self.broker.remove_listener(job_id, listener)
+
+
+class EventBroker:
+    """One Redis subscription for all listeners of the process."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, set[Listener]] = {}
+        self._listener_count = 0
+        self._counts_by_key: Counter[uuid.UUID] = Counter()
+        self._thread_limit: int | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def listener_count(self) -> int:
+        """Listeners of this process."""
+        return self._listener_count
+
+    def reserve_threads(self, threads: int) -> None:
+        """Take no more listeners than leave half of few threads, or `RESERVED_THREADS` of many, to
+        others.
+
+        For a server that gives each listener a thread.
+        """
+        self._thread_limit = max(threads - RESERVED_THREADS, threads // 2, 1)
+
+    @property
+    def _limit(self) -> int:
+        return min(settings().max_streams, self._thread_limit or settings().max_streams)
+
+    @contextmanager
+    def listen(self, job_id: str, key_id: uuid.UUID | None = None) -> Iterator[Listener]:
+        """Somebody who hears of the job as long as the block lasts.
+
+        *key_id*: of the key that they have. Raises `TooManyStreams` or `TooManyKeyStreams`.
+        """
+        with self.reserve_slot(key_id) as slot, slot.listen(job_id) as listener:
+            yield listener
+
+    @contextmanager
+    def reserve_slot(self, key_id: uuid.UUID | None = None) -> Iterator[ListenerSlot]:
+        """A slot for a listener, taken before it is known which job there will be to listen to.
+
+        Raises as `listen` does.
+        """
+        self._acquire_slot(key_id)
+        try:
+            yield ListenerSlot(self)
+        finally:
+            self._release_slot(key_id)
+
+    def add_listener(self, job_id: str, listener: Listener) -> None:
+        """Have a listener, who has a slot, hear of a job."""
+        with self._lock:
+            self._listeners.setdefault(job_id, set()).add(listener)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._relay, daemon=True, name="event-broker"
+                )
+                self._thread.start()
+
+    def remove_listener(self, job_id: str, listener: Listener) -> None:
+        """The listener hears no more."""
+        with self._lock:
+            listeners = self._listeners[job_id]
+            listeners.discard(listener)
+            if not listeners:
+                del self._listeners[job_id]
+
+    def _acquire_slot(self, key_id: uuid.UUID | None) -> None:
+        with self._lock:
+            self._check_key_limit(key_id)
+            if self._listener_count >= self._limit:
+                raise TooManyStreams(
+                    f"{self._listener_count} listeners are connected, and no more are let in; try "
+                    "again, or ask for the status"
+                )
+            self._listener_count += 1
+            if key_id is not None:
+                self._counts_by_key[key_id] += 1
+
+    def _release_slot(self, key_id: uuid.UUID | None) -> None:
+        with self._lock:
+            self._listener_count -= 1
+            if key_id is not None:
+                self._counts_by_key[key_id] -= 1
+                self._counts_by_key += Counter()  # forgets those without any
+
+    def _check_key_limit(self, key_id: uuid.UUID | None) -> None:
+        limit = settings().max_streams_per_key
+        if key_id is not None and limit and self._counts_by_key[key_id] >= limit:
+            raise TooManyKeyStreams(
+                f"{limit} listeners of this key are connected, and no more are let in; end some, "
+                "or ask for the status",
+                retry_in=RETRY_AFTER_SECONDS,
+            )
+
+    def _relay(self) -> None:
+        while True:
+            try:
+                self._relay_until_disconnected()
+            except (redis.RedisError, OSError) as error:
+                if self._may_stop():
+                    return
+                log.warning("events are delayed", reason=type(error).__name__)
+                self._wake_listeners()
+                time.sleep(PAUSE_SECONDS)
+
+    def _may_stop(self) -> bool:
+        """Whether nobody listens; then the next who comes starts anew."""
+        with self._lock:
+            if self._listeners:
+                return False
+            self._thread = None
+            return True
+
+    def _relay_until_disconnected(self) -> None:
+        # A connection of its own, without the time limit of the others: it mostly waits.
+        connection = redis.Redis.from_url(
+            settings().redis, decode_responses=True, socket_timeout=None
+        )
+        channels = progress.status_channel("*"), progress.segments_channel("*")
+        with connection, connection.pubsub() as subscription:
+            subscription.psubscribe(*channels)
+            for message in subscription.listen():
+                if message["type"] == "pmessage":
+                    self._dispatch(message["channel"], message["data"])
+                elif message["data"] == len(channels):
+                    # Subscribed, perhaps anew: what was published before is not known.
+                    self._wake_listeners()
+
+    def _dispatch(self, channel: str, text: str) -> None:
+        job_id = channel.rpartition(":")[2]
+        with self._lock:
+            listeners = tuple(self._listeners.get(job_id, ()))
+        event = (
+            _parse_event(channel == progress.segments_channel(job_id), text) if listeners else None
+        )
+        if event is not None:
+            for listener in listeners:
+                listener.deliver(event)
+
+    def _wake_listeners(self) -> None:
+        """Have everybody look for what they may have missed."""
+        with self._lock:
+            listeners = [member for group in self._listeners.values() for member in group]
+        for listener in listeners:
+            listener.deliver(None)
+
+
+def _parse_event(is_segment: bool, text: str) -> JobEvent | None:
+    """What a message says; None if it is not one of ours: operators may publish there by hand."""
+    try:
+        payload = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(payload, dict) or not payload.keys() >= (
+        _SEGMENT_KEYS if is_segment else _STATE_KEYS
+    ):
+        return None
+    return JobEvent(is_segment, payload, json.dumps(payload))
+
+
+job_events = EventBroker()

@@ -1,0 +1,70 @@
+"""Waits for a job on behalf of a caller who keeps the connection open."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from core.db.transactions import read_session
+from core.errors import InvalidApiKey
+from core.jobs import parts, status
+from core.live import progress
+from core.states import JobStatus
+from transcribe_api.http.auth.access_recheck import AccessCheck
+from transcribe_api.http.events.event_broker import ListenerSlot
+
+#: Seconds without news after which the records are looked into all the same.
+QUIET_SECONDS = 5.0
+
+
+def wait_until_over(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> dict[str, Any]:
+    """Wait until the job is over, and give its last state. Raises as `follow_states` does."""
+    [final_state] = deque(follow_states(job_id, has_access, slot), maxlen=1)
+    return final_state
+
+
+def follow_transcriptions(
+    job_id: str, has_access: AccessCheck, slot: ListenerSlot
+) -> Iterator[Sequence[str]]:
+    """What was heard, as JSON, chunk by chunk in the order of the recording, until the job is over.
+
+    As many chunks at a time as are ready; none now and then, while there is nothing new. A chunk
+    that is heard early waits for those before it; what comes after a gap is not told. Raises as
+    `follow_states` does.
+    """
+    sent_count = 0
+    for _ in follow_states(job_id, has_access, slot):
+        with read_session() as session:
+            stored_chunks = set(parts.list_stored_chunks(session, job_id))
+        ready_chunks = _list_ready_chunks(sent_count, stored_chunks)
+        yield list(progress.read_transcriptions(job_id, ready_chunks, keep=True).values())
+        sent_count += len(ready_chunks)
+
+
+def follow_states(
+    job_id: str, has_access: AccessCheck, slot: ListenerSlot
+) -> Iterator[dict[str, Any]]:
+    """The state of the job, now and after all that is told of it, until it is over.
+
+    Raises `JobNotFound`, or `InvalidApiKey` when the caller is not welcome any more.
+    """
+    with slot.listen(job_id) as listener:
+        # First listen, then look, so that nothing is missed in between.
+        while True:
+            with read_session() as session:
+                state = status.describe_job(session, job_id)
+            yield state
+            if JobStatus(state["status"]).is_over:
+                return
+            listener.wait_for_event(QUIET_SECONDS, has_access)
+            if not has_access():
+                raise InvalidApiKey("this key was revoked, or its time is over")
+
+
+def _list_ready_chunks(first: int, stored_chunks: set[int]) -> list[int]:
+    """The numbers from *first* on, up to the first that is not stored."""
+    end = first
+    while end in stored_chunks:
+        end += 1
+    return list(range(first, end))

@@ -1,0 +1,170 @@
+"""Server-sent events of a job: its present state first, then what happens, until it is over.
+
+Redis is only the messenger: a listener who hears nothing for a while looks into the records, so a
+lost message delays and never hangs. The id of an event says which chunks its listener has been
+told by then. So whoever comes again with the last id is told the rest, by any process, and also
+when Redis has lost everything in between.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import structlog
+
+from core.db.transactions import read_session
+from core.errors import JobNotFound, Unavailable
+from core.jobs import parts, status
+from core.live import progress, waiting_callers
+from core.states import JobStatus
+from transcribe_api.http.auth.access_recheck import AccessCheck, allow_anybody
+from transcribe_api.http.events.event_broker import JobEvent, Listener, job_events
+from transcribe_api.http.events.ranges import Ranges
+
+log = structlog.get_logger(__name__)
+
+#: Seconds of silence after which a listener looks into the records, and is sent a comment at
+#: least: that keeps proxies from closing the stream.
+QUIET_SECONDS = 15.0
+#: Milliseconds after which a browser whose stream has ended comes again; and after the last event,
+#: when there is nothing to come for.
+RECONNECT_MILLISECONDS, STAY_AWAY_MILLISECONDS = 3_000, 3_600_000
+#: Seconds that a listener may take to receive what is sent to it.
+SEND_TIMEOUT_SECONDS = 30.0
+
+#: Characters of an id; servers refuse headers that are much longer.
+MAX_ID_LENGTH = 4000
+_ID_PREFIX = "told:"
+
+#: Chunks whose words are held in memory at a time.
+_CHUNKS_PER_BLOCK = 50
+
+
+def stream_events(
+    job_id: str,
+    last_id: str = "",
+    has_access: AccessCheck = allow_anybody,
+    key_id: uuid.UUID | None = None,
+) -> Iterator[str]:
+    """The stream of one job, for a listener that was told what *last_id* says.
+
+    It ends early, within seconds, when its listener is not welcome any more. Raises `NotFound` or
+    `TooManyStreams` or `TooManyKeyStreams` with the first item.
+    """
+    with job_events.listen(job_id, key_id) as listener:
+        # First listen, then look: what happens in between is heard twice, and told once.
+        yield from _Stream(job_id, last_id, has_access).iterate(listener)
+
+
+def limit_send_time(environ: Mapping[str, Any]) -> None:
+    """Have the server end a stream that its listener takes nothing from: it holds a thread."""
+    connection = environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(SEND_TIMEOUT_SECONDS)
+
+
+class _Stream:
+    def __init__(self, job_id: str, last_id: str, has_access: AccessCheck) -> None:
+        self._job_id = job_id
+        self._has_access = has_access
+        self._sent_chunks = _parse_event_id(last_id)
+        self._state: dict[str, Any] = {}
+        self._waiter = waiting_callers.WaitingCaller(job_id)
+
+    def iterate(self, listener: Listener) -> Iterator[str]:
+        self._state = self._read_state()
+        yield f"retry: {RECONNECT_MILLISECONDS}\n{_format_event(json.dumps(self._state))}"
+        yield from self._render_missing()
+        while not self._is_over and not listener.has_missed_events:
+            event = listener.wait_for_event(QUIET_SECONDS, self._has_access)
+            if not self._has_access():
+                return
+            self._waiter.renew()  # who listens waits for the job, too
+            yield from self._check_records() if event is None else self._render_event(event)
+        if self._is_over:
+            yield f"retry: {STAY_AWAY_MILLISECONDS}\n\n"
+
+    @property
+    def _is_over(self) -> bool:
+        return JobStatus(self._state["status"]).is_over
+
+    def _render_event(self, event: JobEvent) -> Iterator[str]:
+        if event.is_segment:
+            if event.payload["chunk"] not in self._sent_chunks:
+                yield self._render_segment(event.payload["chunk"], event.text)
+        elif self._is_newer(event.payload):
+            yield from self._change_state(event.payload)
+
+    def _check_records(self) -> Iterator[str]:
+        """What the records say, as far as it was not heard; at least a sign of life."""
+        yield ": still here\n\n"
+        try:
+            state = self._read_state()
+        except JobNotFound:
+            self._state = {**self._state, "status": JobStatus.CANCELLED}
+        except Unavailable as error:
+            log.warning("listeners wait for the records", reason=str(error))
+        else:
+            if self._lacks_chunks(state):
+                yield from self._render_missing()
+            if self._is_newer(state):
+                yield from self._change_state(state)
+
+    def _change_state(self, state: dict[str, Any]) -> Iterator[str]:
+        # What was heard comes before the end: who knows the end listens no more.
+        if JobStatus(state["status"]).is_over and self._lacks_chunks(state):
+            yield from self._render_missing()
+        self._state = state
+        yield _format_event(json.dumps(state))
+
+    def _is_newer(self, state: dict[str, Any]) -> bool:
+        """Whether this state, which may have been overtaken, comes after the one that was told."""
+        is_further = state["progress"] >= self._state["progress"]
+        return state != self._state and (is_further or JobStatus(state["status"]).is_over)
+
+    def _lacks_chunks(self, state: dict[str, Any]) -> bool:
+        return len(self._sent_chunks) < int(state["chunks_done"])
+
+    def _render_missing(self) -> Iterator[str]:
+        """What was heard in this job and this listener has not been told."""
+        missing = (chunk for chunk in self._list_stored_chunks() if chunk not in self._sent_chunks)
+        while block := list(islice(missing, _CHUNKS_PER_BLOCK)):
+            transcriptions = progress.read_transcriptions(
+                self._job_id, block, keep=not self._is_over
+            )
+            for chunk, text in transcriptions.items():
+                yield self._render_segment(chunk, text)
+
+    def _list_stored_chunks(self) -> Sequence[int]:
+        try:
+            with read_session() as session:
+                return parts.list_stored_chunks(session, self._job_id)
+        except Unavailable as error:
+            log.warning("listeners wait for the records", reason=str(error))
+            return ()
+
+    def _render_segment(self, chunk: int, text: str) -> str:
+        self._sent_chunks.add(chunk)
+        event_id = f"{_ID_PREFIX}{self._sent_chunks.render(MAX_ID_LENGTH)}"
+        return f"event: segment\nid: {event_id}\n{_format_event(text)}"
+
+    def _read_state(self) -> dict[str, Any]:
+        with read_session() as session:
+            return status.describe_job(session, self._job_id)
+
+
+def _parse_event_id(last_id: str) -> Ranges:
+    """The chunks that an id says were told; none if it is no id of ours."""
+    return (
+        Ranges.parse(last_id.removeprefix(_ID_PREFIX))
+        if last_id.startswith(_ID_PREFIX)
+        else Ranges()
+    )
+
+
+def _format_event(text: str) -> str:
+    return f"data: {text}\n\n"

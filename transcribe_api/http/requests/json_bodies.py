@@ -1,0 +1,114 @@
+"""From a JSON body to a valid value, or to an error that names the field and what is allowed."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from flask import request
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from core.errors import InvalidInput, TooLarge
+
+#: Room for the largest context with every character escaped.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+#: More errors than this in one body are counted and not told: each takes a kilobyte.
+MAX_ERRORS = 10_000
+
+# Control characters, halves of characters, and ends of lines. Format characters may stay: names in
+# Persian and Hindi need them.
+_FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def check_one_line(text: str) -> str:
+    """For pydantic: the same text, if all of it can be shown on one line."""
+    if any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES for char in text):
+        raise PydanticCustomError("one_line", "Control characters are not allowed")
+    return text
+
+
+# The same in the words of JSON Schema. White space around a line is dropped before it is looked at.
+_SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_PRINTABLE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
+#: A text on one line, whatever stands at its ends.
+PRINTABLE_LINE = f"^{_PRINTABLE}*$"
+_EDGE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+
+
+def build_line_schema(
+    max_length: int, *, may_be_empty: bool = False
+) -> Callable[[dict[str, Any]], None]:
+    """For `json_schema_extra`: what is allowed, before white space is dropped."""
+
+    def add_pattern(schema: dict[str, Any]) -> None:
+        for bound in ("minLength", "maxLength"):  # they count what is left
+            schema.pop(bound, None)
+        line = f"({_EDGE}({_PRINTABLE}{{0,{max_length - 2}}}{_EDGE})?){'?' if may_be_empty else ''}"
+        schema["pattern"] = f"^[{_SPACE}]*{line}[{_SPACE}]*$"
+        schema.setdefault("description", f"One line of at most {max_length} characters.")
+
+    return add_pattern
+
+
+#: Characters of a name or a phrase.
+MAX_LINE_LENGTH = 200
+#: A name or a phrase.
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LINE_LENGTH),
+    AfterValidator(check_one_line),
+    Field(json_schema_extra=build_line_schema(MAX_LINE_LENGTH)),
+]
+
+
+class Body(BaseModel):
+    """What every body has in common: nothing is converted, and no unknown field is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+BodyType = TypeVar("BodyType", bound=Body)
+
+
+def parse_body(kind: type[BodyType]) -> BodyType:
+    """The body of the present request. Raises `InvalidInput`."""
+    try:
+        return kind.model_validate_json(_read_bytes())
+    except ValidationError as error:
+        raise explain_validation_error(error) from None
+
+
+def explain_validation_error(error: ValidationError) -> InvalidInput:
+    """What pydantic found, as an error of ours that names the first wrong field."""
+    if error.error_count() > MAX_ERRORS:
+        return InvalidInput(f"the body is wrong in {error.error_count()} places")
+    first_error = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if not first_error["loc"]:
+        return InvalidInput(f"send a JSON object as the body: {first_error['msg']}")
+    field = ".".join(str(key) for key in first_error["loc"])
+    return InvalidInput(f"{field}: {first_error['msg']}", field=field)
+
+
+def _read_bytes() -> bytes:
+    # A page of another site can have a browser send anything but this type without asking us first.
+    if not request.is_json:
+        raise InvalidInput("send a JSON object with the header Content-Type: application/json")
+    request.max_content_length = MAX_BODY_BYTES
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise TooLarge(
+            f"the body is larger than the {MAX_BODY_BYTES} bytes that are allowed",
+            code="body_too_large",
+        ) from None

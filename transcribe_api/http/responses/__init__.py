@@ -1,0 +1,1 @@
+"""From records to responses: JSON, files, streams and problems."""

@@ -1,0 +1,64 @@
+"""A stored file as an answer: whole, or the part that a player jumps to, in constant memory."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import Response, request
+from werkzeug.exceptions import PreconditionFailed
+
+from chunking.decode import file_header
+from core.storage import storage
+from transcribe_api.http.responses import streaming
+
+#: What a file is called whose kind is not known.
+DEFAULT_MEDIA_TYPE = "application/octet-stream"
+#: Bytes that tell the kind of a recording.
+_HEADER_BYTES = 64
+
+
+def serve_recording(key: str, version: str) -> Response:
+    """A recording as it was uploaded, to be played or saved."""
+    head = b"".join(storage().stream(key, 0, _HEADER_BYTES))
+    return serve_file(key, file_header.find_media_type(head) or DEFAULT_MEDIA_TYPE, version)
+
+
+def serve_file(key: str, media_type: str, version: str) -> Response:
+    """A stored file; *version* is another text when its bytes may be others.
+
+    Raises `NotFound`, `Unavailable`, `RequestedRangeNotSatisfiable` or `PreconditionFailed`.
+    """
+    size = storage().get_size(key)
+    # Never shown as a page: an upload may be one that pretends to be sound.
+    headers = {"Content-Disposition": "attachment"}
+    response = Response(mimetype=media_type, headers=headers)
+    response.set_etag(hashlib.sha256(f"{version} {size}".encode()).hexdigest()[:32])
+    response.make_conditional(request, True, size if _is_single_range(size) else None)
+    if response.status_code == PreconditionFailed.code:
+        raise PreconditionFailed
+    if response.status_code < 300:
+        _set_body(response, key, size)
+    return response
+
+
+def _is_single_range(size: int) -> bool:
+    """Whatever else is asked for may be ignored: the whole file is sent."""
+    requested_range = request.range
+    if (
+        requested_range is None
+        or requested_range.units != "bytes"
+        or len(requested_range.ranges) != 1
+    ):
+        return False
+    [(first, _)] = requested_range.ranges
+    return first is not None and first >= -size  # negative: so many bytes from the end
+
+
+def _set_body(response: Response, key: str, size: int) -> None:
+    content_range = response.content_range
+    start, stop = (
+        (content_range.start or 0, content_range.stop or 0) if content_range else (0, size)
+    )
+    response.content_length = stop - start
+    if request.method != "HEAD":
+        response.response = streaming.prefetch_first(storage().stream(key, start, stop))

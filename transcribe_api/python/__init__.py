@@ -1,0 +1,1 @@
+"""Transcription for Python programs: an embedded service, batches, results."""

@@ -1,0 +1,49 @@
+"""Ports to listen on: which are free, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from transcribe_api.stack.stack_error import StackError
+
+DEFAULT_PORT = 8000
+MAX_PORT = 65535
+
+
+def find_free(host: str) -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def find_obstacle(host: str, port: int, option: str = "--port") -> str | None:
+    """Why nobody can listen there now, and what to do; None: it can be done.
+
+    *option*: with which another port is chosen.
+    """
+    if not 0 <= port <= MAX_PORT:
+        return f"{option} {port}: allowed are 1 to {MAX_PORT}, and 0 for a free one"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"{host}:{port} cannot be used ({error.strerror}); {_advise(error, option)}"
+    return None
+
+
+def refuse_unusable(host: str, port: int, option: str = "--port") -> None:
+    """Raise `StackError` where nobody can listen now."""
+    if obstacle := find_obstacle(host, port, option):
+        raise StackError(obstacle)
+
+
+def _advise(error: OSError, option: str) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "name an address of this machine with --host, such as 127.0.0.1 or 0.0.0.0"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"this account may use ports from 1024 on: choose one with {option}"
+    return f"choose another with {option}"

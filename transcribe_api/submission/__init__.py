@@ -1,0 +1,1 @@
+"""From a recording and options to a job that is on its way."""

@@ -1,0 +1,222 @@
+"""Where a recording comes from: the form itself, an address, or a folder of the storage."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote
+
+import httpx2
+
+from chunking.decode import decoder
+from core import safe_http
+from core.errors import InvalidInput, NotFound
+from core.filesystem import free_space
+from core.settings import settings
+from core.storage import layout, storage
+from transcribe_api.http.auth import guard
+from transcribe_api.http.requests import uploads
+from transcribe_api.http.requests.uploads import (
+    StreamingRequest,
+    Upload,
+    build_too_large_error,
+    clean_filename,
+)
+
+#: Form fields of which one must be there.
+FIELDS = ("file", "source_url", "source_key")
+
+#: Characters of an address: those that storages sign are long.
+MAX_URL_LENGTH = 8000
+#: Bytes of a key, as S3 has it.
+MAX_KEY_BYTES = 1024
+#: Seconds until an address must have begun to answer.
+_TIMEOUT_SECONDS = 15.0
+
+_URL_PATH_PATTERN = re.compile(r"[^/?#]*//[^/?#]*([^?#]*)")
+
+
+class Source(Protocol):
+    """A recording that is to become a job."""
+
+    @property
+    def filename(self) -> str:
+        """What it is called where callers see it."""
+        ...
+
+    @property
+    def sha256(self) -> str | None:
+        """Its checksum, if that is known."""
+        ...
+
+    def size(self) -> int | None:
+        """Its bytes, if that is known."""
+        ...
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for what can be seen to be wrong before the job begins, and
+        `StorageFull` for what there is no room for.
+        """
+        ...
+
+    def store(self, job_id: str) -> None:
+        """Store it as the recording of a job, unless a worker is to do that."""
+        ...
+
+
+def receive_source(request: StreamingRequest) -> Source:
+    """The recording of this request. Raises `InvalidInput` when there is none, or more than one."""
+    file = request.files.get(uploads.RECORDING_FIELD)
+    url, key = (request.form.get(field, "").strip() for field in FIELDS[1:])
+    # A page whose file field was left empty sends it all the same.
+    present = [bool(file and (file.filename or not (url or key))), bool(url), bool(key)]
+    if sum(present) > 1:
+        field_names = " and ".join(
+            field for field, is_present in zip(FIELDS, present, strict=True) if is_present
+        )
+        raise InvalidInput(
+            f"{field_names}: send one of them and not both", field=FIELDS[present.index(True)]
+        )
+    if url:
+        return _UrlSource(url)
+    if key:
+        return _StoredSource(key)
+    return _UploadedSource(uploads.receive_upload(request))
+
+
+def probe_recording(path: Path) -> None:
+    """Raise `MediaError` for a file that can be seen to be no recording we transcribe."""
+    decoder.probe(path, decoder.Limits(max_seconds=settings().max_recording_seconds))
+
+
+def require_space(size: int) -> None:
+    """Raise `StorageFull` unless a recording of *size* bytes can be stored here, and worked on."""
+    # Another machine's storage takes no room of ours.
+    free_space.require_space(0 if settings().minio_endpoint else size)
+
+
+@dataclass(frozen=True, slots=True)
+class _UploadedSource:
+    """It came with the request."""
+
+    upload: Upload
+
+    @property
+    def filename(self) -> str:
+        return self.upload.filename
+
+    @property
+    def sha256(self) -> str | None:
+        return self.upload.sha256
+
+    def size(self) -> int | None:
+        return self.upload.size
+
+    def check(self) -> None:
+        probe_recording(self.upload.path)
+
+    def store(self, job_id: str) -> None:
+        storage().move_file(layout.source(job_id), self.upload.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _UrlSource:
+    """A worker fetches it: see `tasks.steps.fetch`."""
+
+    url: str
+    sha256: None = None
+
+    @property
+    def filename(self) -> str:
+        match = _URL_PATH_PATTERN.match(self.url)
+        return clean_filename(unquote(match[1]) if match else None)
+
+    def size(self) -> int | None:
+        return None
+
+    def check(self) -> None:
+        """Open the address as the worker will, and read no more than the beginning of an answer."""
+        safe_http.check_url(self.url, "source_url", max_length=MAX_URL_LENGTH)
+        try:
+            with safe_http.send_request(
+                "GET",
+                self.url,
+                field="source_url",
+                seconds=_TIMEOUT_SECONDS,
+                redirects=safe_http.MAX_REDIRECTS,
+            ) as response:
+                _check_response(response)
+        except httpx2.TooManyRedirects as error:
+            raise _build_unavailable_error(str(error)) from None
+        except httpx2.HTTPError as error:
+            raise _build_unavailable_error(
+                f"the address does not answer ({type(error).__name__})"
+            ) from None
+
+    def store(self, job_id: str) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredSource:
+    """An operator put it there; the storage makes a copy of its own, and the original stays."""
+
+    key: str
+    sha256: None = None
+
+    @property
+    def filename(self) -> str:
+        return clean_filename(self.key)
+
+    def size(self) -> int | None:
+        try:
+            return storage().get_size(self.key)
+        except NotFound:
+            raise InvalidInput(
+                f"source_key: there is no object {self.key!r}", field="source_key"
+            ) from None
+
+    def check(self) -> None:
+        _check_key(self.key)
+        size = self.size() or 0
+        if size > settings().max_file_size:
+            raise build_too_large_error("source_key")
+        require_space(size)
+
+    def store(self, job_id: str) -> None:
+        storage().copy(self.key, layout.source(job_id))
+
+
+def _check_response(response: httpx2.Response) -> None:
+    if not response.is_success:
+        raise _build_unavailable_error(
+            f"the address answers with HTTP status {response.status_code}"
+        )
+    declared_size = response.headers.get("Content-Length", "0")
+    if declared_size.isdecimal() and int(declared_size) > settings().max_file_size:
+        raise build_too_large_error("source_url")
+
+
+def _build_unavailable_error(reason: str) -> InvalidInput:
+    return InvalidInput(f"source_url: {reason}", field="source_url", code="source_unavailable")
+
+
+def _check_key(key: str) -> None:
+    folder = _source_folder()
+    parts = key.split("/")
+    is_malformed = not {"", ".", ".."}.isdisjoint(parts) or any(
+        unicodedata.category(char) in ("Cc", "Cs") for char in key
+    )
+    if is_malformed or not key.startswith(folder) or len(key.encode()) > MAX_KEY_BYTES:
+        raise InvalidInput(
+            f"source_key: allowed is the key of an object under {folder}", field="source_key"
+        )
+
+
+def _source_folder() -> str:
+    """Where the caller's recordings lie; who is asked for a key has a folder of its own."""
+    owner = guard.caller().owner
+    return settings().source_prefix + (f"{owner}/" if owner else "")

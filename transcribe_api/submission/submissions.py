@@ -1,0 +1,194 @@
+"""Submissions: what is asked for becomes a job, once, and is sent on its way."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from flask import jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from kombu.exceptions import OperationalError
+
+from core import metrics
+from core.access import idempotency
+from core.db.models import ContextRow, SessionRow, UserResource
+from core.db.transactions import read_session, transaction
+from core.errors import InvalidInput, Unavailable
+from core.jobs import lifecycle
+from core.jobs.spec import JobSpec
+from core.live import progress, worker_registry
+from core.storage import layout, storage
+from engines import catalog
+from tasks import pipeline
+from transcribe_api.http.auth import guard
+from transcribe_api.http.responses import rendering
+from transcribe_api.submission.sources import Source
+from transcripts.warning import TranscriptWarning, WarningCode
+
+log = structlog.get_logger(__name__)
+
+#: As HTTP has it: visible ASCII, no spaces.
+_IDEMPOTENCY_KEY_PATTERN = re.compile(r"[!-~]{1,255}")
+
+
+def read_idempotency_key() -> str | None:
+    """The name that the caller gave to the present request. Raises `InvalidInput`."""
+    key = request.headers.get(idempotency.HEADER)
+    if key is not None and not _IDEMPOTENCY_KEY_PATTERN.fullmatch(key):
+        raise InvalidInput(
+            f"{idempotency.HEADER}: 1 to 255 visible ASCII characters are allowed",
+            field=idempotency.HEADER,
+        )
+    return key
+
+
+def answer_submission(spec: JobSpec, source: Source) -> ResponseReturnValue:
+    """The answer to a request to have a recording transcribed."""
+    response, is_replayed = submit(spec, source)
+    headers = {"Location": url_for("jobs.show", job_id=response["job_id"])}
+    if is_replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return jsonify(response), 202, headers
+
+
+def submit(
+    spec: JobSpec,
+    source: Source,
+    body: Mapping[str, str] | None = None,
+    identity: idempotency.IdempotentRequest | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """Have the recording transcribed, unless the same request has already seen to that.
+
+    Gives what is told of the job, and whether it was there before. *body*: what was asked for, if
+    not by a form. *identity*: how the request is known again, if not by the key that its caller
+    gave it.
+    """
+    identity = identity or identify_request(source, request.form if body is None else body)
+    if identity and (response := _find_answer(identity)):
+        return response, True
+    _refuse_foreign_references(spec)
+    source.check()
+    job_id = str(uuid.uuid4())
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+    try:
+        response = _accept_job(job_id, spec, source, identity)
+        metrics.ACCEPTED.labels(spec.engine).inc()
+    except idempotency.DuplicateKey:
+        return _read_concurrent_answer(identity), True
+    progress.publish_status(job_id)
+    send_job(pipeline.start_job, job_id)
+    return response, False
+
+
+def send_job(start_step: Callable[[str], None], job_id: str) -> None:
+    """Send a job on its way; should the broker be down, housekeeping sends it later."""
+    try:
+        start_step(job_id)
+    except OperationalError:
+        log.warning("job waits for the broker", job_id=job_id)
+
+
+def identify_request(
+    source: Source, options: Mapping[str, str]
+) -> idempotency.IdempotentRequest | None:
+    """The present request by the name that its caller gave it, if it did."""
+    key = read_idempotency_key()
+    if key is None:
+        return None
+    return idempotency.IdempotentRequest(
+        guard.caller().owner, key, compute_fingerprint(source, options)
+    )
+
+
+def compute_fingerprint(source: Source, options: Mapping[str, str]) -> str:
+    """The same for the same recording and the same fields, under the same address."""
+    # The form as it came, and not what it stands for today: defaults may change with the workers.
+    # Part of a form may have no name.
+    stripped = {name: value.strip() for name, value in options.items() if name}
+    fields = {name: value for name, value in stripped.items() if value}
+    content = {
+        "route": request.path,
+        "fields": fields,
+        "file": [source.filename, source.sha256],
+    }
+    return idempotency.compute_fingerprint(content)
+
+
+def _find_answer(identity: idempotency.IdempotentRequest) -> dict[str, Any] | None:
+    with read_session() as session:
+        return idempotency.find_response(session, identity)
+
+
+def _read_concurrent_answer(identity: idempotency.IdempotentRequest | None) -> dict[str, Any]:
+    response = identity and _find_answer(identity)
+    if not response:  # its job is deleted already
+        raise Unavailable("the same request was under way; send it again")
+    return response
+
+
+def _refuse_foreign_references(spec: JobSpec) -> None:
+    """What is not here is a caller's own affair, but what is somebody else's is not."""
+    visible_owner = guard.caller().visible_owner
+    references: tuple[tuple[type[UserResource], str | None], ...] = (
+        (SessionRow, spec.session_id),
+        (ContextRow, spec.context_id),
+    )
+    with read_session() as session:
+        for kind, row_id in references if visible_owner else ():
+            row = session.get(kind, uuid.UUID(row_id)) if row_id else None
+            if row is not None and row.owner_id != visible_owner:
+                field = f"{kind.noun}_id"
+                raise InvalidInput(f"{field}: {row_id} is not yours", field=field)
+
+
+def _accept_job(
+    job_id: str, spec: JobSpec, source: Source, identity: idempotency.IdempotentRequest | None
+) -> dict[str, Any]:
+    size = source.size()
+    source.store(job_id)
+    try:
+        with transaction() as session:
+            job = lifecycle.accept_job(
+                session,
+                job_id,
+                spec,
+                filename=source.filename,
+                audio_bytes=size,
+                audio_sha256=source.sha256,
+                warnings=[*_list_unserved_warnings(spec), *_list_unused_warnings(spec)],
+                owner_id=guard.caller().owner,
+            )
+            response = rendering.render_accepted(job)
+            if identity:
+                idempotency.store_response(session, identity, job_id, response)
+            return response
+    except BaseException:
+        # Without its row nobody would ever find the object again.
+        storage().delete(layout.job_prefix(job_id))
+        raise
+
+
+def _list_unused_warnings(spec: JobSpec) -> list[TranscriptWarning]:
+    """What was asked for and has no effect."""
+    ignored = []
+    if spec.initial_prompt and not catalog.recognizer(spec.engine).prompts:
+        ignored.append(f"the engine {spec.engine} reads no initial_prompt; it has no effect")
+    if spec.diarizer is None and (spec.min_speakers or spec.max_speakers):
+        ignored.append("no speakers are looked for: how many there are has no effect")
+    return [TranscriptWarning(WarningCode.OPTION_IGNORED, sentence) for sentence in ignored]
+
+
+def _list_unserved_warnings(spec: JobSpec) -> list[TranscriptWarning]:
+    queues = [catalog.recognizer(spec.engine).queue]
+    if spec.diarizer:
+        queues.append(catalog.diarizer(spec.diarizer).queue)
+    return [
+        TranscriptWarning(
+            WarningCode.NO_WORKER, f"no worker serves the queue {queue} now; the job waits for one"
+        )
+        for queue in queues
+        if not worker_registry.is_served(queue)
+    ]

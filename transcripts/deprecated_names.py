@@ -1,0 +1,27 @@
+"""Names of 0.1 that engine plugins may import for one version more, with a warning."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+_NEW_NAMES = {
+    "transcripts.types": {
+        "Heard": "Transcription",
+        "Voices": "Diarization",
+        "Span": "Interval",
+        "Stretch": "ChannelInterval",
+    },
+    "engines.wav": {"samples": "read_pcm", "blocks": "read_blocks", "seconds": "read_duration"},
+    "engines.base": {"Offer": "ServerCapabilities", "FindsLanguage": "LanguageDetector"},
+}
+
+
+def find_renamed(module: str, name: str) -> object:
+    """What *name* is called now. Raises `AttributeError` when it never was a name of the module."""
+    new_name = _NEW_NAMES[module].get(name)
+    if new_name is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    message = f"{module}.{name} is called {new_name} since 0.2; 0.3 will not know the old name"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return getattr(sys.modules[module], new_name)

@@ -1,0 +1,96 @@
+"""How heard words and voices are written down between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from transcripts.types import Diarization, Interval, Note, Turn, Word
+from transcripts.warning import WarningCode
+
+
+def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
+    """Times rounded to milliseconds, so that the same words always give the same bytes."""
+    return [{**_word_to_json(word), **space_to_json(word)} for word in words]
+
+
+def _word_to_json(word: Word) -> dict[str, Any]:
+    return {
+        "word": word.text,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "confidence": None if word.confidence is None else round(word.confidence, 4),
+    }
+
+
+def space_to_json(word: Word) -> dict[str, Any]:
+    """Only where it is not as the script of the word has it, which is seldom."""
+    return {} if word.space_before is None else {"space_before": word.space_before}
+
+
+def words_from_json(payload: Iterable[Mapping[str, Any]]) -> tuple[Word, ...]:
+    """Read what `words_to_json` wrote, or the words of a finished segment."""
+    return tuple(
+        Word(
+            text=word["word"],
+            start=word["start"],
+            end=word["end"],
+            confidence=word["confidence"],
+            speaker=word.get("speaker_tag"),
+            space_before=word.get("space_before"),
+        )
+        for word in payload
+    )
+
+
+def notes_to_json(notes: Iterable[Note]) -> list[dict[str, Any]]:
+    return [
+        {
+            "start": round(note.start, 3),
+            "end": round(note.end, 3),
+            "text": note.text,
+            "code": str(note.code),
+        }
+        for note in notes
+    ]
+
+
+def notes_from_json(payload: Iterable[Mapping[str, Any]]) -> tuple[Note, ...]:
+    """Read what `notes_to_json` wrote; version 0.1 wrote no codes."""
+    return tuple(
+        Note(note["start"], note["end"], note["text"], WarningCode(note.get("code", "other")))
+        for note in payload
+    )
+
+
+def intervals_to_json(intervals: Iterable[Interval]) -> list[list[float]]:
+    """Start and end of each; there are thousands, so they have no names."""
+    return [[round(interval.start, 3), round(interval.end, 3)] for interval in intervals]
+
+
+def intervals_from_json(payload: Iterable[Sequence[float]]) -> tuple[Interval, ...]:
+    """Read what `intervals_to_json` wrote."""
+    return tuple(Interval(start, end) for start, end in payload)
+
+
+def diarization_to_json(diarization: Diarization) -> dict[str, Any]:
+    return {
+        "turns": [
+            {"start": round(turn.start, 3), "end": round(turn.end, 3), "speaker": turn.speaker}
+            for turn in diarization.turns
+        ],
+        "embeddings": {
+            str(speaker): [round(value, 6) for value in vector]
+            for speaker, vector in sorted(diarization.embeddings.items())
+        },
+    }
+
+
+def diarization_from_json(payload: Mapping[str, Any]) -> Diarization:
+    """Read what `diarization_to_json` wrote."""
+    return Diarization(
+        turns=tuple(Turn(**turn) for turn in payload["turns"]),
+        embeddings={
+            int(speaker): tuple(vector) for speaker, vector in payload["embeddings"].items()
+        },
+    )

@@ -1,0 +1,1 @@
+"""Speakers of a transcript: one identity over shards, their words, roles, channels."""
