@@ -74,7 +74,7 @@ def at_a_word(page: Any) -> None:
 def test_empty(opened: Opened, fresh: RunningStack):
     page = opened(url=fresh.url, **DESK)
     expect(page.locator("#engines li").first).to_be_visible()
-    expect(page.locator("#engines .load", has_text="process")).to_be_visible()
+    expect(page.locator("#engines .load", has_text="process").first).to_be_visible()
     keep(page, "empty")
 
 
