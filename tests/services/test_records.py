@@ -18,7 +18,7 @@ from tests.services.servers import Postgres, Server
 SAME = [
     "tests/unit/test_jobs.py",
     "tests/unit/test_steps.py",
-    "tests.unit.test_job_listing.py",
+    "tests/unit/test_job_listing.py",
     "tests/unit/test_sessions.py",
     "tests/unit/test_contexts.py",
     "tests/unit/test_speaker_names.py",
