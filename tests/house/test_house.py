@@ -149,3 +149,10 @@ def test_nobody_is_told_to_install_a_strangers_package():
     bare = re.compile(r"pip install[^\n`]*[\s'\"](transcribe|chordscribe)(\[|['\"\s]|$)")
     found = [path.name for path in files if bare.search(path.read_text())]
     assert found == []
+
+
+def test_every_file_of_tests_that_is_named_exists():
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
+    named = {name for file in files for name in re.findall(r"tests/[a-z_/]+\.py", file.read_text())}
+    assert named
+    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
