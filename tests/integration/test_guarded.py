@@ -86,7 +86,9 @@ def test_a_stack_that_others_can_reach_serves_those_who_have_a_key(tmp_path: Pat
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "out" / "final_transcription.json").exists()
 
-        without = ran(SAMPLE, "-o", tmp_path / "none", TRANSCRIBE_URL=url)
+        # Not the data directory of this account, in which there may be a token.
+        nobody = {"TRANSCRIBE_URL": url, "TRANSCRIBE_DATA_DIR": str(tmp_path / "nobody")}
+        without = ran(SAMPLE, "-o", tmp_path / "none", **nobody)
         assert without.returncode == 1
         assert "send a key" in without.stderr
         assert not (tmp_path / "none").exists()
