@@ -9,17 +9,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import sys
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("transcribe_api", "tasks", "engines", "chunking", "core", "transcripts")
 
+_REMEDY = "Install Chordscribe into a virtual environment of its own."
+
 
 class ForeignPackage(ImportError):
     """A package with the name of one of ours belongs to somebody else."""
 
 
+@cache  # both `transcribe_api` and `tasks` ask, in one process
 def require_own_packages() -> None:
     """Raises `ForeignPackage` if a package of ours is hidden or overwritten by another's."""
     home = Path(__file__).resolve().parent
@@ -36,9 +40,6 @@ def require_own_packages() -> None:
                 f"another program has overwritten Chordscribe's package {name!r} at {file}. "
                 f"{_REMEDY}"
             )
-
-
-_REMEDY = "Install Chordscribe into a virtual environment of its own."
 
 
 def main() -> None:

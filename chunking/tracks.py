@@ -13,6 +13,7 @@ from chunking.plan.planner import Window
 from chunking.vad.bleed import find_bleed, subtract_intervals
 from chunking.waveform import build_waveform
 from core.errors import MediaError
+from transcripts.intervals import clip_intervals
 from transcripts.serialization import intervals_to_json
 from transcripts.types import ChannelInterval, Interval
 from transcripts.warning import TranscriptWarning, WarningCode
@@ -151,17 +152,9 @@ def _build_chunks(
     cutting: Cutting, channel: int | None = None, channel_bleed: Sequence[Interval] = ()
 ) -> Iterator[AudioPart]:
     for window in cutting.windows:
-        window_bleed = _clip_intervals(window, channel_bleed)
+        window_bleed = clip_intervals(channel_bleed, window.start, window.end)
         speech = tuple(subtract_intervals(cutting.speech_in(window), window_bleed))
         yield AudioPart(cutting.pcm, window, channel, window_bleed, speech)
-
-
-def _clip_intervals(window: Window, intervals: Sequence[Interval]) -> tuple[Interval, ...]:
-    overlaps = (
-        Interval(max(interval.start, window.start), min(interval.end, window.end))
-        for interval in intervals
-    )
-    return tuple(overlap for overlap in overlaps if overlap.start < overlap.end)
 
 
 def _describe_part(index: int, part: AudioPart) -> dict[str, Any]:

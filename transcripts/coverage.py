@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transcripts.intervals import merge_intervals
 from transcripts.types import Interval, Note, Word
 from transcripts.warning import WarningCode
 
@@ -73,17 +74,6 @@ def fill_gap(words: Sequence[Word], gap: Interval, new_words: Iterable[Word]) ->
     start, end = gap.start - TOLERANCE_SECONDS, gap.end + TOLERANCE_SECONDS
     inside = [word for word in new_words if start <= word.start and word.end <= end]
     return tuple(sorted([*words, *inside], key=lambda word: word.start))
-
-
-def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
-    """The same time, in order, each of it once: windows that overlap tell of it twice."""
-    merged: list[Interval] = []
-    for interval in sorted(intervals, key=lambda interval: interval.start):
-        if merged and interval.start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, interval.end))
-        else:
-            merged.append(interval)
-    return merged
 
 
 def to_json(coverage: Coverage) -> dict[str, Any]:

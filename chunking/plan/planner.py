@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chunking.plan.shortest_path import Cut, ShortestPath
+from transcripts.intervals import clip_intervals, merge_intervals
 from transcripts.types import Interval
 
 
@@ -101,7 +102,7 @@ def plan_windows(
     than a window may last. No speech, no window. A recording that is not longer than a window
     should be is one window, for not to cut is the best cut.
     """
-    intervals = _merge_intervals(speech, duration)
+    intervals = merge_intervals(clip_intervals(speech, 0.0, duration))
     if not intervals:
         return ()
     if duration <= settings.chunk_duration:
@@ -205,24 +206,10 @@ def plan_shards(
     where somebody talks without a pause for so long. No speech, no shard.
     """
     settings = replace(_SHARD_SETTINGS, chunk_duration=target)
-    intervals = _merge_intervals(speech, duration)
+    intervals = merge_intervals(clip_intervals(speech, 0.0, duration))
     if intervals and duration <= settings.max_duration:
         return (Window(0.0, duration),)
     return plan_windows(intervals, duration, settings)
-
-
-def _merge_intervals(speech: Iterable[Interval], duration: float) -> list[Interval]:
-    """Put intervals in order, inside the recording and apart from each other."""
-    merged: list[Interval] = []
-    for interval in sorted(speech, key=lambda interval: (interval.start, interval.end)):
-        start, end = max(0.0, interval.start), min(duration, interval.end)
-        if end <= start:
-            continue
-        if merged and start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(end, merged[-1].end))
-        else:
-            merged.append(Interval(start, end))
-    return merged
 
 
 def _build_pause_cut(ends: float, begins: float, settings: PlanSettings) -> Cut:

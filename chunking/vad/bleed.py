@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunking.decode.decoder import SAMPLE_RATE
+from chunking.vad.speech import find_runs
 from transcripts.types import Interval
 
 Flags = NDArray[np.bool_]
@@ -87,7 +88,7 @@ def _find_channel_bleed(
     flags = _smooth_flags(flags & spoken[channel])
     return tuple(
         Interval(round(start * FRAME_SECONDS, 3), round(end * FRAME_SECONDS, 3))
-        for start, end in _find_runs(flags)
+        for start, end in find_runs(flags)
     )
 
 
@@ -138,7 +139,7 @@ def _spread_maximum(levels: Levels, before: float, after: float) -> Levels:
 def _extend_flags(flags: Flags, after: float) -> Flags:
     """The flags, each of which stays for so many seconds."""
     longer = flags.copy()
-    for start, end in _find_runs(flags):
+    for start, end in find_runs(flags):
         longer[start : end + round(after / FRAME_SECONDS)] = True
     return longer
 
@@ -146,14 +147,8 @@ def _extend_flags(flags: Flags, after: float) -> Flags:
 def _smooth_flags(flags: Flags) -> Flags:
     """Without runs and gaps that are shorter than anything that is said."""
     for value in (False, True):
-        for start, end in _find_runs(flags == value):
+        for start, end in find_runs(flags == value):
             is_inner = start > 0 and end < len(flags)
             if is_inner and (end - start) * FRAME_SECONDS < MIN_RUN_SECONDS:
                 flags[start:end] = not value
     return flags
-
-
-def _find_runs(flags: Flags) -> list[tuple[int, int]]:
-    """Start and end of every run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]

@@ -118,7 +118,7 @@ def _find_last_pause_end(voiced: Flags) -> int:
 
 
 def _find_speech_runs(candidates: Flags, levels: Levels, settings: VadSettings) -> list[Run]:
-    runs = _find_runs(_apply_gate(candidates, levels, settings))
+    runs = find_runs(_apply_gate(candidates, levels, settings))
     return _join_runs(runs, round(settings.min_pause / FRAME_SECONDS))
 
 
@@ -132,7 +132,7 @@ def _apply_gate(voiced: Flags, levels: Levels, settings: VadSettings) -> Flags:
     near = voiced & (levels > gate - settings.hysteresis)
     above = near & (levels > gate)
     gated = np.zeros(len(near), np.bool_)
-    for start, end in _find_runs(near):
+    for start, end in find_runs(near):
         gated[start:end] = above[start:end].any()
     return gated
 
@@ -202,8 +202,8 @@ def _compute_deviation(levels: Levels, size: int) -> NDArray[np.float64]:
     return np.sqrt(np.maximum(mean_square - mean**2, 0.0))
 
 
-def _find_runs(flags: Flags) -> list[Run]:
-    """Return (start, end) of every run of True."""
+def find_runs(flags: Flags) -> list[Run]:
+    """Return (start, end) of every run of True; the end is not part of it."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from transcripts.coverage import merge_intervals
+from transcripts.intervals import merge_intervals
 from transcripts.segments import segment
 from transcripts.stitch import TranscribedChunk, stitch
 from transcripts.types import Interval, Segment, Turn, Word
