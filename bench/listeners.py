@@ -28,8 +28,8 @@ from bench.service import Service, running
 from bench.table import show
 from chunking.cut import new_wav
 from chunking.decode import decoder
-from core.live import progress
 from core.settings import settings
+from tasks.reporting import progress
 from transcribe_api.client import Client
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "conversation.flac"

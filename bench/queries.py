@@ -22,11 +22,12 @@ from core import webhooks
 from core.db import migrate
 from core.db.models import TranscriptJob
 from core.db.transactions import engine, read_session, transaction
-from core.jobs import listing, recovery, status
+from core.jobs import listing, recovery
 from core.jobs import totals as jobs_totals
 from core.settings import settings
 from core.states import JobStatus
 from core.storage import retention
+from tasks.reporting import job_status
 
 JOBS = 1_000_000
 #: Of them all, as many are not over.
@@ -138,7 +139,7 @@ def _status(of: JobStatus, place: int = 0) -> Callable[[Session], object]:
         if not found:  # by the first call, which is not measured
             rows = listing.list_transcripts(session, 4, None, status=of).rows
             found.append(rows[place].job.job_id)
-        status.describe_job(session, found[0])
+        job_status.describe_job(session, found[0])
 
     return show_status
 

@@ -33,6 +33,7 @@ SPHINX = EngineSpec(
     factory="engines.sphinx:Sphinx",
     requires=Requirement("pocketsphinx"),
     memory_mb=200,
+    cpu_seconds=0.2,
     languages=("en-US", "en"),
 )
 RIVA = EngineSpec(
@@ -105,6 +106,7 @@ CLASSIC = DiarizerSpec(
     factory="engines.mfcc_diarizer:MfccDiarizer",
     requires=Requirement("sklearn"),
     memory_mb=500,
+    cpu_seconds=0.01,
 )
 NEURAL = DiarizerSpec(
     name="neural",
@@ -112,6 +114,7 @@ NEURAL = DiarizerSpec(
     factory="engines.neural.diarizer:NeuralDiarizer",
     requires=Requirement("onnx"),
     memory_mb=700,
+    cpu_seconds=0.03,
     same_speaker=0.33,
     offer="engines.capabilities:neural",
 )
@@ -121,6 +124,7 @@ PYANNOTE = DiarizerSpec(
     factory="engines.pyannote:PyannoteDiarizer",
     requires=Requirement("pyannote.audio", "pyannote"),
     memory_mb=3000,
+    cpu_seconds=0.2,
     same_speaker=0.5,
     offer="engines.capabilities:pyannote",
 )

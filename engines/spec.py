@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
+#: Processor seconds that a second of audio usually takes with an engine that states none.
+DEFAULT_CPU_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -33,6 +36,9 @@ class EngineSpec:
     memory_mb: int
     #: One process of it uses all cores, or the whole GPU: more would only load the model again.
     fills_machine: bool = False
+    #: Processor seconds that a second of audio takes with the usual model: see docs/benchmarks.md.
+    #: The progress of a job compares it with that of the diarizer.
+    cpu_seconds: float = DEFAULT_CPU_SECONDS
     #: Length of chunk that it works best with.
     chunk_seconds: float = 30.0
     #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
@@ -90,6 +96,8 @@ class DiarizerSpec:
     requires: Requirement
     #: MiB of a worker process that works on one shard; 0 when the model is on a server.
     memory_mb: int
+    #: As of `EngineSpec`.
+    cpu_seconds: float = DEFAULT_CPU_SECONDS
     #: A longer recording is given in shards of about this length.
     shard_seconds: float = 1500.0
     #: Speakers of two shards are one when the cosine distance of their embeddings is less.

@@ -17,10 +17,10 @@ from core.db.transactions import transaction
 from core.errors import Conflict, TranscribeError, Unavailable
 from core.jobs import lifecycle, parts, recovery
 from core.jobs.lifecycle import ActiveMessages
-from core.live import progress
 from core.storage import layout, storage
 from tasks import cancelling, messages, pipeline
 from tasks.purge import forget_chords
+from tasks.reporting import progress
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,6 @@ from core.db.transactions import transaction
 from core.errors import JobNotFound, TranscribeError, Transient, Unavailable
 from core.jobs import lifecycle, parts
 from core.jobs.parts import PartId
-from core.live import progress
 from core.memory.leases import OutOfMemoryBudget
 from core.settings import settings
 from core.states import PartKind
@@ -26,6 +25,7 @@ from core.storage import layout, storage
 from tasks import endings, messages, pipeline
 from tasks.celery import app
 from tasks.queues import HIGHEST_PRIORITY
+from tasks.reporting import progress
 from tasks.steps import loaded_engines
 from tasks.worker import memory
 

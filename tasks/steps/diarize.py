@@ -9,10 +9,10 @@ from core import metrics
 from core.db.transactions import transaction
 from core.jobs import lifecycle, parts
 from core.jobs.parts import PartId
-from core.live import progress
 from core.states import PartKind
 from core.storage import layout, storage
 from engines.base import SpeakerHints
+from tasks.reporting import progress
 from tasks.steps import loaded_engines
 from tasks.steps.base import ShardStep, step
 from tasks.steps.part_audio import open_audio

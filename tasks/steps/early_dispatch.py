@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from core.db.transactions import transaction
 from core.jobs import lifecycle, part_creation, parts
 from core.jobs.parts import PartId
-from core.live import progress
 from core.states import PartKind
 from core.storage import layout
 from tasks import pipeline
+from tasks.reporting import progress
 from tasks.steps.part_uploads import PartUploads
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from core.db.transactions import transaction
 from core.errors import EngineError, NotFound
 from core.jobs import lifecycle
 from core.jobs.spec import JobSpec
-from core.live import progress
 from core.settings import settings
 from core.states import Channels, PartKind, PartState
 from core.storage import layout, storage
 from engines import catalog
 from tasks import endings, pipeline
+from tasks.reporting import progress
 from tasks.steps import coverage_retry
 from tasks.steps.base import JobStep, step
 from tasks.steps.export import export_artefacts

@@ -15,12 +15,12 @@ from core.db.transactions import transaction
 from core.filesystem import free_space
 from core.jobs import lifecycle
 from core.jobs.spec import JobSpec
-from core.live import progress
 from core.settings import settings
 from core.states import Channels
 from core.storage import layout, storage
 from engines import catalog
 from tasks import pipeline
+from tasks.reporting import progress
 from tasks.steps import disk_space, fetch
 from tasks.steps.base import JobStep, step
 from tasks.steps.early_dispatch import EarlyDispatch

@@ -13,12 +13,12 @@ from core.access import user_resources
 from core.db.transactions import transaction
 from core.jobs import lifecycle, parts
 from core.jobs.parts import PartId
-from core.live import progress
 from core.settings import settings
 from core.states import PartKind
 from core.storage import layout, storage
 from engines import catalog
 from engines.base import Hints
+from tasks.reporting import progress
 from tasks.steps import coverage_retry, language_detection, loaded_engines
 from tasks.steps.base import ChunkStep, step
 from tasks.steps.part_audio import open_audio

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from core.db.transactions import read_session, transaction
-from core.jobs import lifecycle, part_creation, parts, status
+from core.jobs import lifecycle, part_creation, parts
 from core.jobs.parts import PartId
 from core.settings import settings
 from core.states import PartKind, PartState, Stage
 from core.storage import layout, storage
 from tasks import pipeline
 from tasks.celery import app
+from tasks.reporting import job_status
 from tasks.steps import early_dispatch
 from tests.unit.media import babble, silence, write_wav
 from tests.unit.test_jobs import accept, begin_prepare, listening, prepared, store_all
@@ -138,8 +139,8 @@ def test_what_was_heard_before_all_was_cut_stays_heard():
     with transaction() as session:
         parts.mark_stored(session, chunk, place, "0" * 64)
     with read_session() as session:
-        told = status.describe_job(session, job_id)
-    assert (told["stage"], told["chunks_done"]) == (Stage.PREPARE, 1)
+        told = job_status.describe_job(session, job_id)
+    assert (told.stage, told.chunks_done) == (Stage.PREPARE, 1)
     assert prepared(job_id, chunks=3)
     assert [state for _, state in chunks(job_id)] == ["stored", "waiting", "waiting"]
 
@@ -179,7 +180,7 @@ def test_a_recording_that_breaks_off_takes_back_what_was_sent(job_id, workers, m
     settings.cache_clear()
     prepare(job_id)
     with read_session() as session:
-        told = status.describe_job(session, job_id)
-    assert told["error"]["code"] == "recording_too_long"
+        told = job_status.describe_job(session, job_id)
+    assert told.error.code == "recording_too_long"
     assert workers.sent
     assert taken_back == ([] if workers.are_idle else [job_id])

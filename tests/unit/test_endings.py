@@ -10,10 +10,11 @@ import pytest
 from core.db.transactions import read_session, transaction
 from core.errors import Conflict, EngineError, JobNotFound
 from core.jobs import lifecycle, recovery
-from core.live import progress, redis_epoch
+from core.live import redis_epoch
 from core.states import JobStatus
 from tasks import cancelling, endings, pipeline
 from tasks.celery import app
+from tasks.reporting import progress
 from tests.unit.test_jobs import SEGMENT, TimeMachine, accept, begin_merge, listening, store_all
 from tests.unit.test_jobs import time as time
 
@@ -57,7 +58,7 @@ def test_everything_follows_every_end_once(end, followed):
     job_id = listening()
     progress.publish_status(job_id)
     end(job_id)
-    assert progress.read_status(job_id)["status"] == ENDS[end]
+    assert progress.read_status(job_id).status == ENDS[end]
     assert followed == ["deliver", "next"]
     for again in ENDS:
         try:
@@ -91,7 +92,7 @@ def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monk
     app.loader.import_default_modules()
     app.tasks["housekeeping"].apply(throw=True)
     for job_id in (told, killed):
-        assert progress.read_status(job_id)["status"] == JobStatus.FAILED
+        assert progress.read_status(job_id).status == JobStatus.FAILED
     assert untold() == []
 
 

@@ -13,13 +13,14 @@ from core.db import transactions
 from core.db.models import JobPart
 from core.db.transactions import read_session, transaction
 from core.errors import EngineError, KillsWorker, NotFound, Unavailable
-from core.jobs import lifecycle, parts, recovery, status
+from core.jobs import lifecycle, parts, recovery
 from core.jobs.lifecycle import ActiveMessages
 from core.jobs.parts import PartId
 from core.jobs.recovery import Need
 from core.jobs.spec import JobSpec
 from core.settings import settings
 from core.states import JobStatus, PartKind, PartState, Stage
+from tasks.reporting import job_status
 from transcripts.types import ChannelInterval, Interval
 from transcripts.warning import TranscriptWarning, WarningCode, to_json
 
@@ -165,7 +166,7 @@ def test_what_a_job_waited_for_is_forgotten_when_it_is_completed_and_the_rest_is
 
 def told(job_id: str) -> dict:
     with read_session() as session:
-        return status.describe_job(session, job_id)
+        return job_status.describe_job(session, job_id).to_json()
 
 
 def needs(job_id: str) -> list[Need]:

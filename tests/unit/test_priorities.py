@@ -9,12 +9,13 @@ from prometheus_client.metrics_core import Metric
 
 from core import metrics
 from core.db.transactions import read_session, transaction
-from core.jobs import lifecycle, parts, status
+from core.jobs import lifecycle, parts
 from core.jobs.priorities import message_priority
 from core.live import worker_registry
 from core.live.worker_registry import ProcessReporter
 from core.states import Priority
 from tasks import messages
+from tasks.reporting import job_status
 from tests.unit.test_jobs import TimeMachine, accept, begin_prepare, lease, prepared, store, time
 
 __all__ = ["time"]
@@ -51,8 +52,8 @@ def test_what_a_killed_worker_had_goes_before_the_rest_of_its_job(time: TimeMach
 
 def told(job_id: str, pace: float | None = None) -> tuple[int | None, float | None]:
     with read_session() as session:
-        now = status.describe_job(session, job_id, lambda _: pace)
-    return now["queue_position"], now["seconds_left"]
+        now = job_status.describe_job(session, job_id, lambda _: pace)
+    return now.queue_position, now.seconds_left
 
 
 def sent(**options) -> str:

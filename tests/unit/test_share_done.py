@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.jobs.status import ENGINE_COSTS, PartProgress, compute_share_done
+from engines import catalog
+from tasks.reporting.estimates import PartProgress, compute_share_done
 
 CLASSIC, WHISPER, PYANNOTE = (
-    ENGINE_COSTS["classic"],
-    ENGINE_COSTS["whisper"],
-    ENGINE_COSTS["pyannote"],
+    catalog.CLASSIC.cpu_seconds,
+    catalog.WHISPER.cpu_seconds,
+    catalog.PYANNOTE.cpu_seconds,
 )
 
 

@@ -13,13 +13,13 @@ import pytest
 from core.db import transactions
 from core.db.transactions import read_session, transaction
 from core.errors import EngineError, Unavailable
-from core.jobs import lifecycle, parts, status
+from core.jobs import lifecycle, parts
 from core.jobs.parts import PartId
-from core.live import progress
 from core.redis import client as redis_client
 from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
+from tasks.reporting import job_status, progress
 from tests.unit.test_jobs import listening
 from tests.unit.test_steps import store_chunk
 from transcribe_api import database
@@ -222,11 +222,11 @@ def test_without_the_database_what_was_heard_is_told_all_the_same(
 def test_a_state_that_was_overtaken_is_not_told(redis_server):
     job_id = listening(chunks=2)
     with read_session() as session:
-        before = status.describe_job(session, job_id)
+        before = job_status.describe_job(session, job_id)
     hear(job_id, 0)
     listener = Heard(job_id)
     assert listener.state()["chunks_done"] == 1
-    redis_client().publish(progress.status_channel(job_id), json.dumps(before))
+    redis_client().publish(progress.status_channel(job_id), before.to_text())
     hear(job_id, 1)
     assert listener.state()["chunks_done"] == 2
 

@@ -11,9 +11,10 @@ from sqlalchemy import event
 from core.db import transactions
 from core.db.transactions import read_session, transaction
 from core.errors import Unavailable
-from core.jobs import parts, status
+from core.jobs import parts
 from core.jobs.parts import PartId
 from core.states import PartKind
+from tasks.reporting import job_status
 from tests.unit.test_jobs import lease, listening, store
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -35,7 +36,7 @@ def counted() -> Iterator[list[str]]:
 
 def told(job_id: str) -> list[str]:
     with counted() as found, read_session() as session:
-        status.describe_job(session, job_id)
+        job_status.describe_job(session, job_id)
     return found
 
 

@@ -8,10 +8,12 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from core.db.transactions import transaction
-from core.jobs import listing, status
+from core.jobs import listing
 from core.jobs import retry as job_retry
-from core.live import progress, worker_registry
+from core.live import worker_registry
 from tasks import endings, pipeline
+from tasks.reporting import job_status, progress
+from tasks.reporting.job_state import JobState
 from transcribe_api.database import db
 from transcribe_api.http.auth import access_recheck, guard
 from transcribe_api.http.events import sse
@@ -25,7 +27,6 @@ from transcribe_api.schemas.jobs import (
     JobForm,
     JobPage,
     JobsQuery,
-    JobState,
     RetryQuery,
     StreamEvent,
     StreamHeaders,
@@ -87,9 +88,9 @@ def show(job_id: str) -> ResponseReturnValue:
     """The state of a job: from Redis, or from the database when it waits or Redis knows nothing."""
     job_id = guard.check_job_access(job_id)
     state = progress.read_status(job_id)
-    if state is None or status.is_queue_dependent(state):
-        state = status.describe_job(db.session(), job_id, worker_registry.measure_pace)
-    return jsonify(state)
+    if state is None or state.is_queue_dependent:
+        state = job_status.describe_job(db.session(), job_id, worker_registry.measure_pace)
+    return jsonify(state.to_json())
 
 
 @bp.get("/stream/<job_id>")
@@ -114,7 +115,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
     """End the job. What is stored of it stays for a retry, until its time is over."""
     job_id = guard.check_job_access(job_id)
     endings.cancel_job(job_id)
-    return jsonify(status.describe_job(db.session(), job_id))
+    return jsonify(job_status.describe_job(db.session(), job_id).to_json())
 
 
 @bp.post("/<job_id>/retry")
@@ -131,7 +132,7 @@ def retry(job_id: str) -> ResponseReturnValue:
     progress.forget_progress(job_id)
     progress.publish_status(job_id)
     submissions.send_job(pipeline.resume_job, job_id)
-    return jsonify(status.describe_job(db.session(), job_id)), 202
+    return jsonify(job_status.describe_job(db.session(), job_id).to_json()), 202
 
 
 @bp.delete("/<job_id>")

@@ -12,11 +12,12 @@ from core.errors import InvalidInput
 from core.filesystem.media_roots import resolve_path
 from core.settings import settings
 from core.storage import layout, storage
+from tasks.reporting.job_state import JobState
 from transcribe_api.http.requests import json_bodies, parsing
 from transcribe_api.http.requests.uploads import build_too_large_error, clean_filename
 from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.routes import jobs
-from transcribe_api.schemas.jobs import JobReference, JobState, Process
+from transcribe_api.schemas.jobs import JobReference, Process
 from transcribe_api.submission import sources, submissions
 
 bp = Blueprint("legacy", __name__)

@@ -23,6 +23,7 @@ from core.jobs import lifecycle
 from core.jobs.spec import JobSpec
 from core.live import waiting_callers
 from core.states import JobStatus
+from tasks.reporting.job_state import JobState
 from transcribe_api.http.auth import guard
 from transcribe_api.http.auth.access_recheck import AccessCheck
 from transcribe_api.http.events import job_waiting
@@ -185,10 +186,9 @@ def _wait_for_job(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> N
     _refuse_failed(state)
 
 
-def _refuse_failed(state: dict[str, Any]) -> None:
-    if state["status"] != JobStatus.COMPLETED:
-        code = (state["error"] or {}).get("code", state["status"])
-        raise JobFailed(state["message"], code)
+def _refuse_failed(state: JobState) -> None:
+    if state.status is not JobStatus.COMPLETED:
+        raise JobFailed(state.message, state.error.code if state.error else str(state.status))
 
 
 def _render_answer(job_id: str, transcription_request: TranscriptionRequest) -> Response:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from pydantic.json_schema import SkipJsonSchema
 
+from core.json_fields import EXAMPLE_ID, Absent
 from core.states import JobStatus
 from transcribe_api.http.requests import page_query, parsing
 from transcribe_api.http.responses import rendering
-
-EXAMPLE_ID = "4f6c1f0e-7d0b-4f4e-9d0a-2a4c8c6f3b11"
-
-#: Beside another type: what need not be sent, or is not always told, and is never null.
-Absent = SkipJsonSchema[None]
-
-#: A moment in UTC.
-Moment = Annotated[datetime, Field(examples=["2026-01-02T03:04:05.678900Z"])]
 
 #: What is sent in a form as a file.
 Recording = Annotated[
@@ -30,10 +21,6 @@ Recording = Annotated[
         json_schema_extra={"format": "binary", "contentMediaType": "application/octet-stream"},
     ),
 ]
-
-Seconds = Annotated[float, Field(ge=0, examples=[3.5])]
-
-Confidence = Annotated[float, Field(ge=0, le=1, examples=[0.95])]
 
 NextCursor = Annotated[
     str | None,

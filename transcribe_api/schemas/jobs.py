@@ -8,21 +8,14 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, Json
 
 from core import safe_http
-from core.states import Channels, JobStatus, Priority, Redo, Stage
+from core.json_fields import EXAMPLE_ID, Absent, Moment, Seconds
+from core.states import Channels, JobStatus, Priority, Redo
 from engines import catalog
+from tasks.reporting.job_state import Failure, JobState, ResultWarning
 from transcribe_api.http.requests import parsing
 from transcribe_api.http.requests.json_bodies import Body
-from transcribe_api.schemas.common import (
-    EXAMPLE_ID,
-    Absent,
-    Moment,
-    NextCursor,
-    PageQuery,
-    Recording,
-    Seconds,
-    build_enum,
-)
-from transcribe_api.schemas.results import ResultWarning, TranscribedWord
+from transcribe_api.schemas.common import NextCursor, PageQuery, Recording, build_enum
+from transcribe_api.schemas.results import TranscribedWord
 from transcribe_api.submission import sources
 
 _Language = Annotated[str, Field(pattern=rf"^{parsing.LANGUAGE_PATTERN.pattern}$")]
@@ -221,55 +214,6 @@ class JobAccepted(BaseModel):
     warnings: list[ResultWarning] | Absent = Field(
         default=None, description="Only there when something is not as it should be."
     )
-
-
-class Failure(BaseModel):
-    """Why a job has failed."""
-
-    code: str = Field(description="Stable name for programs.", examples=["media_unreadable"])
-    message: str = Field(description="For people.")
-
-
-class Outcome(BaseModel):
-    """What a completed job came to."""
-
-    segments_count: int = Field(ge=0, examples=[42])
-    duration: Seconds | None = Field(description="Seconds of the recording.")
-
-
-class JobState(BaseModel):
-    """How a job goes."""
-
-    job_id: UUID = Field(examples=[EXAMPLE_ID])
-    status: JobStatus
-    progress: int = Field(
-        ge=0,
-        le=100,
-        description="Percent; never goes down, and is 100 only when the result can be fetched.",
-    )
-    transcript_id: UUID
-    worker_id: str | None = Field(description="Name of the worker that last prepared the job.")
-    message: str = Field(description="For people.", examples=["Transcribing with PocketSphinx"])
-    engine: str = Field(examples=["sphinx"])
-    filename: str = Field(examples=["meeting.mp3"])
-    stage: Stage
-    chunks_done: int = Field(ge=0)
-    chunks_total: int = Field(ge=0, description="0 until the recording is cut.")
-    shards_done: int = Field(ge=0, description="Shards in which the speakers are found.")
-    shards_total: int = Field(ge=0)
-    audio_seconds_done: Seconds = Field(description="Seconds of the recording, transcribed.")
-    audio_seconds_total: Seconds = Field(description="Seconds of the recording to transcribe.")
-    queue_position: int | None = Field(
-        ge=0, description="Jobs that go before it; null unless it waits for its turn."
-    )
-    seconds_left: float | None = Field(
-        description="Estimated seconds until the end; null while there is nothing to go by."
-    )
-    warnings: list[ResultWarning] = Field(description="What is not as it should be.")
-    error: Failure | None
-    created_at: Moment
-    completed_at: Moment | None
-    result: Outcome | Absent = Field(default=None, description="Only there when completed.")
 
 
 class ChunkTranscription(BaseModel):

@@ -18,8 +18,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core.errors import InvalidInput
+from core.json_fields import EXAMPLE_ID, Moment
 from transcribe_api.http.requests.json_bodies import Body, Line, build_line_schema, check_one_line
-from transcribe_api.schemas.common import EXAMPLE_ID, Moment, NextCursor
+from transcribe_api.schemas.common import NextCursor
 from transcripts.speakers.role_lexicons import LEXICONS
 from transcripts.speakers.roles import normalize_phrase
 

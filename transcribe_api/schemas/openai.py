@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from core.json_fields import Absent, Seconds
 from transcribe_api.http.responses import openai_formats
-from transcribe_api.schemas.common import Absent, Recording, Seconds, build_enum
+from transcribe_api.schemas.common import Recording, build_enum
 from transcribe_api.submission import openai_models
 
 

@@ -15,16 +15,10 @@ from pydantic import (
 )
 
 from core.errors import InvalidInput
+from core.json_fields import EXAMPLE_ID, Absent, Confidence, Moment, Seconds
 from core.states import JobStatus
+from tasks.reporting.job_state import ResultWarning
 from transcribe_api.http.requests.json_bodies import PRINTABLE_LINE, Body, check_one_line
-from transcribe_api.schemas.common import (
-    EXAMPLE_ID,
-    Absent,
-    Confidence,
-    Moment,
-    Seconds,
-)
-from transcripts.warning import Severity, WarningCode
 
 _SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
 
@@ -137,24 +131,6 @@ class RangeHeaders(BaseModel):
     if_range: str | Absent = Field(
         default=None, alias="If-Range", description="An `ETag`; the whole file, if it is another."
     )
-
-
-class ResultWarning(BaseModel):
-    """One thing that is not as it should be."""
-
-    code: WarningCode = Field(description="Stable name for programs.")
-    severity: Severity = Field(
-        description="`error`: something is missing; `warning`: something may be wrong; `info`: "
-        "nothing is wrong, but perhaps not as you think."
-    )
-    start: Seconds | None = Field(
-        description="Seconds from the start of the recording; null when it is about the whole."
-    )
-    end: Seconds | None
-    sentence: str = Field(
-        description="For people.", examples=["words are doubtful: the model is unsure"]
-    )
-    retryable: bool = Field(description="Whether trying the job again may mend it.")
 
 
 class Result(BaseModel):

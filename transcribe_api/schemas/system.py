@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from core.json_fields import Absent, Moment
 from core.states import JobStatus
-from transcribe_api.schemas.common import Absent, Moment
 
 
 class EngineHealth(BaseModel):

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from core.json_fields import Moment
 from core.states import DeliveryState
-from transcribe_api.schemas.common import Moment
 
 
 class Delivery(BaseModel):

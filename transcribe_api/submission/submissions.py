@@ -19,10 +19,11 @@ from core.db.transactions import read_session, transaction
 from core.errors import InvalidInput, Unavailable
 from core.jobs import lifecycle
 from core.jobs.spec import JobSpec
-from core.live import progress, worker_registry
+from core.live import worker_registry
 from core.storage import layout, storage
 from engines import catalog
 from tasks import pipeline
+from tasks.reporting import progress
 from transcribe_api.http.auth import guard
 from transcribe_api.http.responses import rendering
 from transcribe_api.submission.sources import Source

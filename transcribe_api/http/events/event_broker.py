@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 import structlog
 
 from core.errors import RateLimited, Transient
-from core.live import progress
 from core.settings import settings
+from tasks.reporting import progress
+from tasks.reporting.job_state import JobState
 from transcribe_api.http.auth.access_recheck import RECHECK_SECONDS, AccessCheck, allow_anybody
 
 log = structlog.get_logger(__name__)
@@ -34,9 +34,6 @@ RESERVED_THREADS = 64
 #: Seconds after which a key that has too many listeners may try again.
 RETRY_AFTER_SECONDS = 5.0
 
-#: What a message must hold.
-_STATE_KEYS, _SEGMENT_KEYS = {"status", "progress", "chunks_done"}, {"chunk"}
-
 
 class TooManyKeyStreams(RateLimited):
     """This key has as many listeners in this process as one may have."""
@@ -51,14 +48,17 @@ class TooManyStreams(Transient):
 
 
 @dataclass(frozen=True, slots=True)
-class JobEvent:
-    """Something that was told of a job."""
+class ChunkTranscribed:
+    """The words of a chunk, published as soon as they are stored."""
 
-    #: Whether it is what was heard in a chunk, and not the state of the job.
-    is_segment: bool
-    payload: dict[str, Any]
-    #: The same as JSON.
+    #: Position of the chunk, counted from 0.
+    chunk: int
+    #: JSON of a `ChunkTranscription`.
     text: str
+
+
+#: What is published about a job: its new state, or the words of a chunk.
+JobEvent = JobState | ChunkTranscribed
 
 
 class Listener:
@@ -254,16 +254,17 @@ class EventBroker:
 
 
 def _parse_event(is_segment: bool, text: str) -> JobEvent | None:
-    """What a message says; None if it is not one of ours: operators may publish there by hand."""
-    try:
-        payload = json.loads(text)
-    except ValueError:
+    """Return the event in a message; None if it is not ours: operators may publish by hand."""
+    with suppress(ValueError):
+        return _parse_transcription(text) if is_segment else JobState.model_validate_json(text)
+    return None
+
+
+def _parse_transcription(text: str) -> ChunkTranscribed | None:
+    payload = json.loads(text)
+    if not isinstance(payload, dict) or not isinstance(payload.get("chunk"), int):
         return None
-    if not isinstance(payload, dict) or not payload.keys() >= (
-        _SEGMENT_KEYS if is_segment else _STATE_KEYS
-    ):
-        return None
-    return JobEvent(is_segment, payload, json.dumps(payload))
+    return ChunkTranscribed(payload["chunk"], json.dumps(payload))
 
 
 job_events = EventBroker()

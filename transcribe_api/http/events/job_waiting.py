@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from core.db.transactions import read_session
 from core.errors import InvalidApiKey
-from core.jobs import parts, status
-from core.live import progress
-from core.states import JobStatus
+from core.jobs import parts
+from tasks.reporting import job_status, progress
+from tasks.reporting.job_state import JobState
 from transcribe_api.http.auth.access_recheck import AccessCheck
 from transcribe_api.http.events.event_broker import ListenerSlot
 
@@ -18,7 +17,7 @@ from transcribe_api.http.events.event_broker import ListenerSlot
 QUIET_SECONDS = 5.0
 
 
-def wait_until_over(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> dict[str, Any]:
+def wait_until_over(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> JobState:
     """Wait until the job is over, and give its last state. Raises as `follow_states` does."""
     [final_state] = deque(follow_states(job_id, has_access, slot), maxlen=1)
     return final_state
@@ -42,9 +41,7 @@ def follow_transcriptions(
         sent_count += len(ready_chunks)
 
 
-def follow_states(
-    job_id: str, has_access: AccessCheck, slot: ListenerSlot
-) -> Iterator[dict[str, Any]]:
+def follow_states(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> Iterator[JobState]:
     """The state of the job, now and after all that is told of it, until it is over.
 
     Raises `JobNotFound`, or `InvalidApiKey` when the caller is not welcome any more.
@@ -53,9 +50,9 @@ def follow_states(
         # First listen, then look, so that nothing is missed in between.
         while True:
             with read_session() as session:
-                state = status.describe_job(session, job_id)
+                state = job_status.describe_job(session, job_id)
             yield state
-            if JobStatus(state["status"]).is_over:
+            if state.status.is_over:
                 return
             listener.wait_for_event(QUIET_SECONDS, has_access)
             if not has_access():

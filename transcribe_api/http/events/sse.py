@@ -8,7 +8,6 @@ when Redis has lost everything in between.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -18,11 +17,18 @@ import structlog
 
 from core.db.transactions import read_session
 from core.errors import JobNotFound, Unavailable
-from core.jobs import parts, status
-from core.live import progress, waiting_callers
+from core.jobs import parts
+from core.live import waiting_callers
 from core.states import JobStatus
+from tasks.reporting import job_status, progress
+from tasks.reporting.job_state import JobState
 from transcribe_api.http.auth.access_recheck import AccessCheck, allow_anybody
-from transcribe_api.http.events.event_broker import JobEvent, Listener, job_events
+from transcribe_api.http.events.event_broker import (
+    ChunkTranscribed,
+    JobEvent,
+    Listener,
+    job_events,
+)
 from transcribe_api.http.events.ranges import Ranges
 
 log = structlog.get_logger(__name__)
@@ -72,12 +78,11 @@ class _Stream:
         self._job_id = job_id
         self._has_access = has_access
         self._sent_chunks = _parse_event_id(last_id)
-        self._state: dict[str, Any] = {}
+        self._state = self._read_state()
         self._waiter = waiting_callers.WaitingCaller(job_id)
 
     def iterate(self, listener: Listener) -> Iterator[str]:
-        self._state = self._read_state()
-        yield f"retry: {RECONNECT_MILLISECONDS}\n{_format_event(json.dumps(self._state))}"
+        yield f"retry: {RECONNECT_MILLISECONDS}\n{_format_event(self._state.to_text())}"
         yield from self._render_missing()
         while not self._is_over and not listener.has_missed_events:
             event = listener.wait_for_event(QUIET_SECONDS, self._has_access)
@@ -90,14 +95,14 @@ class _Stream:
 
     @property
     def _is_over(self) -> bool:
-        return JobStatus(self._state["status"]).is_over
+        return self._state.status.is_over
 
     def _render_event(self, event: JobEvent) -> Iterator[str]:
-        if event.is_segment:
-            if event.payload["chunk"] not in self._sent_chunks:
-                yield self._render_segment(event.payload["chunk"], event.text)
-        elif self._is_newer(event.payload):
-            yield from self._change_state(event.payload)
+        if isinstance(event, ChunkTranscribed):
+            if event.chunk not in self._sent_chunks:
+                yield self._render_segment(event.chunk, event.text)
+        elif self._is_newer(event):
+            yield from self._change_state(event)
 
     def _check_records(self) -> Iterator[str]:
         """What the records say, as far as it was not heard; at least a sign of life."""
@@ -105,7 +110,7 @@ class _Stream:
         try:
             state = self._read_state()
         except JobNotFound:
-            self._state = {**self._state, "status": JobStatus.CANCELLED}
+            self._state = self._state.model_copy(update={"status": JobStatus.CANCELLED})
         except Unavailable as error:
             log.warning("listeners wait for the records", reason=str(error))
         else:
@@ -114,20 +119,20 @@ class _Stream:
             if self._is_newer(state):
                 yield from self._change_state(state)
 
-    def _change_state(self, state: dict[str, Any]) -> Iterator[str]:
+    def _change_state(self, state: JobState) -> Iterator[str]:
         # What was heard comes before the end: who knows the end listens no more.
-        if JobStatus(state["status"]).is_over and self._lacks_chunks(state):
+        if state.status.is_over and self._lacks_chunks(state):
             yield from self._render_missing()
         self._state = state
-        yield _format_event(json.dumps(state))
+        yield _format_event(state.to_text())
 
-    def _is_newer(self, state: dict[str, Any]) -> bool:
+    def _is_newer(self, state: JobState) -> bool:
         """Whether this state, which may have been overtaken, comes after the one that was told."""
-        is_further = state["progress"] >= self._state["progress"]
-        return state != self._state and (is_further or JobStatus(state["status"]).is_over)
+        is_further = state.progress >= self._state.progress
+        return state != self._state and (is_further or state.status.is_over)
 
-    def _lacks_chunks(self, state: dict[str, Any]) -> bool:
-        return len(self._sent_chunks) < int(state["chunks_done"])
+    def _lacks_chunks(self, state: JobState) -> bool:
+        return len(self._sent_chunks) < state.chunks_done
 
     def _render_missing(self) -> Iterator[str]:
         """What was heard in this job and this listener has not been told."""
@@ -152,9 +157,9 @@ class _Stream:
         event_id = f"{_ID_PREFIX}{self._sent_chunks.render(MAX_ID_LENGTH)}"
         return f"event: segment\nid: {event_id}\n{_format_event(text)}"
 
-    def _read_state(self) -> dict[str, Any]:
+    def _read_state(self) -> JobState:
         with read_session() as session:
-            return status.describe_job(session, self._job_id)
+            return job_status.describe_job(session, self._job_id)
 
 
 def _parse_event_id(last_id: str) -> Ranges:

@@ -10,13 +10,15 @@ from typing import Any
 
 import redis
 import structlog
+from pydantic import ValidationError
 
 from core.db.transactions import read_session
 from core.errors import NotFound, Unavailable
-from core.jobs import status
 from core.redis import client
 from core.settings import settings
 from core.storage import layout, storage
+from tasks.reporting import job_status
+from tasks.reporting.job_state import JobState
 
 log = structlog.get_logger(__name__)
 
@@ -104,18 +106,17 @@ def _execute_pipeline(pipe: Any, job_id: str) -> bool:
 
 def _add_status(pipe: Any, job_id: str) -> None:
     with read_session() as session:
-        payload = status.describe_job(session, job_id)
+        state = job_status.describe_job(session, job_id)
     keys = (status_key(job_id), status_channel(job_id))
-    pipe.eval(_PUBLISH_SCRIPT, len(keys), *keys, json.dumps(payload), settings().redis_job_ttl)
+    pipe.eval(_PUBLISH_SCRIPT, len(keys), *keys, state.to_text(), settings().redis_job_ttl)
 
 
-def read_status(job_id: str) -> dict[str, Any] | None:
-    """What Redis knows of a job, or None when it knows nothing or does not answer."""
-    try:
+def read_status(job_id: str) -> JobState | None:
+    """Return what Redis has of a job: None when it has nothing, or that of another version."""
+    with suppress(redis.RedisError, ValidationError):
         message = client().get(status_key(job_id))
-    except redis.RedisError:
-        return None
-    return json.loads(str(message)) if message else None
+        return JobState.model_validate_json(str(message)) if message else None
+    return None
 
 
 def read_transcriptions(job_id: str, chunks: Sequence[int], *, keep: bool) -> dict[int, str]:
