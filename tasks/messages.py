@@ -9,7 +9,7 @@ from typing import Any
 from celery import Signature
 from sqlalchemy.orm import Session
 
-from core.jobs import lifecycle
+from core.jobs import records
 from core.jobs.parts import PartId, PendingPart
 from core.jobs.priorities import message_priority
 from core.jobs.spec import JobSpec
@@ -109,8 +109,8 @@ def find_step(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
 
 def list_job_queues(session: Session, job_id: str) -> set[str]:
     """Where the messages of a job may be waiting."""
-    spec = lifecycle.read_spec(lifecycle.get_job(session, job_id))
-    kinds = {PartKind(part.kind) for part in lifecycle.list_parts(session, job_id)}
+    spec = records.read_job(session, job_id).spec
+    kinds = {part.id.kind for part in records.read_parts(session, job_id)}
     return {PREPARE, *(find_step(spec, kind)[1] for kind in kinds)}
 
 

@@ -26,10 +26,10 @@ from kombu.exceptions import OperationalError
 from core import webhooks
 from core.db.transactions import read_session, transaction
 from core.errors import JobNotFound
-from core.jobs import admission, lifecycle, parts
+from core.jobs import admission, lifecycle, parts, records
 from core.jobs.parts import PartId, PendingPart
 from core.jobs.priorities import message_priority
-from core.jobs.spec import JobSpec
+from core.jobs.records import JobRecord
 from core.settings import settings
 from core.states import Stage
 from tasks import cancelling, messages
@@ -49,10 +49,11 @@ def start_job(job_id: str, epoch: int | None = None) -> None:
     with transaction() as session:
         if not lifecycle.mark_dispatched(session, job_id, epoch):
             return
-        job = lifecycle.get_job(session, job_id)
-        spec, epoch = lifecycle.read_spec(job), job.run.epoch
-    priority = message_priority(spec.priority)
-    build_message("prepare", job_id, queue=PREPARE, priority=priority, epoch=epoch).apply_async()
+        job = records.read_job(session, job_id)
+    priority = message_priority(job.spec.priority)
+    build_message(
+        "prepare", job_id, queue=PREPARE, priority=priority, epoch=job.epoch
+    ).apply_async()
 
 
 def send_chunks_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
@@ -62,14 +63,13 @@ def send_chunks_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
     and they are for workers that have nothing to do. When the broker is down they wait.
     """
     with read_session() as session:
-        job = lifecycle.get_job(session, job_id)
-        spec, epoch = lifecycle.read_spec(job), job.run.epoch
+        job = records.read_job(session, job_id)
     try:
-        for message in messages.build_ahead_messages(spec, chunks, epoch):
+        for message in messages.build_ahead_messages(job.spec, chunks, job.epoch):
             message.apply_async()
     except OperationalError:
         log.warning("chunks wait until all are cut", job_id=job_id)
-    _withdraw_if_over(job_id, spec, chunks, epoch)
+    _withdraw_if_over(job, chunks)
 
 
 def merge_if_last(job_id: str, *, is_counted: bool) -> None:
@@ -93,8 +93,7 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
     with transaction() as session:
         if not lifecycle.mark_dispatched(session, job_id, epoch):
             return
-        job = lifecycle.get_job(session, job_id)
-        spec, epoch = lifecycle.read_spec(job), job.run.epoch
+        job = records.read_job(session, job_id)
         pending_parts = parts.claim_unsent_parts(session, job_id)
         is_ready_to_merge = not pending_parts and parts.is_ready_to_merge(session, job_id)
     merge_message = build_message("merge", job_id, queue=MERGE, priority=HIGHEST_PRIORITY)
@@ -104,13 +103,13 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
         return
     # The one id is the parts', by which a cancel finds their counters; the other the merge's.
     parts_chord = chord(
-        messages.build_part_messages(spec, pending_parts, epoch),
+        messages.build_part_messages(job.spec, pending_parts, job.epoch),
         merge_message,
-        task_id=messages.chord_id(job_id, epoch),
+        task_id=messages.chord_id(job_id, job.epoch),
     )
     with _unmark_if_unsent(pending_parts):
         parts_chord.apply_async(task_id=str(uuid.uuid4()))
-    _withdraw_if_over(job_id, spec, [pending.part for pending in pending_parts], epoch)
+    _withdraw_if_over(job, [pending.part for pending in pending_parts])
 
 
 def resend_parts(job_id: str, *, is_queue_empty: bool) -> None:
@@ -120,14 +119,13 @@ def resend_parts(job_id: str, *, is_queue_empty: bool) -> None:
     whether what should wait there is gone.
     """
     with transaction() as session:
-        job = lifecycle.get_job(session, job_id)
-        spec, epoch = lifecycle.read_spec(job), job.run.epoch
+        job = records.read_job(session, job_id)
         lost_parts = parts.claim_lost_parts(session, job_id, is_queue_empty=is_queue_empty)
-        job.run.parts_resent += len(lost_parts)
+        lifecycle.count_resent_parts(session, job_id, len(lost_parts))
     with _unmark_if_unsent(lost_parts):
-        for message in messages.build_resent_messages(spec, lost_parts, epoch):
+        for message in messages.build_resent_messages(job.spec, lost_parts, job.epoch):
             message.apply_async()
-    _withdraw_if_over(job_id, spec, [pending.part for pending in lost_parts], epoch)
+    _withdraw_if_over(job, [pending.part for pending in lost_parts])
 
 
 def send_merge(job_id: str, epoch: int | None = None) -> None:
@@ -159,7 +157,7 @@ def send_delivery(job_id: str) -> None:
 def resume_job(job_id: str) -> None:
     """Have a job that is to go on go on: from its parts, or from the start if it has none yet."""
     with read_session() as session:
-        was_prepared = lifecycle.get_job(session, job_id).run.stage == Stage.LISTEN
+        was_prepared = records.read_job(session, job_id).stage is Stage.LISTEN
     if was_prepared:
         # A worker counts the parts of a chord better than the service, which must answer.
         build_message("fan_out", job_id, queue=CONTROL, priority=HIGHEST_PRIORITY).apply_async()
@@ -194,14 +192,14 @@ def _unmark_if_unsent(claimed_parts: Sequence[PendingPart]) -> Iterator[None]:
         raise
 
 
-def _withdraw_if_over(job_id: str, spec: JobSpec, part_ids: Iterable[PartId], epoch: int) -> None:
-    """It may have been cancelled while these parts were being sent."""
-    if _is_over(job_id):
-        queues = {messages.find_step(spec, part.kind)[1] for part in part_ids}
-        cancelling.withdraw_messages(job_id, queues, epoch)
+def _withdraw_if_over(job: JobRecord, part_ids: Iterable[PartId]) -> None:
+    """The job may have been cancelled while these parts were being sent."""
+    if _is_over(job.job_id):
+        queues = {messages.find_step(job.spec, part.kind)[1] for part in part_ids}
+        cancelling.withdraw_messages(job.job_id, queues, job.epoch)
 
 
 def _is_over(job_id: str) -> bool:
     with suppress(JobNotFound), read_session() as session:
-        return lifecycle.get_job(session, job_id).run.stage == Stage.OVER
+        return records.read_job(session, job_id).stage is Stage.OVER
     return True

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from transcripts.types import Diarization, Interval, Note, Turn, Word
+from transcripts.spacing import join_words
+from transcripts.types import (
+    ChannelInterval,
+    ChunkResult,
+    Diarization,
+    Interval,
+    Note,
+    Transcription,
+    Turn,
+    Word,
+)
 from transcripts.warning import WarningCode
 
 
@@ -71,6 +81,32 @@ def intervals_to_json(intervals: Iterable[Interval]) -> list[list[float]]:
 def intervals_from_json(payload: Iterable[Sequence[float]]) -> tuple[Interval, ...]:
     """Read what `intervals_to_json` wrote."""
     return tuple(Interval(start, end) for start, end in payload)
+
+
+def chunk_to_json(result: ChunkResult) -> dict[str, Any]:
+    """The words of a chunk as they are stored, and as callers get them while the job runs."""
+    interval, transcription = result.interval, result.transcription
+    return {
+        "channel": interval.channel,
+        "start": round(interval.start, 3),
+        "end": round(interval.end, 3),
+        "language": transcription.language,
+        "text": join_words(transcription.words),
+        "words": words_to_json(transcription.words),
+        "notes": notes_to_json(transcription.notes),
+    }
+
+
+def chunk_from_json(payload: Mapping[str, Any]) -> ChunkResult:
+    """Read what `chunk_to_json` wrote; version 0.1 wrote no notes at first."""
+    return ChunkResult(
+        ChannelInterval(payload["start"], payload["end"], payload.get("channel")),
+        Transcription(
+            words=words_from_json(payload["words"]),
+            language=payload["language"],
+            notes=notes_from_json(payload.get("notes", ())),
+        ),
+    )
 
 
 def diarization_to_json(diarization: Diarization) -> dict[str, Any]:

@@ -77,6 +77,14 @@ class Transcription:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """The transcription of one chunk of a recording, in times of the recording."""
+
+    interval: ChannelInterval
+    transcription: Transcription
+
+
+@dataclass(frozen=True, slots=True)
 class Diarization:
     """What a diarizer says of one piece of audio; times count from the start of that piece."""
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core.db.models import ContextRow, Transcript, UserResource
+from core.db.models import ContextRow, UserResource
 from core.db.pages import Page, PageCursor, fetch_page
 from core.errors import NotFound
 from transcripts.speakers.role_lexicons import LEXICONS
@@ -74,28 +74,34 @@ def delete_row(
     session.delete(_load_row(session, model, row_id, owner_id, for_update=True))
 
 
-def find_phrases(session: Session, transcript: Transcript) -> dict[str, float]:
-    """What the transcript's context says to expect, each phrase with its boost.
+def find_phrases(
+    session: Session, context_id: uuid.UUID | None, owner_id: uuid.UUID | None
+) -> dict[str, float]:
+    """Return the boost of each phrase that a context lists for the recognizer.
 
-    Nothing when there is no such context, or when it is somebody else's.
+    Empty when there is no such context, or when it has another owner.
     """
-    context = _find_context(session, transcript)
+    context = _find_context(session, context_id, owner_id)
     return {term["phrase"]: term["boost"] for term in context.terms} if context else {}
 
 
-def find_lexicon(session: Session, transcript: Transcript) -> Lexicon:
-    """What the transcript's context says to tell the roles of speakers by; see `find_phrases`."""
-    context = _find_context(session, transcript)
+def find_lexicon(
+    session: Session, context_id: uuid.UUID | None, owner_id: uuid.UUID | None
+) -> Lexicon:
+    """Return the cues of each speaker role that a context lists; see `find_phrases`."""
+    context = _find_context(session, context_id, owner_id)
     roles = context.roles if context else {}
     # A name that an older version knew is as good as none.
     return LEXICONS.get(roles, {}) if isinstance(roles, str) else roles
 
 
-def _find_context(session: Session, transcript: Transcript) -> ContextRow | None:
-    if transcript.context_id is None:
+def _find_context(
+    session: Session, context_id: uuid.UUID | None, owner_id: uuid.UUID | None
+) -> ContextRow | None:
+    if context_id is None:
         return None
-    context = session.get(ContextRow, transcript.context_id)
-    return context if context and context.owner_id == transcript.owner_id else None
+    context = session.get(ContextRow, context_id)
+    return context if context and context.owner_id == owner_id else None
 
 
 def _load_row(

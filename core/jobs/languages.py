@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core.db.models import JobPart, Transcript, TranscriptJob
+from core.db.models import Transcript, TranscriptJob
+from core.jobs.records import PartRecord
 
 #: ISO 639-1 by first letters, with the codes that it took back and some systems still say.
 _SECOND_LETTERS = {
@@ -40,17 +41,18 @@ def is_language(tag: str) -> bool:
     return len(first) == 3 and not _NO_LANGUAGE.fullmatch(first)
 
 
-def choose_chunks(chunks: Sequence[JobPart], limit: int = SAMPLED_CHUNKS) -> list[int]:
-    """The positions of the chunks to know the language by: the longest of each fifth of them."""
+def choose_chunks(chunks: Sequence[PartRecord], limit: int = SAMPLED_CHUNKS) -> list[PartRecord]:
+    """Choose the chunks to detect the language in: the longest of each fifth of them."""
     count = min(limit, len(chunks))
     bounds = [number * len(chunks) // count for number in range(count + 1)] if count else []
     groups = [chunks[first:end] for first, end in itertools.pairwise(bounds)]
-    return [max(group, key=lambda part: part.end - part.start).position for group in groups]
+    return [max(group, key=lambda chunk: chunk.interval.duration) for group in groups]
 
 
-def set_language(session: Session, job: TranscriptJob, language: str) -> str | None:
-    """Give the job's transcript its language, unless another chunk did so; returns what holds."""
-    condition = Transcript.id == job.transcript_id
+def set_language(session: Session, job_id: str, language: str) -> str | None:
+    """Set the language of a job unless another chunk did so; return the language that holds."""
+    transcript_id = select(TranscriptJob.transcript_id).where(TranscriptJob.job_id == job_id)
+    condition = Transcript.id == transcript_id.scalar_subquery()
     session.execute(
         update(Transcript)
         .where(condition, Transcript.language.is_(None))

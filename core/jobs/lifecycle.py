@@ -33,6 +33,7 @@ from core.db.models import JobPart, JobRun, SegmentRow, Transcript, TranscriptJo
 from core.edits import segment_edits, speaker_names, speaker_numbers
 from core.errors import Conflict, JobNotFound, KillsWorker, TranscribeError
 from core.jobs import admission, part_creation
+from core.jobs.job_leases import is_owned_by, lease_expiry
 from core.jobs.spec import JobSpec
 from core.settings import settings
 from core.states import OPEN_PART_STATES, JobStatus, PartKind, PartState, Stage
@@ -151,9 +152,9 @@ def begin_preparation(session: Session, job_id: str, owner: str, worker: str) ->
 
 def renew_preparation_lease(session: Session, job_id: str, owner: str) -> bool:
     """Renew the lease and keep others off until *session* ends. False: the job is another's."""
-    condition = and_(_is_owned_by(owner), _is_at(Stage.PREPARE))
+    condition = and_(is_owned_by(owner), _is_at(Stage.PREPARE))
     query = update(JobRun).where(JobRun.job_id == job_id, condition)
-    return _execute_update(session, query.values(lease_until=_lease_expiry()))
+    return _execute_update(session, query.values(lease_until=lease_expiry()))
 
 
 def finish_preparation(
@@ -189,14 +190,18 @@ def begin_merge(session: Session, job_id: str, owner: str, worker: str | None = 
 
 
 def reopen_parts(
-    session: Session, job_id: str, owner: str, missing_parts: Sequence[JobPart]
+    session: Session, job_id: str, owner: str, missing_parts: Collection[tuple[PartKind, int]]
 ) -> None:
-    """Give a merge back that found parts missing, and have those parts done again."""
+    """Return a job from its merge, so that parts whose results are missing are done again.
+
+    *missing_parts*: kind and position of each.
+    """
     if _change_stage(session, job_id, owner, Stage.MERGE, Stage.LISTEN):
-        for part in missing_parts:
-            part.state = PartState.WAITING
-            part.sha256 = part.sent_at = None
-            part.lease_until = 0.0
+        for part in list_parts(session, job_id):
+            if (part.kind, part.position) in missing_parts:
+                part.state = PartState.WAITING
+                part.sha256 = part.sent_at = None
+                part.lease_until = 0.0
 
 
 def complete_job(
@@ -214,7 +219,7 @@ def complete_job(
     Segments of an earlier end stay until then: by them the names of the speakers find their
     bearers, and what callers changed its places.
     """
-    condition = and_(_is_owned_by(owner), _is_at(Stage.MERGE))
+    condition = and_(is_owned_by(owner), _is_at(Stage.MERGE))
     if not _end_job(session, job_id, JobStatus.COMPLETED, condition, segments_count=len(segments)):
         return False
     job = get_job(session, job_id)
@@ -277,53 +282,17 @@ def delete_job(session: Session, job_id: str) -> None:
     session.execute(delete(Transcript).where(Transcript.id == job.transcript_id))
 
 
-def release_job(
-    session: Session, job_id: str, owner: str, *, wait: float, counts: bool = True
-) -> None:
-    """Let go of a job that is to be tried again in *wait* seconds, by a message under way.
-
-    *counts*: whether this was one of the tries that a stage has.
-    """
-    due = clock.now() + wait
-    attempts = JobRun.attempts - (0 if counts else 1)
-    session.execute(
-        update(JobRun)
-        .where(JobRun.job_id == job_id, _is_owned_by(owner))
-        .values(lease_until=due, dispatched_at=due, attempts=attempts)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def renew_leases(session: Session, owners: Collection[str]) -> None:
-    """Show a sign of life for all jobs that these owners prepare or merge."""
-    session.execute(
-        update(JobRun)
-        .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
-        .values(lease_until=_lease_expiry())
-        .execution_options(synchronize_session=False)
-    )
-
-
-def requeue_jobs(
-    session: Session, owners: Collection[str], worker: str | None, *, counts: bool
-) -> None:
-    """Hand back all jobs that these owners prepare or merge; see `parts.requeue_parts`."""
-    attempts = JobRun.attempts - (0 if counts else 1)
-    condition = and_(JobRun.owner.in_(owners), JobRun.worker == worker)
-    session.execute(
-        update(JobRun)
-        .where(condition, JobRun.stage != Stage.OVER)
-        .values(lease_until=0.0, dispatched_at=clock.now(), attempts=attempts)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def mark_dispatched(session: Session, job_id: str, epoch: int | None = None) -> bool:
     """Note that the job is being sent. False when someone else did so since *epoch* was read."""
     query = update(JobRun).where(JobRun.job_id == job_id, JobRun.stage != Stage.OVER)
     if epoch is not None:
         query = query.where(JobRun.epoch == epoch)
     return _execute_update(session, query.values(dispatched_at=clock.now(), epoch=JobRun.epoch + 1))
+
+
+def count_resent_parts(session: Session, job_id: str, count: int) -> None:
+    """Add to the number of parts that were sent outside of the job's chord."""
+    get_job(session, job_id).run.parts_resent += count
 
 
 def _claim_stage(
@@ -337,7 +306,7 @@ def _claim_stage(
 ) -> bool:
     # A message that comes a second time says that whoever had it first is gone.
     is_abandoned = and_(
-        _is_at(next_stage), or_(JobRun.lease_until < clock.now(), _is_owned_by(owner))
+        _is_at(next_stage), or_(JobRun.lease_until < clock.now(), is_owned_by(owner))
     )
     is_claimed = _execute_update(
         session,
@@ -348,7 +317,7 @@ def _claim_stage(
             status=JobStatus.PROCESSING,
             owner=owner,
             worker=worker,
-            lease_until=_lease_expiry(),
+            lease_until=lease_expiry(),
             attempts=JobRun.attempts + 1,
         ),
     )
@@ -367,7 +336,7 @@ def _change_stage(
     return _execute_update(
         session,
         update(JobRun)
-        .where(JobRun.job_id == job_id, _is_owned_by(owner), _is_at(previous_stage))
+        .where(JobRun.job_id == job_id, is_owned_by(owner), _is_at(previous_stage))
         .values(values),
     )
 
@@ -403,14 +372,6 @@ def _end_job(
 
 def _is_at(stage: Stage) -> ColumnElement[bool]:
     return JobRun.stage == stage
-
-
-def _is_owned_by(owner: str) -> ColumnElement[bool]:
-    return JobRun.owner == owner
-
-
-def _lease_expiry() -> float:
-    return clock.now() + settings().lease_seconds
 
 
 def _execute_update(session: Session, statement: Any) -> bool:

@@ -19,6 +19,8 @@ from core.settings import settings
 from core.storage import layout, storage
 from tasks.reporting import job_status
 from tasks.reporting.job_state import JobState
+from transcripts.serialization import chunk_to_json
+from transcripts.types import ChunkResult
 
 log = structlog.get_logger(__name__)
 
@@ -63,13 +65,13 @@ def publish_status(job_id: str) -> bool:
     return _execute_pipeline(pipe, job_id)
 
 
-def publish_transcription(job_id: str, chunk: int, transcription: dict[str, Any]) -> None:
+def publish_transcription(job_id: str, chunk: int, result: ChunkResult) -> None:
     """Publish what was heard in one chunk, and keep it for listeners who come later; then
     `publish_status`.
 
     Without the database, what was heard is told all the same.
     """
-    message = json.dumps(transcription)
+    message = json.dumps({"chunk": chunk, **chunk_to_json(result)})
     with _open_pipeline(job_id) as pipe:
         pipe.hset(segments_key(job_id), str(chunk), message)
         pipe.expire(segments_key(job_id), settings().redis_job_ttl)

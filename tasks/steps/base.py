@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 from core import metrics
 from core.db.transactions import transaction
 from core.errors import JobNotFound, TranscribeError, Transient, Unavailable
-from core.jobs import lifecycle, parts
+from core.jobs import job_leases, parts
 from core.jobs.parts import PartId
 from core.memory.leases import OutOfMemoryBudget
 from core.settings import settings
@@ -175,7 +175,7 @@ class JobStep(Step):
     def release_lease(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:  # noqa: ARG002
         with transaction() as session:
             counts = not isinstance(reason, Unavailable)
-            lifecycle.release_job(session, job_id, self.owner, wait=wait, counts=counts)
+            job_leases.release_job(session, job_id, self.owner, wait=wait, counts=counts)
 
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:  # noqa: ARG002
         endings.fail_job(job_id, reason)

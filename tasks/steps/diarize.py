@@ -7,7 +7,7 @@ import json
 
 from core import metrics
 from core.db.transactions import transaction
-from core.jobs import lifecycle, parts
+from core.jobs import parts, records
 from core.jobs.parts import PartId
 from core.states import PartKind
 from core.storage import layout, storage
@@ -30,8 +30,8 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
     part = PartId(job_id, PartKind.SHARD, position)
     with transaction() as session:
         interval = parts.lease_part(session, part, self.owner, self.worker)
-        spec = lifecycle.read_spec(lifecycle.get_job(session, job_id))
-        shards = lifecycle.list_parts(session, job_id, PartKind.SHARD)
+        spec = records.read_job(session, job_id).spec
+        shard_count = len(records.read_parts(session, job_id, PartKind.SHARD))
     if interval is None or spec.diarizer is None:
         return
 
@@ -41,7 +41,7 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
         metrics.measure_audio(spec.diarizer, interval.end - interval.start),
     ):
         # Of those who speak in the whole recording, some may be silent in one of its shards.
-        min_speakers = spec.min_speakers if len(shards) == 1 else None
+        min_speakers = spec.min_speakers if shard_count == 1 else None
         diarization = diarizer.diarize(audio, SpeakerHints(min_speakers, spec.max_speakers))
     content = json.dumps(diarization_to_json(diarization)).encode()
     storage().put_bytes(layout.shard_diarization(job_id, position), content)

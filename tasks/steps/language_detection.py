@@ -6,41 +6,37 @@ from contextlib import ExitStack
 
 import structlog
 
-from core.db.models import TranscriptJob
 from core.db.transactions import transaction
-from core.jobs import languages, lifecycle
+from core.jobs import languages, records
+from core.jobs.records import JobRecord
 from core.states import PartKind
 from core.storage import layout
 from engines.base import Hints, LanguageDetector, Recognizer
 from tasks.steps.part_audio import open_audio
-from transcripts.types import ChannelInterval
 
 log = structlog.get_logger(__name__)
 
 
-def detect_language(job: TranscriptJob, engine: Recognizer, hints: Hints) -> str | None:
-    """The job's language: as asked for, as settled by an earlier chunk, or found now.
+def detect_language(job: JobRecord, engine: Recognizer, hints: Hints) -> str | None:
+    """Return the job's language: the requested one, that of an earlier chunk, or detect it now.
 
-    None when the engine is to find out for itself. Chunks that ask at the same time get one answer.
+    None when the engine detects it by itself. Chunks that run at the same time get one answer.
     """
-    language = hints.language or job.transcript.language
+    language = hints.language or job.language
     if language or not isinstance(engine, LanguageDetector):
         return language
     with transaction() as session:
-        chunks = lifecycle.list_parts(session, job.job_id, PartKind.CHUNK)
-    intervals = {
-        chunk.position: ChannelInterval(chunk.start, chunk.end, chunk.channel) for chunk in chunks
-    }
+        chunks = records.read_parts(session, job.job_id, PartKind.CHUNK)
     with ExitStack() as files:
         audio = [
             files.enter_context(
                 open_audio(
-                    job.job_id, layout.chunk_audio(job.job_id, position), intervals[position]
+                    job.job_id, layout.chunk_audio(job.job_id, chunk.position), chunk.interval
                 )
             )
-            for position in languages.choose_chunks(chunks)
+            for chunk in languages.choose_chunks(chunks)
         ]
         detected = engine.detect_language(audio, hints)
     log.info("language found", language=detected)
     with transaction() as session:
-        return languages.set_language(session, job, detected)
+        return languages.set_language(session, job.job_id, detected)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import scratch
-from core.db.models import TranscriptJob
 from core.db.transactions import transaction
 from core.filesystem import free_space
-from core.jobs import lifecycle
+from core.jobs import lifecycle, records
+from core.jobs.records import JobRecord
 from core.jobs.spec import JobSpec
 from core.settings import settings
 from core.states import Channels
@@ -43,10 +43,10 @@ def prepare(self: JobStep, job_id: str) -> None:
     with transaction() as session:
         if not lifecycle.begin_preparation(session, job_id, self.owner, self.worker):
             return
-        job = lifecycle.get_job(session, job_id)
+        job = records.read_job(session, job_id)
     progress.publish_status(job_id)
 
-    spec = lifecycle.read_spec(job)
+    spec = job.spec
     with _open_scratch_folder() as folder, PartUploads(folder) as uploads:
         if spec.source_url and not _fetch_recording(job_id, self.owner, spec.source_url, folder):
             return
@@ -124,11 +124,11 @@ def _build_chunker(spec: JobSpec) -> AudioChunker:
     return AudioChunker(config, Limits(max_seconds=current_settings.max_recording_seconds))
 
 
-def _store_metadata(job: TranscriptJob, parts: AudioParts) -> None:
-    metadata = parts.metadata(job.transcript.filename)
+def _store_metadata(job: JobRecord, parts: AudioParts) -> None:
+    metadata = parts.metadata(job.filename)
     _store_text(job, layout.CHUNKS_METADATA, json.dumps(metadata, indent=1))
     _store_text(job, layout.WAVEFORM, json.dumps(parts.waveform, separators=(",", ":")))
 
 
-def _store_text(job: TranscriptJob, name: str, text: str) -> None:
+def _store_text(job: JobRecord, name: str, text: str) -> None:
     storage().put_bytes(layout.artefact(job.job_id, name), text.encode())

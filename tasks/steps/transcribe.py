@@ -6,12 +6,11 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from core import metrics
 from core.access import user_resources
 from core.db.transactions import transaction
-from core.jobs import lifecycle, parts
+from core.jobs import parts, records
 from core.jobs.parts import PartId
 from core.settings import settings
 from core.states import PartKind
@@ -22,10 +21,9 @@ from tasks.reporting import progress
 from tasks.steps import coverage_retry, language_detection, loaded_engines
 from tasks.steps.base import ChunkStep, step
 from tasks.steps.part_audio import open_audio
-from transcripts.serialization import notes_to_json, words_to_json
-from transcripts.spacing import join_words
+from transcripts.serialization import chunk_to_json
 from transcripts.stitch import shift_words
-from transcripts.types import ChannelInterval, Transcription
+from transcripts.types import ChunkResult, Transcription
 
 _TIME_LIMIT_SECONDS = settings().chunk_time_limit
 
@@ -44,13 +42,13 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     part = PartId(job_id, PartKind.CHUNK, position)
     with transaction() as session:
         interval = parts.lease_part(session, part, self.owner, self.worker)
-        job = lifecycle.get_job(session, job_id)
-        phrases = user_resources.find_phrases(session, job.transcript)
+        job = records.read_job(session, job_id)
+        phrases = user_resources.find_phrases(session, job.context_id, job.owner_id)
     if interval is None:
         return
 
     # No transaction is open while the engine listens: that may take minutes.
-    spec = lifecycle.read_spec(job)
+    spec = job.spec
     engine = loaded_engines.load_recognizer(spec.engine, spec.model)
     hints = Hints(spec.language, spec.model, phrases, spec.initial_prompt)
     hints = replace(hints, language=language_detection.detect_language(job, engine, hints))
@@ -63,13 +61,13 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
             transcription = coverage_retry.retry_gaps(
                 part, interval, transcription, audio, partial(engine.transcribe, hints=hints)
             )
-    payload = _to_payload(transcription, interval)
-    content = json.dumps(payload).encode()
+    result = ChunkResult(interval, transcription)
+    content = json.dumps(chunk_to_json(result)).encode()
     storage().put_bytes(layout.chunk_transcription(job_id, position), content)
 
     with transaction() as session:
         parts.mark_stored(session, part, interval, hashlib.sha256(content).hexdigest())
-    progress.publish_transcription(job_id, position, {"chunk": position, **payload})
+    progress.publish_transcription(job_id, position, result)
 
 
 def _shift_to_recording(transcription: Transcription, start: float) -> Transcription:
@@ -82,15 +80,3 @@ def _shift_to_recording(transcription: Transcription, start: float) -> Transcrip
             for note in transcription.notes
         ),
     )
-
-
-def _to_payload(transcription: Transcription, interval: ChannelInterval) -> dict[str, Any]:
-    return {
-        "channel": interval.channel,
-        "start": round(interval.start, 3),
-        "end": round(interval.end, 3),
-        "language": transcription.language,
-        "text": join_words(transcription.words),
-        "words": words_to_json(transcription.words),
-        "notes": notes_to_json(transcription.notes),
-    }

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from core.db.transactions import build_engine
-from core.jobs import lifecycle, parts
+from core.jobs import job_leases, parts
 from core.live import worker_registry
 from core.settings import settings
 from tasks.worker.engine_health import HealthChecks
@@ -73,7 +73,7 @@ class Heartbeat(bootsteps.StartStopStep):
         try:
             with Session(self._engine) as session, session.begin():
                 parts.renew_leases(session, owners)
-                lifecycle.renew_leases(session, owners)
+                job_leases.renew_leases(session, owners)
         except Exception as error:
             # The worker must outlive its database; the next beat tries again.
             log.warning("leases not renewed", reason=type(error).__name__)

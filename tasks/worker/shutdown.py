@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from core.db.transactions import build_engine
-from core.jobs import lifecycle, parts
+from core.jobs import job_leases, parts
 from core.settings import settings
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ def requeue_requests(requests: Sequence[Any], *, counts: bool) -> None:
     _update_leases(
         requests,
         partial(parts.requeue_parts, **arguments),
-        partial(lifecycle.requeue_jobs, **arguments),
+        partial(job_leases.requeue_jobs, **arguments),
     )
 
 
@@ -66,7 +66,7 @@ def _wait_for_requests(requests: Sequence[Any]) -> None:
             _abandon_requests(unfinished)
             return
         if now - renewed_at >= settings().lease_seconds / 3:
-            _update_leases(unfinished, parts.renew_leases, lifecycle.renew_leases)
+            _update_leases(unfinished, parts.renew_leases, job_leases.renew_leases)
             renewed_at = now
         time.sleep(CHECK_EVERY_SECONDS)
 

@@ -13,7 +13,7 @@ from core.db import transactions
 from core.db.models import JobPart
 from core.db.transactions import read_session, transaction
 from core.errors import EngineError, KillsWorker, NotFound, Unavailable
-from core.jobs import lifecycle, parts, recovery
+from core.jobs import job_leases, lifecycle, parts, recovery
 from core.jobs.lifecycle import ActiveMessages
 from core.jobs.parts import PartId
 from core.jobs.recovery import Need
@@ -109,7 +109,7 @@ def claim_lost(job_id: str, *, is_queue_empty: bool = False) -> list[tuple[int, 
 def hand_back(*owners: str, worker: str | None = None, counts: bool = False) -> None:
     with transaction() as session:
         parts.requeue_parts(session, owners, worker, counts=counts)
-        lifecycle.requeue_jobs(session, owners, worker, counts=counts)
+        job_leases.requeue_jobs(session, owners, worker, counts=counts)
 
 
 def chunk(job_id: str, position: int = 0) -> JobPart:
@@ -268,7 +268,7 @@ def test_a_worker_that_shows_life_keeps_job_and_part(time: TimeMachine):
     for _ in range(5):
         time.forward(settings().lease_seconds - 1)
         with transaction() as session:
-            lifecycle.renew_leases(session, ["first"])
+            job_leases.renew_leases(session, ["first"])
             parts.renew_leases(session, ["first"])
     assert not begin_prepare(preparing, "second")
     assert lease(hearing, 0, "second") is None
@@ -328,7 +328,7 @@ def test_an_outage_is_not_counted_against_a_part_or_a_job(time: TimeMachine):
         with transaction() as session:
             reason = Unavailable("the object store does not answer")
             parts.release_part(session, part, "me", reason, wait=1.0, counts=False)
-            lifecycle.release_job(session, preparing, "me", wait=1.0, counts=False)
+            job_leases.release_job(session, preparing, "me", wait=1.0, counts=False)
         time.forward(2.0)
     assert told(preparing)["status"] == "processing"
 
@@ -383,7 +383,7 @@ def test_a_merge_that_finds_a_part_missing_has_it_done_again():
     store_all(job_id)
     begin_merge(job_id, "first")
     with transaction() as session:
-        lifecycle.reopen_parts(session, job_id, "first", [lifecycle.list_parts(session, job_id)[0]])
+        lifecycle.reopen_parts(session, job_id, "first", {(PartKind.CHUNK, 0)})
     with transaction() as session:
         [found] = parts.claim_unsent_parts(session, job_id)
         assert (found.part, found.seconds) == (PartId(job_id, PartKind.CHUNK, 0), 30.0)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from core.db.models import JobPart
 from core.db.transactions import read_session, transaction
 from core.errors import InvalidInput
 from core.jobs import languages, lifecycle
-from core.states import PartKind
+from core.jobs.parts import PartId
+from core.jobs.records import PartRecord
+from core.states import PartKind, PartState
 from core.storage import layout, storage
 from engines.base import Hints
 from engines.whisper_model import language_names
@@ -22,7 +23,7 @@ from tasks.steps import loaded_engines
 from tests.unit.sounds import piece
 from tests.unit.test_jobs import accept, begin_prepare, prepared
 from transcribe_api.http.requests import parsing
-from transcripts.types import Note, Transcription, Word
+from transcripts.types import ChannelInterval, Note, Transcription, Word
 from transcripts.warning import TranscriptWarning, WarningCode
 
 WHISPER = sorted({*language_names._CODES.values()})
@@ -129,11 +130,9 @@ def test_a_language_that_was_asked_for_is_not_looked_for(engine: Polyglot):
 def test_who_comes_second_takes_what_was_settled(engine: Polyglot):
     """Two chunks that began at the same time find two languages: both use the first."""
     job_id = listening(chunks=2)
-    with transaction() as session:
-        job = lifecycle.get_job(session, job_id)
-        assert languages.set_language(session, job, "gl") == "gl"
-    with transaction() as session:
-        assert languages.set_language(session, job, "pt") == "gl"
+    for language in ("gl", "pt"):
+        with transaction() as session:
+            assert languages.set_language(session, job_id, language) == "gl"
     run("transcribe_chunk", job_id, 1)
     assert (engine.asked, engine.heard_in) == ([], ["gl"])
 
@@ -155,10 +154,16 @@ def test_an_engine_that_cannot_tell_is_left_to_itself(monkeypatch: pytest.Monkey
 )
 def test_the_longest_chunk_of_each_part_is_chosen(lengths: list[float], chosen: list[int]):
     chunks = [
-        JobPart(kind=PartKind.CHUNK, position=at, start=100.0 * at, end=100.0 * at + length)
+        PartRecord(
+            id=PartId("job", PartKind.CHUNK, at),
+            interval=ChannelInterval(100.0 * at, 100.0 * at + length),
+            state=PartState.WAITING,
+            sha256=None,
+            error=None,
+        )
         for at, length in enumerate(lengths)
     ]
-    assert languages.choose_chunks(chunks) == chosen
+    assert [chunk.position for chunk in languages.choose_chunks(chunks)] == chosen
 
 
 def test_notes_are_stored_in_times_of_the_recording_and_become_warnings(engine: Polyglot):

@@ -25,6 +25,8 @@ from tests.unit.test_steps import store_chunk
 from transcribe_api import database
 from transcribe_api.app import create_app
 from transcribe_api.http.events import event_broker, sse
+from transcripts.serialization import chunk_from_json, chunk_to_json
+from transcripts.types import ChannelInterval, ChunkResult, Transcription, Word
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -83,7 +85,7 @@ def hear(job_id: str, chunk: int, *, tell: bool = True) -> None:
     store_chunk(job_id, chunk, f"words of {chunk}")
     if tell:
         text = progress.read_transcriptions(job_id, [chunk], keep=False)[chunk]
-        progress.publish_transcription(job_id, chunk, json.loads(text))
+        progress.publish_transcription(job_id, chunk, chunk_from_json(json.loads(text)))
 
 
 def fail(job_id: str, *, tell: bool = True) -> None:
@@ -209,14 +211,15 @@ def test_without_the_database_what_was_heard_is_told_all_the_same(
 ):
     job_id = listening(chunks=2)
     # It is not in storage, where those who listen look as well.
-    heard = {"chunk": 1, "text": "words of 1"}
+    heard = ChunkResult(ChannelInterval(10, 20), Transcription((Word("hello", 11, 12),)))
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
         settings.cache_clear()
         with pytest.raises(Unavailable):
             progress.publish_transcription(job_id, 1, heard)
     settings.cache_clear()
-    assert progress.read_transcriptions(job_id, [1], keep=False) == {1: json.dumps(heard)}
+    text = progress.read_transcriptions(job_id, [1], keep=False)[1]
+    assert json.loads(text) == {"chunk": 1, **chunk_to_json(heard)}
 
 
 def test_a_state_that_was_overtaken_is_not_told(redis_server):
