@@ -19,6 +19,7 @@ from chunking.plan.streaming_plan import StreamingPlan
 from chunking.vad.detector import Detector
 from chunking.vad.speech import VadSettings
 from chunking.waveform import Loudness
+from core.config import cutting_defaults
 from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning
 
@@ -33,19 +34,19 @@ class ChunkingConfig:
     """How a recording is cut. Durations in seconds."""
 
     #: Wished length of a chunk.
-    chunk_duration: float = 30.0
+    chunk_duration: float = cutting_defaults.CHUNK_SECONDS
     #: What two chunks share, only where a cut has to fall into speech.
-    overlap_duration: float = 5.0
+    overlap_duration: float = cutting_defaults.OVERLAP_SECONDS
     #: A pause of this length is a good place to cut.
-    min_silence_duration: float = 0.5
+    min_silence_duration: float = cutting_defaults.MIN_SILENCE_SECONDS
     #: Sound below this level (dBFS) is silence, except in quiet recordings.
-    silence_threshold: float = -40.0
+    silence_threshold: float = cutting_defaults.SILENCE_THRESHOLD_DBFS
     #: 0..3: how much webrtcvad takes for noise.
-    vad_aggressiveness: int = 2
+    vad_aggressiveness: int = cutting_defaults.VAD_AGGRESSIVENESS
     #: No chunk is longer. None: 1.2 times `chunk_duration`.
     max_chunk_duration: float | None = None
     #: Wished length of the windows that diarization works on.
-    shard_duration: float = planner.SHARD_TARGET_SECONDS
+    shard_duration: float = cutting_defaults.SHARD_SECONDS
 
     @property
     def vad(self) -> VadSettings:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.config import cutting_defaults
 from core.config.connection_urls import (
     REDIS_SCHEMES,
     celery_url,
@@ -212,13 +213,13 @@ class Settings(BaseSettings):
     #: Seconds a chunk aims at; without it, what the engine prefers.
     chunk_duration: float | None = Field(default=None, ge=5, le=600)
     #: Seconds that two chunks share where no silence was found to cut at; half a chunk at most.
-    chunk_overlap: float = Field(default=5.0, ge=0, le=30)
+    chunk_overlap: float = Field(default=cutting_defaults.OVERLAP_SECONDS, ge=0, le=30)
     #: Seconds of quiet that end an interval of speech.
-    min_silence_duration: float = Field(default=0.5, ge=0.1, le=10)
+    min_silence_duration: float = Field(default=cutting_defaults.MIN_SILENCE_SECONDS, ge=0.1, le=10)
     #: dBFS under which nothing is speech.
-    silence_threshold: float = Field(default=-40.0, ge=-90, le=0)
+    silence_threshold: float = Field(default=cutting_defaults.SILENCE_THRESHOLD_DBFS, ge=-90, le=0)
     #: webrtcvad's mode.
-    vad_aggressiveness: int = Field(default=2, ge=0, le=3)
+    vad_aggressiveness: int = Field(default=cutting_defaults.VAD_AGGRESSIVENESS, ge=0, le=3)
 
     #: Seconds one chunk may take before its worker process is replaced.
     chunk_time_limit: int = Field(default=600, ge=10)

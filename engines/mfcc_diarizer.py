@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engines import wav
+from engines.arrays import FrameIndices, Frames
 from engines.base import SpeakerHints
 from engines.speaker_features.grouping import cluster_pieces, cut_pieces
-from engines.speaker_features.mel_cepstra import FRAMES_PER_SECOND, Frames, compute_cepstra
+from engines.speaker_features.mel_cepstra import FRAMES_PER_SECOND, compute_cepstra
 from engines.speaker_features.tracking import resegment
 from engines.speaker_features.voice_activity import find_speech_frames, split_runs
 from engines.speaker_features.voice_embedding import compute_embedding
 from transcripts.types import Diarization, Turn
-
-FrameIndices = NDArray[np.intp]
 
 #: Frames of speech below which there is nobody.
 MIN_SPEECH_FRAMES = 50

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
+from core.config import cutting_defaults
+
 #: Processor seconds that a second of audio usually takes with an engine that states none.
 DEFAULT_CPU_SECONDS = 0.1
 
@@ -40,7 +42,7 @@ class EngineSpec:
     #: The progress of a job compares it with that of the diarizer.
     cpu_seconds: float = DEFAULT_CPU_SECONDS
     #: Length of chunk that it works best with.
-    chunk_seconds: float = 30.0
+    chunk_seconds: float = cutting_defaults.CHUNK_SECONDS
     #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
     #: any language.
     languages: tuple[str, ...] | None = None
@@ -99,7 +101,7 @@ class DiarizerSpec:
     #: As of `EngineSpec`.
     cpu_seconds: float = DEFAULT_CPU_SECONDS
     #: A longer recording is given in shards of about this length.
-    shard_seconds: float = 1500.0
+    shard_seconds: float = cutting_defaults.SHARD_SECONDS
     #: Speakers of two shards are one when the cosine distance of their embeddings is less.
     same_speaker: float = 0.25
     #: As of `EngineSpec`.

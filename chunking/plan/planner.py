@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chunking.plan.shortest_path import Cut, ShortestPath
+from core.config import cutting_defaults
 from transcripts.intervals import clip_intervals, merge_intervals
 from transcripts.types import Interval
 
@@ -24,11 +25,11 @@ class PlanSettings:
     """How windows should look; all in seconds."""
 
     #: Wished length of a window.
-    chunk_duration: float = 30.0
+    chunk_duration: float = cutting_defaults.CHUNK_SECONDS
     #: What two windows share where the cut falls into speech.
-    chunk_overlap: float = 5.0
+    chunk_overlap: float = cutting_defaults.OVERLAP_SECONDS
     #: A pause of this length is a good place to cut; longer ones are little better.
-    min_silence_duration: float = 0.5
+    min_silence_duration: float = cutting_defaults.MIN_SILENCE_SECONDS
     #: No window is longer. None: 1.2 times `chunk_duration`.
     max_chunk_duration: float | None = None
     #: Longest silence kept at both ends of a window: engines adapt to the room on it.
@@ -54,10 +55,9 @@ class PlanSettings:
         return self.max_chunk_duration
 
 
-#: Long windows for diarization, which tells speakers better the more of them it hears at once.
-SHARD_TARGET_SECONDS = 1500.0
+#: Long windows for diarization.
 _SHARD_SETTINGS = PlanSettings(
-    chunk_duration=SHARD_TARGET_SECONDS,
+    chunk_duration=cutting_defaults.SHARD_SECONDS,
     chunk_overlap=0.0,
     min_silence_duration=2.0,
     edge_silence=1.0,
@@ -198,7 +198,7 @@ class Planner:
 
 
 def plan_shards(
-    speech: Sequence[Interval], duration: float, target: float = SHARD_TARGET_SECONDS
+    speech: Sequence[Interval], duration: float, target: float = cutting_defaults.SHARD_SECONDS
 ) -> tuple[Window, ...]:
     """Return windows of about *target* seconds for diarization, cut in long silences.
 

@@ -12,15 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chunking.decode.decoder import SAMPLE_RATE
-from chunking.vad.speech import find_runs
+from chunking.vad.speech import Flags, Levels, find_runs
 from transcripts.types import Interval
-
-Flags = NDArray[np.bool_]
-#: dBFS a frame.
-Levels = NDArray[np.float32]
 
 #: Seconds.
 FRAME_SECONDS = 0.02

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import cutting_defaults
 from transcripts.types import Interval
 
+#: One decision a frame.
 Flags = NDArray[np.bool_]
+#: In dBFS, one a frame.
 Levels = NDArray[np.float32]
 
 #: First and last frame of an interval; the last one is not part of it.
@@ -33,9 +36,9 @@ class VadSettings:
     """How speech is told from the rest."""
 
     #: 0..3: how much webrtcvad takes for noise.
-    aggressiveness: int = 2
+    aggressiveness: int = cutting_defaults.VAD_AGGRESSIVENESS
     #: Below this level (dBFS, RMS of a frame) there is no speech, except in quiet recordings.
-    silence_threshold: float = -40.0
+    silence_threshold: float = cutting_defaults.SILENCE_THRESHOLD_DBFS
     #: In a quiet recording the gate lies this far (dB) below its loud moments.
     quiet_range: float = 30.0
     #: Seconds over which "loud" is judged, so that a loud jingle does not hide a soft voice.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from engines.neural.onnx_sessions import Floats
+from engines.arrays import Floats
 
 Labels = NDArray[np.intp]
 

@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engines import wav
+from engines.arrays import Floats
 from engines.base import SpeakerHints
 from engines.capabilities import NEURAL_MODELS
 from engines.models.local_models import find_pinned_weights
@@ -23,7 +24,7 @@ from engines.neural import (
     speech_pieces,
 )
 from engines.neural.clustering import Labels
-from engines.neural.onnx_sessions import Floats, Net
+from engines.neural.onnx_sessions import Net
 from engines.neural.speech_pieces import SpeechPiece
 from engines.neural.turns import find_turns
 from engines.samples import read_samples

@@ -6,7 +6,8 @@ import kaldi_native_fbank
 import numpy as np
 
 from engines import wav
-from engines.neural.onnx_sessions import Floats, Net
+from engines.arrays import Floats
+from engines.neural.onnx_sessions import Net
 
 #: Of pitch.
 MEL_BANDS = 80

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from engines.arrays import Floats
 
 
 class Net:

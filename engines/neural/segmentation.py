@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.neural.onnx_sessions import Floats, Net
+from engines.arrays import Floats
+from engines.neural.onnx_sessions import Net
 
 #: Samples of a window, from one to the next, and from one frame of the net to the next.
 WINDOW_SAMPLES, FRAME_SAMPLES = 160_000, 270

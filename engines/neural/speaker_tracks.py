@@ -12,7 +12,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.neural.onnx_sessions import Floats
+from engines.arrays import Floats
 from engines.neural.segmentation import HOP_FRAMES, Windows
 
 #: Likelihood from which somebody speaks.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engines.arrays import Floats, FrameIndices
 from engines.neural.segmentation import FRAME_SAMPLES
 from engines.neural.speaker_tracks import SPEECH_THRESHOLD, SpeakerTrack
 
@@ -16,8 +16,6 @@ USUAL_FRAMES, MIN_FRAMES = 178, 24
 #: Frames over which a piece may spread, pauses included.
 MAX_SPREAD_FRAMES = 592
 
-Frames = NDArray[np.intp]
-
 
 @dataclass(frozen=True, slots=True)
 class SpeechPiece:
@@ -25,7 +23,7 @@ class SpeechPiece:
 
     track: int
     #: Of the recording, in order.
-    frames: Frames
+    frames: FrameIndices
 
 
 def cut_pieces(tracks: Sequence[SpeakerTrack]) -> list[SpeechPiece]:
@@ -43,9 +41,9 @@ def cut_pieces(tracks: Sequence[SpeakerTrack]) -> list[SpeechPiece]:
     return pieces
 
 
-def _split_frames(frames: Frames) -> Iterator[Frames]:
+def _split_frames(frames: FrameIndices) -> Iterator[FrameIndices]:
     """Cut where a piece would be too long, in the order of time; a rest that is short is joined."""
-    parts: list[Frames] = []
+    parts: list[FrameIndices] = []
     while len(frames):
         size = int(np.searchsorted(frames, frames[0] + MAX_SPREAD_FRAMES))
         size = min(size, USUAL_FRAMES)
@@ -58,7 +56,7 @@ def _split_frames(frames: Frames) -> Iterator[Frames]:
     yield from parts
 
 
-def extract_samples(piece: SpeechPiece, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def extract_samples(piece: SpeechPiece, samples: Floats) -> Floats:
     """The samples of a piece, one interval after the other."""
     runs = np.split(piece.frames, np.flatnonzero(np.diff(piece.frames) > 1) + 1)
     slices = [samples[run[0] * FRAME_SAMPLES : (run[-1] + 1) * FRAME_SAMPLES] for run in runs]

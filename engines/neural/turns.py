@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import wav
+from engines.arrays import FrameIndices
 from engines.neural.clustering import Labels
 from engines.neural.segmentation import FRAME_SAMPLES
 from engines.neural.speaker_tracks import SPEECH_THRESHOLD, SpeakerTrack
-from engines.neural.speech_pieces import Frames, SpeechPiece
+from engines.neural.speech_pieces import SpeechPiece
 from transcripts.types import Turn
 
 #: Seconds of a frame, and from its number times these to the sound that it is about.
@@ -42,9 +43,9 @@ def find_turns(
 
 def _assign_voices(
     tracks: Sequence[SpeakerTrack], pieces: Sequence[SpeechPiece], labels: Labels
-) -> tuple[Frames, Labels]:
+) -> tuple[FrameIndices, Labels]:
     """Every frame in which a track speaks, with its voice: that of the track's nearest piece."""
-    pieces_by_track: dict[int, list[tuple[Frames, int]]] = {}
+    pieces_by_track: dict[int, list[tuple[FrameIndices, int]]] = {}
     for piece, voice in zip(pieces, labels, strict=True):
         pieces_by_track.setdefault(piece.track, []).append((piece.frames, int(voice)))
     spoken, voices = [], []
@@ -59,7 +60,9 @@ def _assign_voices(
     return np.concatenate(spoken), np.concatenate(voices)
 
 
-def _find_nearest_voices(known_frames: Frames, voices: Labels, frames: Frames) -> Labels:
+def _find_nearest_voices(
+    known_frames: FrameIndices, voices: Labels, frames: FrameIndices
+) -> Labels:
     """The voices at the known frames that are nearest to these."""
     order = np.argsort(known_frames, kind="stable")
     known_frames, voices = known_frames[order], voices[order]
@@ -70,7 +73,7 @@ def _find_nearest_voices(known_frames: Frames, voices: Labels, frames: Frames) -
     return nearest
 
 
-def _find_intervals(frames: Frames, duration: float) -> Iterator[tuple[float, float]]:
+def _find_intervals(frames: FrameIndices, duration: float) -> Iterator[tuple[float, float]]:
     """Start and end, in seconds, of what is said without a long pause."""
     if not len(frames):
         return

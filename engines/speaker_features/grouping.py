@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from engines.speaker_features.mel_cepstra import Frames
-
-FrameIndices = NDArray[np.intp]
-Numbers = NDArray[np.float64]
+from engines.arrays import Doubles, FrameIndices, Frames
 
 #: Frames of a piece. Half a second less finds sounds instead of voices, half a second more mixes
 #: the voices of quick answers.
@@ -79,7 +75,7 @@ def cluster_pieces(
     return groups
 
 
-def _merge_thresholds(groups: Sequence[FrameIndices]) -> Numbers:
+def _merge_thresholds(groups: Sequence[FrameIndices]) -> Doubles:
     """How different each two groups may be and still be one voice."""
     sizes = np.array([len(group) for group in groups])
     minor = sizes < MINOR_SHARE * sizes.sum()
@@ -109,7 +105,7 @@ def _link_pieces(
     ]
 
 
-def measure_differences(samples: Sequence[Frames]) -> Numbers:
+def measure_differences(samples: Sequence[Frames]) -> Doubles:
     """How different each two sound, whatever the amount of speech in them: 0 for the same voice.
 
     Each is taken as a Gaussian. The number is how much the log determinant of the covariance of an

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
+from engines.arrays import Frames
 from engines.wav import RATE
-
-Frames = NDArray[np.float32]
 
 #: Cepstra a second: frames, everywhere in this package.
 FRAMES_PER_SECOND = 100

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
-from engines.speaker_features.mel_cepstra import Frames
+from engines.arrays import Doubles, FrameIndices, Frames
 from engines.speaker_features.voice_activity import split_runs
-
-FrameIndices = NDArray[np.intp]
-Numbers = NDArray[np.float64]
 
 #: Frames that are decided together.
 STEP_FRAMES = 10
@@ -65,7 +61,7 @@ def _fit_mixture(frames: Frames) -> GaussianMixture:
     return mixture.fit(sample)
 
 
-def find_best_path(scores: Numbers, costs: Numbers) -> FrameIndices:
+def find_best_path(scores: Doubles, costs: Doubles) -> FrameIndices:
     """Viterbi: the most likely column in each row, when changing to row *i* costs ``costs[i]``."""
     origins = np.tile(np.arange(scores.shape[1]), (len(scores), 1))
     best = scores[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.speaker_features.mel_cepstra import CEPSTRUM_SIZE, Frames
+from engines.arrays import Frames
+from engines.speaker_features.mel_cepstra import CEPSTRUM_SIZE
 
 #: Mean over many voices, then spread between them: of the mean of each cepstrum and of its
 #: standard deviation. Measured once over 61 voices, read, telephoned, met and synthetic. They must

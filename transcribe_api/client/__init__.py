@@ -1,6 +1,6 @@
-"""A client of the service, with no dependency on it but HTTP: `Client`, and `AsyncClient`.
+"""Clients of the API over HTTP: `Client`, and `AsyncClient`.
 
-What a service can be asked is written down once, in `calls`; the two differ in how they send it.
+Each request and the reading of its response are stated once, in `calls`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All that a service can be asked, as values: what to send, and how to read the answer."""
+"""The calls of the API as values: each states its request and how to read the response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _CONTEXTS = "/api/transcribe/contexts"
 _SESSIONS = "/api/transcribe/sessions"
 
 _Answer = TypeVar("_Answer")
-_Value = str | int | float | bool | None
+#: Of a form or a query; None is not sent.
+FieldValue = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +67,21 @@ def _read_bytes(response: httpx2.Response) -> bytes:
 
 
 def ping() -> Call[None]:
-    """Do nothing if the service answers."""
+    """Build the call of `Client.ping`."""
     return Call("GET", "/healthz", _read_nothing)
 
 
 def submit(
-    recording: Path | str, *, idempotency_key: str | None = None, **options: _Value
+    recording: Path | str, *, idempotency_key: str | None = None, **options: FieldValue
 ) -> Call[dict[str, Any]]:
-    """Send a recording; returns at once with the ``job_id``. Options are the form's fields.
-
-    *idempotency_key*: a name of the request; with it, sending the same again makes no second job.
-    Raises `OSError` when the recording cannot be read.
-    """
+    """Build the call of `Client.submit`."""
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     request_options = {"data": _encode_fields(options), "headers": headers}
     return Call("POST", f"{JOBS}/transcribe", _read_object, request_options, file=Path(recording))
 
 
 def status(job_id: str) -> Call[dict[str, Any]]:
-    """The present state of a job."""
+    """Build the call of `Client.status`."""
     return Call("GET", f"{JOBS}/status/{job_id}", _read_object)
 
 
@@ -96,93 +93,85 @@ def jobs(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[dict[str, Any]]:
-    """A page of jobs, newest first: ``jobs``, and the ``next_cursor`` of the page after."""
+    """Build the call of `Client.jobs`."""
     filters = {"status": status, "engine": engine, "session_id": session_id}
     query = _encode_fields({**filters, "limit": limit, "cursor": cursor})
     return Call("GET", JOBS, _read_object, {"params": query})
 
 
 def cancel(job_id: str) -> Call[dict[str, Any]]:
-    """End a job; returns its last state."""
+    """Build the call of `Client.cancel`."""
     return Call("POST", f"{JOBS}/{job_id}/cancel", _read_object)
 
 
-def retry(job_id: str, stage: str | None = None, **wishes: str | int) -> Call[dict[str, Any]]:
-    """Have what failed done again, or all of a *stage*; returns the state of the job.
-
-    *stage*: ``transcribe``, ``diarize`` or ``merge``. *wishes*: for ``diarize``, what is asked
-    for anew: ``diarizer``, ``min_speakers``, ``max_speakers``.
-    """
-    query = _encode_fields({"stage": stage, **wishes})
+def retry(job_id: str, stage: str | None = None, **options: str | int) -> Call[dict[str, Any]]:
+    """Build the call of `Client.retry`."""
+    query = _encode_fields({"stage": stage, **options})
     return Call("POST", f"{JOBS}/{job_id}/retry", _read_object, {"params": query})
 
 
 def delete(job_id: str) -> Call[None]:
-    """Remove a job with everything of it, be it running or over."""
+    """Build the call of `Client.delete`."""
     return Call("DELETE", f"{JOBS}/{job_id}", _read_nothing)
 
 
 def result(job_id: str) -> Call[dict[str, Any]]:
-    """The transcript of a completed job."""
+    """Build the call of `Client.result`."""
     return Call("GET", f"{JOBS}/result/{job_id}", _read_object)
 
 
-def formatted(job_id: str, form: str, **layout: _Value) -> Call[str]:
-    """The transcript in a text format; *layout* is that of subtitles, such as ``max_lines``."""
+def formatted(job_id: str, form: str, **layout: FieldValue) -> Call[str]:
+    """Build the call of `Client.formatted`."""
     return Call(
         "GET", f"{JOBS}/result/{job_id}/{form}", _read_text, {"params": _encode_fields(layout)}
     )
 
 
-def document(job_id: str, form: str, **layout: _Value) -> Call[bytes]:
-    """The same in any format, as it is written to a file."""
+def document(job_id: str, form: str, **layout: FieldValue) -> Call[bytes]:
+    """Build the call of `Client.document`."""
     return Call(
         "GET", f"{JOBS}/result/{job_id}/{form}", _read_bytes, {"params": _encode_fields(layout)}
     )
 
 
 def artefacts(job_id: str) -> Call[list[str]]:
-    """The names of the files that a completed job has left."""
+    """Build the call of `Client.artefacts`."""
     return Call("GET", f"{JOBS}/artefacts/{job_id}", _read_list("artefacts"))
 
 
 def engines() -> Call[dict[str, Any]]:
-    """Every engine with what it can do, and the ``default_engine``."""
+    """Build the call of `Client.engines`."""
     return Call("GET", f"{JOBS}/engines", _read_object)
 
 
 def system_status() -> Call[dict[str, Any]]:
-    """How the service as a whole does: jobs, queues, machine and workers."""
+    """Build the call of `Client.system_status`."""
     return Call("GET", "/api/transcribe/system/status", _read_object)
 
 
 def name_speakers(
     transcript_id: str, names: Mapping[str | int, str | None]
 ) -> Call[dict[str, Any]]:
-    """Name speakers by their numbers; returns what a reader now sees of all."""
+    """Build the call of `Client.name_speakers`."""
     body = {"names": {str(number): name for number, name in names.items()}}
     path = f"/api/transcribe/transcripts/{transcript_id}/speakers"
     return Call("PATCH", path, _read_object, {"json": body})
 
 
-def change_segment(transcript_id: str, position: int, **change: _Value) -> Call[dict[str, Any]]:
-    """Give a segment another ``text`` or ``speaker_tag``; returns what it is now.
-
-    With ``former`` and ``former_speaker_tag``, what you saw of the two, nothing is lost when
-    somebody else changed it meanwhile: the error's code is then ``changed_meanwhile``.
-    """
+def change_segment(transcript_id: str, position: int, **change: FieldValue) -> Call[dict[str, Any]]:
+    """Build the call of `Client.change_segment`."""
     path = f"/api/transcribe/transcripts/{transcript_id}/segments/{position}"
     return Call("PATCH", path, _read_object, {"json": change})
 
 
 def create_context(name: str, terms: Iterable[Mapping[str, Any]] = ()) -> Call[dict[str, Any]]:
-    """Make a context; a term has a ``phrase`` and its ``boost`` (-100 to 100)."""
+    """Build the call of `Client.create_context`."""
     body = {"name": name, "terms": [dict(term) for term in terms]}
     return Call("POST", _CONTEXTS, _read_object, {"json": body})
 
 
 def contexts(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
-    """A page of contexts, newest first: ``contexts`` and ``next_cursor``."""
+    """Build the call of `Client.contexts`."""
     return Call(
         "GET",
         _CONTEXTS,
@@ -192,17 +181,17 @@ def contexts(*, limit: int | None = None, cursor: str | None = None) -> Call[dic
 
 
 def delete_context(context_id: str) -> Call[None]:
-    """Forget a context; transcripts that were made with it stay."""
+    """Build the call of `Client.delete_context`."""
     return Call("DELETE", f"{_CONTEXTS}/{context_id}", _read_nothing)
 
 
 def create_session(name: str) -> Call[dict[str, Any]]:
-    """Make a session, for jobs to belong to."""
+    """Build the call of `Client.create_session`."""
     return Call("POST", _SESSIONS, _read_object, {"json": {"name": name}})
 
 
 def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
-    """A page of sessions, newest first: ``sessions`` and ``next_cursor``."""
+    """Build the call of `Client.sessions`."""
     return Call(
         "GET",
         _SESSIONS,
@@ -211,7 +200,7 @@ def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dic
     )
 
 
-def _encode_fields(values: Mapping[str, _Value]) -> dict[str, str]:
+def _encode_fields(values: Mapping[str, FieldValue]) -> dict[str, str]:
     """As forms and queries have them; None is not sent."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
