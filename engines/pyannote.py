@@ -18,9 +18,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from core.errors import EngineError, Transient
 from core.settings import settings
 from engines import wav
+from engines.arrays import Samples, read_samples
 from engines.base import SpeakerHints
 from engines.models.local_models import find_pipeline_folder
-from engines.samples import Samples, read_samples
 from engines.torch_support import devices
 from engines.torch_support.library_warnings import ignore_library_warnings
 from transcripts.types import Diarization, Turn

@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engines import wav
-from engines.arrays import Floats
+from engines.arrays import Floats, read_samples
 from engines.base import SpeakerHints
 from engines.capabilities import NEURAL_MODELS
 from engines.models.local_models import find_pinned_weights
@@ -27,7 +27,6 @@ from engines.neural.clustering import Labels
 from engines.neural.onnx_sessions import Net
 from engines.neural.speech_pieces import SpeechPiece
 from engines.neural.turns import find_turns
-from engines.samples import read_samples
 from transcripts.types import Diarization
 
 #: Frames of clean speech that make an embedding.

@@ -11,7 +11,7 @@ import torch
 
 from core.errors import EngineError
 from core.settings import settings
-from engines.samples import Samples
+from engines.arrays import Samples
 from engines.torch_support import devices
 from engines.torch_support.library_warnings import ignore_library_warnings
 from engines.whisper_model.model import TimingMode, WindowResult

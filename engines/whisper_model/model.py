@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from core.errors import EngineError, Transient
 from core.settings import settings
+from engines.arrays import Samples
 from engines.models.local_models import WHISPER_FILES, find_missing_files
 from engines.models.on_demand import fetch_for_worker
 from engines.models.pinned_models import MODELS
-from engines.samples import Samples
 from engines.wav import RATE
 from engines.whisper_model import vocabulary
 from engines.whisper_model.config import WhisperConfig

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from engines import wav
+from engines.arrays import Samples, read_samples
 from engines.base import Hints
-from engines.samples import Samples, read_samples
 from engines.whisper_model import vocabulary
 from engines.whisper_model.config import WhisperConfig
 from engines.whisper_model.hallucination import Guess, Verdict, judge

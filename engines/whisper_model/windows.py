@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.samples import Samples
+from engines.arrays import Samples
 from engines.wav import RATE
 from transcripts.types import Interval
 

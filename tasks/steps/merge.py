@@ -30,8 +30,8 @@ def merge(self: JobStep, job_id: str) -> None:
     progress.publish_status(job_id)
 
     stored_parts = load_parts(parts)
-    if stored_parts.lost:
-        _redo_parts(job_id, self.owner, stored_parts.lost)
+    if stored_parts.missing:
+        _redo_parts(job_id, self.owner, stored_parts.missing)
         return
     transcript = assemble_transcript(job, stored_parts, lexicon)
     store_artefacts(job, stored_parts.chunks, transcript)
@@ -49,8 +49,8 @@ def merge(self: JobStep, job_id: str) -> None:
     )
 
 
-def _redo_parts(job_id: str, owner: str, lost_parts: Sequence[PartRecord]) -> None:
+def _redo_parts(job_id: str, owner: str, missing_parts: Sequence[PartRecord]) -> None:
     with transaction() as session:
-        missing_parts = {(part.id.kind, part.position) for part in lost_parts}
-        lifecycle.reopen_parts(session, job_id, owner, missing_parts)
+        names = {(part.id.kind, part.position) for part in missing_parts}
+        lifecycle.reopen_parts(session, job_id, owner, names)
     pipeline.fan_out(job_id)

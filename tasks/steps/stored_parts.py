@@ -38,7 +38,7 @@ class StoredPart(Generic[_Result]):
         return (self.part.error or {}).get("message", "no reason is known")
 
     @property
-    def is_lost(self) -> bool:
+    def is_missing(self) -> bool:
         """Whether the part was stored once, and its result is not there any more."""
         return self.result is None and self.part.state is PartState.STORED
 
@@ -51,11 +51,11 @@ class StoredParts:
     shards: tuple[StoredPart[Diarization], ...]
 
     @property
-    def lost(self) -> tuple[PartRecord, ...]:
+    def missing(self) -> tuple[PartRecord, ...]:
         """The parts that must be done again."""
         return (
-            *(stored.part for stored in self.chunks if stored.is_lost),
-            *(stored.part for stored in self.shards if stored.is_lost),
+            *(stored.part for stored in self.chunks if stored.is_missing),
+            *(stored.part for stored in self.shards if stored.is_missing),
         )
 
 

@@ -18,8 +18,8 @@ from huggingface_hub import configure_http_backend, constants
 
 from core.errors import EngineError
 from core.settings import settings
+from engines.arrays import read_samples
 from engines.base import Hints, LanguageDetector
-from engines.samples import read_samples
 from engines.wav import RATE
 from engines.whisper import FasterWhisper
 from engines.whisper_model.config import WhisperConfig

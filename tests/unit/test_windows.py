@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.samples import Samples
+from engines.arrays import Samples
 from engines.wav import RATE
 from engines.whisper_model.windows import (
     LEAD_SECONDS,
