@@ -127,7 +127,7 @@ class AudioChunker:
         decoder.
 
         Raises:
-            MediaError, Unavailable: see `chunking.decode.decoder`.
+            MediaError, Unavailable, DecoderKilled: see `chunking.decode.decoder`.
             OSError: the source cannot be read or the disk is full.
         """
         pcm = workdir / _SCRATCH_NAME

@@ -149,18 +149,21 @@ def _restrict_process(request: DecodeRequest, reports: int) -> None:
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_CPU: request.cpu_seconds,
+        # To the kernel, no second at all is one second.
+        resource.RLIMIT_CPU: max(1, request.cpu_seconds),
         resource.RLIMIT_AS: request.memory_bytes,
     }
     for limit, value in limits.items():
-        _set_limit(limit, value)
+        # At the soft limit of processor time comes SIGXCPU, which nobody else sends, and only at
+        # the hard one SIGKILL, which the kernel also sends when the machine runs out of memory.
+        _set_limit(limit, value, value + (limit == resource.RLIMIT_CPU))
 
 
-def _set_limit(limit: int, value: int) -> None:
-    hard = resource.getrlimit(limit)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(limit, (value, value))
+def _set_limit(limit: int, soft: int, hard: int) -> None:
+    present = resource.getrlimit(limit)[1]
+    if present != resource.RLIM_INFINITY:
+        soft, hard = min(soft, present), min(hard, present)
+    resource.setrlimit(limit, (soft, hard))
 
 
 def _process_request(

@@ -3,6 +3,7 @@
 Codes of the `MediaError` raised here: ``empty_file``, ``media_unreadable``, ``playlist_refused``,
 ``no_audio_stream``, ``no_audio_data``, ``no_such_channel``, ``recording_too_long``,
 ``decoder_limit`` (memory or processor time), ``decoder_crashed`` and ``decoder_stalled``.
+`DecoderKilled` says nothing about the recording.
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from core.errors import MediaError, Unavailable
+from core.errors import MediaError, Transient, Unavailable
 from transcripts.clock_time import format_clock_time
 from transcripts.warning import TranscriptWarning, WarningCode
 
 _log = logging.getLogger(__name__)
+
+
+class DecoderKilled(Transient):
+    """Something outside ended the decoder's process: another try may succeed."""
+
+    code = "decoder_killed"
+
 
 #: Samples a second of everything that leaves this package.
 SAMPLE_RATE = 16_000
@@ -49,6 +57,8 @@ _MESSAGES = {
     "decoder_stalled": "The decoder stopped giving sound and was ended. "
     "Converting the recording to WAV, FLAC or MP3 may help.",
 }
+#: What the kernel sends when memory runs out, and operators send; no recording causes these.
+_SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MISSING_SOUND_MESSAGE = "the recording has no sound here, so silence stands for it"
 _BOOTSTRAP_CODE = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -124,6 +134,7 @@ def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
     Raises:
         MediaError: it can be told already that the recording cannot be transcribed.
         Unavailable: the decoder cannot be started on this machine.
+        DecoderKilled: something outside ended it.
         OSError: there is no such file, or it may not be read.
     """
     with _start_stream(path, limits, look=True) as pcm_stream:
@@ -143,7 +154,7 @@ def stream(
     all.
 
     Raises:
-        MediaError, Unavailable, OSError: as in `probe`, here or while the stream is read.
+        MediaError, Unavailable, DecoderKilled, OSError: as in `probe`, also while it is read.
     """
     with _start_stream(path, limits, channel=channel) as pcm_stream:
         yield pcm_stream
@@ -214,8 +225,10 @@ class PcmStream:
             raise self._build_exit_error(status)
 
     def _build_exit_error(self, status: int) -> Exception:
-        if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        if status == -signal.SIGXCPU:
             return _build_error("decoder_limit", self._limits)
+        if -status in _SIGNALS_FROM_OUTSIDE:
+            return DecoderKilled("The decoder was killed; perhaps the machine is short of memory.")
         if status < 0:
             return _build_error("decoder_crashed", self._limits)
         # It did not come to the recording at all: PyAV is missing, or the limits are too small.

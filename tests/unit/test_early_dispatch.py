@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from chunking.decode import decoder
 from core.db.transactions import read_session, transaction
 from core.jobs import lifecycle, part_creation, parts
 from core.jobs.parts import PartId
@@ -94,6 +96,23 @@ def test_chunks_are_sent_ahead_as_workers_take_them(job_id, workers, fanned_out)
     assert {found[position][1] for position in workers.sent} == {state}
     assert fanned_out == [job_id]
     assert all(storage().get_bytes(layout.chunk_audio(job_id, one)) for one, _ in found)
+
+
+def test_a_decoder_that_is_killed_is_started_again(job_id, monkeypatch, fanned_out):
+    """As by a kernel whose memory runs out: that says nothing about the recording."""
+    start, killed = decoder._start_process, []
+
+    def start_and_kill_the_first(*args: object) -> subprocess.Popen[bytes]:
+        process = start(*args)
+        if not killed:
+            process.kill()
+            killed.append(process)
+        return process
+
+    monkeypatch.setattr(decoder, "_start_process", start_and_kill_the_first)
+    app.tasks["prepare"].apply(args=(job_id,), throw=False)
+    assert killed
+    assert fanned_out == [job_id]
 
 
 def test_whoever_prepares_again_keeps_what_was_begun(job_id, monkeypatch, fanned_out):
