@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amqp.exceptions import ChannelError
-from kombu import Connection
+from kombu.connection import Connection
 
 from engines import catalog
 from tasks.celery import app

@@ -13,7 +13,8 @@ from core.errors import InvalidInput
 from core.live import worker_registry
 from core.settings import settings
 from engines import catalog
-from engines.catalog import AUTO, DIARIZERS_BY_PREFERENCE, ENGINES_BY_PREFERENCE, EngineSpec
+from engines.catalog import AUTO, DIARIZERS_BY_PREFERENCE, ENGINES_BY_PREFERENCE
+from engines.spec import EngineSpec
 
 
 def choose_engine(

@@ -8,7 +8,7 @@ from contextlib import suppress
 from core.errors import TranscribeError, Transient
 from core.settings import settings
 from engines import catalog
-from engines.catalog import DiarizerSpec, EngineSpec
+from engines.spec import DiarizerSpec, EngineSpec
 
 
 class EngineUnavailable(TranscribeError):

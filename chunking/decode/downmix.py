@@ -93,7 +93,8 @@ class Mixer:
         # Which of two mirrored channels is louder may change; the mix must not flip with it.
         if signs @ self._weights < 0:
             signs = -signs
-        return signs * (level[loudest] / level.sum())
+        weights: NDArray[np.float64] = signs * (level[loudest] / level.sum())
+        return weights
 
     def _remove_offset(self, mono: Floats) -> Floats:
         """Take out a constant offset, which would look like sound to whoever measures levels."""

@@ -138,4 +138,5 @@ def _encode_levels(frames: bytes) -> NDArray[np.uint8]:
     power = samples.var(axis=1) / np.float32(32768.0**2)
     decibels = 10 * np.log10(np.maximum(power, 1e-13))
     steps = np.rint(-np.maximum(decibels, _FLOOR_DB) * _STEPS_PER_DB)
-    return np.clip(steps, 0, 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(steps, 0, 255).astype(np.uint8)
+    return levels

@@ -43,7 +43,7 @@ class AllocatedDict(MmapedDict):
 
 def use_allocated_files() -> None:
     """Have the library count in such files from now on."""
-    values.MmapedDict = AllocatedDict  # type: ignore[misc]  # it offers no other way
+    values.MmapedDict = AllocatedDict  # type: ignore[attr-defined]  # it offers no other way
 
 
 def _allocate_file(path: Path) -> bool:

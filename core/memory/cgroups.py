@@ -17,7 +17,8 @@ _V1, _V2 = "memory.limit_in_bytes", "memory.max"
 
 def memory_mb(root: Path = _ROOT, membership_file: Path = Path("/proc/self/cgroup")) -> float:
     """MiB of memory that there are: of the machine, or of the control group that allows least."""
-    return min([psutil.virtual_memory().total / _MIB, *_read_limits(root, membership_file)])
+    machine = float(psutil.virtual_memory().total / _MIB)
+    return min([machine, *_read_limits(root, membership_file)])
 
 
 def _read_limits(root: Path, membership_file: Path) -> Iterator[float]:

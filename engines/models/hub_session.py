@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 from huggingface_hub import constants
-from huggingface_hub.utils import OfflineModeIsEnabled
+from huggingface_hub.errors import OfflineModeIsEnabled
 from requests.adapters import HTTPAdapter
 
 #: Seconds to connect, and between two pieces of an answer.

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import HfApi, configure_http_backend, constants, errors, hf_hub_download
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from core.errors import EngineError, InvalidInput, TranscribeError, Unavailable
 from core.settings import settings

@@ -56,7 +56,7 @@ def _compute_distances(vectors: Floats, track_numbers: Labels) -> Floats:
     similarity = vectors @ vectors.T + SAME_TRACK_BONUS * (
         track_numbers[:, None] == track_numbers[None]
     )
-    distances = np.clip(1 - similarity, 0, 2)
+    distances: Floats = np.clip(1 - similarity, 0, 2)
     np.fill_diagonal(distances, 0)
     return distances
 
@@ -76,7 +76,8 @@ def _average_vectors(vectors: Floats, labels: Labels, frame_counts: Labels) -> F
     """The voice of each group."""
     sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, labels, vectors * frame_counts[:, None])
-    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    vectors_by_group: Floats = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return vectors_by_group
 
 
 def _select_voices(
@@ -87,7 +88,7 @@ def _select_voices(
     threshold = min(MIN_VOICE_FRAMES, MIN_VOICE_SHARE * totals.sum())
     ranked = np.argsort(-totals, kind="stable")
     count = max(minimum, int((totals >= threshold).sum()))
-    return ranked[: min(count, maximum or count)].tolist()
+    return [int(group) for group in ranked[: min(count, maximum or count)]]
 
 
 def _renumber(labels: Labels) -> Labels:

@@ -19,7 +19,8 @@ def embed(net: Net, samples: Floats) -> Floats:
     """The voice of one piece of speech: 16 kHz, mono, -1 to 1, at least `MIN_SAMPLES` samples."""
     energies = measure_bands(samples)
     [vector] = net.run((energies - energies.mean(0))[None])
-    return vector / np.linalg.norm(vector)
+    unit_vector: Floats = vector / np.linalg.norm(vector)
+    return unit_vector
 
 
 def measure_bands(samples: Floats) -> Floats:

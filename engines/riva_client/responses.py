@@ -105,7 +105,9 @@ def _probability_scale(scores: Sequence[float]) -> Callable[[float], float | Non
 def _find_language(results: Sequence[RecognitionResult], language: str) -> str | None:
     """What was heard most, or else what was asked for."""
     best = [result.alternatives[0] for result in results if result.alternatives]
-    counts = Counter(tag for alternative in best for tag in alternative.language_code if tag != ANY)
+    counts: Counter[str] = Counter(
+        tag for alternative in best for tag in alternative.language_code if tag != ANY
+    )
     if counts:
         return counts.most_common(1)[0][0]
     return None if language == ANY else language

@@ -226,14 +226,17 @@ def step(name: str, base: type[Step], **options: Any) -> Callable[[Callable[...,
     *name* is the one that `tasks.pipeline` and `tasks.messages` call it by. The function gets the
     running step first; see `Step.owner`.
     """
-    return app.task(name=name, base=base, bind=True, **options)
+    decorator: Callable[[Callable[..., Any]], Any] = app.task(
+        name=name, base=base, bind=True, **options
+    )
+    return decorator
 
 
 def _retry_delay(reason: TranscribeError, tries: int) -> float:
     """Seconds, not all steps the same, and no less than whoever failed asks for, within reason."""
-    delay = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(8, tries))
+    delay: float = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(8, tries))
     delay *= random.uniform(0.8, 1.2)  # noqa: S311
-    requested = reason.retry_in if isinstance(reason, Transient) else 0.0
+    requested: float = reason.retry_in if isinstance(reason, Transient) else 0.0
     return max(delay, min(requested, MAX_RETRY_IN_SECONDS))
 
 

@@ -14,7 +14,7 @@ import structlog
 from core.memory.leases import OutOfMemoryBudget, ResourceManager
 from engines import catalog
 from engines.base import Diarizer, Recognizer
-from engines.catalog import DiarizerSpec, EngineSpec
+from engines.spec import DiarizerSpec, EngineSpec
 
 log = structlog.get_logger(__name__)
 

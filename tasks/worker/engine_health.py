@@ -24,7 +24,7 @@ from core import log as logs
 from core.errors import TranscribeError
 from core.live import worker_registry
 from engines import catalog
-from engines.catalog import DiarizerSpec, EngineSpec
+from engines.spec import DiarizerSpec, EngineSpec
 
 log = structlog.get_logger(__name__)
 

@@ -20,10 +20,10 @@ from core.redis import client as redis_client
 from core.settings import settings
 from core.storage import storage
 from engines import catalog
-from engines.catalog import DiarizerSpec, EngineSpec
 from engines.models import local_models, model_manifest
 from engines.models.local_models import LocalModel
 from engines.models.pinned_models import MODELS
+from engines.spec import DiarizerSpec, EngineSpec
 from transcribe_api.cli.service import find_running_url
 from transcribe_api.serviceable import find_obstacle
 from transcribe_api.stack import embedded_redis, open_files, ports

@@ -41,7 +41,7 @@ SEND_SECONDS = 10.0
 POLL_SECONDS = 1.0
 
 
-class _Speakers(click.ParamType):
+class _Speakers(click.ParamType[dict[str, int]]):
     """How many speakers: 2, or 2-4."""
 
     name = "speakers"

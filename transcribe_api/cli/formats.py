@@ -10,7 +10,7 @@ FORMATS = ("srt", "vtt", "txt", "tsv", "json", "rttm", "docx")
 FORMATS_HELP = f"Write these only, as transcription.NAME: {','.join(FORMATS)}."
 
 
-class Formats(click.ParamType):
+class Formats(click.ParamType[list[str]]):
     """Names with commas between them."""
 
     name = "formats"

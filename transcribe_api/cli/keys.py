@@ -25,7 +25,7 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[timedelta]):
     """A time to live such as 90d."""
 
     name = "duration"

@@ -119,7 +119,7 @@ def _describe_stage(status: dict[str, Any]) -> str:
 
 
 def _is_finding_speakers(status: dict[str, Any]) -> bool:
-    return (
+    return bool(
         status["stage"] == "listen"
         and status["chunks_done"] == status["chunks_total"]
         and status["shards_done"] < status["shards_total"]

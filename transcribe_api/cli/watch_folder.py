@@ -32,7 +32,9 @@ class WatchFolder:
         self._record_file = results / RECORD_FILENAME
         self._done: dict[str, dict[str, Any]] = self._read()
         # Earlier versions named folders as their files.
-        self._folders = {name: entry.get("folder", name) for name, entry in self._done.items()}
+        self._folders: dict[str, str] = {
+            name: entry.get("folder", name) for name, entry in self._done.items()
+        }
         self._seen: dict[Path, tuple[_FileStamp, float]] = {}
         #: Files that `list_ready` gave out, as they were then.
         self._handed_out: dict[Path, _FileStamp] = {}

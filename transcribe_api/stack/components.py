@@ -11,7 +11,7 @@ from pathlib import Path
 from core.filesystem import private_files
 from core.settings import settings
 from engines import catalog
-from engines.catalog import EngineSpec
+from engines.spec import EngineSpec
 from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
 from transcribe_api.http.events.event_broker import RESERVED_THREADS
 from transcribe_api.stack import embedded_redis, flower

@@ -9,7 +9,7 @@ from typing import Any
 from core.errors import NotFound
 from core.live import worker_registry
 from engines import catalog
-from engines.catalog import EngineSpec
+from engines.spec import EngineSpec
 
 #: What programs written for OpenAI ask for unless they are told otherwise.
 _OPENAI_MODELS = re.compile(r"whisper-1|gpt-.*transcribe.*")

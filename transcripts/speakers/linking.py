@@ -123,7 +123,8 @@ def _measure_distance(first: _Person, second: _Person) -> float:
     """Mean cosine distance of the voices of two people, weighted by how long each was heard."""
     if not first.voice or not second.voice:
         return _MAX_DISTANCE
-    return 1 - sum(map(mul, first.voice, second.voice)) / (first.weight * second.weight)
+    similarity: float = sum(map(mul, first.voice, second.voice))
+    return 1 - similarity / (first.weight * second.weight)
 
 
 def _merge_people(first: _Person, second: _Person) -> _Person:

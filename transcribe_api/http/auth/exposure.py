@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import inspect
+from sqlalchemy.orm import Session
 
 from core.access import keys
 from core.config import web_origins
@@ -82,8 +83,8 @@ def _has_active_key() -> bool:
         return _has_table(session) and keys.has_active_key(session)
 
 
-def _has_table(session: Any) -> bool:
-    return inspect(session.connection()).has_table(ApiKeyRow.__tablename__)
+def _has_table(session: Session) -> bool:
+    return bool(inspect(session.connection()).has_table(ApiKeyRow.__tablename__))
 
 
 def _is_for_this_machine(environ: Mapping[str, Any]) -> bool:

@@ -72,7 +72,7 @@ class _Decoder(MultipartDecoder):
 
 
 # The parser takes no decoder as an argument. That it looks there for one is held by a test.
-formparser.MultipartDecoder = _Decoder  # type: ignore[misc]
+formparser.MultipartDecoder = _Decoder  # type: ignore[attr-defined]
 
 
 def decode_name(raw: bytes) -> str:

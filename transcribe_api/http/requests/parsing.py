@@ -14,7 +14,8 @@ from core.jobs import languages
 from core.jobs.spec import DiarizationOptions, JobSpec
 from core.states import Channels, JobStatus, Priority, Redo
 from engines import catalog
-from engines.catalog import AUTO, EngineSpec
+from engines.catalog import AUTO
+from engines.spec import EngineSpec
 from transcribe_api.engine_choice import choose_diarizer, choose_engine
 
 #: More speakers than this no diarizer tells apart.
