@@ -72,6 +72,14 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 #: The service must answer soon, also when the broker is down: housekeeping sends later.
 task_publish_retry_policy = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2}
 
+#: Seconds; the other steps state theirs in their modules.
+task_annotations = {
+    "transcribe_chunk": {
+        "soft_time_limit": _settings.chunk_time_limit,
+        "time_limit": _settings.chunk_time_limit + 30,
+    }
+}
+
 #: Only JSON: nobody who can write to the broker can run code by it.
 task_serializer = "json"
 accept_content = ["json"]

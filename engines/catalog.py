@@ -43,8 +43,6 @@ RIVA = EngineSpec(
     requires=Requirement("riva.client", "riva"),
     memory_mb=0,
     phrases=True,
-    punctuates=True,
-    tells_speakers=True,
     offer="engines.riva:offer",
 )
 WHISPER = EngineSpec(
@@ -66,7 +64,6 @@ WHISPER = EngineSpec(
     phrases=True,
     prompts=True,
     detects_language=True,
-    punctuates=True,
     reheard=True,
     offer="engines.capabilities:whisper",
 )
@@ -86,7 +83,6 @@ WHISPERX = EngineSpec(
     phrases=True,
     prompts=True,
     detects_language=True,
-    punctuates=True,
     reheard=True,
     offer="engines.capabilities:whisperx",
 )

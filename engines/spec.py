@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from importlib.util import find_spec
 
 from core.config import cutting_defaults
@@ -38,9 +39,6 @@ class EngineSpec:
     memory_mb: int
     #: One process of it uses all cores, or the whole GPU: more would only load the model again.
     fills_machine: bool = False
-    #: Processor seconds that a second of audio takes with the usual model: see docs/benchmarks.md.
-    #: The progress of a job compares it with that of the diarizer.
-    cpu_seconds: float = DEFAULT_CPU_SECONDS
     #: Length of chunk that it works best with.
     chunk_seconds: float = cutting_defaults.CHUNK_SECONDS
     #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
@@ -58,18 +56,25 @@ class EngineSpec:
     prompts: bool = False
     #: Finds out the language by itself.
     detects_language: bool = False
-    #: Sets full stops and capitals.
-    punctuates: bool = False
-    #: Tells speakers apart by itself, within one request.
-    tells_speakers: bool = False
     #: Passes over speech now and then that it hears when it is given that interval by itself.
     reheard: bool = False
     #: ``module:function`` that gives the `ServerCapabilities` of the engine, or raises why it has
     #: none: its server is away, its model is not here. None for one that can work wherever a
     #: worker has it.
     offer: str | None = None
+    #: Processor seconds that a second of audio takes with the usual model: see docs/benchmarks.md.
+    #: The progress of a job compares it with that of the diarizer.
+    cpu_seconds: float = DEFAULT_CPU_SECONDS
+    # Plug-ins of version 0.1 may state these two, which nothing reads.
+    punctuates: InitVar[bool | None] = None
+    tells_speakers: InitVar[bool | None] = None
 
     kind = "engine"
+
+    def __post_init__(self, punctuates: bool | None, tells_speakers: bool | None) -> None:
+        if punctuates is not None or tells_speakers is not None:
+            sentence = "EngineSpec: punctuates and tells_speakers have no effect any more"
+            warnings.warn(sentence, DeprecationWarning, stacklevel=3)
 
     @property
     def queue(self) -> str:
@@ -98,14 +103,13 @@ class DiarizerSpec:
     requires: Requirement
     #: MiB of a worker process that works on one shard; 0 when the model is on a server.
     memory_mb: int
-    #: As of `EngineSpec`.
-    cpu_seconds: float = DEFAULT_CPU_SECONDS
     #: A longer recording is given in shards of about this length.
     shard_seconds: float = cutting_defaults.SHARD_SECONDS
     #: Speakers of two shards are one when the cosine distance of their embeddings is less.
     same_speaker: float = 0.25
     #: As of `EngineSpec`.
     offer: str | None = None
+    cpu_seconds: float = DEFAULT_CPU_SECONDS
 
     kind = "diarizer"
 

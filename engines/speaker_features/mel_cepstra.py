@@ -45,8 +45,8 @@ def _compute_block(pcm: NDArray[np.int16]) -> Frames:
     # Within each window, so that blocks join without a seam.
     emphasized = windows - 0.97 * np.pad(windows[:, :-1], ((0, 0), (1, 0)), mode="edge")
     power = np.abs(np.fft.rfft(emphasized * _HAMMING, _FFT_SIZE)).astype(np.float32) ** 2
-    cepstra: Frames = dct(np.log(power @ _FILTERS + 1e-8), norm="ortho", axis=1)
-    return cepstra[:, 1 : CEPSTRUM_SIZE + 1]
+    coefficients: Frames = dct(np.log(power @ _FILTERS + 1e-8), norm="ortho", axis=1)
+    return coefficients[:, 1 : CEPSTRUM_SIZE + 1]
 
 
 def _build_filters() -> Frames:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import wave
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,6 +20,9 @@ from transcripts import coverage
 from transcripts.serialization import intervals_from_json
 from transcripts.stitch import shift_words
 from transcripts.types import ChannelInterval, Interval, Transcription, Word
+
+if TYPE_CHECKING:
+    from pydub import AudioSegment
 
 log = structlog.get_logger(__name__)
 
@@ -95,9 +99,17 @@ def _cut_clip(audio: Path, start: float, end: float) -> Iterator[Path]:
     """A file with this part of a WAV file, which may end sooner (seconds)."""
     with scratch.temporary_folder("gap-") as folder:
         clip = folder / "gap.wav"
-        with wave.open(str(audio)) as source, wave.open(str(clip), "wb") as target:
-            rate = source.getframerate()
-            source.setpos(round(start * rate))
-            target.setparams(source.getparams())
-            target.writeframes(source.readframes(round((end - start) * rate)))
+        with audio.open("rb") as file:
+            segment = _load_pydub().from_wav(file)
+        segment[round(1000 * start) : round(1000 * end)].export(str(clip), format="wav").close()
         yield clip
+
+
+def _load_pydub() -> type[AudioSegment]:
+    with warnings.catch_warnings():
+        # It warns that there is no ffmpeg command; WAV needs none.
+        warnings.simplefilter("ignore")
+        from pydub import AudioSegment
+
+    segment_type: type[AudioSegment] = AudioSegment
+    return segment_type

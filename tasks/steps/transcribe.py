@@ -12,7 +12,6 @@ from core.access import user_resources
 from core.db.transactions import transaction
 from core.jobs import parts, records
 from core.jobs.parts import PartId
-from core.settings import settings
 from core.states import PartKind
 from core.storage import layout, storage
 from engines import catalog
@@ -25,15 +24,8 @@ from transcripts.serialization import chunk_to_json
 from transcripts.stitch import shift_words
 from transcripts.types import ChunkResult, Transcription
 
-_TIME_LIMIT_SECONDS = settings().chunk_time_limit
 
-
-@step(
-    "transcribe_chunk",
-    ChunkStep,
-    soft_time_limit=_TIME_LIMIT_SECONDS,
-    time_limit=_TIME_LIMIT_SECONDS + 30,
-)
+@step("transcribe_chunk", ChunkStep)
 def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     """Write down the words of one chunk.
 

@@ -170,6 +170,16 @@ def test_a_number_of_speakers_that_nobody_looks_for_is_told_to_have_no_effect(br
     assert "how many there are has no effect" in ignored["sentence"]
 
 
+def test_terms_that_an_engine_cannot_take_are_reported(browser: FlaskClient):
+    context = {"name": "Clinic", "terms": [{"phrase": "metformin", "boost": 20}]}
+    context_id = browser.post("/api/transcribe/contexts", json=context).json["context_id"]
+    for engine, count in (("sphinx", 1), ("whisper", 0)):
+        form = {"engine": engine, "context_id": context_id}
+        answer = browser.post(URL, data={"file": (recording(), "a.wav"), **form})
+        sentences = [one["sentence"] for one in answer.json.get("warnings", ())]
+        assert sum("no terms of a context" in sentence for sentence in sentences) == count
+
+
 @pytest.mark.parametrize(
     ("field", "allowed"), [("engine", "allowed: auto, "), ("diarizer", "allowed: auto, none, ")]
 )

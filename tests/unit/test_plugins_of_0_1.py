@@ -24,7 +24,7 @@ from transcripts.types import Heard, Note, Span, Stretch, Turn, Voices, Word
 
 PARROT = EngineSpec(
     "parrot", "Parrot", "parrot:Parrot", Requirement("parrot"), memory_mb=50,
-    languages=("en",), offer="parrot:offer",
+    languages=("en",), offer="parrot:offer", punctuates=True,
 )
 NEST = DiarizerSpec("nest", "Nest", "parrot:Nest", Requirement("parrot"), memory_mb=50)
 
@@ -77,6 +77,7 @@ def test_a_plugin_of_0_1_works_and_every_old_name_is_told(tmp_path: Path):
     assert done.stdout.splitlines() == ["hello True", "2.0", "('grey',)"], done.stderr
     for old, new in RENAMED.items():
         assert f"{old} is called {new}" in done.stderr
+    assert "punctuates and tells_speakers have no effect" in done.stderr
 
 
 RENAMED = {

@@ -11,9 +11,10 @@ import structlog
 from flask import jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
+from sqlalchemy.orm import Session
 
 from core import metrics
-from core.access import idempotency
+from core.access import idempotency, user_resources
 from core.db.models import ContextRow, SessionRow, UserResource
 from core.db.transactions import read_session, transaction
 from core.errors import InvalidInput, Unavailable
@@ -159,7 +160,7 @@ def _accept_job(
                 filename=source.filename,
                 audio_bytes=size,
                 audio_sha256=source.sha256,
-                warnings=[*_list_unserved_warnings(spec), *_list_unused_warnings(spec)],
+                warnings=[*_list_unserved_warnings(spec), *_list_unused_warnings(session, spec)],
                 owner_id=guard.caller().owner,
             )
             response = rendering.render_accepted(job)
@@ -172,14 +173,21 @@ def _accept_job(
         raise
 
 
-def _list_unused_warnings(spec: JobSpec) -> list[TranscriptWarning]:
-    """What was asked for and has no effect."""
-    ignored = []
-    if spec.initial_prompt and not catalog.recognizer(spec.engine).prompts:
+def _list_unused_warnings(session: Session, spec: JobSpec) -> list[TranscriptWarning]:
+    """The options of a request that have no effect."""
+    ignored, engine = [], catalog.recognizer(spec.engine)
+    if spec.context_id and not engine.phrases and _has_phrases(session, spec.context_id):
+        ignored.append(f"the engine {spec.engine} takes no terms of a context; they have no effect")
+    if spec.initial_prompt and not engine.prompts:
         ignored.append(f"the engine {spec.engine} reads no initial_prompt; it has no effect")
     if spec.diarizer is None and (spec.min_speakers or spec.max_speakers):
         ignored.append("no speakers are looked for: how many there are has no effect")
     return [TranscriptWarning(WarningCode.OPTION_IGNORED, sentence) for sentence in ignored]
+
+
+def _has_phrases(session: Session, context_id: str) -> bool:
+    owner_id = guard.caller().owner
+    return bool(user_resources.find_phrases(session, uuid.UUID(context_id), owner_id))
 
 
 def _list_unserved_warnings(spec: JobSpec) -> list[TranscriptWarning]:
