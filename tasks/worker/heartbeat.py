@@ -11,7 +11,6 @@ from typing import Any
 
 import redis
 import structlog
-from celery import bootsteps
 from celery.worker import state
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
@@ -21,43 +20,33 @@ from core.jobs import job_leases, parts
 from core.live import worker_registry
 from core.settings import settings
 from tasks.worker.engine_health import HealthChecks
+from tasks.worker.repeating_step import RepeatingStep
 
 log = structlog.get_logger(__name__)
 
 
-class Heartbeat(bootsteps.StartStopStep):
+class Heartbeat(RepeatingStep):
     """Beats three times a lease."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self._timer: Any = None
+        self.interval = min(settings().lease_seconds, worker_registry.EXPIRES_AFTER_SECONDS) / 3
         self._engine: Any = None
         self._health_checks = HealthChecks(consumer.hostname, ())
 
-    def start(self, consumer: Any) -> None:
+    def set_up(self, consumer: Any) -> None:
         # No pool: a connection that is open while a pool process is forked would be shared by both.
         self._engine = build_engine(settings().database, poolclass=NullPool)
         self._health_checks = HealthChecks(consumer.hostname, _list_queues(consumer))
         self._announce(consumer)
-        seconds = min(settings().lease_seconds, worker_registry.EXPIRES_AFTER_SECONDS) / 3
-        self._timer = consumer.timer.call_repeatedly(seconds, self._beat, (consumer,), priority=10)
 
-    def stop(self, consumer: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._health_checks.stop()
-            _update_registry(
-                worker_registry.withdraw_worker, consumer.hostname, _list_queues(consumer)
-            )
-
-    shutdown = stop
-
-    def _beat(self, consumer: Any) -> None:
+    def repeat(self, consumer: Any) -> None:
         self._announce(consumer)
         self._renew_leases()
+
+    def clean_up(self, consumer: Any) -> None:
+        self._health_checks.stop()
+        _update_registry(worker_registry.withdraw_worker, consumer.hostname, _list_queues(consumer))
 
     def _announce(self, consumer: Any) -> None:
         self._health_checks.start_missing()

@@ -18,7 +18,6 @@ from typing import Any
 
 import psutil
 import structlog
-from celery import bootsteps
 from celery.exceptions import Ignore, WorkerLostError
 from celery.worker import request, state
 
@@ -28,6 +27,7 @@ from core.memory.leases import MemoryClaim, ResourceManager, is_eviction_due
 from engines import catalog
 from tasks.worker import shutdown as worker_shutdown
 from tasks.worker.memory_alert import worker_alert
+from tasks.worker.repeating_step import RepeatingStep
 
 log = structlog.get_logger(__name__)
 
@@ -94,28 +94,12 @@ class Request(request.Request):
         super().cancel(*args, **kwargs)
 
 
-class MemoryPressure(bootsteps.StartStopStep):
+class MemoryPressure(RepeatingStep):
     """Has idle processes make way for what others need."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    interval = CHECK_EVERY_SECONDS
 
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._timer: Any = None
-
-    def start(self, consumer: Any) -> None:
-        self._timer = consumer.timer.call_repeatedly(
-            CHECK_EVERY_SECONDS, self._check_memory, priority=10
-        )
-
-    def stop(self, _consumer: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    shutdown = stop
-
-    def _check_memory(self) -> None:
+    def repeat(self, consumer: Any) -> None:  # noqa: ARG002
         try:
             leases = ResourceManager()
             claims = leases.claims()

@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 import redis
 import structlog
-from celery import bootsteps
 from celery.signals import worker_init
 from prometheus_client.metrics_core import Metric
 
@@ -19,6 +18,7 @@ from core import clock, metrics, versions
 from core.live.worker_registry import REPORT_EVERY_SECONDS, ProcessReporter
 from tasks.worker import engine_health
 from tasks.worker.memory_alert import worker_alert
+from tasks.worker.repeating_step import RepeatingStep
 
 log = structlog.get_logger(__name__)
 
@@ -35,34 +35,26 @@ def _metrics_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="metrics-")
 
 
-class WorkerMetrics(bootsteps.StartStopStep):
+class WorkerMetrics(RepeatingStep):
     """Reports every few seconds."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    interval = REPORT_EVERY_SECONDS
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self._timer: Any = None
         self._reporter: ProcessReporter | None = None
         self._processes = _WorkerProcesses()
 
-    def start(self, consumer: Any) -> None:
+    def set_up(self, consumer: Any) -> None:
         self._reporter = ProcessReporter(consumer.hostname)
-        self._timer = consumer.timer.call_repeatedly(
-            REPORT_EVERY_SECONDS, self._report, (consumer,), priority=10
-        )
-        self._report(consumer)
+        self.repeat(consumer)
 
-    def stop(self, _consumer: Any) -> None:
-        if self._timer is not None and self._reporter is not None:
-            self._timer.cancel()
-            self._timer = None
+    def clean_up(self, consumer: Any) -> None:  # noqa: ARG002
+        if self._reporter is not None:
             with suppress(redis.RedisError):
                 self._reporter.withdraw()
 
-    shutdown = stop
-
-    def _report(self, consumer: Any) -> None:
+    def repeat(self, consumer: Any) -> None:
         assert self._reporter is not None
         try:
             self._processes.refresh()
