@@ -69,7 +69,7 @@ def test_who_waits_for_a_transcript_is_refused_once_the_key_is_revoked(impatient
         states = job_waiting.follow_states(
             job_id, partial(access_recheck._is_key_active, row.id), place
         )
-        assert [one["status"] for one in islice(states, 3)] == ["queued"] * 3
+        assert [one.status for one in islice(states, 3)] == ["queued"] * 3
         with transaction() as session:
             keys.revoke_key(session, row.prefix)
         with pytest.raises(InvalidApiKey):

@@ -190,7 +190,7 @@ def test_who_comes_after_the_end_is_told_all_and_let_go(redis_server):
     hear(job_id, 1)
     fail(job_id)
     redis_client().flushall()
-    assert Heard(job_id).end() == ["failed", 0, 1]
+    assert Heard(job_id).end() == ["failed", 0, 1, "failed"]
     assert Heard(job_id, "told:0-1").end() == ["failed"]
     assert redis_client().keys("*") == [], "nothing is kept for a job that is over"
     *_, last = sse.stream_events(job_id)
@@ -203,7 +203,7 @@ def test_a_chunk_whose_words_are_gone_is_left_out(redis_server):
     hear(job_id, 1, tell=False)
     storage().delete(f"jobs/{job_id}/parts/chunk_0000")
     fail(job_id)
-    assert Heard(job_id).end() == ["failed", 1]
+    assert Heard(job_id).end() == ["failed", 1, "failed"]
 
 
 def test_without_the_database_what_was_heard_is_told_all_the_same(

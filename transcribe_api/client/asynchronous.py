@@ -13,6 +13,7 @@ from transcribe_api.client.calls import JOBS, Call, FieldValue
 from transcribe_api.client.responses import (
     TIMEOUT,
     Event,
+    EventReader,
     convert_transport_errors,
     raise_for_problem,
 )
@@ -164,11 +165,11 @@ class AsyncClient:
                 if source.response.status_code >= 400:
                     await source.response.aread()
                 raise_for_problem(source.response)
+                reader = EventReader(after)
                 async for message in source:
-                    event = responses.parse_event(message, after)
-                    after = event.id
-                    yield event
-                    if event.is_last:
+                    for event in reader.read(message):
+                        yield event
+                    if reader.is_done:
                         return
 
     async def download(self, job_id: str, name: str, target: Path) -> None:

@@ -50,12 +50,32 @@ def is_over(status: dict[str, Any]) -> bool:
     return status["status"] in _FINAL_STATUSES
 
 
-def parse_event(message: httpx2.ServerSentEvent, after: str) -> Event:
-    """What a message of a stream says; *after*: the id of the last one that had an id."""
-    data = message.json()
-    assert isinstance(data, dict)
-    name = "segment" if message.event == "segment" else "status"
-    return Event(name, data, message.id or after)
+class EventReader:
+    """Reads the messages of one stream.
+
+    The first one is the present state. If that says that the job is over, the segments that are
+    missing and the same state may follow: only a later state ends the stream.
+    """
+
+    def __init__(self, after: str) -> None:
+        """*after*: the id of the last event that an earlier connection received."""
+        self._last_id = after
+        self._has_begun = False
+        #: Whether nothing follows.
+        self.is_done = False
+
+    def read(self, message: httpx2.ServerSentEvent) -> Iterator[Event]:
+        """Yield the event of a message; nothing for one that only says when to reconnect."""
+        if not message.data:
+            return
+        data = message.json()
+        assert isinstance(data, dict)
+        name = "segment" if message.event == "segment" else "status"
+        self._last_id = message.id or self._last_id
+        event = Event(name, data, self._last_id)
+        self.is_done = event.is_last and self._has_begun
+        self._has_begun = True
+        yield event
 
 
 @contextmanager

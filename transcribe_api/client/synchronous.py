@@ -13,6 +13,7 @@ from transcribe_api.client.calls import JOBS, Call, FieldValue
 from transcribe_api.client.responses import (
     TIMEOUT,
     Event,
+    EventReader,
     convert_transport_errors,
     raise_for_problem,
 )
@@ -164,7 +165,7 @@ class Client:
         return self.ask(calls.sessions(limit=limit, cursor=cursor))
 
     def events(self, job_id: str, after: str = "") -> Iterator[Event]:
-        """Yield the events of a job until the connection ends or the job is over.
+        """Yield the events of a job until the job is over or the connection ends.
 
         *after*: the id of the last event that an earlier connection received.
         """
@@ -176,11 +177,10 @@ class Client:
             if source.response.status_code >= 400:
                 source.response.read()
             raise_for_problem(source.response)
+            reader = EventReader(after)
             for message in source:
-                event = responses.parse_event(message, after)
-                after = event.id
-                yield event
-                if event.is_last:
+                yield from reader.read(message)
+                if reader.is_done:
                     return
 
     def download(self, job_id: str, name: str, target: Path) -> None:

@@ -83,7 +83,11 @@ class _Stream:
 
     def iterate(self, listener: Listener) -> Iterator[str]:
         yield f"retry: {RECONNECT_MILLISECONDS}\n{_format_event(self._state.to_text())}"
+        known_count = len(self._sent_chunks)
         yield from self._render_missing()
+        if self._is_over and len(self._sent_chunks) > known_count:
+            # Clients read until a state says that the job is over: nothing follows that one.
+            yield _format_event(self._state.to_text())
         while not self._is_over and not listener.has_missed_events:
             event = listener.wait_for_event(QUIET_SECONDS, self._has_access)
             if not self._has_access():
