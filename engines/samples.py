@@ -1,4 +1,4 @@
-"""Reads audio as numbers between -1 and 1, which is what neural models take."""
+"""Read audio as numbers between -1 and 1, the input of neural models."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ Samples = NDArray[np.float32]
 
 
 def read_samples(audio: Path) -> Samples:
-    """Give all samples. Raises `EngineError` as `engines.wav` does."""
+    """Return all samples. Raises `EngineError` as `engines.wav` does."""
     return np.frombuffer(wav.read_pcm(audio), "<i2").astype(np.float32) / np.float32(32768)
