@@ -1,6 +1,6 @@
-"""A client of the service, with no dependency on it but HTTP: `Client`, and `AsyncClient`.
+"""HTTP clients of the service, without dependencies on its code: `Client` and `AsyncClient`.
 
-What a service can be asked is written down once, in `calls`; the two differ in how they send it.
+`calls` defines all requests once; the two clients differ only in how they send them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The client that is awaited, on asyncio or Trio."""
+"""The asynchronous client, for asyncio or Trio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Answer = TypeVar("_Answer")
 
 
 class AsyncClient(ClientMethods):
-    """As `Client`, for ``async with``: what that returns is awaited here, what it yields too."""
+    """As `Client`, for ``async with``: methods are coroutines and asynchronous iterators."""
 
     def __init__(
         self, url: str, *, key: str | None = None, timeout: httpx2.Timeout = TIMEOUT
@@ -40,11 +40,11 @@ class AsyncClient(ClientMethods):
         await self.close()
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._http.aclose()
 
     async def ask(self, call: Call[_Answer]) -> _Answer:
-        """Send a call and read its answer. A file is read block by block on the way."""
+        """Send a call and return its response. A file is sent block by block."""
         with call.request() as request, convert_transport_errors():
             response = await self._http.request(**request)
         raise_for_problem(response)

@@ -1,4 +1,4 @@
-"""All that a service can be asked, as values: what to send, and how to read the answer."""
+"""All requests to the service as values: what to send, and how to read the response."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[_Answer]):
-    """A request that is answered at once."""
+    """A request with a single response."""
 
     method: str
     path: str
     read: Callable[[httpx2.Response], _Answer]
-    #: What httpx takes beside these.
+    #: Other arguments of httpx.
     request_options: Mapping[str, Any] = field(default_factory=dict)
-    #: Sent along in constant memory, under its own name.
+    #: Sent with the request in constant memory, under its own name.
     file: Path | None = None
 
     @contextmanager
     def request(self) -> Iterator[dict[str, Any]]:
-        """The arguments of httpx, with the file open while it is sent."""
+        """Yield the arguments of httpx, with the file open while it is sent."""
         if self.file is None:
             yield {"method": self.method, "url": self.path, **self.request_options}
             return
-        # A name of a file may hold bytes that are no text.
+        # The name of a file may contain bytes that are not valid text.
         name = os.fsencode(self.file.name).decode("utf-8", "replace")
         with self.file.open("rb") as file:
             files = {"files": {"file": (name, file)}}
@@ -66,17 +66,17 @@ def _read_bytes(response: httpx2.Response) -> bytes:
 
 
 def ping() -> Call[None]:
-    """Do nothing if the service answers."""
+    """Return if the service answers."""
     return Call("GET", "/healthz", _read_nothing)
 
 
 def submit(
     recording: Path | str, *, idempotency_key: str | None = None, **options: _Value
 ) -> Call[dict[str, Any]]:
-    """Send a recording; returns at once with the ``job_id``. Options are the form's fields.
+    """Send a recording; return at once with the ``job_id``. Options are the form's fields.
 
-    *idempotency_key*: a name of the request; with it, sending the same again makes no second job.
-    Raises `OSError` when the recording cannot be read.
+    *idempotency_key*: identifies the request; sending it again with the same key creates no second
+    job. Raises `OSError` if the recording cannot be read.
     """
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     request_options = {"data": _encode_fields(options), "headers": headers}
@@ -84,7 +84,7 @@ def submit(
 
 
 def status(job_id: str) -> Call[dict[str, Any]]:
-    """The present state of a job."""
+    """Return the current state of a job."""
     return Call("GET", f"{JOBS}/status/{job_id}", _read_object)
 
 
@@ -96,93 +96,93 @@ def jobs(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[dict[str, Any]]:
-    """A page of jobs, newest first: ``jobs``, and the ``next_cursor`` of the page after."""
+    """Return a page of jobs, newest first: ``jobs``, and ``next_cursor`` for the next page."""
     filters = {"status": status, "engine": engine, "session_id": session_id}
     query = _encode_fields({**filters, "limit": limit, "cursor": cursor})
     return Call("GET", JOBS, _read_object, {"params": query})
 
 
 def cancel(job_id: str) -> Call[dict[str, Any]]:
-    """End a job; returns its last state."""
+    """Cancel a job; return its last state."""
     return Call("POST", f"{JOBS}/{job_id}/cancel", _read_object)
 
 
 def retry(job_id: str, stage: str | None = None, **wishes: str | int) -> Call[dict[str, Any]]:
-    """Have what failed done again, or all of a *stage*; returns the state of the job.
+    """Repeat what failed, or all of a *stage*; return the state of the job.
 
-    *stage*: ``transcribe``, ``diarize`` or ``merge``. *wishes*: for ``diarize``, what is asked
-    for anew: ``diarizer``, ``min_speakers``, ``max_speakers``.
+    *stage*: ``transcribe``, ``diarize`` or ``merge``. *wishes*: new options for ``diarize``:
+    ``diarizer``, ``min_speakers``, ``max_speakers``.
     """
     query = _encode_fields({"stage": stage, **wishes})
     return Call("POST", f"{JOBS}/{job_id}/retry", _read_object, {"params": query})
 
 
 def delete(job_id: str) -> Call[None]:
-    """Remove a job with everything of it, be it running or over."""
+    """Delete a job and all of its data, running or finished."""
     return Call("DELETE", f"{JOBS}/{job_id}", _read_nothing)
 
 
 def result(job_id: str) -> Call[dict[str, Any]]:
-    """The transcript of a completed job."""
+    """Return the transcript of a completed job."""
     return Call("GET", f"{JOBS}/result/{job_id}", _read_object)
 
 
 def formatted(job_id: str, form: str, **layout: _Value) -> Call[str]:
-    """The transcript in a text format; *layout* is that of subtitles, such as ``max_lines``."""
+    """Return the transcript in a text format; *layout* is for subtitles, such as ``max_lines``."""
     return Call(
         "GET", f"{JOBS}/result/{job_id}/{form}", _read_text, {"params": _encode_fields(layout)}
     )
 
 
 def document(job_id: str, form: str, **layout: _Value) -> Call[bytes]:
-    """The same in any format, as it is written to a file."""
+    """Return the transcript in any format, as bytes to write to a file."""
     return Call(
         "GET", f"{JOBS}/result/{job_id}/{form}", _read_bytes, {"params": _encode_fields(layout)}
     )
 
 
 def artefacts(job_id: str) -> Call[list[str]]:
-    """The names of the files that a completed job has left."""
+    """Return the names of the artefacts of a completed job."""
     return Call("GET", f"{JOBS}/artefacts/{job_id}", _read_list("artefacts"))
 
 
 def engines() -> Call[dict[str, Any]]:
-    """Every engine with what it can do, and the ``default_engine``."""
+    """Return every engine with its features, and the ``default_engine``."""
     return Call("GET", f"{JOBS}/engines", _read_object)
 
 
 def system_status() -> Call[dict[str, Any]]:
-    """How the service as a whole does: jobs, queues, machine and workers."""
+    """Return the state of the whole service: jobs, queues, machine and workers."""
     return Call("GET", "/api/transcribe/system/status", _read_object)
 
 
 def name_speakers(
     transcript_id: str, names: Mapping[str | int, str | None]
 ) -> Call[dict[str, Any]]:
-    """Name speakers by their numbers; returns what a reader now sees of all."""
+    """Name speakers by their numbers; return the displayed names of all speakers."""
     body = {"names": {str(number): name for number, name in names.items()}}
     path = f"/api/transcribe/transcripts/{transcript_id}/speakers"
     return Call("PATCH", path, _read_object, {"json": body})
 
 
 def change_segment(transcript_id: str, position: int, **change: _Value) -> Call[dict[str, Any]]:
-    """Give a segment another ``text`` or ``speaker_tag``; returns what it is now.
+    """Change the ``text`` or ``speaker_tag`` of a segment; return the new segment.
 
-    With ``former`` and ``former_speaker_tag``, what you saw of the two, nothing is lost when
-    somebody else changed it meanwhile: the error's code is then ``changed_meanwhile``.
+    Pass ``former`` and ``former_speaker_tag``, the values that you saw, to detect a concurrent
+    change: the error's code is then ``changed_meanwhile``.
     """
     path = f"/api/transcribe/transcripts/{transcript_id}/segments/{position}"
     return Call("PATCH", path, _read_object, {"json": change})
 
 
 def create_context(name: str, terms: Iterable[Mapping[str, Any]] = ()) -> Call[dict[str, Any]]:
-    """Make a context; a term has a ``phrase`` and its ``boost`` (-100 to 100)."""
+    """Create a context; a term has a ``phrase`` and its ``boost`` (-100 to 100)."""
     body = {"name": name, "terms": [dict(term) for term in terms]}
     return Call("POST", _CONTEXTS, _read_object, {"json": body})
 
 
 def contexts(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
-    """A page of contexts, newest first: ``contexts`` and ``next_cursor``."""
+    """Return a page of contexts, newest first: ``contexts`` and ``next_cursor``."""
     return Call(
         "GET",
         _CONTEXTS,
@@ -192,17 +192,17 @@ def contexts(*, limit: int | None = None, cursor: str | None = None) -> Call[dic
 
 
 def delete_context(context_id: str) -> Call[None]:
-    """Forget a context; transcripts that were made with it stay."""
+    """Delete a context; transcripts that used it remain."""
     return Call("DELETE", f"{_CONTEXTS}/{context_id}", _read_nothing)
 
 
 def create_session(name: str) -> Call[dict[str, Any]]:
-    """Make a session, for jobs to belong to."""
+    """Create a session, to which jobs can belong."""
     return Call("POST", _SESSIONS, _read_object, {"json": {"name": name}})
 
 
 def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dict[str, Any]]:
-    """A page of sessions, newest first: ``sessions`` and ``next_cursor``."""
+    """Return a page of sessions, newest first: ``sessions`` and ``next_cursor``."""
     return Call(
         "GET",
         _SESSIONS,
@@ -212,7 +212,7 @@ def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dic
 
 
 def _encode_fields(values: Mapping[str, _Value]) -> dict[str, str]:
-    """As forms and queries have them; None is not sent."""
+    """Return the values as strings for forms and queries, without None."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()

@@ -1,5 +1,4 @@
-"""What both clients have in common: where a call gives an answer, `Client` returns it, and
-`AsyncClient` has it awaited."""
+"""Methods common to both clients, which `AsyncClient` provides as coroutines."""
 
 from __future__ import annotations
 
@@ -16,19 +15,19 @@ _Awaited = Coroutine[Any, Any, _Answer]
 
 
 class _Client(Protocol):
-    """A client that returns what a call gives."""
+    """A client that returns the result of a call."""
 
     def ask(self, call: Call[_Answer]) -> _Answer: ...
 
 
 class _AsyncClient(Protocol):
-    """A client that has it awaited."""
+    """A client that returns a coroutine for the result of a call."""
 
     async def ask(self, call: Call[_Answer]) -> _Answer: ...
 
 
 class ClientMethod(Generic[_Params, _Answer]):
-    """A method of both clients, made from what it asks."""
+    """A method of both clients, built from a function that returns a `Call`."""
 
     def __init__(self, call: Callable[_Params, Call[_Answer]]) -> None:
         self._call = call
@@ -53,7 +52,7 @@ class ClientMethod(Generic[_Params, _Answer]):
 
 
 class ClientMethods:
-    """What both clients can be asked. Everything raises `ServiceError` or `Unreachable`."""
+    """Methods of both clients. All raise `ServiceError` or `Unreachable`."""
 
     ping = ClientMethod(calls.ping)
     submit = ClientMethod(calls.submit)

@@ -1,4 +1,4 @@
-"""The client that waits."""
+"""The synchronous client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Client(ClientMethods):
-    """Talks to one service. Use it in a ``with`` block, or close it. Threads may share it.
+    """Client of one service. Use it in a ``with`` block, or close it. Threads may share it.
 
     Every method raises `ServiceError` or `Unreachable`.
     """
@@ -43,20 +43,20 @@ class Client(ClientMethods):
         self.close()
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._http.close()
 
     def ask(self, call: Call[_Answer]) -> _Answer:
-        """Send a call and read its answer."""
+        """Send a call and return its response."""
         with call.request() as request, convert_transport_errors():
             response = self._http.request(**request)
         raise_for_problem(response)
         return call.read(response)
 
     def events(self, job_id: str, after: str = "") -> Iterator[Event]:
-        """What happens to a job, until the connection ends or the job is over.
+        """Yield the events of a job, until the connection ends or the job is over.
 
-        *after*: the id of the last event that was heard on an earlier connection.
+        *after*: the id of the last event received on an earlier connection.
         """
         headers = {"Last-Event-ID": after} if after else {}
         with (

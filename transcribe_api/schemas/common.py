@@ -1,4 +1,4 @@
-"""What many requests and answers have in common."""
+"""Models common to many requests and responses."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from transcribe_api.http.responses import rendering
 
 EXAMPLE_ID = "4f6c1f0e-7d0b-4f4e-9d0a-2a4c8c6f3b11"
 
-#: Beside another type: what need not be sent, or is not always told, and is never null.
+#: Added to another type: the field may be missing, but is never null.
 Absent = SkipJsonSchema[None]
 
-#: A moment in UTC.
+#: A time in UTC.
 Moment = Annotated[datetime, Field(examples=["2026-01-02T03:04:05.678900Z"])]
 
-#: What is sent in a form as a file.
+#: A file in a form.
 Recording = Annotated[
     bytes,
     Field(
@@ -42,7 +42,7 @@ NextCursor = Annotated[
 
 
 class PageQuery(BaseModel):
-    """Which page of a list."""
+    """Page of a list."""
 
     limit: int = Field(
         default=page_query.DEFAULT_LIMIT,
@@ -85,12 +85,12 @@ class Problem(BaseModel):
 
 
 def build_enum(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:
-    """For `json_schema_extra`: the values that *names* gives when it is asked."""
+    """Return a `json_schema_extra` with the values that *names* returns when called."""
     return lambda schema: schema.update(enum=list(names()))
 
 
 class Paths(BaseModel):
-    """Every name that stands in a path, as the routes call it."""
+    """All path parameters, named as in the routes."""
 
     job_id: UUID = Field(description="From the answer to a submission.", examples=[EXAMPLE_ID])
     transcript_id: UUID = Field(description="From the answer to a submission or a list of jobs.")
