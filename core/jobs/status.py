@@ -1,4 +1,4 @@
-"""What a caller is told of a job: one dictionary, for Redis, REST and the event stream alike."""
+"""Status of a job as one dictionary, used alike for Redis, REST and the event stream."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from core.jobs.priorities import WorkAhead
 from core.states import FINAL_PART_STATES, JobStatus, PartKind, PartState, Stage
 from transcripts import warning
 
-#: Percent at which listening begins and ends. The rest is preparing and merging.
+#: Percent at which transcription begins and ends. Preparing and merging take the rest.
 LISTENING_FROM, LISTENING_TO = 5, 95
 
-#: Processor seconds that a second of sound usually takes, by engine and diarizer: measured with the
-#: usual models, see docs/benchmarks.md. Only what they are to each other matters.
+#: Processor seconds per second of audio, by engine and diarizer, measured with the usual models
+#: (see docs/benchmarks.md). Only the ratios between them matter.
 ENGINE_COSTS = {
     "sphinx": 0.2,
     "whisper": 0.1,
@@ -32,10 +32,10 @@ ENGINE_COSTS = {
     "pyannote": 0.2,
 }
 DEFAULT_COST = 0.1
-#: Of the time that a shard is expected to take, how much may pass before it is said to be late.
+#: Share of a shard's expected time that its progress can reach before it ends.
 _MAX_ELAPSED_SHARE = 0.9
 
-#: How engines are called in messages.
+#: Names of the engines in messages.
 ENGINE_TITLES = {
     "asr": "ASR",
     "whisperx": "WhisperX",
@@ -53,7 +53,7 @@ _STAGE_MESSAGES = {
     Stage.MERGE: "Putting the transcript together",
 }
 
-# Made once, since the state is told after every part: to make it takes longer than to run it.
+# Built once, since the status is published after every part: building takes longer than running.
 _JOB, _TRANSCRIPT, _RUN, _PART = TRANSCRIPT_JOBS.c, TRANSCRIPTS.c, JOB_RUNS.c, JOB_PARTS.c
 _JOB_QUERY = (
     select(
@@ -90,13 +90,13 @@ _PART_COUNTS_QUERY = (
 
 @dataclass(frozen=True, slots=True)
 class PartProgress:
-    """How much of one kind of part is over, counted and in seconds of audio."""
+    """Progress of one kind of part, as a count and in seconds of audio."""
 
     done: int = 0
     total: int = 0
-    #: How many a worker ever began with.
+    #: Parts that a worker has started at least once.
     begun: int = 0
-    #: How many wait to be tried again.
+    #: Parts that wait for a retry.
     delayed: int = 0
     seconds_done: float = 0.0
     seconds_total: float = 0.0
@@ -105,10 +105,10 @@ class PartProgress:
 def describe_job(
     session: Session, job_id: str, pace: Callable[[str], float | None] = lambda _: None
 ) -> dict[str, Any]:
-    """The present state of a job. Raises `NotFound`.
+    """Return the current status of a job. Raises `NotFound`.
 
-    *pace*: seconds that all workers together take for a second of sound with an engine, or None if
-    nothing is known. With it, jobs that wait are told when they will be done.
+    *pace*: returns the seconds that all workers together take per second of audio with an engine,
+    or None if it is unknown. It makes it possible to estimate the end of waiting jobs.
     """
     row = session.execute(_JOB_QUERY, {"job_id": job_id}).first()
     if row is None:
@@ -153,14 +153,14 @@ def _find_work_ahead(session: Session, job_id: str) -> WorkAhead | None:
 
 
 def is_queue_dependent(payload: Mapping[str, Any]) -> bool:
-    """Whether what was told of a job may have changed with other jobs alone."""
+    """Return whether the status may have changed only because other jobs did."""
     return payload["stage"] == Stage.QUEUED or payload.get("queue_position") is not None
 
 
 def compute_progress(status: JobStatus, stage: Stage, share: float) -> int:
-    """Percent, never going down as the stages go on, and 100 only for a result that is there.
+    """Return the progress in percent. It never decreases, and 100 means that the result exists.
 
-    *share*: how much of the listening is over, see `compute_share_done`.
+    *share*: the completed share of the transcription, see `compute_share_done`.
     """
     if status is JobStatus.COMPLETED:
         return 100
@@ -186,11 +186,11 @@ def _estimate_share(row: Any, chunks: PartProgress, shards: PartProgress) -> flo
 def compute_share_done(
     chunks: PartProgress, chunk_cost: float, shards: PartProgress, shard_cost: float
 ) -> float:
-    """How much of the time is over that listening and diarizing are expected to take, 0 to 1.
+    """Return the passed share of the time that transcription and diarization should take, 0 to 1.
 
-    They go on side by side, so what takes longer counts. A shard says nothing until it is over:
-    what was heard meanwhile tells how far it should be. *chunk_cost*, *shard_cost*: of a second of
-    sound, in any unit.
+    Both run in parallel, so the slower one counts. A shard reports no progress before it ends; its
+    progress is estimated from the audio transcribed meanwhile. *chunk_cost*, *shard_cost*: time per
+    second of audio, in any unit.
     """
     transcribed = chunk_cost * chunks.seconds_done
     transcribing = chunk_cost * chunks.seconds_total
@@ -208,7 +208,7 @@ def compute_share_done(
 def _estimate_seconds_left(
     stage: Stage, listening_since: float | None, chunks: PartProgress, shards: PartProgress
 ) -> float | None:
-    """Estimate by the slower of the two kinds of parts; None before there is something to go by."""
+    """Estimate by the slower of the two kinds of parts; None without enough data."""
     kinds = [kind for kind in (chunks, shards) if kind.total]
     if stage is not Stage.LISTEN or listening_since is None:
         return None
@@ -228,14 +228,14 @@ def _is_waiting(stage: Stage, chunks: PartProgress) -> bool:
 def _estimate_wait(
     ahead: WorkAhead | None, chunks: PartProgress, pace: float | None
 ) -> float | None:
-    """Until the end of a job of which no chunk is begun, by how fast others were heard."""
+    """Estimate the seconds to the end of a job without a started chunk, by other jobs' speed."""
     if ahead is None or ahead.seconds is None or pace is None:
         return None
     return round(pace * (ahead.seconds + chunks.seconds_total), 1)
 
 
 def _count_parts(session: Session, job_id: str) -> tuple[PartProgress, PartProgress]:
-    """Of the chunks, and of the shards."""
+    """Return the progress of the chunks and of the shards."""
     rows = session.execute(_PART_COUNTS_QUERY, {"job_id": job_id, "now": clock.now()}).all()
     chunks, shards = (
         _sum_parts([row for row in rows if row.kind == kind])
@@ -262,7 +262,7 @@ def _count_segments(session: Session, transcript_id: uuid.UUID) -> int:
 
 
 def _describe_delay(session: Session, job_id: str) -> str:
-    """Why a part waits to be tried again, for the end of a message; empty if none does."""
+    """Return why a part waits for a retry, as the end of a message; empty if none waits."""
     query = select(JobPart.error).where(
         JobPart.job_id == job_id,
         JobPart.state == PartState.WAITING,
@@ -291,7 +291,7 @@ def _describe_state(
 
 
 def _describe_work(engine: str, chunks: PartProgress, shards: PartProgress) -> str:
-    """What is waited for while the parts are worked on."""
+    """Describe the work on the parts that the job waits for."""
     if chunks.done == chunks.total and shards.done < shards.total:
         return "Finding out who speaks"
     return f"Transcribing with {ENGINE_TITLES.get(engine, engine)}"
