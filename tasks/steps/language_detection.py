@@ -1,4 +1,4 @@
-"""Find out, before the first chunk of a job is heard, what language it is in."""
+"""Detect the language of a job before its first chunk is transcribed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 def detect_language(job: TranscriptJob, engine: Recognizer, hints: Hints) -> str | None:
-    """The job's language: as asked for, as settled by an earlier chunk, or found now.
+    """Return the job's language: requested, set by an earlier chunk, or detected now.
 
-    None when the engine is to find out for itself. Chunks that ask at the same time get one answer.
+    Return None if the engine must detect it itself. Chunks that run at the same time get one
+    result.
     """
     language = hints.language or job.transcript.language
     if language or not isinstance(engine, LanguageDetector):

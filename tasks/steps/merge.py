@@ -1,4 +1,4 @@
-"""Put the transcript of a job together from its parts, and end the job."""
+"""Merge the transcript of a job from its parts, and end the job."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NOTHING_HEARD = "nobody seems to speak in this recording, so the transcript is e
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part with the result that lies in storage, or None for a part that failed."""
+    """A part with its result from storage, or None for a failed or lost part."""
 
     part: JobPart
     result: dict[str, Any] | None
@@ -63,21 +63,21 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class MergedTranscript:
-    """The transcript, before it is written down."""
+    """The merged transcript, before it is stored."""
 
     segments: tuple[Segment, ...]
     turns: tuple[Turn, ...]
     language: str | None
-    #: Of each chunk that was heard, by its position.
+    #: Coverage of each transcribed chunk, by its position.
     coverage: Mapping[int, Coverage]
     warnings: tuple[TranscriptWarning, ...]
-    #: By speaker; empty when the context says nothing of roles.
+    #: By speaker; empty if the context defines no roles.
     roles: Mapping[int, Role]
 
 
 @step("merge", JobStep)
 def merge(self: JobStep, job_id: str) -> None:
-    """Make one transcript of all parts. Safe to run twice: one of them ends the job."""
+    """Merge all parts into one transcript. Safe to run twice: only one run ends the job."""
     with transaction() as session:
         if not lifecycle.begin_merge(session, job_id, self.owner, self.worker):
             return
@@ -97,7 +97,7 @@ def merge(self: JobStep, job_id: str) -> None:
         return
     merged = _merge_parts(job, stored_parts, lexicon)
     _write_artefacts(job, stored_parts, merged)
-    # Before the end: whoever hears of it finds the files.
+    # Before the end, so that the files exist when the end is published.
     output_dir = lifecycle.read_spec(job).output_dir
     export_warning = export_artefacts(job_id, output_dir) if output_dir else None
 
@@ -112,7 +112,7 @@ def merge(self: JobStep, job_id: str) -> None:
 
 
 def _read_part(part: JobPart) -> StoredPart:
-    """A part's result, when it is there and is what was stored."""
+    """Return a part with its result, if this is in storage and unchanged."""
     build_key = (
         layout.chunk_transcription if part.kind == PartKind.CHUNK else layout.shard_diarization
     )
@@ -176,7 +176,7 @@ def _merge_parts(
 
 
 def _assign_roles(segments: Sequence[Segment], lexicon: Lexicon) -> dict[int, Role]:
-    """Nobody is given a role that the context does not speak of."""
+    """Assign only the roles that the context defines."""
     return (
         roles.find_roles(((segment.speaker, segment.text) for segment in segments), lexicon)
         if lexicon
@@ -185,7 +185,7 @@ def _assign_roles(segments: Sequence[Segment], lexicon: Lexicon) -> dict[int, Ro
 
 
 def _group_by_channel(chunks: Sequence[StoredPart]) -> dict[int, list[TranscribedChunk]]:
-    """What was heard in each channel."""
+    """Return the transcribed chunks of each channel."""
     numbers = sorted({stored.part.channel or 0 for stored in chunks})
     return {
         number: _read_chunks([stored for stored in chunks if stored.part.channel == number])
@@ -194,7 +194,7 @@ def _group_by_channel(chunks: Sequence[StoredPart]) -> dict[int, list[Transcribe
 
 
 def _read_bleed(job_id: str, chunks: Sequence[StoredPart]) -> dict[int, list[Interval]]:
-    """Where each channel only hears another."""
+    """Return the intervals by channel in which it only carries another channel's speech."""
     bleed_by_chunk = coverage_retry.read_bleed(job_id)
     bleed_by_channel: defaultdict[int, list[Interval]] = defaultdict(list)
     for stored in chunks:
@@ -225,7 +225,10 @@ def _link_turns(spec: JobSpec, shards: Sequence[StoredPart]) -> tuple[Turn, ...]
 
 
 def _check_failures(failed_chunks: Sequence[StoredPart], chunks: Sequence[StoredPart]) -> None:
-    """A transcript with gaps is better than none, but one that is all gaps is none."""
+    """Raise `EngineError` if too many chunks failed.
+
+    A transcript with gaps is better than none, but one that is all gaps is none.
+    """
     if not failed_chunks or (
         len(failed_chunks) < len(chunks) and settings().failed_chunks == "gap"
     ):
@@ -256,7 +259,7 @@ def _collect_notes(chunks: Sequence[StoredPart]) -> list[Note]:
 def _measure_coverage(
     chunks: Sequence[StoredPart], speech: Mapping[int, Sequence[Interval]]
 ) -> dict[int, Coverage]:
-    """How much of the speech in each chunk has words."""
+    """Return how much of the speech in each chunk has words."""
     return {
         stored.part.position: measure_coverage(
             words_from_json(stored.result["words"]), speech.get(stored.part.position, ())
@@ -272,9 +275,9 @@ def _find_gap_notes(
     speech: Mapping[int, Sequence[Interval]],
     notes: Sequence[Note],
 ) -> list[Note]:
-    """Where speech has no words in the whole: what one chunk passed over the next may have heard.
+    """Return notes on speech without words in all chunks: a chunk may contain its neighbour's gap.
 
-    Each channel that is a speaker is looked at for itself.
+    If each channel is a speaker, each is checked separately.
     """
     gap_notes: list[Note] = []
     for channel in sorted({stored.part.channel for stored in chunks}, key=str):
@@ -297,7 +300,7 @@ def _find_gap_notes(
 
 
 def _choose_language(job: TranscriptJob, chunks: Sequence[StoredPart]) -> str | None:
-    """As asked for, or what most chunks were found to be in."""
+    """Return the requested language, or the most frequent one among the chunks."""
     languages = Counter(stored.result["language"] for stored in chunks if stored.result)
     languages.pop(None, None)
     return job.transcript.language or (languages.most_common(1)[0][0] if languages else None)
@@ -326,7 +329,7 @@ def _write_artefacts(
 def _describe_transcription(
     job: TranscriptJob, stored_parts: Sequence[StoredPart], merged: MergedTranscript
 ) -> dict[str, Any]:
-    """What the engine said, chunk by chunk, and how much of the speech that covers."""
+    """Return the engine's result by chunk, and how much of the speech it covers."""
     model = lifecycle.read_spec(job).model or catalog.default_model(catalog.recognizer(job.engine))
     return {
         "engine": job.engine,
@@ -347,7 +350,7 @@ def _describe_chunk(chunk: StoredPart, merged: MergedTranscript) -> dict[str, An
 
 
 def _describe_diarization(job: TranscriptJob, merged: MergedTranscript) -> dict[str, Any]:
-    """The turns of the speakers, who are the same in the whole recording."""
+    """Return the turns of the speakers, who are the same in the whole recording."""
     role_by_speaker = {label(speaker): role.name for speaker, role in merged.roles.items()}
     return {
         "diarizer": lifecycle.read_spec(job).diarizer,
