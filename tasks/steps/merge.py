@@ -275,9 +275,10 @@ def _find_gap_notes(
     speech: Mapping[int, Sequence[Interval]],
     notes: Sequence[Note],
 ) -> list[Note]:
-    """Return notes on speech without words in all chunks: a chunk may contain its neighbour's gap.
+    """Return notes on speech without words in the merged transcript.
 
-    If each channel is a speaker, each is checked separately.
+    A chunk may have the words that its neighbour missed. If each channel is a speaker, each is
+    checked separately.
     """
     gap_notes: list[Note] = []
     for channel in sorted({stored.part.channel for stored in chunks}, key=str):

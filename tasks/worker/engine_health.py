@@ -1,8 +1,9 @@
 """Check engines that depend on a server or a model, while a worker serves their queues.
 
-Such an engine is only available while its server or model is. ``python -m
-tasks.worker.engine_health KIND ENGINE WORKER`` checks one engine. It is a separate process because
-the worker's main process forks, which gRPC does not survive.
+Such an engine is only available while its server or model is.
+
+``python -m tasks.worker.engine_health KIND ENGINE WORKER`` checks one engine. It is a separate
+process because the worker's main process forks, which gRPC does not survive.
 """
 
 from __future__ import annotations
