@@ -1,11 +1,11 @@
-# `make help` lists what there is to make.
+# `make help` lists the targets.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# The model that set-up fetches, by a name that `transcribe models list` shows, and the two nets that
-# find speakers; none: no model at all.
+# The model that set-up downloads, by its name in `transcribe models list`, with the two models for
+# diarization; none: no models at all.
 MODEL  ?= base
 MODELS := $(if $(filter-out none,$(MODEL)),$(MODEL) segmentation-3.0 campplus-zh-en)
 FETCHED := $(MODELS:%=$(VENV)/share/chordscribe/models/%/transcribe-model.json)
@@ -28,7 +28,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# Not there after a failure, so the next `make setup` tries again.
+# These files are missing after a failure, so the next `make setup` retries.
 $(FETCHED): | $(READY)
 	@test -f $@ || $(BIN)/transcribe models pull $(MODELS) || { \
 	  $(BIN)/python -c 'import pocketsphinx' 2>/dev/null && left="with PocketSphinx" || left="without any engine"; \
@@ -49,7 +49,7 @@ env: ## Make up the passwords that docker compose asks for, in .env
 	give FLOWER_BASIC_AUTH admin:$$(secret); \
 	echo "Passwords are in .env. Next: docker compose up -d --build"
 
-# Processes that take one file of tests after the other, each with one stack for all that share it.
+# Number of test processes. Each runs its test files in turn, with one stack for all that share it.
 SIDE_BY_SIDE ?= 2
 SIDES := -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
@@ -109,14 +109,14 @@ $(NEURAL)/.ready: requirements-dev.txt requirements-neural.txt pyproject.toml
 	test -x $(NEURAL)/bin/python || $(PYTHON) -m venv $(NEURAL)
 	@date +%s > $(NEURAL)/.began
 	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	# Where the usual index has PyTorch for CUDA only, the one of its makers has it for processors.
+	# If the usual index only has PyTorch for CUDA, the index of PyTorch has it for CPUs.
 	torch=$$(grep ^torch== requirements-neural.txt); \
 	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$torch" || \
 	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "$$torch" \
 	  --index-url https://download.pytorch.org/whl/cpu
 	$(NEURAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  -r requirements-neural.txt -e .
-	# Built for CUDA, these cannot be loaded; without them torchaudio does the same in Python.
+	# These are built for CUDA and cannot be loaded; without them torchaudio uses Python code.
 	rm -f $(NEURAL)/lib/python3*/site-packages/torchaudio/lib/*.so
 	@echo "$(NEURAL): $$(du -sh $(NEURAL) | cut -f1), installed in $$(( $$(date +%s) - $$(cat $(NEURAL)/.began) )) s" | tee $@
 

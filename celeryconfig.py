@@ -1,4 +1,4 @@
-"""Celery's settings, each with its reason; what an operator may choose is in `core.settings`."""
+"""Celery's settings and their reasons; settings for operators are in `core.settings`."""
 
 from kombu import Exchange, Queue
 
@@ -9,10 +9,10 @@ from tasks.queues import CONTROL, list_servable_queues
 _settings = settings()
 
 broker_url = _settings.broker
-#: Only counts the parts of a chord; what the steps find out goes to database and storage.
+#: Only counts the parts of a chord; the results of steps go to the database and storage.
 result_backend = _settings.result_backend
 
-#: A step is known by its name alone, so the service can send steps whose libraries it lacks.
+#: Steps are sent by name, so the API can send steps whose libraries it lacks.
 imports = (
     "tasks.steps.prepare",
     "tasks.steps.transcribe",
@@ -23,34 +23,34 @@ imports = (
     "tasks.purge",
 )
 
-#: What a worker without -Q serves: all that this machine can. Other queues are made on demand.
+#: Queues of a worker without -Q: all that this machine can serve. Others are created on demand.
 task_queues = [Queue(name, Exchange(name), routing_key=name) for name in list_servable_queues()]
 task_default_queue = CONTROL
 task_create_missing_queues = True
 
-# `worker_max_memory_per_child`, by which a process that leaks is replaced after its step, depends
-# on the queues of a worker: `tasks.celery` sets it. `worker_soft_shutdown_timeout` stays at 0:
-# Celery sleeps for so long, even when all steps are over, without a sign of life for those that
-# are not; see `tasks.worker.shutdown`.
+# `tasks.celery` sets `worker_max_memory_per_child`, since it depends on the queues of a worker: a
+# process that leaks is replaced after its step. `worker_soft_shutdown_timeout` stays at 0: Celery
+# would sleep for that time even if all steps are over, without renewing the leases of unfinished
+# ones; see `tasks.worker.shutdown`.
 
-#: A message is done with when its step is, so a worker that dies loses none.
+#: A message is acknowledged after its step, so a worker that dies loses none.
 task_acks_late = True
-#: A pool process that is killed gives its message back; the attempts of a part are counted.
+#: The message of a killed pool process is requeued; the attempts of a part are counted.
 task_reject_on_worker_lost = True
-#: A worker holds no chunks in reserve that a free one could hear.
+#: A worker reserves no chunks that an idle worker could transcribe.
 worker_prefetch_multiplier = 1
-#: Results are references in the database; storing them in Redis as well would double the traffic.
+#: Results are in the database; storing them in Redis as well would double the traffic.
 task_ignore_result = True
 #: A chord of a ten-hour recording may wait for days behind others.
 result_expires = 7 * 24 * 3600
 result_chord_join_timeout = 3.0
 
-#: Above the longest time limit, so no living step is delivered twice. Dead ones are found sooner,
-#: by their lease: see `tasks.steps.housekeeping`.
+#: Longer than the longest time limit, so no message of a running step is delivered twice. Lost
+#: steps are found earlier, by their lease: see `tasks.steps.housekeeping`.
 VISIBILITY_TIMEOUT = 2 * 3600
 broker_transport_options = {
     "visibility_timeout": VISIBILITY_TIMEOUT,
-    #: Ten steps of priority, 0 first; `core.jobs.priorities` says which part uses which.
+    #: Ten priorities, 0 first; `core.jobs.priorities` assigns them to parts.
     "priority_steps": list(range(10)),
     "sep": ":",
     "queue_order_strategy": "priority",
@@ -67,9 +67,10 @@ task_default_priority = 3
 #: A worker that starts before its broker, or loses it, waits for it.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-#: A step that was cut off from the broker finishes; its result is stored and its lease tells.
+#: A step that loses the broker still finishes; its result is stored, and its lease shows that it
+#: runs.
 worker_cancel_long_running_tasks_on_connection_loss = False
-#: The service must answer soon, also when the broker is down: housekeeping sends later.
+#: The API must answer soon, even if the broker is down: housekeeping sends the message later.
 task_publish_retry_policy = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2}
 
 #: Seconds; the other steps state theirs in their modules.
@@ -80,7 +81,7 @@ task_annotations = {
     }
 }
 
-#: Only JSON: nobody who can write to the broker can run code by it.
+#: JSON only: write access to the broker must not make it possible to run code.
 task_serializer = "json"
 accept_content = ["json"]
 result_serializer = "json"
@@ -88,19 +89,19 @@ result_serializer = "json"
 timezone = "UTC"
 enable_utc = True
 
-#: Logs are structured and set up by us.
+#: `core.log` configures the structured logs.
 worker_hijack_root_logger = False
-#: What Flower watches: once it is there, it has the workers tell what they do. Where nobody
-#: watches, to tell would be a third of what a worker's main process does for a chunk.
+#: Task events for Flower, which enables them on the workers when it starts. Without Flower, they
+#: would be a third of the work of a worker's main process per chunk.
 worker_send_task_events = False
 task_send_sent_event = False
 
-#: Seconds. A tick that could not be served in time is dropped, not piled up.
+#: Seconds. A message that waits too long expires, so messages do not pile up.
 HOUSEKEEPING_EVERY = 5.0
 CLEAN_UP_EVERY = 600.0
-#: It lists the whole storage, for what is left behind once in a blue moon.
+#: Rare, because it lists the whole storage and hardly ever finds a leftover.
 REMOVE_STRAYS_EVERY = 6 * 3600.0
-#: So that an update, or the way back, does not end beat.
+#: An upgrade or downgrade must not stop beat.
 beat_scheduler = "tasks.beat_scheduler:BeatScheduler"
 beat_schedule = {
     "send-abandoned-work-again": {

@@ -1,7 +1,7 @@
-"""The one module whose name nobody else has: it makes sure that the packages beside it are ours.
+"""Module with a unique name: it checks that the packages beside it belong to Chordscribe.
 
-Names such as `core` and `tasks` are common. Where another distribution brings a package of the same
-name, Python imports one of the two, or a mixture, and what fails then tells nothing of the cause.
+Names such as `core` and `tasks` are common. If another distribution has a package of the same name,
+Python imports one of the two, or a mixture, and the resulting errors do not show the cause.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _REMEDY = "Install Chordscribe into a virtual environment of its own."
 
 
 class ForeignPackage(ImportError):
-    """A package with the name of one of ours belongs to somebody else."""
+    """A package with the name of one of Chordscribe's belongs to another distribution."""
 
 
-@cache  # both `transcribe_api` and `tasks` ask, in one process
+@cache  # both `transcribe_api` and `tasks` call it in one process
 def require_own_packages() -> None:
-    """Raises `ForeignPackage` if a package of ours is hidden or overwritten by another's."""
+    """Raise `ForeignPackage` if one of the `PACKAGES` is hidden or overwritten by another one."""
     home = Path(__file__).resolve().parent
     hashes = _read_recorded_hashes()
     for name in PACKAGES:
@@ -43,7 +43,7 @@ def require_own_packages() -> None:
 
 
 def main() -> None:
-    """The command ``transcribe``; exits with 3 and a sentence if packages are not ours."""
+    """Run the command ``transcribe``; exit with 3 and a message if a package is foreign."""
     try:
         from transcribe_api.cli.command import main as run_command
     except ForeignPackage as error:
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _find_package_file(name: str) -> Path | None:
-    """The file that an import of the package would run; None where it is not installed."""
+    """Return the file that an import of the package would run; None if it is not installed."""
     try:
         spec = find_spec(name)
     except ImportError:
@@ -62,7 +62,7 @@ def _find_package_file(name: str) -> Path | None:
 
 
 def _read_recorded_hashes() -> dict[str, str]:
-    """SHA-256 of our files as they were installed, by path; none for a checkout."""
+    """Return the installed SHA-256 hashes of Chordscribe's files by path; empty for a checkout."""
     try:
         files = metadata.distribution("chordscribe").files or ()
     except metadata.PackageNotFoundError:
@@ -71,6 +71,6 @@ def _read_recorded_hashes() -> dict[str, str]:
 
 
 def _hash_file(file: Path) -> str:
-    """SHA-256 of a file in the form in which wheels record it."""
+    """Return the SHA-256 of a file, encoded as wheels record it."""
     digest = hashlib.sha256(file.read_bytes()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

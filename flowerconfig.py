@@ -1,13 +1,13 @@
-"""Flower's settings. ``FLOWER_BASIC_AUTH`` says who may look: see `docs/operations.md`."""
+"""Flower's settings. ``FLOWER_BASIC_AUTH`` restricts access: see `docs/operations.md`."""
 
 from core import log
 
-# In place of what Flower has set up by now: lines like those of all other processes.
+# Replaces Flower's logging, so that its lines look like those of all other processes.
 log.configure_logging()
 
-#: Each takes about 3 KB of its memory; a long recording alone has hundreds.
+#: Each task takes about 3 KB of Flower's memory, and a long recording has hundreds.
 max_tasks = 10_000
-#: The arguments tell which job a step is for.
+#: The arguments show the job of a step.
 tasks_columns = "name,args,uuid,state,received,runtime,worker"
-#: Seconds after which a worker that is gone is shown no more.
+#: Seconds after which a stopped worker is no longer shown.
 purge_offline_workers = 300

@@ -1,26 +1,27 @@
-"""Read by gunicorn where it starts: a service that others can reach does not start without keys.
+"""gunicorn's settings: an API server that other machines can reach does not start without keys.
 
-Requests are looked at all the same, so whoever starts it elsewhere or otherwise is no less safe.
+gunicorn reads this file from its working directory. Every request is checked in any case, so a
+server that is started without this file is just as safe.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-#: JSON lines, as from all other processes.
+#: JSON lines, as in all other processes.
 logger_class = "transcribe_api.gunicorn_log.Logger"
 
-#: What a request says of the path that it was found under: nothing.
+#: No request header may set the path under which the application is mounted.
 forwarder_headers = ""
 
 
 def when_ready(server: Any) -> None:
-    """Before the first worker is started. Gunicorn prints a RuntimeError and ends."""
+    """Check access before the first worker starts. gunicorn prints a RuntimeError and exits."""
     from core.db import transactions
     from core.errors import TranscribeError
     from transcribe_api.http.auth import exposure
 
-    # With reuse_port the workers open the sockets, and only the settings tell which.
+    # With reuse_port the workers open the sockets, and only the settings contain their addresses.
     listening = [listener.sock.getsockname() for listener in server.LISTENERS] or server.cfg.address
     try:
         exposure.refuse_unguarded(listening)
@@ -30,7 +31,7 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """In each worker: however few threads it was given, streams leave some of them free."""
+    """Reserve threads in each worker, so that streams never take all of its threads."""
     from transcribe_api.http.events.event_broker import job_events
 
     job_events.reserve_threads(worker.cfg.threads)

@@ -1,4 +1,4 @@
-"""Where WSGI servers and ``flask db upgrade`` find the service."""
+"""The Flask application for WSGI servers and ``flask db upgrade``."""
 
 from transcribe_api.app import create_app
 

@@ -1,1 +1,1 @@
-"""Takes audio apart: decode, voice activity, plan, cut."""
+"""Audio processing before the engines: decode, detect speech, plan, cut."""

@@ -1,4 +1,4 @@
-"""Takes a recording apart: decode once, find speech on the way, plan, write the chunks."""
+"""Cut a recording: decode once, detect speech meanwhile, plan the cuts, write the chunks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from transcripts.warning import TranscriptWarning
 
 _SCRATCH_NAME = "recording.pcm"
 _BLOCK_BYTES = 1 << 20
-#: In a recording that was amplified to be heard at all, hiss moves more than in a good one.
+#: Standard deviation (dB) for recordings amplified because they are quiet: their hiss varies more.
 _QUIET_STEADY_DEVIATION = 1.5
 
 
@@ -33,31 +33,31 @@ _QUIET_STEADY_DEVIATION = 1.5
 class ChunkingConfig:
     """How a recording is cut. Durations in seconds."""
 
-    #: Wished length of a chunk.
+    #: Target length of a chunk.
     chunk_duration: float = cutting_defaults.CHUNK_SECONDS
-    #: What two chunks share, only where a cut has to fall into speech.
+    #: Overlap of two chunks; used only where a cut must fall into speech.
     overlap_duration: float = cutting_defaults.OVERLAP_SECONDS
     #: A pause of this length is a good place to cut.
     min_silence_duration: float = cutting_defaults.MIN_SILENCE_SECONDS
-    #: Sound below this level (dBFS) is silence, except in quiet recordings.
+    #: Audio below this level (dBFS) is silence, except in quiet recordings.
     silence_threshold: float = cutting_defaults.SILENCE_THRESHOLD_DBFS
-    #: 0..3: how much webrtcvad takes for noise.
+    #: 0..3: how aggressively webrtcvad classifies audio as noise.
     vad_aggressiveness: int = cutting_defaults.VAD_AGGRESSIVENESS
-    #: No chunk is longer. None: 1.2 times `chunk_duration`.
+    #: Maximum length of a chunk. None: 1.2 times `chunk_duration`.
     max_chunk_duration: float | None = None
-    #: Wished length of the windows that diarization works on.
+    #: Target length of the windows for diarization.
     shard_duration: float = cutting_defaults.SHARD_SECONDS
 
     @property
     def vad(self) -> VadSettings:
-        """The part that finds speech."""
+        """Settings of the speech detection."""
         return VadSettings(
             aggressiveness=self.vad_aggressiveness, silence_threshold=self.silence_threshold
         )
 
     @property
     def plan(self) -> PlanSettings:
-        """The part that chooses the cuts."""
+        """Settings of the choice of cuts."""
         return PlanSettings(
             chunk_duration=self.chunk_duration,
             chunk_overlap=self.overlap_duration,
@@ -71,24 +71,24 @@ DEFAULT_CONFIG = ChunkingConfig()
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """A recording taken apart. Its sound is a scratch file in the folder it was taken apart in."""
+    """A decoded and planned recording. Its audio is a scratch file in the working folder."""
 
     #: 16 kHz mono 16-bit samples without a header.
     pcm: Path
-    #: Seconds, counted from the samples.
+    #: Seconds, computed from the number of samples.
     duration: float
     speech: tuple[Interval, ...]
-    #: What the engine works on.
+    #: Windows for the engine.
     windows: tuple[Window, ...]
-    #: What the diarizer works on.
+    #: Windows for the diarizer.
     shards: tuple[Window, ...]
     #: For the user.
     warnings: tuple[TranscriptWarning, ...]
-    #: How loud each moment is, to be drawn.
+    #: Loudness of each frame, for the waveform.
     loudness: Loudness = field(repr=False, compare=False)
 
     def speech_in(self, window: Window) -> list[Interval]:
-        """Where somebody seems to speak in *window*, in times of the recording."""
+        """Return the intervals of speech in *window*, in recording time."""
         first = bisect_right(self.speech, window.start, key=attrgetter("end"))
         last = bisect_left(self.speech, window.end, key=attrgetter("start"))
         return [
@@ -102,7 +102,7 @@ class Cutting:
 
 
 class AudioChunker:
-    """Takes recordings apart, all in the same way."""
+    """Cuts recordings, all with the same settings."""
 
     def __init__(
         self, config: ChunkingConfig = DEFAULT_CONFIG, limits: Limits = DEFAULT_LIMITS
@@ -118,13 +118,13 @@ class AudioChunker:
         channel: int | None = None,
         on_windows: Callable[[Path, Sequence[Window]], None] | None = None,
     ) -> Cutting:
-        """Decode *source* into *workdir* (115 MB an hour), find speech and plan the cuts.
+        """Decode *source* into *workdir* (115 MB an hour), detect speech and plan the cuts.
 
-        Memory stays flat whatever the length. *channel*, counted from 0, takes one channel
-        instead of the mix of all. *on_windows* is called while a long recording is still decoded,
-        with the file in which its sound is so far and the next windows that are certain: those
-        from all calls are the first ones of the answer. What it raises ends the work and the
-        decoder.
+        Memory use does not depend on the length. *channel*, counted from 0, selects one channel
+        instead of the mix of all. *on_windows* is called while a long recording is still being
+        decoded, with the file that holds the audio so far and the next windows that are final. The
+        windows of all calls together are the first ones of the result. An exception in *on_windows*
+        ends the work and the decoder.
 
         Raises:
             MediaError, Unavailable, DecoderKilled: see `chunking.decode.decoder`.
@@ -168,7 +168,7 @@ def write_wav(pcm: Path, window: Window, path: Path) -> None:
     """Write a *window* of 16 kHz mono 16-bit samples as a WAV file, block by block."""
     start, end = (byte_offset(seconds) for seconds in (window.start, window.end))
     with pcm.open("rb") as source, new_wav(path) as target:
-        # Known beforehand, so that the header is right when the file is a pipe or a socket.
+        # Set in advance, so that the header is right even if the file is a pipe or a socket.
         target.setnframes((end - start) // 2)
         source.seek(start)
         while start < end and (block := source.read(min(_BLOCK_BYTES, end - start))):
@@ -178,7 +178,7 @@ def write_wav(pcm: Path, window: Window, path: Path) -> None:
 
 @contextmanager
 def new_wav(path: Path) -> Iterator[wave.Wave_write]:
-    """A WAV file to write 16 kHz mono 16-bit samples into."""
+    """Open a WAV file for writing 16 kHz mono 16-bit samples."""
     with wave.open(str(path), "wb") as target:
         target.setnchannels(1)
         target.setsampwidth(2)
@@ -198,12 +198,12 @@ def _read_blocks(pcm: Path) -> Iterator[bytes]:
 
 
 def byte_offset(seconds: float) -> int:
-    """Return the position in the PCM, on a whole sample."""
+    """Return the byte position of *seconds* in the PCM, on a whole sample."""
     return 2 * round(seconds * SAMPLE_RATE)
 
 
 def describe(index: int, window: Window) -> dict[str, Any]:
-    """Return what ``chunks_metadata.json`` says of chunk *index*."""
+    """Return the entry of chunk *index* in ``chunks_metadata.json``."""
     return {
         "index": index,
         "file": chunk_name(index),

@@ -1,4 +1,4 @@
-"""Cuts one piece out of a recording again, as it was cut when the recording was taken apart."""
+"""Cut one piece out of a recording again, with the same samples as the first time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from transcripts.types import ChannelInterval
 
 
 def recut_audio(source: Path, interval: ChannelInterval, path: Path, limits: Limits) -> None:
-    """Write the sound of *interval*, with its channel, as a 16 kHz mono 16-bit WAV file.
+    """Write the audio of *interval*, from its channel, as a 16 kHz mono 16-bit WAV file.
 
-    The recording is decoded from its beginning: so the samples are the same as the first time.
-    Raises what `chunking.decode.decoder` does.
+    The recording is decoded from its beginning, so the samples are the same as the first time.
+    Raises the errors of `chunking.decode.decoder`.
     """
     position, (start, end) = 0, map(byte_offset, (interval.start, interval.end))
     with (

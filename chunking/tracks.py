@@ -1,4 +1,4 @@
-"""A recording taken apart as the mix of its channels, or each channel for itself."""
+"""Cut a recording as the mix of its channels, or each channel separately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from transcripts.serialization import intervals_to_json
 from transcripts.types import ChannelInterval, Interval
 from transcripts.warning import TranscriptWarning, WarningCode
 
-#: A call has two, a round table with a microphone each some more. Each is decoded for itself.
+#: A call has two channels, a round table with several microphones some more. Each is decoded
+#: separately.
 MAX_CHANNELS = 8
 ONE_CHANNEL = TranscriptWarning(
     WarningCode.ONE_CHANNEL,
@@ -28,45 +29,45 @@ ONE_CHANNEL = TranscriptWarning(
 
 @dataclass(frozen=True, slots=True)
 class AudioPart:
-    """A chunk or a shard, and the sound that it is cut out of."""
+    """A chunk or a shard, and the audio file that it is cut out of."""
 
     #: 16 kHz mono 16-bit samples without a header.
     pcm: Path
     window: Window
-    #: Counted from 0; None: the mix of all.
+    #: Counted from 0; None: the mix of all channels.
     channel: int | None = None
-    #: Where in the window the channel only hears another one.
+    #: Intervals of the window in which the channel only carries another channel's audio.
     bleed: tuple[Interval, ...] = ()
-    #: Where else somebody seems to speak; not known of a chunk that is cut early, nor of a shard.
+    #: Intervals of other speech; unknown for chunks cut early and for shards.
     speech: tuple[Interval, ...] = field(default=(), compare=False)
 
     @property
     def interval(self) -> ChannelInterval:
-        """Its place in the recording."""
+        """Return the interval in the recording."""
         return ChannelInterval(self.window.start, self.window.end, self.channel)
 
     def write_wav(self, path: Path) -> None:
-        """Write it as a 16 kHz mono 16-bit WAV file."""
+        """Write the audio as a 16 kHz mono 16-bit WAV file."""
         write_wav(self.pcm, self.window, path)
 
 
 @dataclass(frozen=True, slots=True)
 class AudioParts:
-    """All that a recording was cut into."""
+    """All parts of a recording."""
 
     #: Seconds of the longest channel.
     duration: float
     #: By start, and then by channel.
     chunks: tuple[AudioPart, ...]
-    #: Empty where each channel is a speaker.
+    #: Empty if each channel is a speaker.
     shards: tuple[AudioPart, ...]
     #: For the user.
     warnings: tuple[TranscriptWarning, ...]
-    #: What ``waveform.json`` says.
+    #: Content of ``waveform.json``.
     waveform: Mapping[str, Any]
 
     def metadata(self, file_path: str) -> dict[str, Any]:
-        """Return what ``chunks_metadata.json`` says of the recording called *file_path*."""
+        """Return ``chunks_metadata.json`` of the recording called *file_path*."""
         return {
             "file_path": file_path,
             "total_duration": round(self.duration, 3),
@@ -81,9 +82,10 @@ def cut_mix(
     folder: Path,
     on_chunks: Callable[[Sequence[AudioPart]], None] | None = None,
 ) -> AudioParts:
-    """Take the mix of all channels apart. Raises as `AudioChunker.take_apart` does.
+    """Cut the mix of all channels. Raises as `AudioChunker.take_apart` does.
 
-    *on_chunks* is called with the first chunks while a long recording is still decoded; see there.
+    *on_chunks* is called with the first chunks while a long recording is still being decoded; see
+    `AudioChunker.take_apart`.
     """
 
     def on_windows(pcm: Path, windows: Sequence[Window]) -> None:
@@ -101,9 +103,9 @@ def cut_mix(
 
 
 def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioParts:
-    """Take each channel apart for itself.
+    """Cut each channel separately.
 
-    Raises as `AudioChunker.take_apart` does, and `MediaError` when there are more than
+    Raises as `AudioChunker.take_apart` does, and `MediaError` if there are more than
     `MAX_CHANNELS`.
     """
     count = _count_channels(source, chunker.limits)
@@ -144,7 +146,7 @@ def _cut_channel(chunker: AudioChunker, source: Path, folder: Path, channel: int
 
 
 def _merge_warnings(cuttings: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:
-    """What is wrong with the file is found in every channel, and told once."""
+    """Return the warnings of all channels without duplicates: a file's fault shows in each."""
     return tuple(dict.fromkeys(warning for cutting in cuttings for warning in cutting.warnings))
 
 

@@ -1,4 +1,4 @@
-"""The loudness of a recording as a line to draw, of a size that does not grow with it."""
+"""Loudness of a recording as a waveform to draw, with a limited number of values."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from chunking.vad.speech import FRAME_SECONDS
 #: scale).
 Loudness = NDArray[np.uint8]
 
-#: More than a screen has columns.
+#: More than the columns of a screen.
 MAX_VALUES = 4000
 
 
 def build_waveform(channels: Sequence[Loudness], duration: float) -> dict[str, Any]:
     """Return ``waveform.json``: the loudest frame of any channel in each of equal intervals.
 
-    *duration* in seconds. Each of `MAX_VALUES` values at most stands for ``seconds_per_value``.
+    *duration* in seconds. There are at most `MAX_VALUES` values, each for ``seconds_per_value``.
     """
     frames = max((len(channel) for channel in channels), default=0)
     size = max(1, -(-frames // MAX_VALUES))

@@ -1,1 +1,1 @@
-"""Remembers: settings, errors, records, job state, storage and progress."""
+"""Settings, errors, database records, job state, storage and progress."""

@@ -1,4 +1,4 @@
-"""The one place where the time of day is read."""
+"""The only module that reads the time of day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def now() -> float:
-    """Unix seconds, as leases are kept in."""
+    """Return Unix seconds, the unit of leases."""
     return time.time()
 
 
@@ -16,16 +16,16 @@ def utc_now() -> datetime:
 
 
 def to_utc(moment: datetime) -> datetime:
-    """A stored moment in UTC. SQLite forgets the zone of what it keeps; it was UTC."""
+    """Return a stored time in UTC. SQLite drops the time zone, which was UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.astimezone(UTC)
 
 
 def from_unix(seconds: float) -> datetime:
-    """Unix seconds as a moment."""
+    """Convert Unix seconds to a time."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def format_iso(moment: datetime | None) -> str | None:
-    """ISO-8601 in UTC."""
+    """Format a time as ISO 8601 in UTC."""
     return None if moment is None else to_utc(moment).isoformat().replace("+00:00", "Z")

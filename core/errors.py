@@ -1,4 +1,4 @@
-"""Every error that a caller may be shown, each with a stable code and a sentence to act on."""
+"""All errors that callers may see, each with a stable code and an actionable message."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 
 class TranscribeError(Exception):
-    """Root of the tree. The message is safe to show to a caller."""
+    """Base of all errors. The message is safe to show to a caller."""
 
-    #: Stable name for machines.
+    #: Stable name for programs.
     code = "error"
 
 
 class InvalidInput(TranscribeError):
-    """The request, or the recording in it, cannot be worked on; trying again will not help."""
+    """The request, or its recording, cannot be processed; a retry will not help."""
 
     code = "invalid_input"
 
     def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
-        #: Name of the request field that is wrong, when there is one.
+        #: Name of the invalid request field, if there is one.
         self.field = field
         if code is not None:
             self.code = code
@@ -44,34 +44,34 @@ class NotFound(TranscribeError):
 
 
 class JobNotFound(NotFound):
-    """There is no such job, or no longer."""
+    """The job does not exist, or was deleted."""
 
 
 class Conflict(TranscribeError):
-    """The job is in a state in which this cannot be done."""
+    """The current state of the job does not allow this."""
 
     code = "conflict"
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
-        #: What the caller should know of the present state.
+        #: The current state, for the caller.
         self.details = details
 
 
 class EditConflict(Conflict):
-    """What the caller saw is not what is there now."""
+    """The current values differ from those that the caller saw."""
 
     code = "changed_meanwhile"
 
 
 class Unauthorized(TranscribeError):
-    """A key is asked for, and none that opens the service was sent."""
+    """A valid key is required."""
 
     code = "unauthorized"
 
 
 class InvalidApiKey(Unauthorized):
-    """A key was sent, and it is none of ours, or none any more."""
+    """The key is unknown, revoked or expired."""
 
 
 class Forbidden(TranscribeError):
@@ -81,13 +81,13 @@ class Forbidden(TranscribeError):
 
 
 class CrossOrigin(Forbidden):
-    """A page of another site had a browser send this."""
+    """A page of another site made a browser send this request."""
 
     code = "cross_origin"
 
 
 class WrongHost(TranscribeError):
-    """The request asks for a name that is not the service's."""
+    """The request is for a host name that is not the service's."""
 
     code = "wrong_host"
 
@@ -99,7 +99,7 @@ class RequestTimeout(TranscribeError):
 
 
 class RateLimited(TranscribeError):
-    """More requests in a minute than are allowed."""
+    """Too many requests in a minute."""
 
     code = "rate_limited"
 
@@ -110,53 +110,53 @@ class RateLimited(TranscribeError):
 
 
 class SettingsError(TranscribeError):
-    """A setting is wrong; the message names the variable and what is allowed."""
+    """A setting is invalid; the message names the variable and the allowed values."""
 
     code = "bad_setting"
 
 
 class DataDirectoryError(TranscribeError):
-    """Nothing can be kept in the data directory; the message says why. For operators alone."""
+    """The data directory cannot be used; the message states the reason. Only for operators."""
 
     code = "data_directory"
 
 
 class DatabaseDamaged(TranscribeError):
-    """The file of the database is damaged; the message names it. For operators alone."""
+    """The database file is damaged; the message names it. Only for operators."""
 
     code = "database_damaged"
 
 
 class EngineError(TranscribeError):
-    """A speech engine or a diarizer could not do its work."""
+    """A speech engine or a diarizer failed."""
 
     code = "engine_failed"
 
 
 class KillsWorker(TranscribeError):
-    """Every worker that began with it was gone before it was done."""
+    """All workers that began this work died before it was finished."""
 
     code = "worker_lost"
 
 
 class Transient(TranscribeError):
-    """Something that may be over in a moment: storage, broker, database or a remote engine."""
+    """A temporary failure of storage, broker, database or a remote engine."""
 
     code = "try_again"
 
     def __init__(self, message: str, *, retry_in: float = 2.0) -> None:
         super().__init__(message)
-        #: Seconds to wait at least before the next try.
+        #: Minimum seconds before the next attempt.
         self.retry_in = retry_in
 
 
 class Unavailable(Transient):
-    """A part of the service that is needed now is down."""
+    """A required part of the service is down."""
 
     code = "unavailable"
 
 
 class StorageFull(Unavailable):
-    """The disk has no room beyond its reserve; nobody but an operator or retention makes some."""
+    """The disk has no space beyond its reserve; only an operator or retention can free some."""
 
     code = "storage_full"

@@ -1,4 +1,4 @@
-"""Structured logs: JSON for machines, or columns for people. No secret of ours gets into them."""
+"""Structured logs: JSON for machines, or columns for people. Secrets of the service are masked."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ import structlog
 
 from core.settings import Settings, settings
 
-#: Characters of the shortest secret that is looked for: a shorter one is part of too many words.
+#: Length of the shortest secret that is masked: a shorter one is part of too many words.
 _MIN_SECRET_LENGTH = 6
 _MASK = "***"
-#: Keys of callers, which are shown by their first part.
+#: API keys; their first part stays visible.
 _KEY_PATTERN = re.compile(r"(tk_[0-9a-f]{10})_[A-Za-z0-9_-]{43}")
 
 
 def configure_logging(*extra_processors: structlog.typing.Processor) -> None:
-    """Set this process's logs up; the standard library's loggers come out the same way.
+    """Configure the logs of this process, including the standard library's loggers.
 
-    *extra_processors*: what else is to be found out about lines that were not written by this
-    house.
+    *extra_processors*: run on lines from libraries only, after the shared processors.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -64,7 +63,7 @@ def _build_renderer() -> structlog.typing.Processor:
 
 
 def _list_secrets(current_settings: Settings) -> Iterator[str]:
-    """What the settings hold that nobody may read: whole values, and passwords in addresses."""
+    """Yield the secrets in the settings: whole values, and passwords in addresses."""
     for name, field in Settings.model_fields.items():
         value = getattr(current_settings, name)
         if not isinstance(value, str):

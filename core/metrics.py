@@ -1,7 +1,7 @@
-"""What is measured, each defined once; `docs/operations.md` tells an operator what to make of it.
+"""Definitions of all metrics; `docs/operations.md` explains them to operators.
 
-A worker's processes count in files that add up to one worker: a process that is replaced takes
-nothing with it. What can be read at any moment is not counted but a `SampledMetric`.
+The processes of a worker count in files that add up to one worker, so a replaced process loses no
+counts. A value that can be read at any time is not counted: it is a `SampledMetric`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core import clock
 from core.db.models import TranscriptJob
 from core.filesystem.metric_files import AllocatedDict, use_allocated_files
 
-#: Where the counts of this process and of those that it forks lie, if in files.
+#: The folder for the counts of this process and its forks, if they are kept in files.
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _registry = CollectorRegistry()
@@ -92,7 +92,7 @@ REAL_TIME_FACTOR = Histogram(
 
 @dataclass(frozen=True, slots=True)
 class SampledMetric:
-    """A number that is read when it is asked for."""
+    """A number that is read when the metrics are collected."""
 
     name: str
     description: str
@@ -100,7 +100,7 @@ class SampledMetric:
     kind: str = "gauge"
 
     def to_metric(self, samples: Iterable[tuple[Sequence[str], float]]) -> Metric:
-        """The metric, from pairs of the labels' values and a number."""
+        """Return the metric with samples: pairs of label values and a number."""
         metric = Metric(self.name, self.description, self.kind)
         sample_name = self.name + ("_total" if self.kind == "counter" else "")
         for label_values, number in samples:
@@ -139,7 +139,7 @@ SAMPLED_METRICS = (
 
 
 def build_empty_metrics() -> dict[str, Metric]:
-    """Every metric of this version, by its name, without any number."""
+    """Return every metric of this version by its name, without samples."""
     metrics_by_name = {metric.name: metric for metric in _registry.collect()}
     for metric in metrics_by_name.values():
         metric.samples = []
@@ -150,18 +150,18 @@ def build_empty_metrics() -> dict[str, Metric]:
 
 
 def count_in_folder(folder: Path) -> None:
-    """Have this process, and those that it forks from now on, count in files of this folder.
+    """Make this process, and its forks from now on, count in files of this folder.
 
     Call it before anything is counted.
     """
     os.environ[_FOLDER_VARIABLE] = str(folder)
-    # The library decides when it is imported, but Celery's command line imports it with Flower's.
+    # The library decides at import time, but Celery's command line imports it early, with Flower's.
     use_allocated_files()
     values.ValueClass = values.MultiProcessValue()
 
 
 def collect_metrics() -> list[Metric]:
-    """All that this process, or this worker, has counted."""
+    """Return all counts of this process, or of this worker."""
     folder = os.environ.get(_FOLDER_VARIABLE)
     if folder is None:
         return list(_registry.collect())
@@ -170,7 +170,7 @@ def collect_metrics() -> list[Metric]:
 
 
 def _merge_ended_files(folder: Path) -> None:
-    """Add up what ended processes counted, so that their files do not pile up."""
+    """Add up the counts of ended processes, so that their files do not pile up."""
     for path in folder.glob("*.db"):
         kind, _, pid = path.stem.partition("_")
         if not pid.isdigit() or psutil.pid_exists(int(pid)):
@@ -184,7 +184,7 @@ def _merge_ended_files(folder: Path) -> None:
 
 @contextmanager
 def measure_audio(engine: str, seconds: float) -> Iterator[None]:
-    """Count sound that is heard in the block, and how long that takes."""
+    """Count the audio that is processed in the block, and measure the time."""
     started = time.perf_counter()
     yield
     AUDIO_SECONDS.labels(engine).inc(seconds)

@@ -9,20 +9,20 @@ import redis
 
 from core.settings import settings
 
-#: Seconds to wait for Redis: telling must never hold up working.
+#: Seconds to wait for Redis: progress reports must never delay the work.
 TIMEOUT_SECONDS = 5
-#: Connections of a process.
+#: Maximum number of connections of a process.
 MAX_CONNECTIONS = 20
 
 
 def client() -> redis.Redis:
-    """The Redis of this process; connections do not survive a fork."""
+    """Return the Redis client of this process; connections do not survive a fork."""
     return _client(settings().redis, os.getpid())
 
 
 @lru_cache(maxsize=4)
 def _client(url: str, _pid: int) -> redis.Redis:
-    # A pool that is empty makes its threads wait: hundreds of listeners may come at once.
+    # When all connections are in use, threads wait for one: hundreds of listeners may come at once.
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,

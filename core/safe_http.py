@@ -1,9 +1,7 @@
-"""Requests to addresses that callers name: only to the public internet, whatever DNS or a redirect
-says.
+"""HTTP requests to addresses from callers: only to the public internet, despite DNS or redirects.
 
-A name is looked up once for each connection, everything it stands for is looked at, and the
-connection goes to the very address that was found good. So a name that means something else a
-moment later leads nowhere else.
+A name is resolved once per connection, every resulting address is checked, and the connection goes
+to a checked address. So a name that resolves to another address a moment later has no effect.
 """
 
 from __future__ import annotations
@@ -24,17 +22,17 @@ from core.settings import settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Characters of a URL.
+#: Maximum number of characters of a URL.
 MAX_URL_LENGTH = 2000
-#: Redirects that are followed where any are.
+#: Redirects that are followed, where redirects are allowed.
 MAX_REDIRECTS = 3
 #: Seconds to connect, and to wait for the next bytes.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
 #: Addresses of one name that are tried.
 _MAX_ADDRESSES = 4
 
-# What `ipaddress` takes for public, in this version of Python or another, and what is not: network
-# hardware, a cloud's own services, and IPv6 that carries another address inside it.
+# Networks that some version of Python's `ipaddress` calls public although they are not: network
+# hardware, a cloud's internal services, and IPv6 addresses that contain another address.
 _PRIVATE_NETWORKS = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -42,22 +40,22 @@ _PRIVATE_NETWORKS = tuple(
         *("168.63.129.16/32", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 )
-#: All IPv6 that is given out for use in public. What is mapped or translated lies outside.
+#: All public IPv6 unicast addresses. Mapped and translated addresses lie outside.
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
-# URLs may carry tokens, and these libraries log whole ones.
+# URLs may contain tokens, and these libraries log whole URLs.
 for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class AddressRefused(InvalidInput):
-    """An address that no request is made to."""
+    """An address to which no request is sent."""
 
     code = "address_refused"
 
 
 def check_url(url: str, field: str, *, max_length: int = MAX_URL_LENGTH) -> None:
-    """Raise `InvalidInput` unless requests to this URL may be made. Makes none."""
+    """Raise `InvalidInput` unless requests to this URL are allowed. Sends no request."""
     if len(url) > max_length:
         raise InvalidInput(f"{field}: more than {max_length} characters", field=field)
     try:
@@ -82,9 +80,9 @@ def send_request(
     headers: Mapping[str, str] | None = None,
     content: bytes | None = None,
 ) -> Iterator[httpx2.Response]:
-    """The answer to a request; its body is still to be read, and read only by `iter_raw`.
+    """Yield the response to a request. Read its body with `iter_raw` only.
 
-    *seconds* are for everything until the block ends. Raises `AddressRefused`, and
+    *seconds*: limit for everything until the block ends. Raises `AddressRefused` and
     `httpx2.HTTPError`.
     """
     with httpx2.Client(
@@ -96,7 +94,8 @@ def send_request(
         request = client.build_request(method, url, headers=headers, content=content)
         for _ in range(redirects + 1):
             _check_url_form(request.url, field)
-            # Not the library's own way to follow: that reads what comes with a redirect to its end.
+            # Redirects are followed here because the library would read the whole body of a
+            # redirect.
             response = client.send(request, stream=True)
             if redirects == 0 or response.next_request is None:
                 break
@@ -111,12 +110,12 @@ def send_request(
 
 
 def redact_url(url: str) -> str:
-    """A URL as it may be logged: without what may be a secret in it."""
+    """Return a URL for logs, without the parts that may contain secrets."""
     return str(httpx2.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is somebody's on the public internet."""
+    """Return whether an address belongs to the public internet."""
     if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     if any(address in network for network in _PRIVATE_NETWORKS):
@@ -138,14 +137,17 @@ def _check_url_form(url: httpx2.URL, field: str) -> None:
 
 
 def _resolve_host(host: str, port: int, field: str) -> list[str]:
-    """What a host stands for. Raises `AddressRefused`, and `OSError` when nobody knows it."""
+    """Return the addresses of a host.
+
+    Raises `AddressRefused`, and `OSError` for an unknown host.
+    """
     try:
         address_infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (UnicodeError, OverflowError) as error:  # a label or a number that cannot be
+    except (UnicodeError, OverflowError) as error:  # an impossible label or number
         raise OSError(str(error)) from error
     addresses = list(dict.fromkeys(str(address_info[4][0]) for address_info in address_infos))
     if not all(_is_allowed(ipaddress.ip_address(address)) for address in addresses):
-        # One bad address is enough. Which one is not told: it may be a secret of this network.
+        # One bad address is enough. It is not reported: it may be a secret of this network.
         raise AddressRefused(
             f"{field}: the host {host!r} is not on the public internet", field=field
         )
@@ -157,12 +159,12 @@ def _is_allowed(address: Address) -> bool:
 
 
 class _Transport(httpx2.HTTPTransport):
-    """HTTP over connections that a `_GuardedBackend` makes."""
+    """HTTP over the connections of a `_GuardedBackend`."""
 
     def __init__(self, field: str, deadline: float) -> None:
         context = httpx2.create_ssl_context(trust_env=False)
         super().__init__(verify=context)
-        # If this were not the pool in use, the guard would guard nothing.
+        # If the library did not use this pool, the guard would have no effect.
         assert isinstance(self._pool, httpcore2.ConnectionPool)
         self._pool = httpcore2.ConnectionPool(
             ssl_context=context, network_backend=_GuardedBackend(field, deadline)
@@ -170,7 +172,7 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _GuardedBackend(httpcore2.SyncBackend):
-    """Connects to nothing but addresses that it has looked at itself."""
+    """Connects only to addresses that it has checked itself."""
 
     def __init__(self, field: str, deadline: float) -> None:
         self._field = field
@@ -208,7 +210,7 @@ class _GuardedBackend(httpcore2.SyncBackend):
 
 
 class _DeadlineStream(httpcore2.NetworkStream):
-    """A connection that is over at a deadline, also for who sends a byte now and then."""
+    """A connection that ends at a deadline, even if the peer keeps sending single bytes."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
         self._stream = stream

@@ -1,8 +1,7 @@
-"""Folders and files that are used for a while, and what killed processes have left of them.
+"""Temporary folders and files, and the removal of those that killed processes left behind.
 
-Whoever uses one holds a lock on it, which the kernel takes back when the process ends, however it
-ends. So what a killed process left can be told at once from what is in use, also by a process in
-another container.
+The owner holds a lock on its folder or file. The kernel releases the lock however the process ends.
+So leftovers can be recognized at once, also by a process in another container.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from core import clock
 from core.filesystem import private_files
 from core.settings import settings
 
-#: Hours after which whoever wrote a file is gone, where nothing is locked.
+#: Hours after which the writer of a file is assumed to be gone, where files cannot be locked.
 EXPIRES_AFTER_HOURS = 24.0
 
-#: The end of the names of what is locked by whoever uses it.
+#: Suffix of the names of locked files and folders.
 _LOCK_SUFFIX = ".locked"
 
 
 class ScratchFolder:
-    """An empty folder of this process alone. Raises `OSError` when there is no room for one."""
+    """An empty folder for this process alone. Raises `OSError` if it cannot be created."""
 
     def __init__(self, parent: Path, prefix: str) -> None:
         private_files.make_folder(parent)
@@ -38,7 +37,7 @@ class ScratchFolder:
         self.path, self._lock = _make_locked(lambda: _make_folder(parent, prefix))
 
     def remove(self) -> None:
-        """Remove it with all that is in it. Safe to run twice."""
+        """Remove the folder with its content. Safe to run twice."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
@@ -47,7 +46,7 @@ class ScratchFolder:
 
 @contextmanager
 def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """A folder for as long as the block lasts, in *parent* or among all scratch files."""
+    """Yield a folder, in *parent* or the scratch folder, that is removed after the block."""
     scratch_folder = ScratchFolder(parent or settings().scratch_dir, prefix)
     try:
         yield scratch_folder.path
@@ -57,7 +56,7 @@ def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def temporary_file(prefix: str, parent: Path) -> Iterator[Path]:
-    """An empty file in *parent* for as long as the block lasts, unless that gives it another name.
+    """Yield an empty file in *parent*, which is removed after the block unless it was renamed.
 
     Raises `OSError`.
     """
@@ -70,18 +69,19 @@ def temporary_file(prefix: str, parent: Path) -> Iterator[Path]:
 
 
 def use_own_tempdir() -> None:
-    """Have the temporary files of this process and its libraries go with it, however it ends.
+    """Put the temporary files of this process and its libraries into a scratch folder.
 
-    Python's own place for them is never cleared on many machines.
+    It is removed at exit, or by `remove_leftovers` if the process was killed. Python's default
+    folder is never cleared on many machines.
     """
     scratch_folder = ScratchFolder(_temporary_dir(), f"{os.getpid()}-")
     tempfile.tempdir = str(scratch_folder.path)
-    # The pool has a folder in there, which goes first: `multiprocessing` removes that at -100.
+    # The pool's folder in there must go first: `multiprocessing` removes it at priority -100.
     Finalize(None, scratch_folder.remove, exitpriority=-200)
 
 
 def remove_leftovers() -> int:
-    """Remove what killed processes left on this machine; returns how much. Safe to run twice."""
+    """Remove what killed processes left on this machine; return the number. Safe to run twice."""
     parents = (settings().scratch_dir, settings().objects_dir / ".unfinished", _temporary_dir())
     return sum(map(_remove_leftover, [path for parent in parents for path in parent.glob("*")]))
 
@@ -93,7 +93,7 @@ def _temporary_dir() -> Path:
 def _make_folder(parent: Path, prefix: str) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_LOCK_SUFFIX, dir=parent))
-        with suppress(FileNotFoundError):  # a sweep took it for what a killed process has left
+        with suppress(FileNotFoundError):  # a sweep took it for a leftover of a killed process
             return path, os.open(path, os.O_RDONLY)
 
 
@@ -102,16 +102,16 @@ def _make_file(parent: Path, prefix: str) -> tuple[Path, int]:
     create = partial(os.open, path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         return path, create()
-    except FileNotFoundError:  # rare, and to look beforehand would cost every file
+    except FileNotFoundError:  # rare, and a check beforehand would cost time for every file
         private_files.make_folder(parent)
         return path, create()
 
 
 def _make_locked(make: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
-    """What was made, and a descriptor that holds the lock."""
+    """Create a file or folder; return it and a descriptor that holds its lock."""
     while True:
         path, lock = make()
-        with suppress(OSError):  # some file systems know no locks: there, age tells
+        with suppress(OSError):  # some file systems have no locks: there, the age decides
             fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return path, lock
@@ -122,14 +122,15 @@ def _remove_leftover(path: Path) -> bool:
     try:
         lock = os.open(path, os.O_RDONLY)
         try:
-            # It is removed while it is locked, so whoever has just made it sees that it is gone.
+            # It is removed under the lock, so a process that has just created it notices that it is
+            # gone.
             if not (_is_abandoned(path, lock) or _is_old(lock)):
                 return False
             _remove(path)
             return True
         finally:
             os.close(lock)
-    except FileNotFoundError:  # its owner was faster
+    except FileNotFoundError:  # its owner removed it first
         return False
 
 

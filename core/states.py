@@ -1,4 +1,4 @@
-"""The states of a job and of its parts, and what may follow what."""
+"""States of jobs and their parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """What a caller is told."""
+    """The status of a job that callers see."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -23,7 +23,7 @@ FINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CAN
 
 
 class Stage(StrEnum):
-    """Where a job is on its way; only moves forward, but for a merge that finds a part missing."""
+    """Stage of a job. It only moves forward, except for a merge that finds a part missing."""
 
     QUEUED = "queued"
     PREPARE = "prepare"
@@ -33,7 +33,7 @@ class Stage(StrEnum):
 
 
 class Redo(StrEnum):
-    """What of a job that is over can be done again by itself."""
+    """Stage of an ended job that can be repeated separately."""
 
     TRANSCRIBE = "transcribe"
     DIARIZE = "diarize"
@@ -48,7 +48,7 @@ class PartKind(StrEnum):
 
 
 class PartState(StrEnum):
-    """A part ends as stored or failed; everything before may happen more than once."""
+    """A part ends as stored or failed; earlier states may occur more than once."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -56,13 +56,13 @@ class PartState(StrEnum):
     FAILED = "failed"
 
 
-#: A part that there is still something to do for, and one that has ended.
+#: States of a part that still needs work, and of one that has ended.
 OPEN_PART_STATES = (PartState.WAITING, PartState.RUNNING)
 FINAL_PART_STATES = (PartState.STORED, PartState.FAILED)
 
 
 class DeliveryState(StrEnum):
-    """A webhook is sent until it is delivered, or given up."""
+    """A webhook is sent until it is delivered or given up."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -71,7 +71,7 @@ class DeliveryState(StrEnum):
 
 
 class Channels(StrEnum):
-    """What becomes of the channels of a recording: one mix, or a speaker each."""
+    """Use of a recording's channels: one mix, or one speaker per channel."""
 
     MIX = "mix"
     SEPARATE = "separate"

@@ -1,6 +1,6 @@
-"""Traces for OpenTelemetry: only where its packages are installed and an endpoint is named.
+"""OpenTelemetry traces, if its packages are installed and an endpoint is set.
 
-What is set are the standard's own variables, `OTEL_EXPORTER_OTLP_ENDPOINT` first among them.
+They are configured by the standard's variables, first of all `OTEL_EXPORTER_OTLP_ENDPOINT`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 
 def is_enabled() -> bool:
-    """Whether there is somewhere to send traces to."""
+    """Return whether an endpoint for traces is set."""
     return any(os.environ.get(name) for name in _ENDPOINTS)
 
 
 def start_tracing(role: str) -> None:
-    """Send the spans of this process, and of those that it forks. Raises `ImportError`.
+    """Send the spans of this process and its forks. Raises `ImportError`.
 
-    *role*: what the process is called there, unless `OTEL_SERVICE_NAME` says otherwise.
+    *role*: its name in traces, unless `OTEL_SERVICE_NAME` is set.
     """
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -34,7 +34,7 @@ def start_tracing(role: str) -> None:
 
 
 def flush_spans() -> None:
-    """Send what has not been sent yet."""
+    """Send all spans that were not sent yet."""
     try:
         from opentelemetry import trace
     except ImportError:

@@ -1,7 +1,7 @@
-"""What callers are told when their jobs end: written down with the end, so that none is lost.
+"""Webhooks that report the end of jobs; stored together with the end, so that none is lost.
 
-A delivery is taken by compare-and-set for one try at a time, so two workers never send it at once.
-Functions take the session of the caller's transaction.
+A worker claims a delivery by compare-and-set for one attempt, so two workers never send it at once.
+All functions run in the transaction of their session.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from core.db.models import DeliveryRow, TranscriptJob
 from core.errors import Conflict, NotFound
 from core.states import DeliveryState, JobStatus
 
-#: Seconds until the next try, after each one that failed; after the last there is none. A day.
+#: Seconds until the next attempt, after each failure; after the last there is none. In total about
+#: 28 hours.
 RETRY_DELAYS = (5, 30, 120, 600, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
-#: Seconds that a receiver may ask us to wait at most.
+#: Maximum seconds of a receiver's Retry-After.
 MAX_RETRY_AFTER_SECONDS = 12 * 3600.0
-#: Seconds that one try can take; who has it for longer is gone.
+#: Seconds that one attempt can take; a sender that takes longer is gone.
 LEASE_SECONDS = 60.0
 
-#: Where a transcript is fetched.
+#: Path of a transcript.
 RESULT_PATH = "/api/transcribe/jobs/result/"
 
 _HTTP_GONE = 410
@@ -37,11 +38,11 @@ _HTTP_GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """How one try ended: with an HTTP status, or with a sentence that says why there is none."""
+    """Result of one attempt: an HTTP status, or a sentence that says why there is none."""
 
     status: int | None = None
     error: str | None = None
-    #: Seconds that the receiver asks us to wait.
+    #: Seconds that the receiver asks the sender to wait.
     retry_after: float = 0.0
 
     @property
@@ -50,13 +51,13 @@ class DeliveryResult:
 
 
 def get_signing_secret(owner: uuid.UUID | None) -> str:
-    """What the webhooks of an owner are signed with, in the form of Standard Webhooks."""
+    """Return the signing secret of an owner's webhooks, in the form of Standard Webhooks."""
     value = secrets.get_secret(f"webhook:{owner or 'all'}")
     return "whsec_" + base64.b64encode(value.encode()).decode()
 
 
 def create_delivery(session: Session, job: TranscriptJob, url: str, segments_count: int) -> None:
-    """Note that how the job ended is to be sent to this address."""
+    """Record that the end of the job must be sent to this address."""
     session.add(
         DeliveryRow(
             id=uuid.uuid4(),
@@ -72,19 +73,19 @@ def create_delivery(session: Session, job: TranscriptJob, url: str, segments_cou
 
 
 def list_due_jobs(session: Session, limit: int) -> list[str]:
-    """The jobs that have something to be sent now, those that wait longest first."""
+    """Return the jobs with deliveries due now, those that have waited longest first."""
     query = select(DeliveryRow.job_id).where(_is_due()).order_by(DeliveryRow.next_try_at)
     return list(dict.fromkeys(session.scalars(query.limit(limit))))
 
 
 def has_due_delivery(session: Session, job_id: str) -> bool:
-    """Whether something of the job is to be sent now."""
+    """Return whether a delivery of the job is due now."""
     query = select(DeliveryRow.id).where(DeliveryRow.job_id == job_id, _is_due()).limit(1)
     return session.scalar(query) is not None
 
 
 def claim_delivery(session: Session, job_id: str) -> DeliveryRow | None:
-    """Take one delivery of a job to try it, or None when none is due."""
+    """Claim one delivery of a job for an attempt; None if none is due."""
     query = select(DeliveryRow).where(DeliveryRow.job_id == job_id, _is_due())
     for row in session.scalars(query.order_by(DeliveryRow.created_at)):
         values = {
@@ -98,11 +99,12 @@ def claim_delivery(session: Session, job_id: str) -> DeliveryRow | None:
 
 
 def record_result(session: Session, delivery: DeliveryRow, result: DeliveryResult) -> None:
-    """Write down how a try ended, and what follows from it."""
+    """Record the result of an attempt, and the next state of the delivery."""
     _update_delivery(
         session,
         delivery.id,
-        # Who took it later, since this one had it for too long, has the say.
+        # If another worker has claimed it since, because this one took too long, only that one
+        # records.
         and_(DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.attempts == delivery.attempts),
         last_status=result.status,
         last_error=result.error,
@@ -111,13 +113,13 @@ def record_result(session: Session, delivery: DeliveryRow, result: DeliveryResul
 
 
 def list_deliveries(session: Session, job_id: str) -> Sequence[DeliveryRow]:
-    """The deliveries of a job, in the order of their making."""
+    """Return the deliveries of a job in the order of their creation."""
     query = select(DeliveryRow).where(DeliveryRow.job_id == job_id)
     return session.scalars(query.order_by(DeliveryRow.created_at, DeliveryRow.id)).all()
 
 
 def replay_delivery(session: Session, job_id: str, delivery_id: uuid.UUID) -> DeliveryRow:
-    """Have a delivery sent now, with all tries before it. Raises `NotFound` and `Conflict`."""
+    """Send a delivery again now, with all attempts. Raises `NotFound` and `Conflict`."""
     row = session.get(DeliveryRow, delivery_id, populate_existing=True)
     if row is None or row.job_id != job_id:
         raise NotFound(f"the job has no delivery {delivery_id}")
@@ -155,7 +157,7 @@ def _build_payload(job: TranscriptJob, segments_count: int) -> dict[str, Any]:
 
 
 def _is_due() -> ColumnElement[bool]:
-    # One that is being sent is due again when whoever took it must be gone.
+    # A delivery in the state "sending" is due again when its sender must be gone.
     open_states = (DeliveryState.WAITING, DeliveryState.SENDING)
     return and_(DeliveryRow.state.in_(open_states), DeliveryRow.next_try_at <= clock.now())
 
@@ -166,7 +168,7 @@ def _next_state(attempts: int, result: DeliveryResult) -> dict[str, Any]:
     if result.status == _HTTP_GONE or attempts > len(RETRY_DELAYS):
         return {"state": DeliveryState.FAILED}
     delay = max(RETRY_DELAYS[attempts - 1], min(result.retry_after, MAX_RETRY_AFTER_SECONDS))
-    # Many deliveries that failed together must not come back together.
+    # Deliveries that failed together must not be retried together.
     delay *= random.uniform(1.0, 1.2)  # noqa: S311
     return {"state": DeliveryState.WAITING, "next_try_at": clock.now() + delay}
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Backs up a service whose records are in PostgreSQL and whose objects are in S3-compatible storage,
-# while it runs. (`transcribe backup` does it for the service of `transcribe up`.)
+# Backs up a running service with its database in PostgreSQL and its objects in S3-compatible storage.
+# (For the service of `transcribe up`, use `transcribe backup`.)
 #
-#   deploy/backup.sh FOLDER      # a new one; it appears when all is in it
+#   deploy/backup.sh FOLDER      # a new folder; it appears when the backup is complete
 #
-# From the environment: DATABASE_URL, MINIO_ENDPOINT, MINIO_ACCESS_KEY, MINIO_SECRET_KEY, and where
-# they are not the usual ones MINIO_BUCKET_NAME, MINIO_USE_SSL, MINIO_REGION. S3_TOOL: the program
-# that copies objects, rclone, aws or mc. Beside it, pg_dump is needed, no older than the server.
+# Environment: DATABASE_URL, MINIO_ENDPOINT, MINIO_ACCESS_KEY, MINIO_SECRET_KEY, and unless they have
+# their defaults MINIO_BUCKET_NAME, MINIO_USE_SSL, MINIO_REGION. S3_TOOL: the program that copies
+# objects: rclone, aws or mc. It also needs pg_dump, not older than the server.
 set -euo pipefail
 . "$(dirname "$0")/servers.sh"
 
@@ -18,8 +18,8 @@ mkdir "$unfinished" || fail "$unfinished cannot be made; remove it if a backup t
 trap 'rm -rf "$unfinished"' EXIT
 mkdir "$unfinished/objects"
 
-# The records first. An object is written before a row names it, so all that these rows name is there
-# when the objects are copied, but for jobs that are deleted in between.
+# The database first. An object is written before a row names it, so all objects that these rows name
+# exist when the objects are copied, except those of jobs that are deleted in between.
 pg_dump --format=custom --file="$unfinished/records.dump" "$database"
 copy_objects "$bucket/jobs" "$unfinished/objects"
 

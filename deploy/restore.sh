@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Restores what deploy/backup.sh has made, into an empty database and a bucket without jobs. No
-# process of the service may run meanwhile.
+# Restores a backup of deploy/backup.sh into an empty database and a bucket without jobs. No process of
+# the service may run meanwhile.
 #
 #   deploy/restore.sh FOLDER
 #
-# From the environment: as for backup.sh. Beside S3_TOOL, pg_restore and psql are needed.
+# Environment: the same as for backup.sh. It also needs pg_restore and psql.
 set -euo pipefail
 . "$(dirname "$0")/servers.sh"
 
@@ -19,7 +19,7 @@ folders=$(list_bucket)
 ! grep -Eq '(^| )jobs/$' <<< "$folders" ||
   fail "the bucket has jobs, and a restore replaces nothing; name another with MINIO_BUCKET_NAME"
 
-# The objects first, so that no row ever names what is not there. The rows come all or not at all.
+# The objects first, so that no row ever names a missing object. The rows are restored all or not at all.
 copy_objects "$source/objects" "$bucket/jobs"
 pg_restore --single-transaction --no-owner --no-privileges --dbname="$database" "$source/records.dump"
 echo "Restored. Next: alembic upgrade head, which docker compose up does, and start the service."

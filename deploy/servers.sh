@@ -1,5 +1,5 @@
-# What backup.sh and restore.sh have in common: the servers that the settings name, and how each
-# S3_TOOL copies objects. Secrets go through the environment, where other accounts do not see them.
+# Shared by backup.sh and restore.sh: the servers in the settings, and the commands of each S3_TOOL.
+# Secrets are passed in the environment, where other accounts cannot see them.
 
 fail() {
   echo "$(basename "$0"): $1" >&2
@@ -10,7 +10,7 @@ elsewhere="is not set; for the service of transcribe up, there is transcribe bac
 : "${DATABASE_URL:?$elsewhere}" "${MINIO_ENDPOINT:?$elsewhere}"
 : "${MINIO_ACCESS_KEY:?is not set}" "${MINIO_SECRET_KEY:?is not set}"
 
-# As PostgreSQL's own programs want it: without the driver, and without the password.
+# The form for PostgreSQL's own programs: without the driver, and without the password.
 [[ $DATABASE_URL =~ ^postgres(ql)?(\+[a-z0-9]+)?://(.*)$ ]] || fail "DATABASE_URL names no PostgreSQL"
 database=postgresql://${BASH_REMATCH[3]}
 if [[ $database =~ ^postgresql://([^:@/]*):([^@/]*)@(.*)$ ]]; then
@@ -36,7 +36,7 @@ case $tool in
     export RCLONE_CONFIG_STORE_ACCESS_KEY_ID=$MINIO_ACCESS_KEY
     export RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY=$MINIO_SECRET_KEY
     bucket=store:$name
-    # What vanished on the way is no longer there when it tries again.
+    # Objects that were deleted during the copy are no longer listed by the retry.
     copy_objects() { rclone copy --retries 5 "$1" "$2"; }
     list_bucket() { rclone lsf --max-depth 1 "$bucket"; }
     make_bucket() { rclone mkdir "$bucket"; }
@@ -44,11 +44,11 @@ case $tool in
   aws)
     export AWS_ACCESS_KEY_ID=$MINIO_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$MINIO_SECRET_KEY
     export AWS_DEFAULT_REGION=${MINIO_REGION:-us-east-1} AWS_EC2_METADATA_DISABLED=true
-    # Servers other than AWS do not all know the newer checksums.
+    # Not all servers other than AWS support the newer checksums.
     export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
     bucket=s3://$name
     sync() { aws --endpoint-url "$address" s3 sync --only-show-errors "$1" "$2"; }
-    # What vanished on the way is no longer there when it tries again.
+    # Objects that were deleted during the copy are no longer listed by the retry.
     copy_objects() { sync "$1" "$2" || sync "$1" "$2"; }
     list_bucket() { aws --endpoint-url "$address" s3 ls "$bucket/" || [ $? = 1 ]; }
     make_bucket() {

@@ -1,1 +1,1 @@
-"""Listens: speech engines and diarizers, with no state but the model."""
+"""Speech engines and diarizers. Their only state is the model."""

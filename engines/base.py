@@ -1,7 +1,7 @@
-"""What a speech engine and a diarizer are: two protocols and the hints they are given.
+"""Protocols of speech engines and diarizers, and the hints that they get.
 
-An engine has no state but its model. It knows neither database nor storage nor queue, and it is
-built once a worker process, when its first chunk arrives.
+An engine's only state is its model. It does not use the database, the storage or the queue. Each
+worker process builds it once, when its first chunk arrives.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from transcripts.types import Diarization, Transcription
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What is known of a chunk before it is heard."""
+    """Information about a chunk before it is transcribed."""
 
-    #: BCP 47 tag (``en-US``) or two letters; None lets the engine find out.
+    #: BCP 47 tag (``en-US``) or two letters; None: the engine detects the language.
     language: str | None = None
     #: Name of the model, for engines that have several; None for the engine's default.
     model: str | None = None
-    #: Phrases to expect and how strongly (Riva's scale, -100..100).
+    #: Expected phrases and their weights (Riva's scale, -100..100).
     phrases: Mapping[str, float] = field(default_factory=dict)
-    #: Text that an engine which reads before it listens is to read: spelling, script, style.
+    #: Text for engines that accept a prompt, to set spelling, script and style.
     initial_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerHints:
-    """What is known of the speakers of the whole recording, None where nothing is."""
+    """Information about the speakers of the whole recording; None where unknown."""
 
     min_speakers: int | None = None
     max_speakers: int | None = None
@@ -39,50 +39,50 @@ class SpeakerHints:
 
 @dataclass(frozen=True, slots=True)
 class ServerCapabilities:
-    """What an engine that depends on more than its library has right now."""
+    """What an engine that depends on more than its library can do at the moment."""
 
-    #: Names of models, the usual one first; empty: those that its settings name.
+    #: Names of models, the default one first; empty: those that the settings name.
     models: tuple[str, ...] = ()
-    #: BCP 47 tags, the usual one first; None for any.
+    #: BCP 47 tags, the default one first; None for any.
     languages: tuple[str, ...] | None = None
-    #: Whether jobs that name no engine may be given to it.
+    #: Whether jobs that name no engine may use it.
     by_default: bool = True
-    #: Those of its models that lie on the machine of the worker; None where all are on a server.
+    #: Its models that are on the worker's machine; None if all are on a server.
     models_here: tuple[str, ...] | None = None
 
 
 class Recognizer(Protocol):
-    """Turns speech into words. One instance a process, loaded once."""
+    """Transcribes speech. One instance per process, loaded once."""
 
     def transcribe(self, audio: Path, hints: Hints) -> Transcription:
-        """Hear a 16 kHz mono 16-bit WAV file. The same file gives the same words each time.
+        """Transcribe a 16 kHz mono 16-bit WAV file, with the same words each time.
 
-        Raises `EngineError` when it cannot, `Transient` when another try may help.
+        Raises `EngineError` if it cannot, `Transient` if another attempt may help.
         """
         ...
 
 
 @runtime_checkable
 class LanguageDetector(Protocol):
-    """A recognizer that can tell the language of a recording before it writes anything down."""
+    """A recognizer that can detect the language of a recording before transcribing it."""
 
     def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
-        """The language that fits some pieces of one recording best, the same each time."""
+        """Return the language that fits the pieces of one recording best, deterministically."""
         ...
 
 
 class Diarizer(Protocol):
-    """Finds who speaks when. One instance a process, loaded once."""
+    """Detects who speaks when. One instance per process, loaded once."""
 
     def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
         """Find the speaker turns of a 16 kHz mono 16-bit WAV file, deterministically.
 
-        Raises `EngineError` when it cannot, `Transient` when another try may help.
+        Raises `EngineError` if it cannot, `Transient` if another attempt may help.
         """
         ...
 
 
-if not TYPE_CHECKING:  # where it would hide that a name is not there
+if not TYPE_CHECKING:  # a type checker would not report missing names otherwise
 
     def __getattr__(name: str) -> object:
         return find_renamed(__name__, name)

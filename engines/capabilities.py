@@ -1,4 +1,4 @@
-"""Whether engines that need a model can work on this machine. Loads no library of theirs."""
+"""Check whether engines that need a model can work on this machine; loads no engine library."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from engines.base import ServerCapabilities
 from engines.models import local_models
 from engines.models.pinned_models import MODELS
 
-#: The pinned models of the diarizer `neural`: for turns, and for voices.
+#: The pinned models of the diarizer `neural`: for turns and for voices.
 NEURAL_MODELS = ("segmentation-3.0", "campplus-zh-en")
-#: Seconds that the hub has for an answer: it is only asked whether it is there.
+#: Seconds to wait for the hub, which is only checked for reachability.
 _HUB_TIMEOUT_SECONDS = 3.0
-#: Seconds for which its answer holds.
+#: Seconds for which that result is cached.
 _CACHE_SECONDS = 60
 
 
 def whisper() -> ServerCapabilities:
-    """Raises `EngineError` when the usual model is not here and cannot be fetched."""
+    """Raise `EngineError` if the default model is not here and cannot be downloaded."""
     _require_model(settings().whisper_default_model)
     return ServerCapabilities(models_here=_find_whole_models())
 
 
 def whisperx() -> ServerCapabilities:
-    """The same; without a GPU it is only used by jobs that name it."""
+    """Check as `whisper`; without a GPU, only jobs that name it use it."""
     _require_model(settings().whisperx_default_model)
     is_fast = has_gpu() and settings().whisperx_device != "cpu"
     return ServerCapabilities(by_default=is_fast, models_here=_find_whole_models())
 
 
 def neural() -> ServerCapabilities:
-    """Raises `EngineError` when one of its two nets is not here."""
+    """Raise `EngineError` if one of its two models is not here."""
     for name in NEURAL_MODELS:
         if MODELS[name].find_size_mismatches(settings().model_dir / name):
             raise EngineError(
@@ -48,7 +48,7 @@ def neural() -> ServerCapabilities:
 
 
 def pyannote() -> ServerCapabilities:
-    """Raises `EngineError` when the pipeline is not here and cannot be fetched."""
+    """Raise `EngineError` if the pipeline is not here and cannot be downloaded."""
     model = local_models.find_pipeline()
     if model.is_whole or (settings().hf_token and _is_hub_reachable()):
         return ServerCapabilities()
@@ -59,7 +59,7 @@ def pyannote() -> ServerCapabilities:
 
 
 def has_gpu() -> bool:
-    """Whether the driver of NVIDIA shows a device here."""
+    """Return whether the NVIDIA driver shows a device on this machine."""
     return any(Path("/dev").glob("nvidia[0-9]*"))
 
 
@@ -88,7 +88,7 @@ def _is_hub_reachable() -> bool:
 
 @lru_cache(maxsize=1)
 def _ask_hub(hub: str, _period: int) -> bool:
-    """Whether the hub answers; asked once in a period, for workers look every few seconds."""
+    """Return whether the hub answers; cached per period, since workers check every few seconds."""
     try:
         httpx2.head(hub, timeout=_HUB_TIMEOUT_SECONDS)
     except (httpx2.HTTPError, httpx2.InvalidURL):

@@ -1,8 +1,8 @@
-"""What engines there are: where their work is queued, what they need and what they can do.
+"""All known engines: their queues, requirements and features.
 
-Nothing here imports an engine or its library, so the service may read it. Others add theirs
-through the entry-point groups ``transcribe.engines`` and ``transcribe.diarizers``: each entry
-point names an `EngineSpec` or a `DiarizerSpec`.
+This module imports no engine and no engine library, so the API server can import it. Other packages
+add engines through the entry-point groups ``transcribe.engines`` and ``transcribe.diarizers``: each
+entry point names an `EngineSpec` or a `DiarizerSpec`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ WHISPER = EngineSpec(
     memory_mb=9000,
     # Four windows of half a minute, with room to end each in a pause.
     chunk_seconds=108.0,
-    # Measured but for medium, while a model is loaded, which takes the most: see `bench.memory`.
+    # Measured while a model loads, which takes the most (medium is estimated): see `bench.memory`.
     model_mb={
         **dict.fromkeys(("tiny", "tiny.en"), 500),
         **dict.fromkeys(("base", "base.en"), 800),
@@ -74,11 +74,11 @@ WHISPERX = EngineSpec(
     requires=Requirement("whisperx", "whisperx"),
     memory_mb=6000,
     fills_machine=True,
-    # Whisper batches windows of 30 s, so that one chunk should fill a batch.
+    # Whisper batches windows of 30 s, so one chunk should fill a batch.
     chunk_seconds=240.0,
     models=("tiny", "base", "small", "medium", "large-v2", "large-v3"),
-    # Most of a small one is PyTorch and what times the words, of which a few languages have a
-    # large one.
+    # For small models, most of the memory is PyTorch and the alignment model, which is large for a
+    # few languages.
     model_mb={"tiny": 2500, "base": 2500, "small": 3000, "medium": 4500},
     phrases=True,
     prompts=True,
@@ -86,7 +86,7 @@ WHISPERX = EngineSpec(
     reheard=True,
     offer="engines.capabilities:whisperx",
 )
-#: What WhisperX is where ``WHISPERX_SERVICE_URL`` is set.
+#: Replaces WhisperX if ``WHISPERX_SERVICE_URL`` is set.
 REMOTE_WHISPERX = replace(
     WHISPERX,
     memory_mb=0,
@@ -130,23 +130,23 @@ RIVA_SPEAKERS = DiarizerSpec(
     factory="engines.riva:RivaSpeakers",
     requires=Requirement("riva.client", "riva"),
     memory_mb=0,
-    # Its speakers have numbers but no voices to know them by again, so nothing is cut.
+    # Its speakers have no embeddings to link shards by, so the recording is not cut.
     shard_seconds=7 * 24 * 3600.0,
 )
 
-#: As the name of an engine, a diarizer or a language: the best one, as things are.
+#: As the name of an engine, a diarizer or a language: the best one available.
 AUTO = "auto"
-#: Engines and diarizers that `AUTO` may stand for, best first.
+#: Engines and diarizers that `AUTO` can select, best first.
 ENGINES_BY_PREFERENCE = (RIVA.name, WHISPERX.name, WHISPER.name, SPHINX.name)
 DIARIZERS_BY_PREFERENCE = (PYANNOTE.name, NEURAL.name, CLASSIC.name)
 
-#: Also found in a plain checkout, that has no entry points because it was never installed.
+#: Listed here as well, since a checkout that was never installed has no entry points.
 _RECOGNIZERS = (WHISPER, SPHINX, RIVA, WHISPERX)
 _DIARIZERS = (CLASSIC, NEURAL, PYANNOTE, RIVA_SPEAKERS)
 
 
 def recognizers() -> dict[str, EngineSpec]:
-    """All known speech engines by name, ours first; also those that no worker here serves."""
+    """Return all known speech engines by name, built-in ones first, even if none serves them."""
     specs = dict(_discover_recognizers())
     if settings().whisperx_service_url:
         specs[WHISPERX.name] = REMOTE_WHISPERX
@@ -154,32 +154,32 @@ def recognizers() -> dict[str, EngineSpec]:
 
 
 def diarizers() -> dict[str, DiarizerSpec]:
-    """All known diarizers by name, ours first; also those that no worker here serves."""
+    """Return all known diarizers by name, built-in ones first, even if no worker serves them."""
     return dict(_discover_diarizers())
 
 
 def all_specs() -> list[EngineSpec | DiarizerSpec]:
-    """All known engines and diarizers."""
+    """Return all known engines and diarizers."""
     return [*recognizers().values(), *diarizers().values()]
 
 
 def recognizer(name: str, extra_names: tuple[str, ...] = ()) -> EngineSpec:
-    """Give the engine of that name; `InvalidInput` for field ``engine`` when there is none.
+    """Return the engine called *name*; raise `InvalidInput` for field ``engine`` if unknown.
 
-    *extra_names*: what the caller may say in place of a name, for the error.
+    *extra_names*: other values that the caller accepts, for the error message.
     """
     return _find_spec(name, recognizers(), "engine", extra_names)
 
 
 def diarizer(name: str, extra_names: tuple[str, ...] = ()) -> DiarizerSpec:
-    """As `recognizer`, for the field ``diarizer``."""
+    """Return a diarizer; as `recognizer`, for the field ``diarizer``."""
     return _find_spec(name, _discover_diarizers(), "diarizer", extra_names)
 
 
 def list_models(engine: EngineSpec) -> tuple[str, ...]:
-    """The models that may be asked for: those of Whisper are the operator's choice.
+    """Return the models that jobs may request; the operator chooses those of Whisper.
 
-    Those of a remote WhisperX are, too, for as long as its service lists none.
+    The same holds for a remote WhisperX, as long as its service lists none.
     """
     if engine is WHISPER:
         return settings().whisper_available_models
@@ -188,14 +188,14 @@ def list_models(engine: EngineSpec) -> tuple[str, ...]:
 
 
 def default_model(engine: EngineSpec) -> str | None:
-    """The model of a job that names none, for engines that have several."""
+    """Return the model of a job that names none, for engines with several models."""
     if engine is WHISPER:
         return settings().whisper_default_model
     return settings().whisperx_default_model if engine is WHISPERX else None
 
 
 def supports_language(engine: EngineSpec, language: str | None, model: str | None = None) -> bool:
-    """Whether the engine can be given this language with that model; None: with its usual one."""
+    """Return whether the engine supports the language with *model* (None: its default)."""
     if language is None or engine not in (WHISPER, WHISPERX):
         return engine.supports_language(language)
     code = to_whisper_code(language)
@@ -205,36 +205,36 @@ def supports_language(engine: EngineSpec, language: str | None, model: str | Non
 
 
 def memory_mb(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> int:
-    """MiB of a worker process with this model in it; None: with the largest."""
+    """Return the MiB of a worker process with this model loaded; None: with the largest."""
     sizes = spec.model_mb if isinstance(spec, EngineSpec) else {}
     return sizes.get(model or "", spec.memory_mb)
 
 
 def load_recognizer(spec: EngineSpec, *arguments: object) -> Recognizer:
-    """See `load`."""
+    """Load a speech engine; see `load`."""
     return cast("Recognizer", load(spec, *arguments))
 
 
 def load_diarizer(spec: DiarizerSpec, *arguments: object) -> Diarizer:
-    """See `load`."""
+    """Load a diarizer; see `load`."""
     return cast("Diarizer", load(spec, *arguments))
 
 
 def load(spec: EngineSpec | DiarizerSpec, *arguments: object) -> object:
-    """Import the engine and build it, which takes its memory and may take minutes.
+    """Import the engine and build it, which allocates its memory and can take minutes.
 
-    *arguments*: what an engine of ours takes beside the settings; workers give nothing.
-    Call it in the process that will use the engine, not in one that forks. Raises `EngineError`
-    when it is not installed, with the command that installs it.
+    *arguments*: extra arguments of a built-in engine; workers pass none. Call it in the process
+    that will use the engine, not in one that forks. Raises `EngineError` if the engine is not
+    installed, with the command that installs it.
     """
     return _import_attribute(spec, spec.factory)(*arguments)
 
 
 def query_capabilities(spec: EngineSpec | DiarizerSpec) -> ServerCapabilities:
-    """Ask what the engine has right now. Only for engines that say how.
+    """Return what the engine can do at the moment; only for specs with an `offer`.
 
-    Raises `TranscribeError` when it has nothing, or is not installed. As `load`, not to be called
-    in a process that forks.
+    Raises `TranscribeError` if it can do nothing or is not installed. As `load`, do not call it in
+    a process that forks.
     """
     assert spec.offer is not None
     return cast("ServerCapabilities", _import_attribute(spec, spec.offer)())
@@ -249,7 +249,7 @@ def _import_attribute(spec: EngineSpec | DiarizerSpec, path: str) -> Callable[..
 
 
 def install_hint(spec: EngineSpec | DiarizerSpec) -> str:
-    """What to do about an engine that is not installed."""
+    """Return how to install a missing engine."""
     if spec.requires.extra is None:
         return f"It needs the module {spec.requires.module}."
     return f"Install it in the checkout with: pip install -e '.[{spec.requires.extra}]'"
@@ -278,7 +278,7 @@ def _discover_diarizers() -> dict[str, DiarizerSpec]:
 
 
 def _index_by_name(builtin: Iterable[_Spec], plugins: Iterable[_Spec]) -> dict[str, _Spec]:
-    """By name. Nobody else's package may change what one of our names stands for."""
+    """Index the specs by name. Plugins cannot replace built-in names."""
     specs = {spec.name: spec for spec in builtin}
     for spec in plugins:
         specs.setdefault(spec.name, spec)
@@ -295,7 +295,7 @@ def _load_plugins(group: str, kind: type[_Spec]) -> Iterator[_Spec]:
 
 
 def _load_entry_point(point: EntryPoint) -> object:
-    """Give what the entry point names, or None when somebody else's package is broken."""
+    """Return the object of the entry point, or None if the plugin cannot be imported."""
     try:
         return point.load()
     except Exception:

@@ -1,4 +1,4 @@
-"""Finds speakers by the sound of their voices: no model, no download, fits in any machine."""
+"""Diarize by spectral features of voices: without a model or a download, on any machine."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from engines.speaker_features.voice_activity import find_speech_frames, split_ru
 from engines.speaker_features.voice_embedding import compute_embedding
 from transcripts.types import Diarization, Turn
 
-#: Frames of speech below which there is nobody.
+#: With fewer frames of speech than this, there are no speakers.
 MIN_SPEECH_FRAMES = 50
-#: Frames of speech that make a speaker; a cough or a laugh has less. In a short recording a tenth
-#: of the speech will do.
+#: Frames of speech that a speaker needs; a cough or a laugh has less. In a short recording a tenth
+#: of the speech is enough.
 MIN_SPEAKER_FRAMES, MIN_SPEAKER_SHARE = 250, 0.1
-#: Frames of speech that make an embedding.
+#: Frames of speech that an embedding needs.
 MIN_EMBEDDING_FRAMES = 100
-#: Rounds of learning the voices and sharing out the speech; after two little changes.
+#: Rounds of training the voice models and reassigning the speech; after two little changes.
 ROUNDS = 2
-#: Seconds of silence within a turn.
+#: Longest silence within a turn (seconds).
 MAX_PAUSE_SECONDS = 0.5
 
 
 class MfccDiarizer:
-    """Mel cepstra, clustering and resegmentation, some 500 times faster than the recording.
+    """Mel cepstra, clustering and resegmentation, some 500 times faster than real time.
 
-    Good where voices differ and microphones are near. It finds one speaker at a time, also where
-    two speak at once, and tells far voices of one room apart only when told how many there are.
-    Speakers are numbered as they first speak.
+    Works well with distinct voices and close microphones. It detects one speaker at a time, even
+    where two speak at once. It separates distant voices in one room only if their number is given.
+    Speakers are numbered by first appearance.
     """
 
     def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
-        """Find the turns; of fewer than ``min_speakers`` only where there is too little speech."""
+        """Find the turns, with fewer than ``min_speakers`` only if there is too little speech."""
         pcm = np.frombuffer(wav.read_pcm(audio), np.int16)
-        # One thread: sums come out the same each time, and worker processes share the cores.
+        # One thread: sums are reproducible, and worker processes share the cores.
         with threadpool_limits(1):
             return _diarize(pcm, hints)
 
@@ -70,7 +70,7 @@ def _diarize(pcm: NDArray[np.int16], hints: SpeakerHints) -> Diarization:
 def _cluster_frames(
     features: Frames, frame_numbers: FrameIndices, minimum: int, maximum: int | None
 ) -> list[FrameIndices]:
-    """Give the frames of each voice: every frame of *features* in exactly one."""
+    """Return the frames of each voice; every frame of *features* belongs to exactly one."""
     voices = cluster_pieces(features, cut_pieces(split_runs(frame_numbers)), minimum, maximum)
     for _ in range(ROUNDS):
         resegmented = resegment(features, frame_numbers, _drop_minor_speakers(voices, minimum))
@@ -81,7 +81,7 @@ def _cluster_frames(
 
 
 def _drop_minor_speakers(voices: Sequence[FrameIndices], minimum: int) -> list[FrameIndices]:
-    """Leave out those who say next to nothing, unless that leaves fewer than *minimum*."""
+    """Drop the speakers with very little speech, but keep at least *minimum*."""
     threshold = min(MIN_SPEAKER_FRAMES, MIN_SPEAKER_SHARE * sum(map(len, voices)))
     ranked = sorted(voices, key=len, reverse=True)
     return ranked[: max(minimum, sum(len(voice) >= threshold for voice in ranked))]

@@ -1,4 +1,4 @@
-"""pyannote.audio: a neural diarizer that knows voices again and hears two who speak at once."""
+"""pyannote.audio: a neural diarizer with voice embeddings and overlapping turns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# It would tell its makers how long our recordings are and how many speak in them.
+# Otherwise pyannote reports durations and speaker counts of our recordings to its makers.
 os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
 
 import huggingface_hub.constants
@@ -28,19 +28,19 @@ from transcripts.types import Diarization, Turn
 with ignore_library_warnings():
     from pyannote.audio import Pipeline
 
-#: Samples of the shortest sound that can be looked at.
+#: Samples of the shortest audio that the pipeline accepts.
 _MIN_SAMPLES = wav.RATE // 10
 
 
 class PyannoteDiarizer:
-    """Finds who speaks when with a pipeline of pyannote.audio 4.
+    """Detects who speaks when with a pipeline of pyannote.audio 4.
 
-    It is the one that ``PYANNOTE_MODEL`` names. Memory grows with the recording, so it is given
-    shards. Turns overlap where two speak at once. Speakers are numbered as they first speak.
+    ``PYANNOTE_MODEL`` names the pipeline. Memory grows with the recording, so it gets shards. Turns
+    overlap where two speak at once. Speakers are numbered by first appearance.
     """
 
     def __init__(self, device: str | None = None) -> None:
-        """*device*: as ``PYANNOTE_DEVICE``, which it stands instead of."""
+        """Load the pipeline; *device* replaces ``PYANNOTE_DEVICE``."""
         self._device = devices.choose_device(
             device or settings().pyannote_device, "PYANNOTE_DEVICE"
         )
@@ -51,9 +51,9 @@ class PyannoteDiarizer:
         self._pipeline.embedding_batch_size = size
 
     def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
-        """Find the turns; of fewer than ``min_speakers`` only where there is too little speech.
+        """Find the turns, with fewer than ``min_speakers`` only if there is too little speech.
 
-        Half as much is looked at at once when memory runs out.
+        The batch size is halved if memory runs out.
         """
         samples = read_samples(audio)
         if len(samples) < _MIN_SAMPLES:
@@ -91,7 +91,7 @@ def _speaker_bounds(hints: SpeakerHints) -> Mapping[str, int | None]:
 
 
 def _build_diarization(output: Any) -> Diarization:
-    """Its labels in the order of their first turns, as numbers."""
+    """Convert the output; labels become numbers by first appearance."""
     tracks = output.speaker_diarization.itertracks(yield_label=True)
     rows = sorted((turn.start, turn.end, label) for turn, _, label in tracks)
     numbers = {label: number for number, label in enumerate(dict.fromkeys(row[2] for row in rows))}
@@ -102,7 +102,7 @@ def _build_diarization(output: Any) -> Diarization:
         {
             numbers[label]: tuple(float(value) for value in vector)
             for label, vector in zip(labels, () if embeddings is None else embeddings, strict=False)
-            # One without enough clear speech is all zeros or no numbers at all.
+            # Embeddings of speakers without enough clear speech are all zeros or NaN.
             if np.isfinite(vector).all() and np.any(vector)
         },
     )
@@ -133,7 +133,7 @@ def _read_pipeline(folder: Path) -> Pipeline:
 
 
 def _explain_absent(name: str) -> EngineError | Transient:
-    """Why a pipeline that is not on this machine cannot be loaded."""
+    """Return the error for a pipeline that is not on this machine."""
     if settings().hf_token is None:
         return EngineError(
             f"{name} is not on this machine, and HF_TOKEN is not set. {_explain_gated(name)}"

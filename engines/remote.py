@@ -1,6 +1,6 @@
-"""WhisperX on another machine, behind the audio API of OpenAI; see ``WHISPERX_SERVICE_URL``.
+"""WhisperX on another machine, through OpenAI's audio API; see ``WHISPERX_SERVICE_URL``.
 
-A worker that serves it needs no model, no GPU, no torch and little memory.
+Its worker needs no model, no GPU, no torch and little memory.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from engines.rest_client.client import RestClient
 from engines.whisper_model import vocabulary
 from transcripts.types import Transcription
 
-#: Seconds of a chunk by which its language is found: as much as Whisper hears at once.
+#: Seconds of a chunk used to detect its language: one window of Whisper.
 LANGUAGE_SECONDS = 30.0
 
 
 class RemoteWhisperX:
-    """Hears what the service hears.
+    """Transcribes with a remote service.
 
-    The model is the one that the hints name, else ``WHISPERX_DEFAULT_MODEL``. The phrases of the
-    hints are sent as prompt and as hotwords: services know one or the other.
+    The model is that of the hints, else ``WHISPERX_DEFAULT_MODEL``. The phrases of the hints are
+    sent as prompt and as hotwords, since services support one or the other.
     """
 
     def __init__(self) -> None:
         self._client = RestClient(settings())
 
     def transcribe(self, audio: Path, hints: Hints) -> Transcription:
-        """Have a file heard. Raises as `engines.rest_client.failures` says."""
+        """Transcribe a file. Raises the errors of `engines.rest_client.failures`."""
         payload = self._client.transcribe(audio, _build_fields(hints))
         return responses.build_transcription(payload, hints.language, wav.read_duration(audio))
 
     def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
-        """The language that the service finds in most of the files."""
+        """Return the language that the service detects in most of the files."""
         counts = Counter(self._find_language(path, hints) for path in audio)
         counts.pop(None, None)
         if not counts:
@@ -55,7 +55,7 @@ class RemoteWhisperX:
 
 
 def offer() -> ServerCapabilities:
-    """What the service lists, with the model of a job that names none before that."""
+    """Return the models that the service lists, after the default model."""
     usual = settings().whisperx_default_model
     return ServerCapabilities(
         tuple(dict.fromkeys((usual, *RestClient(settings()).list_models()))), languages=None

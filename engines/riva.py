@@ -1,7 +1,7 @@
-"""NVIDIA Riva and its Parakeet containers: a server hears, this only asks it.
+"""NVIDIA Riva and its Parakeet containers: a client of a server that transcribes.
 
-A worker that serves it needs no model, no GPU and little memory. The server batches what it is
-asked at the same time, so several processes a worker are worth it.
+Its worker needs no model, no GPU and little memory. The server batches concurrent requests, so
+several processes per worker are useful.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from engines.riva_client.responses import RecognitionResult
 from engines.riva_client.server_models import ANY, RivaModel, choose_models
 from transcripts.types import Diarization, Transcription
 
-#: Seconds of sound in a message of a stream.
+#: Seconds of audio in one message of a stream.
 MESSAGE_SECONDS = 0.2
-#: Seconds by which we are done before the worker would replace the process.
+#: Seconds between our timeout and the one after which the worker replaces the process.
 _MARGIN_SECONDS = 5
-#: Seconds for the speakers of a long recording; `tasks.steps.diarize` allows an hour.
+#: Timeout in seconds for diarizing a long recording; `tasks.steps.diarize` allows an hour.
 _MAX_STREAM_SECONDS = 3500.0
 
 
 class Riva:
-    """Hears with a model of a Riva server: whole chunks where it can, else as a stream."""
+    """Transcribes with a model of a Riva server: whole chunks if possible, else as a stream."""
 
     def __init__(self) -> None:
         self._settings = settings()
@@ -40,12 +40,12 @@ class Riva:
         self._models: tuple[RivaModel, ...] = ()
 
     def transcribe(self, audio: Path, hints: Hints) -> Transcription:
-        """Have a file heard, with full stops and capitals where the model sets them."""
+        """Transcribe a file, with punctuation and capitals if the model writes them."""
         pcm = wav.read_pcm(audio)
         try:
             return self._transcribe_pcm(pcm, hints)
         except TranscribeError:
-            # The server may come back with other models.
+            # The server may have other models after a restart.
             self._models = ()
             raise
 
@@ -80,10 +80,10 @@ class Riva:
 
 
 class RivaSpeakers:
-    """Finds speakers with the server's own diarizer, over the whole recording in one stream.
+    """Diarizes with the server's own diarizer, the whole recording in one stream.
 
-    Its numbers hold only within one call, so the chunks that are transcribed cannot bring theirs.
-    The recording is heard a second time for it.
+    Its speaker numbers are valid only within one call, so they cannot be taken from transcribed
+    chunks. Therefore the recording is processed a second time.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class RivaSpeakers:
         self._client = RivaClient(self._settings)
 
     def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
-        """Raises `EngineError` when the server tells no speakers, which it does silently."""
+        """Find the turns; raise `EngineError` if the server reports no speakers."""
         language = self._settings.riva_language
         models = choose_models(self._client.list_models(), self._settings.riva_model, language)
         model = next((model for model in models if model.streams), models[0])
@@ -119,7 +119,7 @@ class RivaSpeakers:
 
 
 def offer() -> ServerCapabilities:
-    """What the server has; raises as `Riva.transcribe` would for a job that names nothing."""
+    """Return the server's models and languages; raises as `Riva.transcribe` for default options."""
     riva_settings = settings()
     models = RivaClient(riva_settings).list_models()
     usual = choose_models(models, riva_settings.riva_model, riva_settings.riva_language)
@@ -129,7 +129,8 @@ def offer() -> ServerCapabilities:
     return ServerCapabilities(
         models=tuple(dict.fromkeys(model.name for model in (*usual, *models))),
         languages=None if ANY in tags else tuple(tags),
-        # Somebody must have said that there is a server: jobs are not given to what may be one.
+        # Only a configured server is used by default; jobs do not go to a server at the default
+        # address.
         by_default=riva_settings.riva_uri is not None,
     )
 
@@ -146,7 +147,7 @@ def _build_config(
         max_alternatives=1,
         enable_word_time_offsets=True,
         enable_automatic_punctuation=True,
-        # Numbers stay words: written as digits, words and their times would no longer be as many.
+        # Keep numbers as words: written as digits, they would no longer match the word times.
         verbatim_transcripts=True,
     )
     for boost in sorted(set(phrases.values())):

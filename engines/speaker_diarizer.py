@@ -1,4 +1,4 @@
-"""Who speaks when, without the service around it: a diarizer, and one identity for each speaker."""
+"""Diarization for use as a library: a diarizer, and one identity for each speaker."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from transcripts.types import Diarization, Turn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiarizationConfig:
-    """What is known of the speakers, and who is to find them."""
+    """Options of the diarization."""
 
     min_speakers: int | None = None
     max_speakers: int | None = None
-    #: Seconds of speech that make a speaker; whoever says less is none.
+    #: Seconds of speech that a speaker needs; speakers with less are dropped.
     min_speaker_duration: float = 0.0
-    #: Likeness (cosine, 0 to 1) from which voices of two shards are one. None: what suits the
-    #: diarizer.
+    #: Similarity (cosine, 0 to 1) from which voices of two shards are the same. None: the
+    #: diarizer's default.
     confidence_threshold: float | None = None
-    #: As ``PYANNOTE_DEVICE``; None: what that says. The others know no device.
+    #: As ``PYANNOTE_DEVICE``; None: the value of that setting. Other diarizers ignore it.
     device: str | None = None
-    #: Name of a diarizer. None: pyannote where it is installed, `neural` where its nets are, else
+    #: Name of a diarizer. None: pyannote if installed, `neural` if its models are here, else
     #: `classic`.
     diarizer: str | None = None
 
@@ -38,9 +38,9 @@ class DiarizationConfig:
 
 
 class SpeakerDiarizer:
-    """Diarizes shards, long pieces of a recording, and knows speakers again from one to the next.
+    """Diarizes shards, long pieces of a recording, and links their speakers.
 
-    Raises `EngineError` when the diarizer is not installed, or the device is not there.
+    Raises `EngineError` if the diarizer is not installed, or the device does not exist.
     """
 
     def __init__(self, config: DiarizationConfig | None = None) -> None:
@@ -54,13 +54,13 @@ class SpeakerDiarizer:
     def diarize(self, audio: Path | str) -> Diarization:
         """Find the turns of a 16 kHz mono 16-bit WAV file; times are seconds from its start.
 
-        Raises `EngineError` when it cannot, `Transient` when another try may help.
+        Raises `EngineError` if it cannot, `Transient` if another attempt may help.
         """
         hints = SpeakerHints(self.config.min_speakers, self.config.max_speakers)
         return self._diarizer.diarize(Path(audio), hints)
 
     def turns(self, shards: Sequence[Shard]) -> tuple[Turn, ...]:
-        """The turns of the recording, in its times; speakers are numbered as they first speak."""
+        """Return the turns in recording time; speakers are numbered by first appearance."""
         likeness = self.config.confidence_threshold
         threshold = self._spec.same_speaker if likeness is None else 1.0 - likeness
         turns = link_speakers(shards, threshold=threshold, max_speakers=self.config.max_speakers)
@@ -68,7 +68,7 @@ class SpeakerDiarizer:
 
 
 def _choose_diarizer() -> str:
-    """The best that can be loaded; pyannote may fetch its pipeline."""
+    """Return the best diarizer that can be loaded; pyannote may download its pipeline."""
     if catalog.PYANNOTE.is_installed():
         return catalog.PYANNOTE.name
     with suppress(TranscribeError):

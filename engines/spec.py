@@ -1,4 +1,4 @@
-"""What is known of an engine before it is loaded: its name, its queue, its needs, its abilities."""
+"""Properties of an engine before it is loaded: name, queue, requirements and features."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """A speech engine, as the service, the planner and the workers see it."""
+    """Properties of a speech engine, for the API server, the planner and the workers."""
 
-    #: As requests say it.
+    #: Name in requests.
     name: str
-    #: As people say it.
+    #: Name for people.
     title: str
-    #: ``module:Class``; called without arguments in the worker process, gives a `Recognizer`.
+    #: ``module:Class``; called without arguments in the worker process, returns a `Recognizer`.
     factory: str
     requires: Requirement
-    #: MiB of a worker process with the largest model in it; 0 when the model is on a server.
+    #: MiB of a worker process with the largest model loaded; 0 if the model is on a server.
     memory_mb: int
-    #: One process of it uses all cores, or the whole GPU: more would only load the model again.
+    #: One process uses all cores, or the whole GPU: more processes would only load the model again.
     fills_machine: bool = False
-    #: Length of chunk that it works best with.
+    #: Length of chunk with the best results (seconds).
     chunk_seconds: float = cutting_defaults.CHUNK_SECONDS
-    #: BCP 47 tags, the usual one first; a tag without region stands for all its regions. None for
-    #: any language.
+    #: BCP 47 tags, the default one first; a tag without region covers all its regions. None for any
+    #: language.
     languages: tuple[str, ...] | None = None
-    #: Names of models to choose from, best known first; empty when there is no choice.
+    #: Names of models to choose from, best known first; empty if there is no choice.
     models: tuple[str, ...] = ()
-    #: MiB with one of the smaller of these in it.
+    #: MiB with one of the smaller models loaded.
     model_mb: Mapping[str, int] = field(default_factory=dict, hash=False)
-    #: The diarizer of its jobs that name none, where the best one is meant; None: the best one.
+    #: Diarizer of its jobs that name none, instead of the best one; None: the best one.
     diarizer: str | None = None
-    #: Can be told which phrases to expect.
+    #: Accepts expected phrases.
     phrases: bool = False
-    #: Reads a text before it listens: `JobSpec.initial_prompt`.
+    #: Accepts a prompt: `JobSpec.initial_prompt`.
     prompts: bool = False
-    #: Finds out the language by itself.
+    #: Detects the language.
     detects_language: bool = False
-    #: Passes over speech now and then that it hears when it is given that interval by itself.
+    #: Sometimes skips speech that it transcribes when it gets that interval separately.
     reheard: bool = False
-    #: ``module:function`` that gives the `ServerCapabilities` of the engine, or raises why it has
-    #: none: its server is away, its model is not here. None for one that can work wherever a
-    #: worker has it.
+    #: ``module:function`` that returns the engine's `ServerCapabilities`, or raises why there are
+    #: none: its server is down, its model is not here. None for an engine that works wherever it is
+    #: installed.
     offer: str | None = None
     #: Processor seconds that a second of audio takes with the usual model: see docs/benchmarks.md.
     #: The progress of a job compares it with that of the diarizer.
@@ -78,36 +78,36 @@ class EngineSpec:
 
     @property
     def queue(self) -> str:
-        """Celery queue of its chunks."""
+        """Return the Celery queue of its chunks."""
         return f"asr.{self.name}"
 
     def supports_language(self, language: str | None) -> bool:
-        """Whether it can be given this language; None, for "find out", suits every engine."""
+        """Return whether it supports this language; None, for "detect", suits every engine."""
         if language is None or self.languages is None:
             return True
         return any(covers(spoken, language) for spoken in self.languages)
 
     def is_installed(self) -> bool:
-        """Whether it could be loaded in this environment. Does not import it."""
+        """Return whether it could be loaded in this environment. Does not import it."""
         return _is_installed(self)
 
 
 @dataclass(frozen=True, slots=True)
 class DiarizerSpec:
-    """A diarizer, as the service, the planner and the workers see it."""
+    """Properties of a diarizer, for the API server, the planner and the workers."""
 
     name: str
     title: str
-    #: ``module:Class``; called without arguments in the worker process, gives a `Diarizer`.
+    #: ``module:Class``; called without arguments in the worker process, returns a `Diarizer`.
     factory: str
     requires: Requirement
-    #: MiB of a worker process that works on one shard; 0 when the model is on a server.
+    #: MiB of a worker process that works on one shard; 0 if the model is on a server.
     memory_mb: int
-    #: A longer recording is given in shards of about this length.
+    #: A longer recording is cut into shards of about this length (seconds).
     shard_seconds: float = cutting_defaults.SHARD_SECONDS
-    #: Speakers of two shards are one when the cosine distance of their embeddings is less.
+    #: Speakers of two shards are the same if the cosine distance of their embeddings is lower.
     same_speaker: float = 0.25
-    #: As of `EngineSpec`.
+    #: As in `EngineSpec`.
     offer: str | None = None
     cpu_seconds: float = DEFAULT_CPU_SECONDS
 
@@ -115,16 +115,16 @@ class DiarizerSpec:
 
     @property
     def queue(self) -> str:
-        """Celery queue of its shards."""
+        """Return the Celery queue of its shards."""
         return f"diarize.{self.name}"
 
     def is_installed(self) -> bool:
-        """Whether it could be loaded in this environment. Does not import it."""
+        """Return whether it could be loaded in this environment. Does not import it."""
         return _is_installed(self)
 
 
 def covers(spoken: str, requested: str) -> bool:
-    """Whether one is the other with more or fewer subtags: en and en-US, not en-GB and en-US."""
+    """Return whether one tag is a prefix of the other: en and en-US, but not en-GB and en-US."""
     spoken_parts, requested_parts = _split_tag(spoken), _split_tag(requested)
     shared = min(len(spoken_parts), len(requested_parts))
     return spoken_parts[:shared] == requested_parts[:shared]
@@ -135,7 +135,10 @@ def _is_installed(spec: EngineSpec | DiarizerSpec) -> bool:
 
 
 def _is_importable(module: str) -> bool:
-    """Look for a module; packages above it are imported, so look for the top one first."""
+    """Return whether a module exists.
+
+    `find_spec` imports parents, so the top one is checked first.
+    """
     top = module.partition(".")[0]
     try:
         return find_spec(top) is not None and find_spec(module) is not None

@@ -1,4 +1,4 @@
-"""Reads the one kind of audio that engines are given: 16 kHz mono 16-bit WAV."""
+"""Read the only audio format of the engines: 16 kHz mono 16-bit WAV."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from typing import TYPE_CHECKING
 from core.errors import EngineError
 from transcripts.deprecated_names import find_renamed
 
-#: Samples a second.
+#: Sampling rate (Hz).
 RATE = 16_000
 
 
 def read_pcm(audio: Path) -> bytes:
-    """Give the samples as little-endian 16-bit integers.
+    """Return the samples as little-endian 16-bit integers.
 
-    Raises `EngineError` when the file cannot be read or is of another kind; so do the others.
+    Raises `EngineError` if the file cannot be read or has another format, as do the other
+    functions.
     """
     with _open_wav(audio) as file:
         return file.readframes(file.getnframes())
 
 
 def read_blocks(audio: Path, seconds: float) -> Iterator[bytes]:
-    """Give the samples in pieces of this length, one at a time in memory."""
+    """Yield the samples in pieces of *seconds*, with one at a time in memory."""
     with _open_wav(audio) as file:
         while block := file.readframes(int(seconds * RATE)):
             yield block
 
 
 def read_duration(audio: Path) -> float:
-    """Give the duration."""
+    """Return the duration in seconds."""
     with _open_wav(audio) as file:
         return file.getnframes() / RATE
 
@@ -48,7 +49,7 @@ def _open_wav(audio: Path) -> Iterator[wave.Wave_read]:
         raise EngineError(f"{audio.name} cannot be read as WAV: {error}") from error
 
 
-if not TYPE_CHECKING:  # where it would hide that a name is not there
+if not TYPE_CHECKING:  # a type checker would not report missing names otherwise
 
     def __getattr__(name: str) -> object:
         return find_renamed(__name__, name)

@@ -1,4 +1,4 @@
-"""Whisper by faster-whisper and CTranslate2: without torch, on a processor or a GPU."""
+"""Whisper on faster-whisper and CTranslate2: without torch, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.whisper_model.vocabulary import Remark
 
 
 class FasterWhisper(WhisperRecognizer):
-    """Times words by the attention of the model; see ``WHISPER_WORD_TIMES``."""
+    """Whisper with word times from the model itself; see ``WHISPER_WORD_TIMES``."""
 
     def __init__(self, config: WhisperConfig | None = None) -> None:
         super().__init__(config or WhisperConfig.of("whisper"))

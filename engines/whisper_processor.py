@@ -1,4 +1,4 @@
-"""WhisperX without the service around it: chunk in, words out."""
+"""WhisperX for use as a library: transcribes single chunks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["WhisperConfig", "WhisperProcessor"]
 
 
 class WhisperProcessor:
-    """Hears chunks as `chunking.cut.AudioChunker` writes them.
+    """Transcribes chunks as `chunking.cut.AudioChunker` writes them.
 
-    Raises `EngineError` when WhisperX is not installed, or the device is not there.
+    Raises `EngineError` if WhisperX is not installed, or the device does not exist.
     """
 
     def __init__(self, config: WhisperConfig | None = None) -> None:
@@ -32,10 +32,10 @@ class WhisperProcessor:
         language: str | None = None,
         phrases: Mapping[str, float] | None = None,
     ) -> Transcription:
-        """Hear a 16 kHz mono 16-bit WAV file; times are seconds from its start.
+        """Transcribe a 16 kHz mono 16-bit WAV file; times are seconds from its start.
 
-        *language*: a tag, or None to have it found out. *phrases*: to expect, with their boosts.
-        Raises `EngineError` when it cannot, `Transient` when it could not after all tries.
+        *language*: a tag, or None to detect it. *phrases*: expected phrases with their weights.
+        Raises `EngineError` if it cannot, `Transient` if all attempts failed.
         """
         hints = Hints(language, self.config.model_name, phrases or {})
         for _ in range(self.config.max_retries):

@@ -1,4 +1,4 @@
-"""WhisperX: Whisper in batches, words timed by wav2vec 2.0; on a GPU or without one."""
+"""WhisperX: Whisper in batches, words timed by wav2vec 2.0; on a GPU or a CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class WhisperX(WhisperRecognizer):
-    """Times words by a model of their sounds, one a language; without one, as `whisper` does."""
+    """Whisper with one alignment model per language; otherwise words are timed as in `whisper`."""
 
     def __init__(self, config: WhisperConfig | None = None) -> None:
         config = config or WhisperConfig.of("whisperx")

@@ -1,4 +1,4 @@
-"""Engines of other packages, as values of PostgreSQL's enumeration of them."""
+"""Adds engines of plugins to PostgreSQL's enumeration of engines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ WHERE pg_type.oid = to_regtype('transcription_engine')
 
 
 def add_engines(connection: Connection) -> None:
-    """Have the database know the engines that other packages have brought here.
+    """Add the engines of installed plugins to the database's enumeration.
 
-    Ours are known by migrations. Engines that are gone stay known: jobs of theirs may be kept.
+    Built-in engines are added by migrations. Engines that were uninstalled stay: jobs may name
+    them.
     """
-    if connection.dialect.name != "postgresql":  # others keep names as text
+    if connection.dialect.name != "postgresql":  # other databases store names as text
         return
     present = set(connection.scalars(text(_PRESENT_QUERY)))
-    # Without any, the migrations went back to before there was a job.
+    # An empty result means that the migrations were undone to the time before the first job table.
     for name in sorted(catalog.recognizers().keys() - present - set(ENGINES)) if present else ():
         quoted = name.replace("'", "''")
         connection.exec_driver_sql(

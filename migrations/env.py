@@ -1,4 +1,4 @@
-"""Runs the migrations against the database that the settings name, and tells it our engines."""
+"""Run the migrations on the database in the settings, and add the engines of plugins."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A stand-in for NVIDIA Riva: its protocol over real gRPC, with PocketSphinx behind it."""
+"""A stand-in for NVIDIA Riva: its protocol over real gRPC, with PocketSphinx as the engine."""

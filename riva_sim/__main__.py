@@ -1,4 +1,4 @@
-"""``python -m riva_sim``: run the stand-in until it is ended."""
+"""``python -m riva_sim``: run the stand-in until it is stopped."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def main(
     at_once: int | None,
     first: tuple[str, ...],
 ) -> None:
-    """Speak the protocol of NVIDIA Riva's speech recognition, without a GPU.
+    """Serve the protocol of NVIDIA Riva's speech recognition, without a GPU.
 
-    English only, by PocketSphinx. Every call is told on standard output, as a line of JSON. What
-    the next recognition meets can be typed, a line each:
+    English only, with PocketSphinx. Prints every call on standard output, as a line of JSON. Reads
+    events for the next recognitions from standard input, one per line:
 
     \b
-    UNAVAILABLE:some text   the call ends with this status (or any other of gRPC's)
-    slow:2.5                it takes this many seconds longer
-    large:70                the answer has this many MiB
-    die                     the process ends in the middle of the call
-    ok                      nothing special
+    UNAVAILABLE:some text   the call ends with this status (or another gRPC status)
+    slow:2.5                the call takes this many seconds longer
+    large:70                the response has this many MiB
+    die                     the process ends during the call
+    ok                      no effect
     """
     script = Script()
     for line in first:

@@ -1,4 +1,4 @@
-"""PocketSphinx hears one request: pauses, words with their probabilities, and phrases to expect."""
+"""Recognize speech of one request with PocketSphinx: utterances, words, probabilities, phrases."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from riva.client.proto.riva_asr_pb2 import RecognitionConfig
 from riva_sim.sound import RATE
 
 FRAMES_PER_SECOND = 100
-#: Seconds of quiet that end an utterance, unless the request says otherwise.
+#: Seconds of silence that end an utterance, unless the request sets another value.
 PAUSE_SECONDS = 0.8
-#: What a boost of 1 does to the probability of a word, as a power of ten. With it a boost of 4
+#: Factor of a boost on a word's probability, as a power of ten. With this value a boost of 4
 #: changes little and one of 20 much, as with Riva.
 _BOOST_EXPONENT = 0.3
 _MAX_WEIGHT = 1e30
@@ -25,7 +25,7 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 @dataclass(frozen=True, slots=True)
 class RecognizedWord:
-    """Times in seconds from the start of the request."""
+    """A word; times in seconds from the start of the request."""
 
     text: str
     start: float
@@ -36,22 +36,22 @@ class RecognizedWord:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What was said between two pauses."""
+    """Speech between two pauses."""
 
     words: tuple[RecognizedWord, ...]
-    #: 16-bit samples, and the second they begin at.
+    #: 16-bit samples, and the second at which they begin.
     pcm: bytes
     start: float
-    #: Seconds of the request that were heard so far.
+    #: Seconds of the request that were processed so far.
     processed: float
 
 
 class UtteranceRecognizer:
-    """Hears one request. A new one each time, so that no request changes how another is heard."""
+    """Recognizes one request. Each request gets a new instance, so that none affects another."""
 
     def __init__(self, config: RecognitionConfig) -> None:
         self._decoder = Decoder(samprate=RATE, frate=FRAMES_PER_SECOND, loglevel="FATAL")
-        #: Name in the dictionary -> its words, each with the number of its sounds.
+        #: Maps a name in the dictionary to its words, each with its number of phones.
         self._phrases: dict[str, list[tuple[str, int]]] = {}
         for context in config.speech_contexts:
             for phrase in context.phrases:
@@ -60,7 +60,7 @@ class UtteranceRecognizer:
         self._endpointer = Endpointer(window=max(0.3, pause), ratio=0.9)
 
     def recognize(self, audio: Iterable[bytes]) -> Iterator[Utterance]:
-        """Hear 16 kHz samples as they come."""
+        """Yield the utterances of 16 kHz samples as they arrive."""
         pending, pcm, byte_count = b"", bytearray(), 0
         for block in audio:
             pending += block
@@ -72,7 +72,7 @@ class UtteranceRecognizer:
                 if pcm and not self._endpointer.in_speech:
                     yield self._recognize_utterance(bytes(pcm), byte_count)
                     pcm.clear()
-        # An empty last frame is an error to it, one of silence is not.
+        # PocketSphinx rejects an empty last frame, but accepts one sample of silence.
         pcm += self._endpointer.end_stream(pending or b"\0\0") or b""
         if pcm:
             yield self._recognize_utterance(bytes(pcm), byte_count + len(pending))
@@ -87,7 +87,7 @@ class UtteranceRecognizer:
         return Utterance(words, pcm, start, byte_count / 2 / RATE)
 
     def _split_words(self, segment: Segment, since: float) -> Iterator[RecognizedWord]:
-        """A phrase that was expected is heard as one; its words share its time by their sounds."""
+        """Split a recognized phrase into words, which share its time by their phones."""
         if _NOT_A_WORD.fullmatch(segment.word):
             return
         text = _VARIANT.sub("", segment.word)
@@ -102,7 +102,7 @@ class UtteranceRecognizer:
             offset += step * sounds
 
     def _add_phrase(self, phrase: str, boost: float) -> None:
-        """Make the phrase, and each of its words, likelier."""
+        """Make the phrase, and each of its words, more likely."""
         if boost <= 0:
             return
         for text in dict.fromkeys((phrase, *phrase.split())):
@@ -117,7 +117,7 @@ class UtteranceRecognizer:
             self._decoder.add_word(name, " ".join(sounds for _, sounds in pronounced), True)
 
     def _find_pronunciation(self, word: str) -> str | None:
-        """How it is spoken; an unknown word is put together from two known ones, if it can be."""
+        """Return a word's phones; an unknown word is composed of two known ones if possible."""
         if pronunciation := self._decoder.lookup_word(word):
             return str(pronunciation)
         middle = len(word) / 2

@@ -1,4 +1,4 @@
-"""What the next calls meet, in the order it was given: failures, delays, oversized answers."""
+"""Scripted events of the next calls, in order: failures, delays, oversized responses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import grpc
 
 @dataclass(frozen=True, slots=True)
 class ScriptEvent:
-    """One line of the script, read."""
+    """One line of the script, parsed."""
 
     kind: str
-    #: Of a status, its details.
+    #: Details of a status.
     text: str = ""
-    #: Seconds of a delay, MiB of an answer.
+    #: Seconds of a delay, MiB of a response.
     amount: float = 0.0
 
 
@@ -28,11 +28,11 @@ class Script:
         self._events: queue.SimpleQueue[ScriptEvent] = queue.SimpleQueue()
 
     def add(self, line: str) -> None:
-        """Raises `ValueError` when the line means nothing."""
+        """Add the event of a line. Raises `ValueError` if it is unknown."""
         self._events.put(_parse_event(line.strip()))
 
     def apply_next(self, context: grpc.ServicerContext) -> int:
-        """Let the next event happen to this call; returns the bytes to add to its answer."""
+        """Apply the next event to this call; return the bytes to add to its response."""
         try:
             event = self._events.get_nowait()
         except queue.Empty:

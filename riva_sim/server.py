@@ -1,4 +1,4 @@
-"""Riva's speech recognition service as the protocol has it: models, offline and streaming calls."""
+"""Riva's speech recognition service by its protocol: models, offline and streaming calls."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _MODEL_NAMES = {
     OFFLINE: f"parakeet-0.6b-{LANGUAGE}-asr-offline-asr-bls-ensemble",
     ONLINE: f"parakeet-0.6b-{LANGUAGE}-asr-streaming-asr-bls-ensemble",
 }
-#: Calls that are heard side by side; PocketSphinx hears one at a time anyway.
+#: Concurrent calls; PocketSphinx processes one at a time anyway.
 _THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Texts in PEM form."""
+    """Key and certificates in PEM form."""
 
     key: bytes
     certificate: bytes
@@ -43,7 +43,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What it takes and from whom."""
+    """Limits and credentials of the server."""
 
     #: Bytes.
     max_message: int = 64 << 20
@@ -57,7 +57,7 @@ class ServerLimits:
 def serve(
     address: str, script: Script, limits: ServerLimits, tls: Tls | None = None
 ) -> tuple[grpc.Server, int]:
-    """Start a server; returns it with its port."""
+    """Start a server; return it with its port."""
     server = grpc.server(
         ThreadPoolExecutor(_THREADS),
         maximum_concurrent_rpcs=limits.at_once,
@@ -97,7 +97,7 @@ class RivaService(rpc.RivaSpeechRecognitionServicer):
     def GetRivaSpeechRecognitionConfig(  # noqa: N802
         self, request: pb.RivaSpeechRecognitionConfigRequest, context: grpc.ServicerContext
     ) -> pb.RivaSpeechRecognitionConfigResponse:
-        """List the models."""
+        """Return the models."""
         self._authorize(context)
         response = pb.RivaSpeechRecognitionConfigResponse()
         for name, kind in self._models.items():
@@ -109,7 +109,7 @@ class RivaService(rpc.RivaSpeechRecognitionServicer):
     def Recognize(  # noqa: N802
         self, request: pb.RecognizeRequest, context: grpc.ServicerContext
     ) -> pb.RecognizeResponse:
-        """Hear a whole recording at once."""
+        """Recognize a whole recording in one call."""
         padding = self._begin_call("Recognize", request.config, OFFLINE, context)
         utterances = list(_hear_utterances(io.BytesIO(request.audio), request.config, context))
         response = pb.RecognizeResponse(id=request.id)
@@ -128,7 +128,7 @@ class RivaService(rpc.RivaSpeechRecognitionServicer):
     def StreamingRecognize(  # noqa: N802
         self, requests: Iterator[pb.StreamingRecognizeRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.StreamingRecognizeResponse]:
-        """Hear a stream once all of it is there, and tell it utterance by utterance."""
+        """Recognize a stream once it is complete, and yield a response per utterance."""
         first = next(requests, None)
         if first is None or first.WhichOneof("streaming_request") != "streaming_config":
             _abort_call(context, "First StreamingRecognizeRequest must contain a streaming_config")
@@ -151,7 +151,7 @@ class RivaService(rpc.RivaSpeechRecognitionServicer):
     def _begin_call(
         self, call: str, config: pb.RecognitionConfig, kind: str, context: grpc.ServicerContext
     ) -> int:
-        """Tell of the call, and end it where Riva would; returns bytes to add to the answer."""
+        """Log the call, and abort it where Riva would; return bytes to add to the response."""
         _log_call(call, config, context)
         self._authorize(context)
         padding = self._script.apply_next(context)
@@ -186,7 +186,7 @@ def _log_call(call: str, config: pb.RecognitionConfig, context: grpc.ServicerCon
         },
         "diarize": config.diarization_config.enable_speaker_diarization,
         "speakers": config.diarization_config.max_speaker_count,
-        # Names only: one of them is a secret.
+        # Names only, since one of the values is a secret.
         "metadata": [name for name, _ in context.invocation_metadata()],
         "deadline": round(context.time_remaining() or 0.0, 1),
     }
@@ -213,7 +213,7 @@ def _abort_call(context: grpc.ServicerContext, details: str) -> NoReturn:
 
 
 def _tag_words(utterances: Sequence[Utterance], config: pb.RecognitionConfig) -> list[list[int]]:
-    """The speaker of each word, utterance by utterance; 0 where nobody asked."""
+    """Return the speaker of each word by utterance; 0 if diarization was not requested."""
     diarization_config = config.diarization_config
     if not diarization_config.enable_speaker_diarization:
         return [[0] * len(utterance.words) for utterance in utterances]
@@ -228,7 +228,7 @@ def _build_alternative(
     if config.enable_automatic_punctuation:
         texts[0] = texts[0][:1].upper() + texts[0][1:]
         texts[-1] += "."
-    # The space at the end, milliseconds and logarithms are Riva's.
+    # The trailing space, milliseconds and logarithms are as in Riva.
     alternative = pb.SpeechRecognitionAlternative(
         transcript=" ".join(texts) + " ",
         confidence=statistics.fmean(math.log(word.probability) for word in words),

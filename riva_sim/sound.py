@@ -1,4 +1,4 @@
-"""From the bytes of a request to 16 kHz mono samples, by the rules that Riva has for them."""
+"""Decode the bytes of a request to 16 kHz mono samples, by Riva's rules."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import av
 from riva.client.proto.riva_asr_pb2 import RecognitionConfig
 from riva.client.proto.riva_audio_pb2 import AudioEncoding
 
-#: Samples a second, of 2 bytes each.
+#: Sampling rate (Hz); a sample has 2 bytes.
 RATE = 16_000
 MIN_RATE = 8_000
 
-#: Files are known by their first bytes, whatever the request says of them.
+#: First bytes of files, which override the encoding in the request.
 _FILE_FORMATS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg"}
 _RAW_FORMATS = {
     AudioEncoding.LINEAR_PCM: "s16le",
@@ -23,11 +23,11 @@ _RAW_FORMATS = {
 
 
 class InvalidAudio(Exception):
-    """Riva refuses the sound, in these words."""
+    """Riva rejects the audio with this message."""
 
 
 def decode_samples(source: BinaryIO, config: RecognitionConfig) -> Iterator[bytes]:
-    """Decode a seekable file. Raises `InvalidAudio`."""
+    """Decode a seekable file to blocks of samples. Raises `InvalidAudio`."""
     audio_format, options = _detect_format(source, config)
     try:
         with av.open(source, "r", format=audio_format, options=options) as container:

@@ -1,4 +1,4 @@
-"""Tells voices apart by their pitch: enough for a man and a woman, no more is needed here."""
+"""Separate voices by pitch: enough for a man and a woman, as the tests need."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from riva_sim.hearing import RecognizedWord, Utterance
 from riva_sim.sound import RATE
 
-#: As many as Riva tells apart when it is not told a number.
+#: Riva's limit if the request sets none.
 MAX_SPEAKERS = 8
-#: A pause of this length (seconds) may be a change of speaker.
+#: A pause this long (seconds) may be a change of speaker.
 _PAUSE_SECONDS = 0.12
-#: Two voices differ by more than this, in the logarithm of their pitch.
+#: Difference of two voices, in the logarithm of their pitch.
 _MIN_TONE_DIFFERENCE = 0.2
-#: Pitch is looked for at this rate, which is enough for it.
+#: Sampling rate (Hz) for the pitch detection.
 _LOW_RATE = 4_000
 _LAGS = np.arange(_LOW_RATE // 400, _LOW_RATE // 70)
 _FRAME_SAMPLES = _LOW_RATE // 25
 
 
 def tag_words(utterances: Sequence[Utterance], maximum: int) -> list[int]:
-    """A tag from 1 for each word, by first appearance."""
+    """Return a tag for each word, from 1 by first appearance."""
     turns = [turn for utterance in utterances for turn in _split_turns(utterance)]
     centres = _find_centres(sorted(tone for _, tone in turns if tone), maximum or MAX_SPEAKERS)
     order: dict[float, int] = {}
@@ -53,7 +53,7 @@ def _slice_pcm(utterance: Utterance, start: float, end: float) -> bytes:
 
 
 def _find_centres(tones: list[float], maximum: int) -> list[float]:
-    """Divide where two groups lie furthest apart, for as long as they are different voices."""
+    """Split groups at their largest difference, as long as they are different voices."""
     groups = [tones] if tones else []
     while len(groups) < maximum:
         cuts = [
@@ -74,7 +74,7 @@ def _measure_difference(tones: list[float], index: int) -> float:
 
 
 def _measure_tone(pcm: bytes) -> float:
-    """Logarithm of the median pitch; 0 where there is none."""
+    """Return the logarithm of the median pitch; 0 without a voice."""
     low = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")[:: RATE // _LOW_RATE].astype(float)
     frames = [
         low[start : start + 2 * _FRAME_SAMPLES]
@@ -85,7 +85,7 @@ def _measure_tone(pcm: bytes) -> float:
 
 
 def _measure_pitch(frame: np.ndarray) -> float:
-    """In Hz, by autocorrelation; 0 for a frame without a voice in it."""
+    """Return the pitch in Hz, by autocorrelation; 0 for a frame without a voice."""
     power = float(frame @ frame)
     if power < len(frame) * 200**2:
         return 0.0

@@ -1,4 +1,4 @@
-"""Moves: the Celery application, the canvas and one module a step."""
+"""The Celery application, the canvas of a job, and one module per step."""
 
 from chordscribe import require_own_packages
 

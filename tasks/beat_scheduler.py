@@ -1,7 +1,8 @@
-"""Celery's beat, which begins a new schedule file where it cannot load the one that is there.
+"""Celery's beat, which replaces a schedule file that it cannot load.
 
-The file says when beat last asked for what; it names the classes of schedules, and another version
-of this service may have had others. Nothing is lost with it: what is due is asked for at once.
+The file records when beat last sent each task. It names the classes of schedules, and another
+version of this service may have had other classes. A new file loses nothing: due tasks are sent at
+once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ log = structlog.get_logger(__name__)
 
 
 class BeatScheduler(PersistentScheduler):
-    """Celery forgets a file that is damaged, but ends on one that names a class that is gone."""
+    """A scheduler that also replaces a schedule file of another version.
+
+    Celery replaces a damaged file, but stops with an error if the file names a missing class.
+    """
 
     _store: Any
 

@@ -1,4 +1,4 @@
-"""Ends the work on a job that nobody wants any more: in the hands of workers, and in the queues."""
+"""Stop the work on a job that is over or cancelled: in the workers and in the queues."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ log = structlog.get_logger(__name__)
 
 
 def terminate_steps(active_messages: ActiveMessages) -> None:
-    """Have the processes ended that work on these messages. Call it after the commit.
+    """Terminate the processes that work on these messages. Call it after the commit.
 
-    Their workers start others in their place. When the broker is down, housekeeping sees to it
-    later.
+    Their workers replace them. If the broker is down, housekeeping does this later.
     """
-    # An engine may be deaf to anything milder for as long as a chunk takes; but whoever prepares
-    # listens, and clears away what it has unpacked.
+    # An engine may ignore any milder signal while it transcribes a chunk. The step `prepare`
+    # handles SIGTERM, and removes its temporary files.
     signals = dict.fromkeys(active_messages.part_messages, "SIGKILL")
     if active_messages.prepare_message:
         signals[active_messages.prepare_message] = "SIGTERM"
@@ -35,10 +34,10 @@ def terminate_steps(active_messages: ActiveMessages) -> None:
 
 
 def withdraw_messages(job_id: str, queues: Collection[str], epoch: int) -> None:
-    """Have what was sent for a job up to this epoch taken out of these queues.
+    """Have a worker remove the messages of a job up to this epoch from these queues.
 
-    A worker looks through them, since they may be long and the service must answer. When the
-    broker is down, the messages are dropped when their turn comes.
+    A worker does it because the queues may be long and the API must answer. If the broker is down,
+    each message is dropped when its turn comes.
     """
     purge_message = messages.build_message(
         "purge", job_id, queue=CONTROL, priority=HIGHEST_PRIORITY
@@ -52,7 +51,7 @@ def withdraw_messages(job_id: str, queues: Collection[str], epoch: int) -> None:
 
 def _revoke(signals: Mapping[str, str]) -> None:
     with app.connection_for_write() as connection:
-        # Left to itself the library tries for seconds, once a signal, while the caller waits.
+        # By default the library retries for seconds per signal, while the caller waits.
         connection.ensure_connection(max_retries=1, interval_start=0.1)
         for signal in set(signals.values()):
             message_ids = [message_id for message_id in signals if signals[message_id] == signal]

@@ -1,4 +1,4 @@
-"""The Celery application. ``celery -A tasks`` finds it here."""
+"""The Celery application; ``celery -A tasks`` finds it here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ worker_init.connect(startup.start_recovery)
 worker_shutting_down.connect(shutdown.handle_shutdown)
 
 
-# The first of them comes early enough for the warnings of a worker that starts.
+# The first of these signals is early enough for the warnings of a starting worker.
 @celeryd_init.connect
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
@@ -39,7 +39,7 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_init.connect
 def _start_tracing(**_: Any) -> None:
-    # Before the pool is forked; the library goes on in its processes.
+    # Before the pool is forked; the library continues in its processes.
     trace_propagation.enable_tracing("worker")
 
 
@@ -50,7 +50,7 @@ def _flush_spans(**_: Any) -> None:
 
 @celeryd_init.connect
 def _limit_memory(conf: Any, options: dict[str, Any], **_: Any) -> None:
-    # Only now it is known which queues the worker serves: `celeryconfig` cannot say it.
+    # The worker's queues are only known now, so `celeryconfig` cannot set this.
     queues = options.get("queues") or [queue.name for queue in conf.task_queues]
     names = queues.split(",") if isinstance(queues, str) else queues
     conf.worker_max_memory_per_child = memory.max_process_kib(names)
@@ -59,6 +59,6 @@ def _limit_memory(conf: Any, options: dict[str, Any], **_: Any) -> None:
 @celeryd_init.connect
 def _remove_leftovers(**_: Any) -> None:
     scratch.remove_leftovers()
-    # The pool keeps some, and so do engines.
+    # The pool and some engines create temporary files.
     private_files.make_data_dir(settings().transcribe_data_dir)
     scratch.use_own_tempdir()

@@ -1,4 +1,4 @@
-"""A schedule that bears that the clock is set."""
+"""A schedule that tolerates changes of the system clock."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from celery.schedules import schedstate, schedule
 
 
 class DriftSafeSchedule(schedule):
-    """Every so many seconds.
+    """A schedule with a fixed interval in seconds.
 
-    When the clock is set back, the library would do nothing until it is as late as it has been.
+    If the clock is set back, the library would do nothing until the former time is reached again.
     """
 
     def is_due(self, last_run_at: datetime) -> schedstate:

@@ -1,9 +1,8 @@
-"""The end of a job: by whatever way it ends, the same follows.
+"""The end of a job: the same actions follow, however it ends.
 
-Whoever ends a job calls a function of this module, and nothing else does that: its status is told,
-its webhook is sent, what is left of it is taken back, and the next job is let in. If the process
-that ended it is killed before that, or Redis is down, housekeeping does it: see
-`core.jobs.recovery.list_unreported`.
+Only the functions of this module end jobs. They publish the status, send the webhook, withdraw the
+remaining messages, and start the next job. If the process is killed before that, or Redis is down,
+housekeeping does it: see `core.jobs.recovery.list_unreported`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 def complete_job(job_id: str, owner: str, **results: Any) -> None:
-    """End a job well, with what *owner* merged: see `lifecycle.complete_job`. Safe to run twice."""
+    """Complete a job with *results* merged by *owner*. Safe to run twice.
+
+    See `lifecycle.complete_job`.
+    """
     with transaction() as session:
         if not lifecycle.complete_job(session, job_id, owner, **results):
             return
@@ -36,7 +38,7 @@ def complete_job(job_id: str, owner: str, **results: Any) -> None:
 
 
 def fail_job(job_id: str, reason: TranscribeError) -> None:
-    """End a job that cannot be done. Safe to run twice."""
+    """End a job that cannot be completed. Safe to run twice."""
     with transaction() as session:
         active_messages = lifecycle.find_active_messages(session, job_id)
         is_ended = lifecycle.fail_job(session, job_id, reason)
@@ -47,7 +49,8 @@ def fail_job(job_id: str, reason: TranscribeError) -> None:
         )
     if not is_ended:
         return
-    # Whoever prepares or merges it is the one that says so.
+    # The step that prepares or merges the job is the caller of this function, so it is not
+    # terminated.
     cancelling.terminate_steps(ActiveMessages(part_messages=active_messages.part_messages))
     if has_waiting_chunk:
         cancelling.withdraw_messages(job_id, queues, epoch)
@@ -55,9 +58,9 @@ def fail_job(job_id: str, reason: TranscribeError) -> None:
 
 
 def cancel_job(job_id: str) -> None:
-    """End a job at its caller's wish, and free the workers and the queues of it.
+    """Cancel a job at its caller's request, and free the workers and queues of it.
 
-    Raises `Conflict` when it is over.
+    Raises `Conflict` if it is over.
     """
     with transaction() as session:
         active_messages = lifecycle.cancel_job(session, job_id)
@@ -71,9 +74,9 @@ def cancel_job(job_id: str) -> None:
 
 
 def delete_job(job_id: str) -> None:
-    """Remove a job with everything of it, be it running or over.
+    """Delete a running or ended job with all its data.
 
-    Whoever listens hears the end; no webhook is sent, for its caller knows.
+    Listeners receive the end. No webhook is sent, since the caller knows.
     """
     with suppress(Conflict):  # it is over
         _cancel_silently(job_id)
@@ -97,9 +100,9 @@ def _cancel_silently(job_id: str) -> None:
 
 
 def handle_job_end(job_id: str) -> None:
-    """See to what follows the end of a job. Call it after the commit. Safe to run twice.
+    """Do everything that follows the end of a job. Call it after the commit. Safe to run twice.
 
-    What cannot be done now, housekeeping does later.
+    Whatever fails now, housekeeping does later.
     """
     try:
         publish_end(job_id)
@@ -110,7 +113,7 @@ def handle_job_end(job_id: str) -> None:
 
 
 def publish_end(job_id: str) -> None:
-    """Tell the end of a job to Redis and to whoever listens, and note that this is done."""
+    """Publish the end of a job to Redis and its listeners, and record that this is done."""
     if progress.publish_status(job_id):
         with transaction() as session:
             recovery.mark_reported(session, job_id)

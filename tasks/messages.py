@@ -1,4 +1,4 @@
-"""What is sent for a job: which message goes to which queue, before which others."""
+"""The messages of a job: their content, queue and priority."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tasks.celery import app
 from tasks.queues import PREPARE
 from tasks.worker import log_context
 
-#: Headers of messages that no chord counts: of what is sent before the chord, and again after it.
+#: Headers of messages that no chord counts: those sent before the chord, and those sent again after
+#: it.
 AHEAD_HEADER = "ahead"
 RESENT_HEADER = "resent"
 
@@ -27,8 +28,11 @@ RESENT_HEADER = "resent"
 def build_message(
     name: str, job_id: str, *args: int, queue: str, priority: int, epoch: int | None = None
 ) -> Signature:
-    """A message for a step. *epoch*: only until the job is sent again; see `build_job_headers`."""
-    # Nobody asks Celery for a result, so the sender need not listen for one either.
+    """Build a message for a step.
+
+    *epoch*: the message is only valid until the job is sent again; see `build_job_headers`.
+    """
+    # No code reads Celery's results, so the sender need not wait for one either.
     options: dict[str, Any] = {"queue": queue, "priority": priority, "ignore_result": True}
     options["headers"] = log_context.build_headers() | (
         {} if epoch is None else build_job_headers(job_id, epoch)
@@ -37,16 +41,16 @@ def build_message(
 
 
 def build_job_headers(job_id: str, epoch: int) -> dict[str, str | int]:
-    """By which a message can be told to be of no use any more, without opening it."""
+    """Return headers that show whether a message is obsolete, without decoding its body."""
     return {"job_id": job_id, "epoch": epoch}
 
 
 def build_part_messages(
     spec: JobSpec, pending_parts: Sequence[PendingPart], epoch: int
 ) -> Sequence[Signature]:
-    """A message for each part.
+    """Build a message for each part.
 
-    What was begun before goes before the rest of its job: whoever reads along waits for it.
+    Parts that were started earlier go before the rest of their job: live listeners wait for them.
     """
     seconds_left = {
         kind: sum(pending.seconds for pending in pending_parts if pending.part.kind == kind)
@@ -66,7 +70,7 @@ def build_part_messages(
 def build_ahead_messages(
     spec: JobSpec, chunks: Sequence[PartId], epoch: int
 ) -> Sequence[Signature]:
-    """A message for each chunk of a recording that is still being cut."""
+    """Build a message for each chunk of a recording that is still being cut."""
     signatures = [_build_part_message(spec, chunk, epoch, math.inf) for chunk in chunks]
     for signature in signatures:
         signature.options["headers"] |= {AHEAD_HEADER: True}
@@ -76,7 +80,7 @@ def build_ahead_messages(
 def build_resent_messages(
     spec: JobSpec, lost_parts: Sequence[PendingPart], epoch: int
 ) -> Sequence[Signature]:
-    """A message for each part whose own is gone."""
+    """Build a message for each part whose own message is lost."""
     signatures = build_part_messages(spec, lost_parts, epoch)
     for signature in signatures:
         signature.options["headers"] |= {RESENT_HEADER: True}
@@ -84,7 +88,7 @@ def build_resent_messages(
 
 
 def is_counted(headers: Mapping[str, Any]) -> bool:
-    """Whether the chord of its job counts a message with these headers."""
+    """Return whether the chord of its job counts a message with these headers."""
     return AHEAD_HEADER not in headers and RESENT_HEADER not in headers
 
 
@@ -97,9 +101,9 @@ def _build_part_message(spec: JobSpec, part: PartId, epoch: int, seconds_left: f
 
 
 def find_step(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
-    """The step that works on such a part, and its queue.
+    """Return the step for this kind of part, and its queue.
 
-    Every engine has its own; only a worker that can run it takes from there.
+    Every engine has its own queue; only workers that can run the engine consume it.
     """
     if kind is PartKind.CHUNK:
         return "transcribe_chunk", catalog.recognizer(spec.engine).queue
@@ -108,12 +112,12 @@ def find_step(spec: JobSpec, kind: PartKind) -> tuple[str, str]:
 
 
 def list_job_queues(session: Session, job_id: str) -> set[str]:
-    """Where the messages of a job may be waiting."""
+    """Return the queues in which messages of a job may wait."""
     spec = records.read_job(session, job_id).spec
     kinds = {part.id.kind for part in records.read_parts(session, job_id)}
     return {PREPARE, *(find_step(spec, kind)[1] for kind in kinds)}
 
 
 def chord_id(job_id: str, epoch: int) -> str:
-    """Under which the parts are counted that are sent at once."""
+    """Return the id of the chord that counts the parts sent together."""
     return f"{job_id}.{epoch}"

@@ -1,16 +1,17 @@
-"""The way of a job through the queues, on one page.
+"""The path of a job through the queues.
 
     prepare ─┬─ transcribe_chunk × chunks ─┬─ merge ── deliver
              └─ diarize × shards ──────────┘
 
-`prepare` sends the first chunks of a long recording ahead, while it cuts the others. What is not
-begun when all are cut is sent together: the header of a chord, of which `merge` is the body.
+`prepare` sends the first chunks of a long recording ahead, while it cuts the others. When all are
+cut, the parts that have not started are sent together as the header of a chord; its body is
+`merge`.
 
-Steps are named here, not imported: whoever starts a job needs none of the libraries that the steps
-need. The database remembers how far a job is, the messages only carry its id, so sending one twice
-does no harm. It also remembers which parts were sent: `fan_out` sends those that were not,
-`resend_parts` those whose messages are lost, each by itself. A job that fails or is cancelled goes
-to `send_delivery` from wherever it is. Which message goes to which queue, `messages` says.
+Steps are called by name and not imported: the process that starts a job needs none of their
+libraries. The database stores the state of a job, and messages only carry its id, so sending one
+twice is harmless. The database also records which parts were sent: `fan_out` sends the unsent ones,
+and `resend_parts` sends a new message for each part whose message is lost. A job that fails or is
+cancelled goes to `send_delivery` from any step. `messages` chooses the queue of each message.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ log = structlog.get_logger(__name__)
 
 
 def start_job(job_id: str, epoch: int | None = None) -> None:
-    """Send a job that was accepted on its way. Call it after the commit.
+    """Send an accepted job to its first step. Call it after the commit.
 
-    *epoch*: do nothing if someone else sent the job since that was read.
+    *epoch*: do nothing if the job was sent by others since this epoch was read.
 
-    Raises `OperationalError` of kombu when the broker is down: housekeeping will send it later.
+    Raises kombu's `OperationalError` if the broker is down: housekeeping sends the job later.
     """
     with transaction() as session:
         if not lifecycle.mark_dispatched(session, job_id, epoch):
@@ -57,10 +58,10 @@ def start_job(job_id: str, epoch: int | None = None) -> None:
 
 
 def send_chunks_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
-    """Have chunks heard before all are cut. `fan_out` sends those again that wait until then.
+    """Send chunks before all are cut. Those that still wait afterwards are sent again (`fan_out`).
 
-    They go after everything else of their job's priority: nobody knows yet how many will follow,
-    and they are for workers that have nothing to do. When the broker is down they wait.
+    They have the lowest priority within their job's priority: their final number is unknown, and
+    they are for idle workers. If the broker is down, they wait.
     """
     with read_session() as session:
         job = records.read_job(session, job_id)
@@ -73,10 +74,10 @@ def send_chunks_ahead(job_id: str, chunks: Sequence[PartId]) -> None:
 
 
 def merge_if_last(job_id: str, *, is_counted: bool) -> None:
-    """Have the transcript put together if the job waited for nothing else but this part.
+    """Send the merge if this was the last part that the job waited for.
 
-    *is_counted*: whether the chord counts it; then that sees to it, as long as it can. Call it
-    after the commit; when the broker is down, housekeeping sees to it later.
+    *is_counted*: whether the chord counts the part; then the chord sends the merge, if it still
+    can. Call it after the commit. If the broker is down, housekeeping sends the merge later.
     """
     with read_session() as session:
         is_last = parts.is_ready_to_merge(session, job_id, is_counted=is_counted)
@@ -86,9 +87,9 @@ def merge_if_last(job_id: str, *, is_counted: bool) -> None:
 
 
 def fan_out(job_id: str, epoch: int | None = None) -> None:
-    """Have every part that was not sent yet worked on at once, then merge.
+    """Send every part that was not sent yet, and the merge after them.
 
-    *epoch*: do nothing if someone else sent the job since that was read.
+    *epoch*: do nothing if the job was sent by others since this epoch was read.
     """
     with transaction() as session:
         if not lifecycle.mark_dispatched(session, job_id, epoch):
@@ -101,7 +102,7 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
         merge_message.apply_async()
     if not pending_parts:
         return
-    # The one id is the parts', by which a cancel finds their counters; the other the merge's.
+    # One id is for the parts (a cancel finds their counters by it), the other for the merge.
     parts_chord = chord(
         messages.build_part_messages(job.spec, pending_parts, job.epoch),
         merge_message,
@@ -113,10 +114,10 @@ def fan_out(job_id: str, epoch: int | None = None) -> None:
 
 
 def resend_parts(job_id: str, *, is_queue_empty: bool) -> None:
-    """Have each part worked on whose own message must be gone, and no other.
+    """Send a new message for each part whose message must be lost, and for no other.
 
     The chord of the job does not count these messages, see `merge_if_last`. *is_queue_empty*:
-    whether what should wait there is gone.
+    whether messages that should wait in the queue are lost.
     """
     with transaction() as session:
         job = records.read_job(session, job_id)
@@ -129,9 +130,10 @@ def resend_parts(job_id: str, *, is_queue_empty: bool) -> None:
 
 
 def send_merge(job_id: str, epoch: int | None = None) -> None:
-    """Have the transcript put together: every part is over.
+    """Send the merge: every part has ended.
 
-    *epoch*: note that it is sent, and do nothing if someone else sent the job since that was read.
+    *epoch*: record the sending, and do nothing if the job was sent by others since this epoch was
+    read.
     """
     if epoch is not None:
         with transaction() as session:
@@ -141,9 +143,9 @@ def send_merge(job_id: str, epoch: int | None = None) -> None:
 
 
 def send_delivery(job_id: str) -> None:
-    """Have the caller told, if it asked for that, that the job is over. Call it after the commit.
+    """Send the job's webhook if one is due. Call it after the commit.
 
-    When the broker is down, housekeeping sees to it later.
+    If the broker is down, housekeeping does this later.
     """
     with read_session() as session:
         if not webhooks.has_due_delivery(session, job_id):
@@ -155,20 +157,20 @@ def send_delivery(job_id: str) -> None:
 
 
 def resume_job(job_id: str) -> None:
-    """Have a job that is to go on go on: from its parts, or from the start if it has none yet."""
+    """Continue a job that was restarted: with its parts, or from the start if it has none."""
     with read_session() as session:
         was_prepared = records.read_job(session, job_id).stage is Stage.LISTEN
     if was_prepared:
-        # A worker counts the parts of a chord better than the service, which must answer.
+        # A worker sends a chord's parts, since the API must answer quickly.
         build_message("fan_out", job_id, queue=CONTROL, priority=HIGHEST_PRIORITY).apply_async()
     else:
         start_job(job_id)
 
 
 def start_next_jobs() -> None:
-    """Send the jobs whose turn has come, where their number is limited. Call it when one is over.
+    """Send the jobs that may start now, if the number of jobs is limited. Call it when a job ends.
 
-    When the broker is down, housekeeping sees to it later.
+    If the broker is down, housekeeping does this later.
     """
     if not settings().max_concurrent_jobs:
         return
@@ -183,7 +185,7 @@ def start_next_jobs() -> None:
 
 @contextmanager
 def _unmark_if_unsent(claimed_parts: Sequence[PendingPart]) -> Iterator[None]:
-    """When the broker does not take the messages of these parts, housekeeping sends them later."""
+    """Mark these parts as unsent if the broker fails; housekeeping sends their messages later."""
     try:
         yield
     except OperationalError:

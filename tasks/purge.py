@@ -1,7 +1,7 @@
-"""Takes the messages of a job that is over out of the queues, and forgets what its chords counted.
+"""Remove the messages of an ended job from the queues, and the counters of its chords.
 
-Without this they would be dropped one by one when their turn comes, and until then the queues would
-look longer than they are.
+Otherwise each message would be dropped when its turn comes, and the queues would look longer than
+they are until then.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from tasks.celery import app
 
 log = structlog.get_logger(__name__)
 
-#: Messages that are read or removed at once: about a megabyte, and some milliseconds of Redis.
+#: Messages that are read or removed at once: about a megabyte, and a few milliseconds of Redis'
+#: time.
 BLOCK_SIZE = 500
 
-#: Seconds for which what a worker still had in hand finds that its chord is over.
+#: Seconds for which a part that is still in progress finds that its chord is over.
 CHORD_EXPIRES_SECONDS = 24 * 3600
 
 
 @app.task(name="purge")
 def purge(job_id: str, queues: Sequence[str], epoch: int) -> None:
-    """Free the queues of all that was sent for a job up to this epoch. Safe to run twice.
+    """Remove all messages of a job up to this epoch from the queues. Safe to run twice.
 
-    What was sent later stays: the job may have been tried again meanwhile. When the broker is down,
-    or is no Redis, the steps drop the messages, each at its turn.
+    Later messages stay: the job may have been restarted meanwhile. If the broker is down, or is not
+    Redis, each step drops its message when its turn comes.
     """
     try:
         removed = _purge_queues(queues, job_id, epoch)
@@ -45,16 +46,17 @@ def purge(job_id: str, queues: Sequence[str], epoch: int) -> None:
 
 
 def forget_chords(job_id: str, epoch: int) -> None:
-    """Forget what the chords of a job that is over counted, up to this epoch. Safe to run twice.
+    """Delete the counters of an ended job's chords up to this epoch. Safe to run twice.
 
-    One that is counted to its end clears away behind itself; those that were broken off do not.
+    A completed chord deletes its own; interrupted chords do not.
     """
     backend = app.backend
     if not isinstance(backend, RedisBackend):
         return
     pipe = backend.client.pipeline(transaction=False)
     for chord_id in (messages.chord_id(job_id, number) for number in range(1, epoch + 1)):
-        # What is still in hand would count anew, but not in a chord that Celery knows to be done.
+        # Parts in progress would start new counters, but not for a chord that Celery considers
+        # done.
         pipe.set(backend.get_key_for_group(chord_id, ".c"), "done", ex=CHORD_EXPIRES_SECONDS)
         pipe.delete(
             *(
@@ -77,18 +79,18 @@ def _purge_queues(queues: Iterable[str], job_id: str, epoch: int) -> int:
 
 
 def _list_keys(channel: Any, queues: Iterable[str]) -> Iterator[str]:
-    """Each queue is a list for every priority, under a name that kombu makes up."""
+    """Yield the Redis lists of the queues: kombu has one per queue and priority."""
     for queue in queues:
         for priority in channel.priority_steps:
             yield channel._q_for_pri(queue, priority)
 
 
 def _remove_messages(client: Any, key: str, job_id: str, epoch: int) -> int:
-    """Remove messages by their value, whatever workers take and others send meanwhile."""
+    """Remove messages by value, whatever is taken from or added to the list meanwhile."""
     matches = list(_find_messages(client, key, job_id, epoch))
     removed = 0
     for start in range(0, len(matches), BLOCK_SIZE):
-        # No transaction: others are served between one message and the next.
+        # No transaction: Redis serves others between two messages.
         pipe = client.pipeline(transaction=False)
         for message in matches[start : start + BLOCK_SIZE]:
             pipe.lrem(key, -1, message)  # from the end that workers take from
@@ -97,7 +99,7 @@ def _remove_messages(client: Any, key: str, job_id: str, epoch: int) -> int:
 
 
 def _find_messages(client: Any, key: str, job_id: str, epoch: int) -> Iterator[bytes]:
-    """The job's messages. New ones enter at index 0, so a message may be seen twice, not missed."""
+    """Yield the job's messages. New ones enter at index 0: none is missed, but one may repeat."""
     start = 0
     while block := client.lrange(key, start, start + BLOCK_SIZE - 1):
         yield from (message for message in block if _belongs_to_job(message, job_id, epoch))

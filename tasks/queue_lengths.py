@@ -1,4 +1,4 @@
-"""How many messages wait in the queues."""
+"""The number of messages that wait in the queues."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tasks.queues import CONTROL, DELIVER, MERGE, PREPARE
 
 
 def list_all_queues() -> list[str]:
-    """Every queue of the house, whether or not this machine can serve it."""
+    """Return all queues of the service, even if this machine cannot serve them."""
     engine_queues = [spec.queue for spec in catalog.recognizers().values()]
     diarizer_queues = [spec.queue for spec in catalog.diarizers().values()]
     return [CONTROL, PREPARE, MERGE, DELIVER, *engine_queues, *diarizer_queues]
 
 
 def count_messages(queues: Iterable[str]) -> dict[str, int]:
-    """Messages that wait in these queues, of any priority.
+    """Count the messages of any priority that wait in these queues.
 
-    Raises `OperationalError` of kombu when the broker does not answer.
+    Raises kombu's `OperationalError` if the broker does not answer.
     """
     with app.connection_for_read() as connection:
-        # The library itself would try for ever.
+        # The library itself would retry forever.
         connection.ensure_connection(max_retries=1, interval_start=0.1)
         return {queue: _queue_length(connection, queue) for queue in queues}
 
 
 def _queue_length(connection: Connection, queue: str) -> int:
     try:
-        # A channel of its own: brokers close one on which something was not found.
+        # A separate channel: brokers close a channel after a "not found".
         with connection.channel() as channel:
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
-    except ChannelError:  # nothing was ever sent there
+    except ChannelError:  # the queue has never been used
         return 0

@@ -1,4 +1,4 @@
-"""The queues as a whole: what waits in them, who serves them, and what goes first."""
+"""Overview of the queues: waiting messages, workers, and priorities."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tasks import queue_lengths
 
 
 class QueueManager:
-    """Celery keeps the queues; this tells of them."""
+    """Reports on the queues, which Celery manages."""
 
     def names(self) -> list[str]:
-        """Every queue of the house, whether or not this machine can serve it."""
+        """Return all queues of the service, even if this machine cannot serve them."""
         return queue_lengths.list_all_queues()
 
     def status(self) -> dict[str, dict[str, int | None]]:
-        """By queue: messages ``waiting``, and living ``workers``; None where nobody knows."""
+        """Return ``waiting`` messages and live ``workers`` by queue; None for unknown values."""
         names = self.names()
         lengths: dict[str, int] = {}
         with suppress(OperationalError, redis.RedisError):
@@ -32,5 +32,5 @@ class QueueManager:
         }
 
     def priority(self, priority: Priority, seconds: float = 0.0) -> int:
-        """The broker's priority of a job with *seconds* of sound still to be heard; 0 is first."""
+        """Return the broker's priority of a job with *seconds* of audio left; 0 comes first."""
         return message_priority(priority, seconds)

@@ -1,4 +1,4 @@
-"""Makes one trace of a job: each message carries on the trace of whoever sent it."""
+"""Combine the steps of a job into one trace: each message continues the trace of its sender."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ log = structlog.get_logger(__name__)
 
 
 def enable_tracing(role: str) -> bool:
-    """Trace what is sent and done from now on, if that is wanted; see `core.tracing`."""
+    """Trace messages and steps from now on, if an endpoint is set; see `core.tracing`.
+
+    Return whether tracing is enabled.
+    """
     if not tracing.is_enabled():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Talks: REST, server-sent events, the command line and the embedded stack."""
+"""The API server, server-sent events, the command line and the embedded stack."""
 
 from chordscribe import require_own_packages
 

@@ -1,4 +1,4 @@
-"""``python -m transcribe_api`` is the command line, wherever its script is installed."""
+"""``python -m transcribe_api``: the command line, without its installed script."""
 
 from transcribe_api.cli.command import main
 

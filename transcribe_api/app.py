@@ -38,13 +38,13 @@ logger = structlog.get_logger(__name__)
 
 
 def create_app() -> Flask:
-    """A service with the settings of this process. Raises `SettingsError`."""
+    """Return an application with the settings of this process. Raises `SettingsError`."""
     log.configure_logging()
     _prepare_data_dir()
     scratch.remove_leftovers()
     app = Flask(__name__)
     app.request_class = StreamingRequest
-    app.url_map.merge_slashes = False  # what is not there is not found, and not looked for nearby
+    app.url_map.merge_slashes = False  # an unknown path is 404, not redirected to a similar one
     app.config["MAX_CONTENT_LENGTH"] = settings().max_file_size + FORM_BYTES
     request_log.install_request_log(app)
     request_gate.install_gate(app)

@@ -1,4 +1,4 @@
-"""The records, bound to Flask: a session for each request, and the migration commands."""
+"""The database in Flask: a session for each request, and the migration commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _migrate = Migrate(directory=str(next(iter(migrations.__path__))))
 
 
 def install_database(app: Flask) -> None:
-    """Give the application its database."""
+    """Configure the application's database."""
     app.config["SQLALCHEMY_DATABASE_URI"] = settings().database
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings().database)
     db.init_app(app)

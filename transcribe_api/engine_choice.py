@@ -1,7 +1,7 @@
-"""What `auto` stands for: the best engine and the best diarizer that can really work now.
+"""Choice of an engine or diarizer for `auto`: the best one that works at the moment.
 
-The workers say what they can do, so the service imports no engine. A choice is made once, when a
-job is submitted, and stored with the job.
+Workers report what they can do, so the API server imports no engine. The choice is made once, when
+a job is submitted, and stored with the job.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from engines.spec import EngineSpec
 def choose_engine(
     name: str | None, language: str | None = None, model: str | None = None
 ) -> EngineSpec:
-    """The engine of that name; of none or `auto`, the best one that has the language and the model.
+    """Return the named engine; without a name or for `auto`, the best with the language and model.
 
-    Its models and languages are those that its server has now. Raises `InvalidInput`.
+    Models and languages are those that the engine's server has now. Raises `InvalidInput`.
     """
     name = name or settings().default_transcription_engine
     if name != AUTO:
@@ -31,7 +31,7 @@ def choose_engine(
     if not candidates:
         raise _explain_no_engine(language, model)
     available = (spec for spec in candidates if worker_registry.is_expected(spec.queue))
-    # Where no worker has said anything yet, Whisper is what every installation has.
+    # As long as no worker has reported, use Whisper, which every installation has.
     return next(
         available, next((spec for spec in candidates if spec is catalog.WHISPER), candidates[-1])
     )
@@ -40,10 +40,10 @@ def choose_engine(
 def choose_diarizer(
     name: str | None, engine: EngineSpec | None = None, also_allowed: tuple[str, ...] = ()
 ) -> str:
-    """The diarizer of that name; of none or `auto`, the one that suits the engine, or the best one.
+    """Return the named diarizer; without a name or for `auto`, the engine's own or the best one.
 
-    Raises `InvalidInput`. *also_allowed*: what the caller may say in place of a name, for the
-    error.
+    Raises `InvalidInput`. *also_allowed*: other values that the caller accepts, for the error
+    message.
     """
     name = name or settings().default_diarizer
     if name != AUTO:
@@ -59,12 +59,12 @@ def choose_diarizer(
 
 
 def _list_auto_engines(language: str | None) -> Iterator[EngineSpec]:
-    """The engines that jobs may be given to which name none."""
+    """Yield the engines that jobs without an engine may use."""
     for name in ENGINES_BY_PREFERENCE:
         spec = _apply_capabilities(catalog.recognizers()[name])
         capabilities = worker_registry.read_capabilities(spec.queue) if spec.offer else {}
         is_local = spec.name in (catalog.WHISPER.name, catalog.SPHINX.name)
-        # A server hears what it is asked to hear: without a language that would be its usual one.
+        # A server needs a language in the request: without one it would use its default language.
         knows_language = spec.detects_language or language is not None or is_local
         if knows_language and capabilities.get("by_default", is_local):
             yield spec
@@ -94,7 +94,7 @@ def _explain_no_engine(language: str | None, model: str | None) -> InvalidInput:
 
 
 def _apply_capabilities(engine: EngineSpec) -> EngineSpec:
-    """With the models and languages that its server has right now, where a worker told of them."""
+    """Return the engine with the models and languages that its workers reported."""
     capabilities = worker_registry.read_capabilities(engine.queue) if engine.offer else {}
     if not capabilities.get("models"):
         return engine

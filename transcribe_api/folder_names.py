@@ -1,4 +1,4 @@
-"""Names of result folders, made of whatever a caller calls a recording."""
+"""Names of result folders, derived from the names of recordings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-#: Bytes of a name: file systems take 255, and a few are left for what makes it unique.
+#: Bytes of a name: file systems allow 255, and the rest is for making it unique.
 MAX_NAME_BYTES = 200
 DEFAULT_NAME = "recording"
-#: Format characters that change how a name is read: scripts such as Persian and Hindi need them.
+#: Format characters that affect how scripts such as Persian and Hindi are displayed.
 _JOINERS = "\u200c\u200d"
 
 
 def build_folder_name(filename: str, *, keep_suffix: bool = False) -> str:
-    """One part of a path, never empty, ``.`` or ``..``, without characters that nobody sees."""
+    """Return a path component: not empty, ``.`` or ``..``, without invisible characters."""
     basename = re.split(r"[/\\]", filename)[-1]
     name = _clean(basename)
     if not keep_suffix:
@@ -24,9 +24,9 @@ def build_folder_name(filename: str, *, keep_suffix: bool = False) -> str:
 
 
 def choose_folder_name(filename: str, used_names: Collection[str]) -> str:
-    """A name for a file's results that no other file has: ``x``, else ``x.wav``, else ``x.wav_``.
+    """Return a unique name for the results of a file: ``x``, else ``x.wav``, else ``x.wav_``.
 
-    Names that differ in case alone are one: some file systems have it so.
+    Names that differ only in case count as equal, as on some file systems.
     """
     folded = {name.casefold() for name in used_names}
     name = build_folder_name(filename)
@@ -38,13 +38,13 @@ def choose_folder_name(filename: str, used_names: Collection[str]) -> str:
 
 
 def clean_name(name: str) -> str:
-    """A name without characters that nobody sees, but for the joiners that scripts need."""
+    """Return the name without invisible characters, except joiners, which some scripts need."""
     return "".join(
         char for char in name if char in _JOINERS or unicodedata.category(char)[0] != "C"
     )
 
 
 def _clean(name: str) -> str:
-    # Dots ahead hide a folder or lead out of it; dots and blanks at the end Windows drops.
+    # Leading dots hide a folder or lead out of it; Windows drops dots and blanks at the end.
     name = re.sub(r"^[\s.]+|[\s.]+$", "", clean_name(name))
     return name if name.strip(_JOINERS) else ""

@@ -1,4 +1,4 @@
-"""Gunicorn's own lines, in the form of all others."""
+"""Gunicorn's log lines, in the same format as all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core import log
 
 
 class Logger(GunicornLogger):
-    """For ``--logger-class``. The service writes a line for every request itself."""
+    """For ``--logger-class``. The API server logs every request itself."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)

@@ -1,8 +1,8 @@
-"""Gunicorn's thread worker, with limits for senders that take their time.
+"""Gunicorn's thread worker, with limits against slow clients.
 
-Gunicorn gives a connection a thread as soon as it is there, and the thread waits for the header. So
-as many unfinished headers as there are threads would end the service. Here a thread begins when the
-header is complete; until then a connection costs a descriptor, for a limited time.
+Gunicorn gives every new connection a thread, which waits for the header. So as many unfinished
+headers as there are threads would block the service. In this worker, a thread starts when the
+header is complete. Until then a connection only uses a descriptor, for a limited time.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from transcribe_api.http.gate import descriptors, headers
 from transcribe_api.http.gate.connections import AddressCounter, Connection
 from transcribe_api.http.responses import problems
 
-#: Connections that are accepted before others get their turn.
+#: Connections accepted per turn, before other events are handled.
 _ACCEPTS_PER_TURN = 64
-#: Seconds without accepting, when there is no room for a connection.
+#: Seconds to pause accepting if there is no room for a connection.
 _PAUSE_SECONDS = 0.25
-#: Seconds for which a client may go on sending after its answer.
+#: Seconds for which a client may continue to send after its response.
 _LINGER_SECONDS = 2.0
-#: Seconds in which the rest of a body that is on its way may arrive.
+#: Seconds in which the rest of a request body may arrive.
 _BODY_REST_SECONDS = 0.05
 
-#: The result of a request after which the client may still be sending.
+#: Result of a request after which the client may still be sending.
 _MUST_LINGER = object()
 
 
 class Worker(ThreadWorker):
-    """For ``--worker-class``: what is no HTTP, or too long, is answered like all other errors."""
+    """For ``--worker-class``: invalid or oversized requests get the same error format as others."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Not from requests: they would say under which path they are, past the rules of a proxy.
+        # Never take these headers from requests: they would set the path prefix, bypassing a
+        # proxy's rules.
         self.cfg.set("forwarder_headers", "")
-        #: Whose headers are not complete, the oldest first.
+        #: Connections without a complete header, the oldest first.
         self._unfinished: OrderedDict[Connection, None] = OrderedDict()
-        #: That were answered, and may not have taken the answer yet.
+        #: Connections that were answered but may not have received the response yet.
         self._lingering: OrderedDict[Connection, None] = OrderedDict()
         self._addresses = AddressCounter()
         self._paused_until = 0.0
@@ -102,8 +103,10 @@ class Worker(ThreadWorker):
 
     @property
     def _is_plain_http(self) -> bool:
-        """Whether a header is what comes first. Else gunicorn's own way stays: a proxy that speaks
-        TLS, HTTP/2 or its own protocol with us keeps its deadlines itself.
+        """Return whether a connection begins with a plain HTTP header.
+
+        Otherwise gunicorn's own code is used: a proxy that connects with TLS, HTTP/2 or the proxy
+        protocol enforces its own deadlines.
         """
         cfg = self.cfg
         is_plain = (
@@ -114,7 +117,7 @@ class Worker(ThreadWorker):
     # Headers
 
     def _read_head(self, connection: Connection) -> None:
-        """Read what there is of a header, and wait for the rest of it."""
+        """Read the available part of a header, and wait for the rest."""
         try:
             is_complete = connection.read_head()
         except OSError:
@@ -138,7 +141,7 @@ class Worker(ThreadWorker):
         )
 
     def _on_head_readable(self, connection: Connection, _socket: socket.socket) -> None:
-        # Another that was looked at just before may have had this one make room.
+        # Another connection may have closed this one just before, to make room.
         if connection in self._unfinished:
             self._read_head(connection)
 
@@ -167,7 +170,7 @@ class Worker(ThreadWorker):
         return connection.deadline <= time.monotonic() or not (self.alive or connection.head)
 
     def _close_oldest(self) -> bool:
-        """Have a connection without a request make room for others; whether there was one."""
+        """Close a connection without a request to make room; return whether there was one."""
         for connections in (self._lingering, self._unfinished):
             if connections:
                 self._drop(next(iter(connections)))
@@ -193,7 +196,7 @@ class Worker(ThreadWorker):
         self.nr_conns -= 1
         connection.close()
 
-    # Requests, in their threads and back
+    # Requests: in their threads and afterwards
 
     def handle(self, conn: Connection) -> Any:
         result = super().handle(conn)
@@ -203,13 +206,13 @@ class Worker(ThreadWorker):
             conn.drain()
         if conn.has_unread_body:
             return _MUST_LINGER
-        # gunicorn would do it in the main thread, and wait there until the client hangs up.
+        # gunicorn would close it in the main thread, and block there until the client disconnects.
         conn.close()
         return False
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        # What an answer did not need of a body is read only as far as it is here: gunicorn would
-        # have a thread wait for it.
+        # The unread rest of a body is read only if it has arrived: gunicorn would make a thread
+        # wait for it.
         deadline = time.monotonic() + _BODY_REST_SECONDS
         return keepalive and bool(conn.parser.finish_body(deadline=deadline))
 
@@ -223,8 +226,9 @@ class Worker(ThreadWorker):
             super().finish_request(conn, fs)
 
     def _linger(self, connection: Connection) -> None:
-        """Read for a while what the client still sends: if we hung up at once, the kernel would
-        withdraw our answer.
+        """Read for a while what the client still sends.
+
+        If the server closed the connection at once, the kernel would discard the response.
         """
         with suppress(OSError):
             connection.sock.setblocking(False)
@@ -251,8 +255,8 @@ class Worker(ThreadWorker):
             super().finish_request(conn, fs)
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """A connection that was kept has the beginning of another request."""
-        if conn not in self.keepalived_conns:  # it had to make room just before
+        """Read the beginning of the next request on a kept-alive connection."""
+        if conn not in self.keepalived_conns:  # it was closed to make room
             return
         if not self._is_plain_http:
             super().on_client_socket_readable(conn, client)
@@ -264,7 +268,7 @@ class Worker(ThreadWorker):
 
 
 def write_problem(client: socket.socket, status: int, reason: str, detail: str) -> None:
-    """Answer without an application: the head and the body of an error."""
+    """Write the header and body of an error response, without the application."""
     body = problems.build_problem(
         status, reason.lower().replace(" ", "_"), detail or reason
     ).get_data()
@@ -281,5 +285,5 @@ def write_problem(client: socket.socket, status: int, reason: str, detail: str) 
     util.write_nonblock(client, head.encode("latin-1") + body)
 
 
-# Workers call it by this name; there is no other way to tell them.
+# Gunicorn's workers call this function by name; there is no hook for it.
 util.write_error = write_problem

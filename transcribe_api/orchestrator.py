@@ -1,10 +1,10 @@
-"""Transcription from Python: hand recordings in, find the results in folders.
+"""Transcription from Python: submit recordings, and get the results in folders.
 
     with DiarizationOrchestrator(OrchestratorConfig(chunk_duration=30.0)) as orchestrator:
         job_id = orchestrator.process_file("video.mp4", "out/")
         orchestrator.wait()
 
-It works on an embedded stack of its own, or on a service that runs elsewhere.
+It runs a private embedded stack, or uses a running service.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-#: In the data directory: where the results of unfinished jobs go.
+#: File in the data directory with the result folders of unfinished jobs.
 JOURNAL = "orchestrator.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestratorConfig:
-    """What is wanted. None: as the settings of the service have it.
+    """Options of the orchestrator. None: the default of the service's settings.
 
-    With the address of a running service, what is marked with * is that service's own choice.
+    A running service (*url*) ignores the options marked with *.
     """
 
-    #: Jobs that are worked on at a time; more wait, the more urgent ones first. *
+    #: Jobs processed at a time; others wait, higher priorities first. *
     max_concurrent_jobs: int = 2
-    #: GiB that loaded models may take. *
+    #: GiB that loaded models may use. *
     max_memory_gb: float | None = None
-    #: Seconds that a chunk aims at. *
+    #: Target length of a chunk (seconds). *
     chunk_duration: float | None = None
-    #: Seconds that two chunks share where a cut has to fall into speech. *
+    #: Overlap of two chunks where a cut must fall into speech (seconds). *
     chunk_overlap: float | None = None
-    #: Model of WhisperX; naming one chooses that engine, where it is installed.
+    #: Model of WhisperX; it also selects that engine if it is installed.
     whisper_model: str | None = None
-    #: Most speakers that there can be.
+    #: Maximum number of speakers.
     max_speakers: int | None = None
-    #: Chunks that fail are tried again *; and jobs that a kept ``data_dir`` has unfinished are gone
-    #: on with, results and callbacks included.
+    #: Failed chunks are retried *; unfinished jobs of a kept ``data_dir`` are continued, including
+    #: results and callbacks.
     enable_recovery: bool = True
-    #: How the service does is logged now and then.
+    #: Log the state of the service regularly.
     enable_monitoring: bool = True
-    #: Seconds from one such line to the next.
+    #: Seconds between these log lines.
     log_interval: float = 30
     #: Name of a speech engine.
     engine: str | None = None
@@ -71,7 +71,7 @@ class OrchestratorConfig:
     diarizer: str | None = None
     #: Language tag such as ``en-US``.
     language: str | None = None
-    #: Processes of each speech engine; 0: one a core. *
+    #: Processes of each speech engine; 0: one per core. *
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class OrchestratorConfig:
             raise ValueError("log_interval must be above 0")
 
     def settings(self) -> dict[str, str]:
-        """The settings of an embedded stack, by the names of environment variables."""
+        """Return the settings of an embedded stack, by environment variable."""
         values = {
             "MAX_CONCURRENT_JOBS": self.max_concurrent_jobs,
             "MAX_MEMORY_GB": self.max_memory_gb,
@@ -92,7 +92,7 @@ class OrchestratorConfig:
         return {name: str(value) for name, value in values.items() if value is not None}
 
     def options(self) -> dict[str, Any]:
-        """What every job asks for."""
+        """Return the options of every job."""
         values = {
             "engine": self.engine,
             "diarizer": self.diarizer,
@@ -103,14 +103,14 @@ class OrchestratorConfig:
 
 
 class DiarizationOrchestrator:
-    """Takes recordings, and writes what comes of them into folders.
+    """Transcribes recordings, and writes the results into folders.
 
     Use it in a ``with`` block, which leaves no process behind: unfinished jobs end with it, unless
-    the *data_dir* is kept. Without a block it starts when it is first needed, and ends with the
-    program or by `close`. Threads may share one.
+    the *data_dir* is kept. Without a block it starts on first use, and ends with the program or by
+    `close`. Threads may share one.
 
-    Its methods raise `ServiceError` when the service refuses, `Unreachable` when it does not answer
-    and `StartError` when the embedded stack does not come up.
+    Its methods raise `ServiceError` if the service refuses, `Unreachable` if it does not answer,
+    and `StartError` if the embedded stack does not start.
     """
 
     def __init__(
@@ -122,11 +122,10 @@ class DiarizationOrchestrator:
         data_dir: Path | str | None = None,
         resources: ResourceManager | None = None,
     ) -> None:
-        """*url*, *key*: of a running service, instead of an embedded stack of its own.
+        """Use a running service at *url* with *key*, else a private embedded stack.
 
-        *data_dir*: where that stack keeps everything; without it, in a scratch folder that goes
-        with it. *resources*: what it may use of the machine; what its file names takes precedence
-        over the *config*.
+        *data_dir*: the stack's data directory; None: a temporary folder. *resources*: limits for
+        the machine; the values in its file override the *config*.
         """
         self.config = config or OrchestratorConfig()
         self._url, self._key = url, key
@@ -147,9 +146,9 @@ class DiarizationOrchestrator:
         self.close()
 
     def process_file(self, file_path: Path | str, output_dir: Path | str) -> str:
-        """Hand in a recording; returns the id of the job at once.
+        """Submit a recording; return the job's id at once.
 
-        Raises `OSError` when the recording cannot be read.
+        Raises `OSError` if the recording cannot be read.
         """
         return self.submit_job(file_path, output_dir)
 
@@ -159,7 +158,7 @@ class DiarizationOrchestrator:
         output_dir: Path | str,
         priority: JobPriority = JobPriority.NORMAL,
     ) -> str:
-        """As `process_file`; jobs of a higher priority overtake others."""
+        """Submit as `process_file` does; jobs of a higher priority overtake others."""
         follower = self._ensure_started()
         options = {**self._options, "priority": str(JobPriority(priority))}
         job_id = str(follower.client.submit(file_path, **options)["job_id"])
@@ -167,35 +166,35 @@ class DiarizationOrchestrator:
         return job_id
 
     def get_job_status(self, job_id: str) -> dict[str, Any]:
-        """The state of a job; it is ``completed`` only when its results lie in the folder."""
+        """Return the state of a job; it is ``completed`` once its results are in the folder."""
         return self._ensure_started().get_status(job_id)
 
     def get_system_status(self) -> dict[str, Any]:
-        """Active and completed jobs, queues, memory, processors, workers and statistics."""
+        """Return active and completed jobs, queues, memory, processors, workers and statistics."""
         return self._ensure_started().get_system_status()
 
     def cancel_job(self, job_id: str) -> dict[str, Any]:
-        """End a job; returns its last state."""
+        """Cancel a job; return its last state."""
         return self._ensure_started().client.cancel(job_id)
 
     def add_job_completion_callback(self, callback: Callable[[FinishedJob], object]) -> None:
-        """Have *callback* called once with each job that ends from now on, however it ends.
+        """Call *callback* once with each job that ends from now on, in any state.
 
-        It is called in a thread of its own, one job after the other. What it raises is logged.
+        Callbacks run in a separate thread, one job after the other. Their exceptions are logged.
         """
         self._callbacks.append(callback)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every job is over and its callbacks were called; False after *timeout* s."""
+        """Wait until all jobs are over and their callbacks have run; False after *timeout* s."""
         return self._ensure_started().wait(timeout)
 
     def close(self) -> None:
-        """End the embedded stack and all of its processes. Safe to call twice."""
+        """Stop the embedded stack and all of its processes. Safe to call twice."""
         with self._lock:
             self._is_closed = True
             exit_stack, self._exit_stack, self._follower = self._exit_stack, ExitStack(), None
         atexit.unregister(self.close)
-        exit_stack.close()  # a callback that is at work may want the guard
+        exit_stack.close()  # without the lock, which a running callback may need
 
     def _ensure_started(self) -> JobFollower:
         with self._lock:
@@ -239,7 +238,7 @@ class DiarizationOrchestrator:
 
 
 def _choose_whisper(client: Client, config: OrchestratorConfig) -> dict[str, str]:
-    """The engine and its model, where a model of Whisper is wanted."""
+    """Return the engine and model options, if a Whisper model is configured."""
     if config.whisper_model is None:
         return {}
     response = client.engines()
@@ -252,7 +251,7 @@ def _choose_whisper(client: Client, config: OrchestratorConfig) -> dict[str, str
 
 
 def _find_whisper_engine(model: str, engines: Mapping[str, Any]) -> str | None:
-    """The engine of Whisper whose workers can use the model now."""
+    """Return the Whisper engine whose workers can use the model now, or None."""
     if engines.get("whisperx", {}).get("available"):
         return "whisperx"
     whisper = engines.get("whisper", {})

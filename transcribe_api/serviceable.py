@@ -1,4 +1,4 @@
-"""Whether an engine can ever work on this machine, where no other machine can do it instead."""
+"""Check whether an engine can ever work on this machine, if no other machine can do its work."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from engines.spec import DiarizerSpec, EngineSpec
 
 
 class EngineUnavailable(TranscribeError):
-    """No worker can do what was asked for, now or later."""
+    """No worker can do the requested work, now or later."""
 
     code = "cannot_serve"
 
 
 def refuse_unserved(engine: str | None, diarizer: str | None, *, model: str | None = None) -> None:
-    """Raise `EngineUnavailable` when one of these is named and this machine can never do its work.
+    """Raise `EngineUnavailable` if this machine can never run a named engine or diarizer.
 
-    A name that is not known is left to the service, which says what is allowed; so are a model that
-    is not the usual one, and a server that does not answer now.
+    An unknown name is left to the service, which reports the allowed ones. The same holds for a
+    non-default model, and for a server that does not answer at the moment.
     """
     for spec in _find_specs(engine, diarizer):
         with suppress(Transient):
@@ -32,10 +32,10 @@ def refuse_unserved(engine: str | None, diarizer: str | None, *, model: str | No
 def find_obstacle(
     spec: EngineSpec | DiarizerSpec, *, uses_default_model: bool = True
 ) -> str | None:
-    """What keeps an engine from working here, with what to do about it; None if nothing does.
+    """Return why an engine cannot work here, with a remedy; None if it can.
 
-    *uses_default_model*: look for its usual model, too. Raises `Transient` when its server does
-    not answer.
+    *uses_default_model*: check its default model, too. Raises `Transient` if its server does not
+    answer.
     """
     if not spec.is_installed():
         return catalog.install_hint(spec)

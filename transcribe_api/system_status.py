@@ -1,4 +1,4 @@
-"""How the service as a whole does: jobs, queues, machine and workers."""
+"""State of the whole service: jobs, queues, machine and workers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from core.settings import settings
 from core.states import JobStatus
 from tasks.queue_manager import QueueManager
 
-#: Seconds for which counted jobs are good enough, at least; and how many times as long as counting
-#: took: a million jobs are counted every ten seconds or so, a thousand every two.
+#: Minimum seconds for which job counts are cached, and cache time relative to the counting time: a
+#: million jobs are counted about every ten seconds, a thousand every two.
 TOTALS_CACHE_SECONDS = 2.0
 CACHE_COST_FACTOR = 50.0
 
 _GIB = 1024**3
 
-#: Seconds that the use of the processors is measured over, at least.
+#: Minimum seconds over which processor use is measured.
 CPU_WINDOW_SECONDS = 0.5
 
 
 class _CachedTotals:
-    """Counted at most once in a while, by one thread."""
+    """Caches the job counts; one thread at a time counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,9 +57,9 @@ _totals = _CachedTotals()
 
 
 class _CpuMeter:
-    """How busy the processors were since somebody last asked, whoever that was.
+    """Measures the processor use since the last call from any thread.
 
-    psutil's own measurement begins anew in each thread, so that many answers would be 0.
+    psutil's own measurement starts anew in each thread, so many results would be 0.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _CpuMeter:
         self._percent: float | None = None
 
     def percent(self) -> float:
-        """Percent of all cores together."""
+        """Return the percentage over all cores."""
         with self._lock:
             wait = self._measured_at + CPU_WINDOW_SECONDS - time.monotonic()
             if wait > 0 and self._percent is not None:
@@ -82,9 +82,9 @@ class _CpuMeter:
 
 
 def _busy_percent(before: Any, now: Any) -> float:
-    """*before*, *now*: seconds by kind since the machine started, as psutil tells them."""
+    """Return the percentage; *before*, *now*: psutil's seconds by kind since system start."""
     seconds_by_kind = {kind: getattr(now, kind) - getattr(before, kind) for kind in now._fields}
-    # A guest's time is part of that of its host.
+    # A guest's time is part of its host's time.
     total = sum(
         seconds for kind, seconds in seconds_by_kind.items() if not kind.startswith("guest")
     )
@@ -96,7 +96,7 @@ _cpu = _CpuMeter()
 
 
 def collect_status() -> dict[str, Any]:
-    """All that is known now. Raises `Unavailable` when the database is down."""
+    """Return the current state. Raises `Unavailable` if the database is down."""
     totals = _totals.get(settings().database)
     processes = _list_processes()
     workers = [report for report in processes if "queues" in report.facts]
@@ -151,7 +151,7 @@ def _describe_worker(report: ProcessReport) -> dict[str, Any]:
 
 
 def _compute_stats(totals: Totals, processes: Sequence[ProcessReport]) -> dict[str, Any]:
-    # The service's own processes tell no peak: they stay as they are.
+    # API processes report no peak, since their memory stays constant.
     peaks = (
         report.facts.get("peak_memory_bytes", report.facts["memory_bytes"]) for report in processes
     )

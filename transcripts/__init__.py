@@ -1,1 +1,1 @@
-"""Puts words together: pure functions of words, turns and segments."""
+"""Pure functions that assemble transcripts from words, turns and segments."""

@@ -1,8 +1,8 @@
-"""How much of the speech in a chunk has words, and where it has none.
+"""Measure how much of the speech in a chunk has words, and where words are missing.
 
-Voice activity says where somebody seems to speak. It also calls music, applause and clatter
-speech, so an interval without words need not be a fault of the engine; but whoever reads the
-transcript should know where to listen.
+Voice activity detection marks intervals that seem to contain speech. It also marks music, applause
+and clatter, so an interval without words is not always an error of the engine. The reader of the
+transcript still needs to know which intervals to check.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from transcripts.intervals import merge_intervals
 from transcripts.types import Interval, Note, Word
 from transcripts.warning import WarningCode
 
-#: So much speech in a row without a word is a gap (seconds). People hesitate for two at most.
+#: Speech without a word for this long is a gap (seconds). Hesitations last two seconds at most.
 MIN_GAP_SECONDS = 3.0
-#: After so much silence speech begins anew (seconds).
+#: Silence of this length separates two runs of speech (seconds).
 MIN_SILENCE_SECONDS = 2.0
-#: Times of one word in two hearings differ by so much (seconds).
+#: Two transcriptions of one word differ in their times by up to this much (seconds).
 TOLERANCE_SECONDS = 0.1
-#: What the warning of a gap says.
+#: Text of the warning about a gap.
 GAP_MESSAGE = "somebody seems to speak, but no words were heard"
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a chunk's words cover of its speech."""
+    """How much of a chunk's speech has words."""
 
-    #: Seconds in which somebody seems to speak.
+    #: Seconds that seem to contain speech.
     speech: float
-    #: Seconds of these in the gaps.
+    #: Seconds of speech that lie in the gaps.
     uncovered: float
-    #: Where no word was heard for long, from the first such speech to the last.
+    #: Long intervals without a word, each from its first speech to its last.
     gaps: tuple[Interval, ...]
 
 
 def measure_coverage(words: Iterable[Word], speech: Iterable[Interval]) -> Coverage:
-    """Compare words with voice activity, both in times of the recording and in any order."""
+    """Compare words with voice activity; both in recording time (seconds), in any order."""
     speech = merge_intervals(speech)
     gaps = list(_find_gaps(_find_pauses(words, speech), speech))
     return Coverage(
@@ -50,26 +50,27 @@ def measure_coverage(words: Iterable[Word], speech: Iterable[Interval]) -> Cover
 
 
 def may_have_gaps(words: Iterable[Word], interval: Interval) -> bool:
-    """Whether there is room for a gap; where there is none, nobody need know of the speech."""
+    """Return whether a gap fits between the words. If not, voice activity need not be detected."""
     return any(pause.duration >= MIN_GAP_SECONDS for pause in _find_pauses(words, [interval]))
 
 
 def find_unexplained_gaps(coverage: Coverage, notes: Iterable[Note]) -> list[Interval]:
-    """The gaps but for those that a note of the engine's own is about."""
+    """Return the gaps that no note of the engine explains."""
     notes = list(notes)
     return [gap for gap in coverage.gaps if not any(_is_about(note, gap) for note in notes)]
 
 
 def build_notes(gaps: Iterable[Interval]) -> list[Note]:
-    """A note for every gap."""
+    """Return one note for every gap."""
     code = WarningCode.SPEECH_WITHOUT_WORDS
     return [Note(gap.start, gap.end, GAP_MESSAGE, code) for gap in gaps]
 
 
 def fill_gap(words: Sequence[Word], gap: Interval, new_words: Iterable[Word]) -> tuple[Word, ...]:
-    """The words and those of a second hearing that lie in the gap, by start.
+    """Return *words* plus those of *new_words* that lie inside the gap, ordered by start.
 
-    What reaches beyond it is heard there already, or was cut in half.
+    New words that reach beyond the gap are dropped: *words* has them already, or they were cut in
+    half.
     """
     start, end = gap.start - TOLERANCE_SECONDS, gap.end + TOLERANCE_SECONDS
     inside = [word for word in new_words if start <= word.start and word.end <= end]
@@ -77,7 +78,7 @@ def fill_gap(words: Sequence[Word], gap: Interval, new_words: Iterable[Word]) ->
 
 
 def to_json(coverage: Coverage) -> dict[str, Any]:
-    """For ``whisper_results.json``."""
+    """Return the coverage as JSON for ``whisper_results.json``."""
     return {
         "speech_seconds": round(coverage.speech, 3),
         "speech_seconds_without_words": round(coverage.uncovered, 3),
@@ -88,7 +89,7 @@ def to_json(coverage: Coverage) -> dict[str, Any]:
 
 
 def _find_pauses(words: Iterable[Word], speech: Sequence[Interval]) -> Iterator[Interval]:
-    """The intervals between words, from the first speech to the last."""
+    """Yield the intervals without words, from the first speech to the last."""
     if not speech:
         return
     position = speech[0].start
@@ -101,7 +102,7 @@ def _find_pauses(words: Iterable[Word], speech: Sequence[Interval]) -> Iterator[
 
 
 def _find_gaps(pauses: Iterable[Interval], speech: Sequence[Interval]) -> Iterator[list[Interval]]:
-    """The speech of each gap. Walks through pauses and speech together."""
+    """Yield the speech intervals of each gap, in one pass over pauses and speech."""
     first = 0
     for pause in pauses:
         while first < len(speech) and speech[first].end <= pause.start:
@@ -116,7 +117,7 @@ def _find_gaps(pauses: Iterable[Interval], speech: Sequence[Interval]) -> Iterat
 
 
 def _split_at_silence(intervals: Iterable[Interval]) -> Iterator[list[Interval]]:
-    """The intervals, told apart where nobody speaks for long."""
+    """Yield runs of intervals, separated where silence lasts for `MIN_SILENCE_SECONDS` or more."""
     run: list[Interval] = []
     for interval in intervals:
         if run and interval.start - run[-1].end >= MIN_SILENCE_SECONDS:
@@ -131,10 +132,10 @@ def _sum_durations(intervals: Iterable[Interval]) -> float:
 
 
 def _intersect(first: Interval, second: Interval) -> Interval:
-    """What two intervals share; of those that are apart, less than nothing."""
+    """Return the overlap of two intervals; its duration is negative if they are apart."""
     return Interval(max(first.start, second.start), min(first.end, second.end))
 
 
 def _is_about(note: Note, gap: Interval) -> bool:
-    """Whether note and gap are about the same interval, for the greater part of both."""
+    """Return whether note and gap overlap in more than half of the longer one."""
     return 2 * _intersect(note, gap).duration > max(note.duration, gap.duration)

@@ -1,4 +1,4 @@
-"""Names of 0.1 that engine plugins may import for one version more, with a warning."""
+"""Names of version 0.1 that engine plugins may import for one more version, with a warning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _NEW_NAMES = {
 
 
 def find_renamed(module: str, name: str) -> object:
-    """What *name* is called now. Raises `AttributeError` when it never was a name of the module."""
+    """Return the object that *name* is called now, with a `DeprecationWarning`.
+
+
+    Raises `AttributeError` if the module never had that name.
+    """
     new_name = _NEW_NAMES[module].get(name)
     if new_name is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")

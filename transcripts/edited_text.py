@@ -1,7 +1,7 @@
-"""Gives times to a text that somebody typed in the place of what was heard.
+"""Assign times to a text that an editor typed in place of the transcribed words.
 
-Words that were heard keep theirs; they are found by the longest runs that both texts share
-(`difflib`, after Ratcliff and Obershelp).
+Words that are in both texts keep their times. They are found as the longest runs that both texts
+share (`difflib`, after Ratcliff and Obershelp).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from transcripts.types import Interval, Word
 def time_edited_text(
     original: Sequence[Word], text: str, interval: Interval, speaker: int | None = None
 ) -> tuple[Word, ...]:
-    """The words of *text*, said in *interval* by *speaker*, timed by what was *original* there.
+    """Return the words of *text*, spoken in *interval* by *speaker*, with times from *original*.
 
-    *original* is in the order of its starts. A word that was heard keeps time and confidence, also
-    where its case and punctuation are others now. As many words in the place of as many take their
-    times; any others share evenly the time of those they replace, or the gap that they fill, which
-    may be no time at all. What was typed has no confidence.
+    *original* is ordered by start. A transcribed word keeps its time and confidence, even if its
+    case or punctuation has changed. If a run of words is replaced by the same number of words, the
+    new words take over their times. Otherwise the new words share evenly the time of those that
+    they replace, or the gap that they fill, which can have no duration. Typed words have no
+    confidence.
     """
     tokens = list(_split_words(text, {word.text for word in original}))
     normalized = (
@@ -44,7 +45,7 @@ def time_edited_text(
 
 
 def _restore_spaces(words: Sequence[Word], text: str) -> Iterator[Word]:
-    """The words, with the spaces between them that somebody typed."""
+    """Yield the words with the spaces between them as typed in *text*."""
     previous, position = "", 0
     for word in words:
         index = text.index(word.text, position)
@@ -75,7 +76,11 @@ def _share_time(tokens: Sequence[str], interval: Interval) -> Iterator[Word]:
 def _find_interval(
     original: Sequence[Word], first: int, after: int, interval: Interval
 ) -> Interval:
-    """The time of some words, or of the gap where there are none; never beyond the next word."""
+    """Return the time of the words from *first* to before *after*, or of the gap if there are none.
+
+
+    The interval never reaches beyond the start of the next word.
+    """
     end = original[after].start if after < len(original) else interval.end
     if first < after:
         start = original[first].start
@@ -86,12 +91,12 @@ def _find_interval(
 
 
 def _normalize_word(word: str) -> str:
-    """The letters and digits of a word, whatever their case; of what has none, all of it."""
+    """Return the letters and digits of a word in folded case, or the whole word if it has none."""
     return "".join(filter(str.isalnum, word.casefold())) or word
 
 
 def _split_words(text: str, known_words: Collection[str]) -> Iterator[str]:
-    """Words as engines give them: where a script sets no spaces, the known ones or characters."""
+    """Yield words as engines return them: in scripts without spaces, known words or characters."""
     for token in text.split():
         rest = token
         while rest:
@@ -115,7 +120,7 @@ def _measure_word(text: str, known_words: Collection[str]) -> int:
 
 
 def _is_first_word(text: str, word: str) -> bool:
-    """Whether it may be the first word, with the next one right behind it."""
+    """Return whether *word* may be the first of *text*, followed by another without a space."""
     return text.startswith(word) and is_unspaced(word[-1:])
 
 
@@ -124,5 +129,5 @@ def _is_unspaced_start(character: str) -> bool:
 
 
 def _is_attached(character: str) -> bool:
-    """Marks and punctuation belong to what stands before them."""
+    """Return whether the character is a mark or punctuation, which belongs to the one before it."""
     return unicodedata.category(character)[0] in "MP"

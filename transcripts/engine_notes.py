@@ -1,4 +1,4 @@
-"""What engines noted about intervals of a recording, as warnings for who reads the transcript."""
+"""Convert the notes of engines about intervals of a recording to warnings of the transcript."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from transcripts.types import Note
 from transcripts.warning import TranscriptWarning, WarningCode
 
-#: Places of one kind that are named; of more, only how many there are.
+#: Most warnings of one code that are listed one by one; one more warning counts the rest.
 MAX_WARNINGS_PER_CODE = 100
-#: Two intervals this near with the same text are one (seconds).
+#: Notes with the same text that are at most this far apart are merged (seconds).
 TOUCHING_SECONDS = 10.0
 
 
 def to_warnings(notes: Iterable[Note]) -> list[TranscriptWarning]:
-    """One an interval, in order; what is noted too often has one more that counts the rest."""
+    """Return one warning per interval, by start, and one per code to count those over the limit."""
     warnings, counts = [], Counter[WarningCode]()
     for note in _merge_notes(notes):
         counts[note.code] += 1
@@ -30,7 +30,7 @@ def to_warnings(notes: Iterable[Note]) -> list[TranscriptWarning]:
 
 
 def _merge_notes(notes: Iterable[Note]) -> list[Note]:
-    """By start; what is said of one interval after the other is said once of all."""
+    """Return the notes by start; notes with the same text on adjacent intervals are merged."""
     by_text: dict[tuple[WarningCode, str], list[Note]] = {}
     for note in sorted(notes, key=lambda note: (note.start, note.end, note.text)):
         group = by_text.setdefault((note.code, note.text), [])

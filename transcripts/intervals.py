@@ -1,4 +1,4 @@
-"""Sets of intervals: put together, and cut to what lies in another one."""
+"""Operations on sets of intervals: merge and clip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transcripts.types import Interval
 
 
 def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
-    """The same time, in order, each of it once: windows that overlap tell of it twice."""
+    """Return the union of the intervals by start, with overlapping and touching ones merged."""
     merged: list[Interval] = []
     for interval in sorted(intervals, key=lambda interval: interval.start):
         if merged and interval.start <= merged[-1].end:
@@ -19,7 +19,7 @@ def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def clip_intervals(intervals: Iterable[Interval], start: float, end: float) -> tuple[Interval, ...]:
-    """What of each lies between *start* and *end*, in seconds; without those that do not."""
+    """Return the part of each interval between *start* and *end* (seconds), without empty ones."""
     overlaps = (
         Interval(max(interval.start, start), min(interval.end, end)) for interval in intervals
     )

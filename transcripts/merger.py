@@ -1,4 +1,4 @@
-"""From what was heard in chunks, and who spoke when, to the segments of one transcript."""
+"""Merge transcribed chunks and speaker turns into the segments of one transcript."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from transcripts.types import Segment, Turn
 
 
 class TranscriptionMerger:
-    """Has no state: all that it does follows from what it is given."""
+    """Stateless merger of transcribed chunks and turns."""
 
     def merge(
         self, chunks: Sequence[TranscribedChunk], turns: Sequence[Turn]
     ) -> tuple[Segment, ...]:
-        """Every word once, each of one speaker, in segments of a sentence or a part of one.
+        """Return segments with every word once; each is a sentence, or part of one, of one speaker.
 
-        Chunks and turns are in recording order and in times of the recording. Without turns,
-        nobody is told apart.
+        Chunks and turns are in recording order, with times from the start of the recording. Without
+        turns, no word has a speaker.
         """
         return segment(assign_speakers(stitch(chunks), turns))

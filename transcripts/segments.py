@@ -1,4 +1,4 @@
-"""Puts words together to sentences of one speaker."""
+"""Group words into sentences of one speaker."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from transcripts.text.boundaries import ends_sentence, pause_after, split_at_boundaries
 from transcripts.types import Segment, Word
 
-#: Engines without punctuation leave only this to tell sentences by (seconds).
+#: A pause this long ends a sentence; engines without punctuation give no other sign (seconds).
 MAX_PAUSE_SECONDS = 0.8
-#: What a reader takes in at a glance, and a listener jumps to (seconds).
+#: A segment that a reader takes in at a glance, and a listener can jump to (seconds).
 MAX_DURATION_SECONDS = 15.0
-#: Longer than nearly every sentence that is said, 15 seconds at an ordinary pace.
+#: More words than nearly all spoken sentences have; 15 seconds at an ordinary pace.
 MAX_WORDS = 40
 
 
@@ -22,11 +22,11 @@ def segment(
     max_duration: float = MAX_DURATION_SECONDS,
     max_words: int = MAX_WORDS,
 ) -> tuple[Segment, ...]:
-    """Every word in exactly one segment, in the order of the words.
+    """Return the words in segments, each word in exactly one, in the order of the words.
 
-    A segment ends with the sentence, with a change of speaker, and before a pause of *max_pause*.
-    One that grows too long is cut at its best pause or clause. Only a single word can be longer
-    than *max_duration*.
+    A segment ends with a sentence, at a change of speaker, and before a pause of *max_pause*
+    seconds. A segment that is too long is split at its best pause or clause. Only a segment of a
+    single word can be longer than *max_duration* seconds.
     """
     return tuple(
         Segment(tuple(part), part[0].speaker)

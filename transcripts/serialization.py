@@ -1,4 +1,4 @@
-"""How heard words and voices are written down between two steps."""
+"""JSON forms of transcriptions and diarizations that one step writes and another reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from transcripts.warning import WarningCode
 
 
 def words_to_json(words: Iterable[Word]) -> list[dict[str, Any]]:
-    """Times rounded to milliseconds, so that the same words always give the same bytes."""
+    """Return the words as JSON, with times in whole milliseconds: equal words give equal bytes."""
     return [{**_word_to_json(word), **space_to_json(word)} for word in words]
 
 
@@ -34,7 +34,7 @@ def _word_to_json(word: Word) -> dict[str, Any]:
 
 
 def space_to_json(word: Word) -> dict[str, Any]:
-    """Only where it is not as the script of the word has it, which is seldom."""
+    """Return ``space_before`` only where it differs from the rule of the script, which is rare."""
     return {} if word.space_before is None else {"space_before": word.space_before}
 
 
@@ -74,7 +74,7 @@ def notes_from_json(payload: Iterable[Mapping[str, Any]]) -> tuple[Note, ...]:
 
 
 def intervals_to_json(intervals: Iterable[Interval]) -> list[list[float]]:
-    """Start and end of each; there are thousands, so they have no names."""
+    """Return each as [start, end] without keys, since there are thousands."""
     return [[round(interval.start, 3), round(interval.end, 3)] for interval in intervals]
 
 

@@ -1,4 +1,4 @@
-"""Joins words as their language is written: with spaces, or in some scripts without."""
+"""Join words as their language is written: with spaces, or in some scripts without."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable
 from typing import Protocol
 
-# Thai, Lao, Burmese, Khmer, Chinese and Japanese, each with its punctuation. Korean has spaces.
+# Thai, Lao, Burmese, Khmer, Chinese and Japanese with their punctuation. Korean has spaces.
 _UNSPACED = re.compile(
     r"[\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\u1780-\u17ff"
     r"\u2e80-\u2fdf\u3000-\u312f\u3190-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     r"\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U000323af]"
 )
-#: Below this are the scripts that most words are in; looking no further saves time.
+#: Most words are of scripts below this code point; the check skips the regular expression for them.
 _FIRST_UNSPACED = "\u0e00"
 
 
 class Spaced(Protocol):
-    """A word that knows what stands before it."""
+    """A word with the information whether a space precedes it."""
 
     @property
     def text(self) -> str: ...
@@ -27,12 +27,12 @@ class Spaced(Protocol):
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether it belongs to a script that sets no spaces between words."""
+    """Return whether the character belongs to a script without spaces between words."""
     return character >= _FIRST_UNSPACED and _UNSPACED.match(character) is not None
 
 
 def find_separator(text: str, following: str) -> str:
-    """What stands between two words: nothing where both are of a script without spaces.
+    """Return the separator of two words: empty where both are of a script without spaces.
 
     Between such a word and one of another script there is a space, as many people write it.
     """
@@ -40,19 +40,19 @@ def find_separator(text: str, following: str) -> str:
 
 
 def find_unusual_space(text: str, following: str, *, is_spaced: bool) -> bool | None:
-    """What a word must know of the space before it; None where `find_separator` finds it."""
+    """Return what to store as ``space_before``: None if it agrees with `find_separator`."""
     return None if find_separator(text, following) == (" " if is_spaced else "") else is_spaced
 
 
 def find_separator_before(text: str, word: Spaced) -> str:
-    """What stands between *text* and the word that follows it."""
+    """Return the separator between *text* and the word that follows it."""
     if word.space_before is None:
         return find_separator(text, word.text)
     return " " if word.space_before else ""
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """The texts in a row, empty ones left out."""
+    """Join the texts with their separators; empty texts are left out."""
     parts: list[str] = []
     for text in filter(None, texts):
         if parts:
@@ -62,7 +62,7 @@ def join_texts(texts: Iterable[str]) -> str:
 
 
 def join_words(words: Iterable[Spaced]) -> str:
-    """The words in a row as they were written, empty ones left out."""
+    """Join the words with the spaces as written; empty words are left out."""
     parts: list[str] = []
     for word in words:
         if not word.text:

@@ -1,10 +1,11 @@
-"""Puts the words of chunks behind one another, and those that two chunks heard, only once.
+"""Join the words of successive chunks, with the words of an overlap only once.
 
-Where a cut had to fall into speech, both windows hear a few seconds. The two hearings are
-aligned, and the transcript goes over from one to the other in the middle of what they agree on:
-the words nearest to a window's edge were cut in half and are the least to be trusted; what the
-other window does not know of them is left out. Where the hearings differ amid what they agree on,
-the one that is clearly surer is believed, as in NIST's ROVER (Fiscus 1997) with two systems.
+Where a cut fell into speech, two windows overlap by a few seconds, and both transcriptions have the
+words there. The two transcriptions are aligned, and the result changes from the first to the second
+in the middle of their agreement. Words nearest to the edge of a window may be cut in half and are
+the least reliable; they are dropped unless the other window confirms them. Where the transcriptions
+differ between words that they share, the clearly more confident one is used, as in NIST's ROVER
+(Fiscus 1997) with two systems.
 """
 
 from __future__ import annotations
@@ -19,59 +20,60 @@ from operator import attrgetter
 from transcripts.text.word_joins import merge_words, normalize_word, smooth_boundary
 from transcripts.types import Interval, Word
 
-#: Windows that overlap by less than this only touch: no word was heard twice (seconds).
+#: Windows that overlap by less than this only touch: no word was transcribed twice (seconds).
 MIN_OVERLAP_SECONDS = 0.1
-#: Two hearings of one word differ by less than this, at its start or at its end (seconds).
+#: Two transcriptions of one word differ by less than this at its start or at its end (seconds).
 SAME_TIME_SECONDS = 0.5
-#: A word is heard by one window only if the other has no word this near (seconds).
+#: A word is only in one window if the other window has no word this near (seconds).
 ALONE_SECONDS = 0.3
-#: A window that has words this near is trusted to have heard where the other broke off (seconds).
+#: A possibly cut word is dropped if the other window has any word this near (seconds).
 AWAKE_SECONDS = 1.5
-#: A word this near to where its window was cut off may be the half of one (seconds); never more
-#: than a quarter of what the windows share.
+#: A word this near to the edge of its window may be cut in half (seconds); at most a quarter of the
+#: overlap.
 DOUBTFUL_EDGE_SECONDS = 0.3
-#: No word goes on for longer than this (seconds).
+#: No word lasts longer than this (seconds).
 MAX_WORD_SECONDS = 3.0
 #: Long overlaps are aligned only this far on both sides of their middle, where the cut will be.
 MAX_REACH_SECONDS = 10.0
-#: Of two hearings that differ, one is believed if its confidence is higher by so much. Less says
-#: little: with PocketSphinx 0.1 errs as often as it helps, 0.4 helped in 3 words of 800.
+#: Where two transcriptions differ, one is used if its confidence is higher by this much. A smaller
+#: lead says little: with PocketSphinx 0.1 errs as often as it helps, 0.4 helped in 3 words of 800.
 MIN_CONFIDENCE_LEAD = 0.4
-#: So many agreeing neighbours on each side make a word as good a place to cut as any.
+#: This many agreeing neighbours on each side are enough: more do not make a better place to cut.
 MAX_SUPPORT = 2
-#: Of places with equal support, one is worth going so many times farther from the middle for, as
-#: the times of the word there differ less: what is the same only by chance is far apart.
+#: Among places with equal support, each second of difference between the word's times counts like
+#: this many seconds of distance from the middle: words that agree only by chance differ more.
 DIFFERENCE_WEIGHT = 5.0
-#: Without agreement, a second nearer to the middle is worth so many seconds cut off a word.
+#: Without agreement, one second of distance from the middle costs like this many seconds of a split
+#: word.
 DISTANCE_WEIGHT = 0.05
-#: So many words on each side tell how capitals and full stops are written.
+#: This many words on each side show how the engine writes capitals and full stops.
 EVIDENCE_WORDS = 60
 
 _get_start = attrgetter("start")
 
-#: Positions of one word in the two hearings.
+#: Indices of one word in the two transcriptions.
 _Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class TranscribedChunk:
-    """What was heard in one window of the recording; all times are recording time."""
+    """The words of one window of the recording, in recording time."""
 
     window: Interval
     words: tuple[Word, ...]
 
 
 def shift_words(words: Iterable[Word], offset: float) -> tuple[Word, ...]:
-    """The same words, *offset* seconds later."""
+    """Return the words, *offset* seconds later."""
     return tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in words)
 
 
 def stitch(chunks: Sequence[TranscribedChunk]) -> tuple[Word, ...]:
-    """All words once, by start; times lie in the words' windows and starts never go back.
+    """Return every word once, by start; times lie in the words' windows and starts never decrease.
 
-    Windows may lie apart, touch or overlap, in recording order. No word is lost where they do not
-    overlap; a chunk that lies wholly inside what was heard before it adds nothing. Capitals and
-    full stops that come only from a cut go where that can be told.
+    Windows are in recording order and may be apart, touch or overlap. Outside overlaps no word is
+    lost. A chunk that lies wholly inside earlier windows adds nothing. Capitals and full stops that
+    come only from a cut are removed where this can be detected.
     """
     stitched: list[Word] = []
     covered_until = -math.inf
@@ -92,11 +94,11 @@ def stitch(chunks: Sequence[TranscribedChunk]) -> tuple[Word, ...]:
 
 
 def _clip_words(chunk: TranscribedChunk) -> list[Word]:
-    """The words by start, with times that are numbers inside the window.
+    """Return the words by start, with finite times inside the window.
 
-    Engines answer with times past the end of the audio, with none at all, and with ends before
-    starts. Where a word begins a little before the one ahead of it, the time is wrong and not the
-    order of the words.
+    Engines return times past the end of the audio, missing times, and ends before starts. If a word
+    begins slightly before its predecessor, its time is corrected and the order of the words is
+    kept.
     """
     window, position = chunk.window, chunk.window.start
     words: list[Word] = []
@@ -119,7 +121,7 @@ def _retime_word(word: Word, start: float, end: float) -> Word:
 
 
 def _make_monotonic(words: Iterable[Word]) -> Iterable[Word]:
-    """Starts that never go back, without changing the order of the words."""
+    """Yield the words in the same order, with starts that never decrease."""
     position = -math.inf
     for word in words:
         position = max(position, word.start)
@@ -127,8 +129,8 @@ def _make_monotonic(words: Iterable[Word]) -> Iterable[Word]:
 
 
 def _merge_overlap(stitched: list[Word], incoming: list[Word], overlap: Interval) -> list[Word]:
-    """Take the doubled words off the end of *stitched*, and return those that go on from there."""
-    # The word that one hearing has cut in half may lie just outside the zone in the other.
+    """Remove the words of the overlap from *stitched*, and return the words that continue it."""
+    # A word that one transcription has cut in half may lie just outside the overlap in the other.
     doubled = bisect_left(stitched, overlap.start - MAX_WORD_SECONDS, key=_get_start)
     settled_count = bisect_right(incoming, overlap.end + ALONE_SECONDS, key=_get_start)
     before, after, rest = stitched[doubled:], incoming[:settled_count], incoming[settled_count:]
@@ -160,7 +162,7 @@ def _merge_overlap(stitched: list[Word], incoming: list[Word], overlap: Interval
 
 
 def _align_words(before: Sequence[Word], after: Sequence[Word], overlap: Interval) -> list[_Pair]:
-    """The best chain of words that both hearings have at the same time, in the same order."""
+    """Return the best chain of words that both have at the same time, in the same order."""
     pairs, weights = _find_same_words(before, after, overlap)
     best = list(weights)
     previous = [-1] * len(pairs)
@@ -179,13 +181,14 @@ def _align_words(before: Sequence[Word], after: Sequence[Word], overlap: Interva
 
 
 def _replace_less_confident(before: list[Word], after: list[Word], pairs: Sequence[_Pair]) -> bool:
-    """Where they differ between two words that they share, give both the words of the surer one.
+    """Between two shared words, copy the words of the more confident transcription to the other.
 
-    Returns whether any were given. Words beyond the shared ones stay: there the cut decides, since
-    a word that was cut in half may be heard wrongly without a doubt.
+    Return whether any words were copied. Words before the first and after the last shared word are
+    not changed, because a word cut in half can be wrong with high confidence. There the cut
+    decides.
     """
     is_changed = False
-    shared = zip(pairs[-2::-1], pairs[:0:-1], strict=True)  # from the end: indices ahead stay
+    shared = zip(pairs[-2::-1], pairs[:0:-1], strict=True)  # from the end: indices stay valid
     for (first, first_after), (last, last_after) in shared:
         before_slice, after_slice = slice(first + 1, last), slice(first_after + 1, last_after)
         lead = _mean_confidence(before[before_slice]) - _mean_confidence(after[after_slice])
@@ -200,13 +203,13 @@ def _replace_less_confident(before: list[Word], after: list[Word], pairs: Sequen
 
 
 def _mean_confidence(words: Sequence[Word]) -> float:
-    """Mean confidence; NaN, which leads nothing, if there are no words or one has none."""
+    """Return the mean confidence; NaN, which never leads, if there are no words or one has none."""
     confidences = [math.nan if word.confidence is None else word.confidence for word in words]
     return sum(confidences) / len(confidences) if confidences else math.nan
 
 
 def _fit_between(words: Sequence[Word], first: Word, last: Word) -> list[Word]:
-    """The words with times that keep them in this order."""
+    """Return the words with times that keep them in this order."""
     starts = [min(max(word.start, first.start), last.start) for word in words]
     return [
         _retime_word(word, start, max(word.end, start))
@@ -217,10 +220,10 @@ def _fit_between(words: Sequence[Word], first: Word, last: Word) -> list[Word]:
 def _find_same_words(
     before: Sequence[Word], after: Sequence[Word], overlap: Interval
 ) -> tuple[list[_Pair], list[float]]:
-    """Every pair that may be one word, and how much it is worth: 1, and up to 1 for its times.
+    """Return all pairs that may be one word, with a weight of 1, plus up to 1 for equal times.
 
-    The times decide between "no, no" and "no, no, no". What may be the half of a word is worth
-    half, and a pair of two halves nothing.
+    The times decide between "no, no" and "no, no, no". A pair with one possibly cut word has 0.7 of
+    that weight; a pair of two such words is left out.
     """
     indices_before, indices_after = (
         _find_middle_words(before, overlap),
@@ -254,25 +257,25 @@ def _find_middle_words(words: Sequence[Word], overlap: Interval) -> list[int]:
 
 
 def _find_safe_interval(overlap: Interval) -> Interval:
-    """Where no word is cut in half: the first hearing until its end, the second from its start."""
+    """Return the overlap without the edges at which either window may cut a word in half."""
     edge = min(DOUBTFUL_EDGE_SECONDS, overlap.duration / 4)
     return Interval(overlap.start + edge, overlap.end - edge)
 
 
 def _measure_distance(first: Word, second: Word) -> float:
-    """Seconds between two hearings; one of them may have been cut at either end."""
+    """Return the seconds between two versions of a word; either may be cut at one end."""
     return min(abs(first.start - second.start), abs(first.end - second.end))
 
 
 def _measure_difference(first: Word, second: Word) -> float:
-    """Seconds between two hearings of a whole word, in the mean of its start and its end."""
+    """Return the mean difference in start and end of two versions of a whole word (seconds)."""
     return (abs(first.start - second.start) + abs(first.end - second.end)) / 2
 
 
 def _cut_at_agreement(
     pairs: list[_Pair], before: Sequence[Word], after: Sequence[Word], overlap: Interval
 ) -> _Pair | None:
-    """How many words to take of the first hearing and to leave of the second, if they agree."""
+    """Return the number of words to keep of *before* and to drop of *after*; None without pairs."""
     if not pairs:
         return None
     middle = (overlap.start + overlap.end) / 2
@@ -294,7 +297,7 @@ def _cut_at_agreement(
 
 
 def _measure_support(pairs: list[_Pair]) -> list[int]:
-    """For each pair, how many neighbours on its weaker side agree without a gap."""
+    """Return for each pair how many neighbours in a row agree, on its weaker side."""
     ahead = _compute_run_lengths(pairs, lambda i, j: (i - 1, j - 1))
     behind = _compute_run_lengths(pairs[::-1], lambda i, j: (i + 1, j + 1))[::-1]
     return [min(pair) for pair in zip(ahead, behind, strict=True)]
@@ -310,7 +313,7 @@ def _compute_run_lengths(
 
 
 def _cut_at_pause(before: Sequence[Word], after: Sequence[Word], overlap: Interval) -> _Pair:
-    """The hearings have no word in common: change over where the least of words is split."""
+    """Return the counts as `_cut_at_agreement` does, for a time that splits the fewest words."""
     middle, safe = (overlap.start + overlap.end) / 2, _find_safe_interval(overlap)
     nearby = [*(before[i] for i in _find_middle_words(before, overlap))]
     nearby += [after[j] for j in _find_middle_words(after, overlap)]
@@ -325,7 +328,7 @@ def _cut_at_pause(before: Sequence[Word], after: Sequence[Word], overlap: Interv
 
 
 def _count_before(words: Sequence[Word], time: float) -> int:
-    """How many words lie, for the greater part, before *time*."""
+    """Return the number of words whose middle lies before *time*."""
     return next(
         (i for i, word in enumerate(words) if (word.start + word.end) / 2 >= time), len(words)
     )
@@ -338,9 +341,9 @@ def _find_unmatched(
     halves: Container[int],
     other_words: Sequence[Word],
 ) -> list[Word]:
-    """Those of the dropped words that the other hearing missed altogether.
+    """Return the dropped words that the other transcription missed completely.
 
-    What may be the half of a word is kept only if the other hears nothing far and wide.
+    A possibly cut word is kept only if the other has no word within `AWAKE_SECONDS`.
     """
     return [
         words[i]

@@ -1,4 +1,4 @@
-"""The values that travel between engines, steps and answers.
+"""Values that engines, steps and API responses exchange.
 
 All times are seconds from the start of the recording, unless a field says otherwise.
 """
@@ -35,7 +35,7 @@ class ChannelInterval(Interval):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as it was heard."""
+    """One transcribed word."""
 
     text: str
     start: float
@@ -44,7 +44,7 @@ class Word:
     confidence: float | None = None
     #: Number of the speaker in the whole recording, or None when it is not known.
     speaker: int | None = None
-    #: Whether a space stands between the word before and this one; None: as its script has it.
+    #: Whether a space separates this word from the one before; None: by the rule of the script.
     space_before: bool | None = None
 
 
@@ -59,7 +59,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Note(Interval):
-    """What should be known of an interval, such as that its words are doubtful."""
+    """Information about an interval, for example that its words are doubtful."""
 
     text: str = ""
     code: WarningCode = WarningCode.OTHER
@@ -67,12 +67,12 @@ class Note(Interval):
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What a speech engine says of one piece of audio; times count from the start of that piece."""
+    """What an engine returns for one piece of audio; times are seconds from the piece's start."""
 
     words: tuple[Word, ...]
-    #: BCP 47 tag, or None when the engine does not tell.
+    #: BCP 47 tag, or None if the engine does not report one.
     language: str | None = None
-    #: These become warnings of the transcript.
+    #: Notes become warnings of the transcript.
     notes: tuple[Note, ...] = ()
 
 
@@ -86,10 +86,11 @@ class ChunkResult:
 
 @dataclass(frozen=True, slots=True)
 class Diarization:
-    """What a diarizer says of one piece of audio; times count from the start of that piece."""
+    """What a diarizer returns for one piece of audio; times are seconds from the piece's start."""
 
     turns: tuple[Turn, ...]
-    #: One vector a local speaker, all of one length; speakers without enough speech may be missing.
+    #: One vector per local speaker, all of equal length; speakers with too little speech may be
+    #: missing.
     embeddings: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
 
@@ -114,12 +115,12 @@ class Segment:
 
     @property
     def confidence(self) -> float | None:
-        """Mean of the words that have one."""
+        """Return the mean confidence of the words that have one, or None."""
         confidences = [word.confidence for word in self.words if word.confidence is not None]
         return sum(confidences) / len(confidences) if confidences else None
 
 
-if not TYPE_CHECKING:  # where it would hide that a name is not there
+if not TYPE_CHECKING:  # a type checker would not report missing names otherwise
 
     def __getattr__(name: str) -> object:
         return find_renamed(__name__, name)

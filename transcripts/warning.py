@@ -1,7 +1,7 @@
-"""What is not as it should be with a transcript: for programs by a code, for people as a sentence.
+"""Warnings of a transcript: a code for programs and a sentence for people.
 
-A warning is written down, told and read as JSON in one form everywhere. In rows of version 0.1 a
-warning is a sentence alone.
+A warning has one JSON form in storage and in the API. In rows of version 0.1 a warning is only a
+sentence.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """What a warning means for whoever reads the transcript."""
+    """What a warning means for the reader of the transcript."""
 
-    #: Part of what was asked for is missing.
+    #: Part of the requested result is missing.
     ERROR = "error"
     #: Part of the transcript may be wrong.
     WARNING = "warning"
-    #: Nothing is wrong, but something is not as the caller may think.
+    #: Nothing is wrong, but something differs from what the caller may expect.
     INFO = "info"
 
 
 class WarningCode(StrEnum):
-    """What is not as it should be; programs may rely on these names."""
+    """The kind of a warning; programs may rely on these names."""
 
     CHUNK_FAILED = "chunk_failed"
     SPEAKERS_FAILED = "speakers_failed"
@@ -45,7 +45,7 @@ class WarningCode(StrEnum):
     PROMPT_CUT = "prompt_cut"
     TERMS_CUT = "terms_cut"
     ONE_CHANNEL = "one_channel"
-    #: Said by an engine of another package, or written down by version 0.1.
+    #: From an engine plugin, or stored by version 0.1.
     OTHER = "other"
 
 
@@ -58,18 +58,18 @@ _INFOS = {
     WarningCode.TERMS_CUT,
     WarningCode.ONE_CHANNEL,
 }
-#: What trying the job again may mend: those of its parts that failed are done again.
+#: A retry of the job may correct these: it repeats the failed parts.
 _RETRYABLE = {WarningCode.CHUNK_FAILED, WarningCode.SPEAKERS_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptWarning:
-    """One thing that is not as it should be, somewhere in the recording or in all of it."""
+    """One warning about an interval of the recording or about all of it."""
 
     code: WarningCode
-    #: For people; says nothing of the place.
+    #: For people; does not state the interval.
     sentence: str
-    #: Seconds from the start of the recording; None when it is about the whole.
+    #: Seconds from the start of the recording; None if it concerns the whole recording.
     start: float | None = None
     end: float | None = None
 
@@ -85,12 +85,12 @@ class TranscriptWarning:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether it is still so when the job is over."""
+        """Return whether the warning remains when the job has ended."""
         return self.code is not WarningCode.NO_WORKER
 
 
 def to_json(warning: TranscriptWarning) -> dict[str, Any]:
-    """The form in which it is stored, and told by REST; times rounded to milliseconds."""
+    """Return the stored form, which is also that of the REST API; times rounded to milliseconds."""
     return {
         "code": str(warning.code),
         "severity": str(warning.severity),

@@ -1,1 +1,1 @@
-"""Any audio or video to samples, in a child process with limits."""
+"""Decode any audio or video to samples, in a child process with limits."""

@@ -1,4 +1,4 @@
-"""Which audio tracks of a recording have sound. Only the decoder imports this."""
+"""Detect which audio tracks of a recording are not silent. Only the decoder imports this."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SILENCE_RMS = 1e-3
 
 
 def find_audible_tracks(container: Any, streams: list[Any], max_seconds: float) -> set[int]:
-    """The indexes of those of the streams that are not silent in so many seconds.
+    """Return the indexes of the streams that are not silent in the first *max_seconds* seconds.
 
-    Reads until all have been heard.
+    Stops reading when all of them have been found audible.
     """
     audible: set[int] = set()
     until = find_start(container) + max_seconds
@@ -50,6 +50,7 @@ def _decode_packet(packet: Any) -> list[Any]:
 
 
 def _is_loud(frame: Any) -> bool:
-    # Interleaved: see `chunking.decode.resample`. A new one each time, for frames may change.
+    # Interleaved: see `chunking.decode.resample`. A new resampler each time, since frames may
+    # change.
     blocks = [block.to_ndarray() for block in AudioResampler(format="flt").resample(frame)]
     return any(np.sqrt(np.mean(np.square(np.nan_to_num(block)))) > _SILENCE_RMS for block in blocks)

@@ -1,9 +1,9 @@
-"""The decoder's own process: FFmpeg's libraries meet a stranger's bytes here and nowhere else.
+"""The decoder process: only here do FFmpeg's libraries read an untrusted file.
 
-Started by `chunking.decode.decoder`. Standard input is the recording itself, opened by the parent;
-standard output is PCM; standard error carries one JSON object a line. Before the first byte of
-the recording is read the process has given up what it does not need: it can open nothing any
-more, neither a file nor a socket, and its memory and processor time are limited.
+`chunking.decode.decoder` starts it. Standard input is the recording, opened by the parent; standard
+output is PCM; standard error carries one JSON object per line. Before it reads the first byte of
+the recording, the process gives up everything it does not need: it can open no more files or
+sockets, and its memory and processor time are limited.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import av
 import av.audio.codeccontext
 import av.audio.stream
 
-# PyAV imports these on first use; then it is too late, for no file can be opened any more.
+# PyAV imports these on first use, when the process can no longer open files.
 import av.sidedata.encparams
 import av.sidedata.motionvectors
 import av.stream
@@ -47,38 +47,39 @@ from chunking.decode.resample import RATE, Resampler
 from chunking.decode.sections import Section, find_sections
 from chunking.decode.timeline import Overlap, Silence, Timeline
 
-#: Frames that must come out before a recording counts as one that can be decoded.
+#: Frames that must be decoded before a recording counts as decodable.
 _LOOK_FRAMES = 8
 _MAX_SILENCES = 100
 _MAX_TRACKS = 20
-#: Seconds of the recording in which a track must have sound, so as not to count as silent: where it
-#: is only looked at, and where it is decoded. No sound comes out meanwhile.
+#: A track counts as silent if it has no audible frame in this many seconds: when probing, and when
+#: decoding. The decoder writes no output meanwhile.
 _LOOK_SECONDS, _LISTEN_SECONDS = 60.0, 1800.0
-#: Seconds that encoders put ahead of the sound, and decoders leave out, at most. That is only known
-#: where no other track has the same clock.
+#: Longest encoder delay (seconds) before the audio, which decoders leave out. It can be recognized
+#: only if no other track shares the clock.
 _ENCODER_DELAY = 0.1
-#: Decoders that add the end of each frame to the beginning of the next, all of one length.
+#: Decoders that overlap the end of each frame with the beginning of the next; frames have equal
+#: length.
 _OVERLAPPING_CODECS = ("aac", "ac3", "eac3", "mp3", "mp3float")
-#: What is wrong with the recording as a whole, whichever of its sections shows it.
+#: Errors that concern the whole recording, in whichever section they occur.
 _GLOBAL_ERRORS = ("recording_too_long", "no_such_channel")
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """What the parent asks for."""
+    """The request of the parent process."""
 
     #: Longest recording that is decoded, in seconds.
     max_seconds: float
     memory_bytes: int
     cpu_seconds: int
-    #: Only look whether it can be decoded: stop after a few frames and send no PCM.
+    #: Only check whether it can be decoded: stop after a few frames and send no PCM.
     look: bool = False
-    #: Take this channel, counted from 0, instead of the mix of all.
+    #: Decode this channel, counted from 0, instead of the mix of all.
     channel: int | None = None
 
 
 def main(argument: str) -> None:
-    """Answer the request in *argument*, a `DecodeRequest` as JSON."""
+    """Process the request in *argument*, a `DecodeRequest` as JSON."""
     request = DecodeRequest(**json.loads(argument))
     reports = _redirect_stderr()
     _warm_up()
@@ -93,9 +94,9 @@ def main(argument: str) -> None:
     except MemoryError:
         _send(reports, {"error": "decoder_limit"})
     except BrokenPipeError:
-        pass  # the parent has stopped listening
+        pass  # the parent has stopped reading
     except PermissionError:
-        # It wanted something opened: see `_refuse_open` in `chunking.decode.container`.
+        # FFmpeg tried to open another file: see `_refuse_open` in `chunking.decode.container`.
         _send(reports, {"error": "playlist_refused"})
     except av.FFmpegError:
         _send(reports, {"error": "media_unreadable"})
@@ -104,7 +105,7 @@ def main(argument: str) -> None:
 
 
 def _redirect_stderr() -> int:
-    """Keep standard error for reports; what a library prints there goes nowhere."""
+    """Reserve standard error for reports, and discard what libraries print there."""
     reports = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -118,7 +119,7 @@ def _send(reports: int, report: dict[str, Any]) -> None:
 
 
 def _warm_up() -> None:
-    """Do all work once on harmless sound, so that nothing is left to be imported or opened."""
+    """Run all code once on silence, so that nothing remains to be imported or opened."""
     frame = av.AudioFrame.from_ndarray(np.zeros((2, 8_000), np.float32), "fltp", "stereo")
     frame.sample_rate = 8_000
     resampler = Resampler(frame)
@@ -128,7 +129,7 @@ def _warm_up() -> None:
 
 
 def _list_audio_decoders() -> str:
-    """Name all decoders of sound. Those of pictures are the larger danger and are not needed."""
+    """Return the names of all audio decoders. Video decoders are riskier and are not needed."""
     names = []
     for name in av.codecs_available:
         try:
@@ -141,10 +142,10 @@ def _list_audio_decoders() -> str:
 
 
 def _restrict_process(request: DecodeRequest, reports: int) -> None:
-    """Give up all that decoding does not need; without privileges it cannot be taken back."""
+    """Drop all permissions that decoding does not need; without privileges this is irreversible."""
     limits = {
         # No descriptor beyond those in use: open(), socket() and pipe() all fail from now on.
-        # This takes no privilege and no name space, unlike a network sandbox.
+        # Unlike a network sandbox, this needs no privilege and no namespace.
         resource.RLIMIT_NOFILE: reports + 1,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
@@ -169,12 +170,12 @@ def _set_limit(limit: int, soft: int, hard: int) -> None:
 def _process_request(
     request: DecodeRequest, file: BinaryIO, decoders: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield what is known from the header, then what came out of decoding."""
+    """Yield the probe report after the header, then the report of decoding."""
     if is_playlist(file):
         raise RefusedError("playlist_refused")
     decoding = _Decoding(request)
     declared: list[float | None] = []
-    # To look into the first one, a page of Ogg after the other need not be read.
+    # A probe reads only the first section, so it does not scan all pages of an Ogg file.
     sections = [Section(0, file.seek(0, 2))] if request.look else find_sections(file)
     for number, section in enumerate(sections):
         try:
@@ -191,7 +192,7 @@ def _process_request(
         except (RefusedError, av.FFmpegError) as error:
             if not number or str(error) in _GLOBAL_ERRORS:
                 raise
-            decoding.outcome.broken_off = True  # what is behind a recording may be anything
+            decoding.outcome.broken_off = True  # arbitrary data may follow a recording
         if decoding.is_look_done():
             break
     total = None if None in declared else sum(filter(None, declared))
@@ -201,15 +202,15 @@ def _process_request(
 def _choose_track(
     request: DecodeRequest, file: BinaryIO, section: Section, decoders: str, container: Any
 ) -> tuple[Any, list[str]]:
-    """The track that is heard, and the names of all where others have sound, too.
+    """Return the track to transcribe, and the names of all audible tracks if there are several.
 
-    That is the default track, unless it is silent and another is not.
+    This is the default track, unless it is silent and another one is not.
     """
     streams = find_streams(container)
     if len(streams) == 1:
         return streams[0], []
     max_seconds = _LOOK_SECONDS if request.look else _LISTEN_SECONDS
-    # A container that was read to some place is not read from its beginning again.
+    # A container that was read partly cannot be read from its beginning again.
     with open_container(file, section, decoders) as probe_container:
         audible = find_audible_tracks(probe_container, find_streams(probe_container), max_seconds)
     audible_streams = [stream for stream in streams if stream.index in audible]
@@ -218,10 +219,10 @@ def _choose_track(
 
 
 class DecoderFlusher:
-    """Has a decoder forget what it knows where packets are missing.
+    """Flushes a decoder's state where packets are missing.
 
-    Codecs whose frames overlap would give the end of the sound before with the next packet, however
-    much later that is.
+    Codecs with overlapping frames would otherwise output the end of the earlier audio with the next
+    packet, however much later that is.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -230,7 +231,7 @@ class DecoderFlusher:
         self._expected_pts: int | None = None
 
     def flush_if_discontinuous(self, packet: Any) -> None:
-        """Call it with each packet before that is decoded."""
+        """Flush if *packet* does not continue the last one; call it before decoding the packet."""
         if not self._is_needed or packet.pts is None or not packet.duration:
             return
         if (
@@ -246,15 +247,15 @@ class _Outcome:
     samples: int = 0
     pieces: int = 0
     damaged: int = 0
-    #: Reading ended with an error, not with the end of the file.
+    #: Reading ended with an error, not at the end of the file.
     broken_off: bool = False
-    #: Names of the tracks with sound, where there are several; the first one is heard.
+    #: Names of the audible tracks if there are several; the first one is transcribed.
     tracks: list[str] = field(default_factory=list)
-    #: From and until when (seconds) silence stands for missing sound; the longest, by time.
+    #: Start and end (seconds) of silence inserted for missing audio; only the longest, by time.
     holes: list[tuple[float, float]] = field(default_factory=list)
 
     def add_silences(self, section_start: float, silences: Iterable[tuple[float, float]]) -> None:
-        """Add the silences of a section that began then; a report has room for so many."""
+        """Add the silences of a section that begins at *section_start*; keep `_MAX_SILENCES`."""
         all_silences = [
             *self.holes,
             *((section_start + start, section_start + end) for start, end in silences),
@@ -264,22 +265,22 @@ class _Outcome:
 
 
 class _Decoding:
-    """Packets in, PCM on standard output; holds about a second of sound at any time."""
+    """Decodes packets to PCM on standard output; holds about a second of audio at any time."""
 
     def __init__(self, request: DecodeRequest) -> None:
         self.outcome = _Outcome()
         self._request = request
-        #: Samples to be left out of what comes next.
+        #: Samples to drop from the next frames.
         self._overlap = 0
         self._resampler: Resampler | None = None
         self._mixer: Mixer | None = None
         self._shape: tuple[Any, ...] | None = None
 
     def run(self, container: Any, stream: Any, declared: float | None) -> None:
-        """Decode until the end, or until enough was seen. *declared*: seconds, where known.
+        """Decode to the end, or until a probe is done. *declared*: seconds, if known.
 
         Raises:
-            RefusedError: nothing could be decoded, or there is more than is allowed.
+            RefusedError: nothing could be decoded, or the recording exceeds the limits.
         """
         samples_before = self.outcome.samples
         section_start = samples_before / RATE
@@ -316,7 +317,7 @@ class _Decoding:
         return frames
 
     def _process_timeline(self, elements: Iterator[Any], section_start: float) -> None:
-        """*section_start*: when the present section did, in seconds of the recording."""
+        """Write timeline elements; *section_start* is in seconds of the recording."""
         for element in elements:
             match element:
                 case Silence(until):
@@ -339,7 +340,7 @@ class _Decoding:
             self._mixer = Mixer(1 if self._request.channel is not None else shape[2], RATE)
         if self._resampler is None:
             self._resampler = Resampler(frame)
-        frame.pts = None  # the timeline has seen to that
+        frame.pts = None  # the timeline has already used it
         self._write_frame(self._resampler, frame)
 
     def _flush(self) -> None:
@@ -381,12 +382,12 @@ class _Decoding:
         return channels[channel : channel + 1], to_pcm(np.nan_to_num(channels[channel]))
 
     def is_look_done(self) -> bool:
-        """Whether it was only to be looked whether there is sound, and there is."""
+        """Return whether this is a probe that has decoded enough frames."""
         return self._request.look and self.outcome.pieces >= _LOOK_FRAMES
 
 
 def _is_pause(packet: Any) -> bool:
-    """Whether a packet says that nobody speaks, which FFmpeg cannot decode (3GPP TS 26.101)."""
+    """Return whether the packet marks a pause, which FFmpeg cannot decode (3GPP TS 26.101)."""
     first_pause = {"amrnb": 8, "amrwb": 9}.get(packet.stream.codec_context.name)
     head = bytes(packet)[:1]
     return first_pause is not None and bool(head) and (head[0] >> 3 & 15) >= first_pause

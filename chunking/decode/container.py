@@ -1,4 +1,4 @@
-"""Opens a recording for the decoder: as nothing but its own bytes, and only what holds sound.
+"""Open a recording for the decoder: only its own bytes, and only its audio.
 
 Only the decoder imports this.
 """
@@ -13,27 +13,28 @@ import av.stream
 from chunking.decode.file_header import count_mp3_frames, read_wav_header
 from chunking.decode.sections import Section
 
-#: Containers that hold their own sound. All playlists, manifests and devices are left out.
+#: Containers that hold their own audio. All playlists, manifests and devices are left out.
 FORMATS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
     "mp3,mpeg,mpegts,ogg,wav,w64"
 )
 _RATES = range(1_000, 1_000_001)
 _MAX_CHANNELS = 64
-#: Seconds after 0 at which a recording may begin; a clock that shows more began elsewhere.
+#: A recording starts at most this late (seconds); a later first timestamp is part of a longer
+#: clock.
 _MAX_START_SECONDS = 60.0
-#: Characters of a track's title that are repeated.
+#: Characters of a track's title that are shown.
 _MAX_TITLE_CHARACTERS = 40
 
 
 class RefusedError(Exception):
-    """The recording is not decoded; the message is the code of a `MediaError`."""
+    """The recording cannot be decoded; the message is the code of a `MediaError`."""
 
 
 def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
-    """The container of PyAV, to be closed. *decoders*: names of those that may be used.
+    """Return an open PyAV container; the caller closes it. *decoders*: names of the allowed ones.
 
-    Raises `av.FFmpegError`; `PermissionError` if it would open anything else.
+    Raises `av.FFmpegError`, and `PermissionError` if FFmpeg tries to open anything else.
     """
     source = SectionReader(file, section)
     header = read_wav_header(source)
@@ -41,7 +42,7 @@ def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
         "format_whitelist": FORMATS,
         "codec_whitelist": decoders,
         "protocol_whitelist": "",
-        "enable_drefs": "0",  # MP4 may name other files as the place of its samples
+        "enable_drefs": "0",  # MP4 may refer to other files for its samples
         **({"ignore_length": "1"} if header and header.is_too_small else {}),
     }
     source.seek(0)
@@ -49,7 +50,7 @@ def open_container(file: BinaryIO, section: Section, decoders: str) -> Any:
 
 
 class SectionReader:
-    """A part of a file without a name: no library can guess from it, or look beside it."""
+    """A part of a file, without a name from which a library could guess a format or other files."""
 
     def __init__(self, file: BinaryIO, section: Section) -> None:
         self._file = file
@@ -77,9 +78,9 @@ def _refuse_open(*_: object) -> None:
 
 
 def find_streams(container: Any) -> list[Any]:
-    """The audio tracks that can be decoded, those that are marked as default first.
+    """Return the audio tracks that can be decoded, those marked as default first.
 
-    Raises `RefusedError` when there is none.
+    Raises `RefusedError` if there is none.
     """
     if not container.streams.audio:
         raise RefusedError("no_audio_stream")
@@ -90,16 +91,16 @@ def find_streams(container: Any) -> list[Any]:
 
 
 def discard_other_streams(container: Any, selected: Any) -> None:
-    """Have only one track read."""
+    """Make the demuxer skip all tracks but *selected*."""
     for stream in container.streams:
         if stream is not selected:
             stream.discard = av.stream.Discard.all
-    # More threads would need more memory, and the machine has other chunks to work on.
+    # More threads would need more memory, and the machine has other chunks to process.
     selected.codec_context.thread_count = 1
 
 
 def name_track(container: Any, stream: Any) -> str:
-    """A track as people know it: its number among the audio tracks, its language and its title."""
+    """Return a track's name for users: its number among the audio tracks, language and title."""
     number = [track.index for track in container.streams.audio].index(stream.index) + 1
     tags = (stream.metadata.get(name, "") for name in ("language", "title"))
     description = ", ".join(text[:_MAX_TITLE_CHARACTERS] for text in tags if text and text != "und")
@@ -116,15 +117,16 @@ def _is_readable(stream: Any) -> bool:
 
 
 def find_start(container: Any) -> float:
-    """The timestamp (seconds) of the earliest track."""
+    """Return the timestamp (seconds) of the earliest track."""
     return (container.start_time or 0) / float(av.time_base)
 
 
 def find_origin(container: Any) -> float:
-    """The timestamp (seconds) that players show as the beginning.
+    """Return the timestamp (seconds) that players show as the beginning.
 
-    In Matroska and MP4 it is 0, be there sound or not, unless it is a piece of something longer;
-    elsewhere, as in broadcasts, the clock begins with the earliest track.
+    In Matroska and MP4 it is 0, even if no track starts there, unless the file is a piece of a
+    longer recording. In other formats, such as broadcasts, the clock begins with the earliest
+    track.
     """
     earliest = find_start(container)
     is_absolute = container.format.name.startswith(("matroska", "mov"))
@@ -132,7 +134,7 @@ def find_origin(container: Any) -> float:
 
 
 def find_declared_seconds(container: Any, stream: Any, file: Any) -> float | None:
-    """Return how many seconds of sound the header promises, if it speaks of the sound at all."""
+    """Return the seconds of audio that the header declares, or None."""
     match container.format.name:
         case "mp3":
             frames, codec = count_mp3_frames(file), stream.codec_context
@@ -141,10 +143,10 @@ def find_declared_seconds(container: Any, stream: Any, file: Any) -> float | Non
             header = read_wav_header(file)
             return header.seconds if header else None
         case "aac" | "ac3" | "eac3" | "amr":
-            return None  # guessed by FFmpeg, from what the first frames take
+            return None  # FFmpeg only estimates it from the first frames
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
-    # The container's duration is that of its longest track, which may be the picture.
+    # The container's duration is that of its longest track, which may be the video.
     return _read_duration(container) if len(container.streams) == 1 else None
 
 
@@ -153,7 +155,7 @@ def _read_duration(container: Any) -> float | None:
 
 
 def describe_stream(container: Any, stream: Any) -> dict[str, Any]:
-    """What a caller is told of the recording: the fields of `chunking.decode.decoder.Probe`."""
+    """Return the properties of the recording: the fields of `chunking.decode.decoder.Probe`."""
     codec = stream.codec_context
     return {
         "container": container.format.name,

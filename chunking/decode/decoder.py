@@ -1,4 +1,4 @@
-"""Any audio or video to 16 kHz mono 16-bit PCM, as a stream, in a process with limits.
+"""Decode any audio or video to a stream of 16 kHz mono 16-bit PCM, in a process with limits.
 
 Codes of the `MediaError` raised here: ``empty_file``, ``media_unreadable``, ``playlist_refused``,
 ``no_audio_stream``, ``no_audio_data``, ``no_such_channel``, ``recording_too_long``,
@@ -35,9 +35,9 @@ class DecoderKilled(Transient):
     code = "decoder_killed"
 
 
-#: Samples a second of everything that leaves this package.
+#: Sampling rate (Hz) of all audio that this package returns.
 SAMPLE_RATE = 16_000
-#: Bytes a second of the PCM.
+#: Bytes per second of the PCM.
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 _MESSAGES = {
@@ -65,39 +65,39 @@ _BOOTSTRAP_CODE = (
     "from chunking.decode.child import main; main(sys.argv[2])"
 )
 _ROOT = Path(__file__).resolve().parents[2]
-#: Credentials of this process must not reach the child, so it gets no variable but these.
+#: Environment variables passed to the child; it must not get this process's credentials.
 _INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _BLOCK_BYTES = 1 << 18
 _MAX_REPORT = 1 << 16
-#: Seconds of sound that may be missing before it is worth a warning: encoders pad and round.
+#: Missing seconds below which there is no warning: encoders pad and round.
 _TOLERANCE_SECONDS = 1.0
-#: Seconds of missing sound that are worth a warning: pauses may be left out of a call.
+#: Missing seconds inside the recording that cause a warning; calls may leave out shorter pauses.
 _MIN_MISSING_SECONDS = 1.0
-#: Bad packets that a good file may have: the last one, and the place where two were joined.
+#: Bad packets that a good file may have: the last one, and one where two files were joined.
 _ORDINARY_DAMAGE = 2
-#: The same as a share of all, for long recordings: some seconds in ten hours.
+#: The same as a share of all packets, for long recordings: some seconds in ten hours.
 _ORDINARY_DAMAGE_SHARE = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one recording may cost."""
+    """Limits on the resources that one recording may use."""
 
-    #: Longest recording, in seconds of decoded sound.
+    #: Longest recording, in seconds of decoded audio.
     max_seconds: float = 24 * 3600.0
-    #: Address space of the decoder. Most of it is the mapped libraries, not memory.
+    #: Address space of the decoder. Most of it is mapped libraries, not memory.
     memory_bytes: int = 1 << 30
-    #: The decoder is ended when nothing comes out of it for so long.
+    #: The decoder is killed if it writes nothing for this long.
     stall_seconds: float = 60.0
-    #: A slow machine decodes some 100 times faster than real time, so this is generous.
+    #: Generous: even a slow machine decodes some 100 times faster than real time.
     cpu_seconds_per_hour: float = 180.0
-    #: On top of it, for starting and for looking into the file.
+    #: Added to it for starting the process and probing the file.
     cpu_seconds: float = 20.0
 
     @property
     def total_cpu_seconds(self) -> int:
-        """Processor time for the longest recording."""
+        """Return the processor time (seconds) for the longest recording."""
         return round(self.cpu_seconds + self.max_seconds / 3600 * self.cpu_seconds_per_hour)
 
 
@@ -106,33 +106,33 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a recording says of itself. Only the first frames were decoded."""
+    """Properties that a recording declares. Only its first frames were decoded."""
 
     container: str
     codec: str
     sample_rate: int
     channels: int
-    #: Seconds, or None when the header says nothing. Headers lie: never count on it.
+    #: Seconds, or None if the header has none. Headers can be wrong: never rely on it.
     declared_duration: float | None
-    #: There are pictures beside the sound; a cover does not count.
+    #: The file has video; a cover picture does not count.
     video: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeResult:
-    """What came out of decoding."""
+    """Result of decoding a whole recording."""
 
-    #: Counted from the samples.
+    #: Computed from the number of samples.
     seconds: float
     #: For the user, for example that the file breaks off.
     warnings: tuple[TranscriptWarning, ...] = ()
 
 
 def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
-    """Look into a recording and decode its first frames. Takes about a quarter of a second.
+    """Read a recording's header and decode its first frames. Takes about a quarter of a second.
 
     Raises:
-        MediaError: it can be told already that the recording cannot be transcribed.
+        MediaError: the recording evidently cannot be transcribed.
         Unavailable: the decoder cannot be started on this machine.
         DecoderKilled: something outside ended it.
         OSError: there is no such file, or it may not be read.
@@ -147,11 +147,11 @@ def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
 def stream(
     path: Path, limits: Limits = DEFAULT_LIMITS, *, channel: int | None = None
 ) -> Iterator[PcmStream]:
-    """Decode a recording. The decoder ends with the block, whether all was read or not.
+    """Decode a recording. The decoder ends with the block, even if not everything was read.
 
-    Of several audio tracks the first one marked as default is taken, else the first; one that is
-    silent only where all are. *channel*, counted from 0, takes one channel instead of the mix of
-    all.
+    Among several audio tracks the first one marked as default is used, else the first. A silent
+    track is used only if all are silent. *channel*, counted from 0, selects one channel instead of
+    the mix of all.
 
     Raises:
         MediaError, Unavailable, DecoderKilled, OSError: as in `probe`, also while it is read.
@@ -170,7 +170,7 @@ class PcmStream:
         self._reports: dict[str, Any] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield blocks, each of whole samples, until the recording is over."""
+        """Yield blocks of whole samples until the recording ends."""
         rest = b""
         while block := self._read_pipe(self._process.stdout):
             block = rest + block
@@ -182,20 +182,20 @@ class PcmStream:
 
     @property
     def result(self) -> DecodeResult:
-        """What was decoded; known once all blocks were read."""
+        """Return the result; available after all blocks were read."""
         report = self.report("decoded")
         seconds = self._bytes / BYTES_PER_SECOND
         return DecodeResult(seconds, tuple(_build_warnings(seconds, report)))
 
     def report(self, name: str) -> Mapping[str, Any]:
-        """Return what the child said under *name*."""
+        """Return the child's report called *name*."""
         if self._reports is None:
             raise RuntimeError("the stream was not read to its end")
         report: Mapping[str, Any] = self._reports[name]
         return report
 
     def _count_bytes(self, size: int) -> None:
-        # The child has looked at this already; but the child may have been taken over.
+        # The child checks this already, but an attacker may control the child.
         self._bytes += size
         if self._bytes > (self._limits.max_seconds + 1) * BYTES_PER_SECOND:
             raise _build_error("recording_too_long", self._limits)
@@ -231,7 +231,7 @@ class PcmStream:
             return DecoderKilled("The decoder was killed; perhaps the machine is short of memory.")
         if status < 0:
             return _build_error("decoder_crashed", self._limits)
-        # It did not come to the recording at all: PyAV is missing, or the limits are too small.
+        # The child did not reach the recording: PyAV is missing, or the limits are too small.
         return Unavailable("The decoder cannot be started on this machine.", retry_in=30.0)
 
 
@@ -252,13 +252,13 @@ def _start_stream(
         try:
             yield PcmStream(process, limits)
         finally:
-            # Does nothing to a process that has ended and was waited for.
+            # Has no effect on a process that has ended and was waited for.
             process.kill()
 
 
 @contextlib.contextmanager
 def _open_recording(path: Path, limits: Limits) -> Iterator[IO[bytes]]:
-    # A pipe or a device would block or never end; a pipe would already block open().
+    # A pipe or a device would block or never end; on a pipe even open() would block.
     if not stat.S_ISREG(path.stat().st_mode):
         raise _build_error("media_unreadable", limits)
     with path.open("rb", buffering=0) as file:
@@ -283,7 +283,7 @@ def _start_process(recording: IO[bytes], request: str) -> subprocess.Popen[bytes
 
 
 def _parse_reports(text: bytes) -> dict[str, Any]:
-    """Join the lines that are JSON objects; a Python that could not start writes other lines."""
+    """Merge the lines that are JSON objects; a Python that cannot start writes other lines."""
     reports: dict[str, Any] = {}
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
@@ -334,5 +334,5 @@ def _describe_break(seconds: float, report: Mapping[str, Any]) -> str | None:
 
 
 def _format_duration(seconds: float) -> str:
-    """Write a duration as a user reads it: 5.9 s, 12:30 or 1:02:03."""
+    """Return a duration for users: 5.9 s, 12:30 or 1:02:03."""
     return f"{seconds:.1f} s" if seconds < 60 else format_clock_time(seconds)

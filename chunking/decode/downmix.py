@@ -1,4 +1,4 @@
-"""Many channels to one, so that nobody who speaks on any of them is lost."""
+"""Mix many channels to one, so that no speaker on any channel is lost."""
 
 from __future__ import annotations
 
@@ -8,34 +8,33 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Shorts = NDArray[np.int16]
 
-#: Seconds over which weights and offset glide to their new values, so that no step is heard.
+#: Seconds in which weights and offset change gradually, so that no step is audible.
 _GLIDE_SECONDS = 0.02
-#: What one block of about a second leaves of the memory of those before it: about ten seconds.
+#: Factor by which the statistics decay per block (about a second): a memory of about ten seconds.
 _DECAY = 0.9
-#: Channels that agree less than this are two sides of one signal (right = -left).
+#: Channels with a lower correlation are inverted copies of one signal (right = -left).
 _OPPOSITE_CORRELATION = -0.5
 #: Below this a channel is silent (-100 dBFS).
 _SILENCE_LEVEL = 1e-5
-#: A mean above this is an offset of the recorder, no sound (-40 dBFS).
+#: A mean above this is an offset of the recorder and not audio (-40 dBFS).
 _MIN_OFFSET = 0.01
-#: An offset is steady: it exceeds so many times the deviation of the means of so many pieces.
+#: An offset is steady: it exceeds the deviation of the means of this many pieces by this factor.
 _STEADY_DEVIATIONS = 4.0
 _OFFSET_PIECES = 10
-#: A plain mean is good enough while it is less than this much (5 dB) too quiet.
+#: A plain mean is good enough while it is less than this factor (5 dB) too quiet.
 _TOO_QUIET = 1.8
 
 
 class Mixer:
     """Mixes blocks of one recording to mono; blocks are about a second long.
 
-    A plain mean loses channels that cancel each other, and makes one voice
-    among seven silent channels seven times too quiet. So the weights follow
-    the channels: a channel that is the mirror of the loudest one is turned
-    round, and the sum is divided by the number of channels that carry sound,
-    not by the number of channels there are. Equal channels give their mean.
+    A plain mean loses channels that cancel each other, and makes one voice among seven silent
+    channels seven times too quiet. So the weights follow the channels: a channel that is the
+    inverse of the loudest one is inverted again. The sum is divided by the number of channels that
+    carry audio, not by the total number. Equal channels give their mean.
 
-    As long as nothing of that is needed, FFmpeg's own mix is taken, sample by
-    sample: so an ordinary recording gives what everybody else gets from it.
+    As long as none of this is needed, FFmpeg's own mix is used, sample by sample: so ordinary
+    recordings give the same result as other FFmpeg-based tools.
     """
 
     def __init__(self, channels: int, rate: int) -> None:
@@ -46,14 +45,14 @@ class Mixer:
         self._is_plain = True
 
     def mix(self, block: Floats, plain: Shorts) -> Shorts:
-        """Return the mono form of a block as 16-bit samples.
+        """Return a block as 16-bit mono samples.
 
-        *block* has the shape (channels, samples), full scale being 1.0; *plain* is FFmpeg's mix of
-        the same samples. Once that was not good enough it is not taken again, so that the level
-        does not jump to and fro.
+        *block* has the shape (channels, samples), with a full scale of 1.0; *plain* is FFmpeg's mix
+        of the same samples. Once *plain* was not good enough it is not used again, so that the
+        level does not jump.
         """
         was_plain, is_first = self._is_plain, self._offset is None
-        is_sound = bool(np.isfinite(block).all())  # asked first: weighing mends what is not
+        is_sound = bool(np.isfinite(block).all())  # checked first: weighing replaces NaN
         mixed = self._weigh_channels(block)
         self._is_plain = was_plain and is_sound and not self._offset and self._is_mean_loud()
         if self._is_plain:
@@ -90,14 +89,15 @@ class Mixer:
         loudest = int(level.argmax())
         agreement = self._covariance[loudest] / np.maximum(level * level[loudest], 1e-20)
         signs = np.where(agreement < _OPPOSITE_CORRELATION, -1.0, 1.0)
-        # Which of two mirrored channels is louder may change; the mix must not flip with it.
+        # The louder of two inverted channels may change; the sign of the mix must not change with
+        # it.
         if signs @ self._weights < 0:
             signs = -signs
         weights: NDArray[np.float64] = signs * (level[loudest] / level.sum())
         return weights
 
     def _remove_offset(self, mono: Floats) -> Floats:
-        """Take out a constant offset, which would look like sound to whoever measures levels."""
+        """Remove a constant offset, which level measurements would count as audio."""
         offset = _measure_offset(mono)
         previous = offset if self._offset is None else self._offset
         self._offset = offset
@@ -109,7 +109,7 @@ class Mixer:
 
 
 def _measure_offset(mono: Floats) -> float:
-    """Return the constant that was added to the sound; rumble has a mean too, but moves."""
+    """Return the constant offset of the audio; rumble has a mean too, but it varies."""
     if len(mono) < _OFFSET_PIECES:
         return 0.0
     means = [piece.mean() for piece in np.array_split(mono, _OFFSET_PIECES)]

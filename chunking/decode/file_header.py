@@ -1,4 +1,4 @@
-"""What the first bytes of a file tell before any media library sees them."""
+"""File type and length from the first bytes of a file, before a media library reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Readable(Protocol):
-    """As much of a file as is needed here."""
+    """The methods of a file object that this module uses."""
 
     def read(self, count: int, /) -> bytes: ...
 
@@ -16,7 +16,7 @@ class Readable(Protocol):
     def tell(self) -> int: ...
 
 
-#: How these formats begin; all of them are lists of other places, not recordings.
+#: First bytes of formats that refer to other files or addresses and are not recordings.
 _PLAYLIST_SIGNATURES = (
     b"#extm3u",  # HLS
     b"ffconcat",
@@ -27,12 +27,12 @@ _PLAYLIST_SIGNATURES = (
     b"<mpd",  # DASH
     b"<asx",
 )
-#: From here on a size in a RIFF header means "not known when the header was written":
+#: From this value on, a size in a RIFF header means "unknown when the header was written":
 #: ffmpeg writes 0xFFFFFFFF into a pipe, sox 0x7FFFF000.
 _UNKNOWN_SIZE = 0x7FFFF000
 _MAX_RIFF_CHUNKS = 64
 
-#: How recordings begin that browsers play: bytes, where they stand, and the media type.
+#: First bytes of recordings that browsers play: bytes, offset and media type.
 _RECORDING_SIGNATURES = (
     (b"WAVE", 8, "audio/wav"),
     (b"fLaC", 0, "audio/flac"),
@@ -46,7 +46,7 @@ _RECORDING_SIGNATURES = (
     (b"#!AMR", 0, "audio/amr"),
 )
 
-#: All that `find_media_type` answers.
+#: All media types that `find_media_type` returns.
 MEDIA_TYPES = (
     *dict.fromkeys(name for _, _, name in _RECORDING_SIGNATURES),
     *("video/webm", "video/x-matroska", "audio/aac"),
@@ -54,9 +54,9 @@ MEDIA_TYPES = (
 
 
 def find_media_type(head: bytes) -> str | None:
-    """What to call a recording that begins so; None for what browsers have no name for.
+    """Return the media type of a recording by its first bytes; None for types unknown to browsers.
 
-    Nothing but sound and film is ever answered, so whatever else a file is, no browser shows it.
+    Only audio and video types are returned, so a browser never displays another kind of file.
     """
     for signature, offset, name in _RECORDING_SIGNATURES:
         if head[offset:].startswith(signature):
@@ -67,18 +67,18 @@ def find_media_type(head: bytes) -> str | None:
 
 
 def _find_frame_type(head: bytes) -> str | None:
-    """MPEG audio and AAC have no header of the file, but each frame begins with eleven set bits."""
+    """Return the type of MPEG audio or AAC; these have no file header, only frame headers."""
     if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 0b11, head[1] >> 1 & 0b11
     if layer == 0:
         return "audio/aac" if version & 0b10 else None
-    # The first layer is nobody's any more, and would be how UTF-16 begins.
+    # Layer I is no longer in use, and its bits would match the beginning of UTF-16.
     return "audio/mpeg" if layer != 0b11 and version != 0b01 else None
 
 
 def is_playlist(file: Readable) -> bool:
-    """Tell whether *file* is a playlist, a manifest or a list of files."""
+    """Return whether *file* is a playlist, a manifest or a list of files."""
     file.seek(0)
     head = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return head.startswith(_PLAYLIST_SIGNATURES) or (head.startswith(b"<?xml") and b"<mpd" in head)
@@ -86,16 +86,19 @@ def is_playlist(file: Readable) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WavHeader:
-    """What the header of a WAV file says of the samples behind it."""
+    """What the header of a WAV file declares about its samples."""
 
-    #: Seconds; None where the writer did not know, or does not say what a second has.
+    #: Seconds; None if the writer did not know them, or if the bytes per second are missing.
     seconds: float | None
-    #: There are more samples behind those that it speaks of, and nothing else.
+    #: More samples follow than the header declares, and nothing else.
     is_too_small: bool
 
 
 def read_wav_header(file: Readable) -> WavHeader | None:
-    """None for any other file. FFmpeg believes the smaller of header and file, and says nothing."""
+    """Return the header, or None for other files.
+
+    FFmpeg silently uses the smaller of header and file size.
+    """
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(12)
@@ -121,7 +124,7 @@ def read_wav_header(file: Readable) -> WavHeader | None:
 
 
 def _is_riff_chunk(file: Readable, position: int, size: int) -> bool:
-    """Whether a chunk stands there, such as a title, or another file."""
+    """Return whether a RIFF chunk is at *position*, such as a title, or another file."""
     file.seek(position)
     header = file.read(8)
     name, length = header[:4], int.from_bytes(header[4:8], "little")
@@ -130,7 +133,7 @@ def _is_riff_chunk(file: Readable, position: int, size: int) -> bool:
 
 
 def count_mp3_frames(file: Readable) -> int | None:
-    """Frames of an MP3, where it says so; else, FFmpeg guesses its length from the first ones."""
+    """Return the number of frames that an MP3 declares; without it FFmpeg estimates the length."""
     file.seek(0)
     head = file.read(10)
     skip = 0

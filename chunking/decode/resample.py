@@ -1,4 +1,4 @@
-"""Frames of any kind to 16 kHz, with all channels and as mono. Only the decoder imports it."""
+"""Resample any frames to 16 kHz, with all channels and as mono. Only the decoder imports it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from av.audio.resampler import AudioResampler
 
 from chunking.decode.downmix import Floats, Shorts
 
-#: Samples a second of everything that comes out.
+#: Sampling rate of the output (Hz).
 RATE = 16_000
 
 
 class Resampler:
-    """Brings sound to 16 kHz twice: with all its channels, and in FFmpeg's own mono mix."""
+    """Resamples audio to 16 kHz twice: with all its channels, and in FFmpeg's own mono mix."""
 
     def __init__(self, first: Any) -> None:
         # Blocks of a second keep the work per block small. Interleaved, because PyAV 18.1 crashes
@@ -27,7 +27,7 @@ class Resampler:
         self._plain = _build_mono_graph(first)
 
     def resample(self, frame: Any) -> Iterator[tuple[Floats, Shorts]]:
-        """Yield blocks of the shape (channels, samples) and their mono mix; None is the end."""
+        """Yield blocks (channels, samples) and their mono mix; the frame None ends the stream."""
         self._plain.push(frame)
         for block in self._channels.resample(frame):
             samples = block.to_ndarray().reshape(block.samples, -1).T
@@ -36,10 +36,10 @@ class Resampler:
 
 
 def _build_mono_graph(first: Any) -> av.filter.Graph:
-    """Do what the ffmpeg command does for ``-ac 1 -ar 16000``, for frames like the *first* one.
+    """Build what ffmpeg does for ``-ac 1 -ar 16000``, for frames like the *first* one.
 
-    16-bit sound is resampled in 16 bits, as FFmpeg did up to its release 5: newer ones differ from
-    it in the last bits, and what is known of engines' error rates was measured on the older sound.
+    16-bit audio is resampled in 16 bits, as FFmpeg did up to its release 5. Newer releases differ
+    in the last bits, and the known error rates of engines were measured on the older output.
     """
     options = str(RATE)
     if first.format.name in ("s16", "s16p"):

@@ -1,6 +1,6 @@
-"""Recordings that follow one another in one file: FFmpeg reads the first, so each is opened alone.
+"""Find successive recordings in one file. FFmpeg reads only the first, so each is opened alone.
 
-They come about when files are joined byte by byte, or when a broadcast in Ogg changes its sound
+Such files result from joining files byte by byte, or from an Ogg broadcast that changes its audio
 (RFC 3533, "chaining"). Only the decoder imports this.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-#: Bytes in which a lost Ogg page is looked for at once.
+#: Bytes per read when searching for the next Ogg page.
 _BLOCK_BYTES = 1 << 16
-#: Of a file with more, the last section holds the rest.
+#: In a file with more sections, the last one holds the rest.
 _MAX_SECTIONS = 1000
 _OGG_HEADER_BYTES = 27
 _OGG_FIRST_PAGE = 0x02
@@ -20,14 +20,14 @@ _OGG_FIRST_PAGE = 0x02
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Bytes from and until."""
+    """A range of bytes in a file; the end is exclusive."""
 
     start: int
     end: int
 
 
 def find_sections(file: BinaryIO) -> list[Section]:
-    """The recordings in a file, in order; most have one. Leaves the file anywhere."""
+    """Return the recordings in a file, in order; usually one. Changes the file's position."""
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(12)
@@ -48,7 +48,7 @@ def find_sections(file: BinaryIO) -> list[Section]:
 
 
 def _find_ogg_starts(file: BinaryIO, size: int) -> Iterator[int]:
-    """Where pages begin streams after others had gone on: several may begin together."""
+    """Yield where a new group of streams begins; their first pages are next to each other."""
     position, is_beginning = 0, True
     while position < size:
         file.seek(position)
@@ -65,7 +65,7 @@ def _find_ogg_starts(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _find_mark(file: BinaryIO, mark: bytes, position: int, size: int) -> int:
-    """The next place of *mark*, or the end."""
+    """Return the next position of *mark*, or *size*."""
     while position < size:
         file.seek(position)
         index = file.read(_BLOCK_BYTES).find(mark)
@@ -76,7 +76,7 @@ def _find_mark(file: BinaryIO, mark: bytes, position: int, size: int) -> int:
 
 
 def _find_mp4_starts(file: BinaryIO, size: int) -> Iterator[int]:
-    """Where boxes ``ftyp`` stand behind an index: one before it would be of the same recording."""
+    """Yield the ``ftyp`` boxes that follow an index; an earlier one is of the same recording."""
     position, has_index = 0, False
     while position < size:
         file.seek(position)
@@ -88,7 +88,7 @@ def _find_mp4_starts(file: BinaryIO, size: int) -> Iterator[int]:
         has_index |= kind == b"moov"
         if length == 1:
             length = int.from_bytes(header[8:16], "big")
-        if length < 8:  # up to the end, or no box
+        if length < 8:  # extends to the end, or is no box
             return
         position += length
 

@@ -1,10 +1,10 @@
-"""Where sound belongs in time, by the timestamps of its frames.
+"""Place audio frames in time by their timestamps.
 
-A container may leave sound out: it begins later than the picture, packets were lost or cannot be
-decoded, pauses were not sent. What follows must not move ahead, so silence stands for what is
-missing. Timestamps may also be wrong: they jitter by some milliseconds, jump back, or claim days.
-One that differs from the count of samples is believed only if none within the next second returns
-to that count. Only the decoder imports this.
+A container may leave audio out: it begins later than the video, packets were lost or cannot be
+decoded, or pauses were not sent. Later audio must not move forward, so silence replaces what is
+missing. Timestamps may also be wrong: they jitter by some milliseconds, jump back, or claim days. A
+timestamp that differs from the sample count is accepted only if no timestamp within the next second
+agrees with the count again. Only the decoder imports this.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: Seconds that a timestamp may differ from the count of samples; containers round to milliseconds.
+#: Accepted difference of a timestamp from the sample count (seconds); containers round to
+#: milliseconds.
 TOLERANCE_SECONDS = 0.015
-#: Seconds of sound over which a difference must last before it is believed.
+#: Seconds of audio for which a difference must last before it is accepted.
 PROOF_SECONDS = 1.0
-#: Sound that is there twice is told by at most so many seconds; more is a jump back of the clock.
+#: Longest repetition of audio (seconds); a larger step back is a jump of the clock.
 MAX_OVERLAP_SECONDS = 1.0
-#: Seconds of silence that are believed at the end of a file, where there is no second to prove it.
+#: Longest silence accepted at the end of a file (seconds), where no further second can confirm it.
 MAX_END_SILENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing is known of the recording from the present place up to this one (seconds)."""
+    """The recording has no audio from the current position up to *until* (seconds)."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The beginning of what follows was there before (seconds)."""
+    """The first *seconds* of the next frames repeat earlier audio."""
 
     seconds: float
 
@@ -41,35 +42,36 @@ class Overlap:
 @dataclass(frozen=True, slots=True)
 class _PendingFrame:
     frame: Any
-    #: Seconds by which its timestamp is after the count of samples.
+    #: Seconds by which its timestamp is later than the sample count.
     delay: float
     length: float
 
 
 class Timeline:
-    """Takes frames in order, and gives them back with what stands between them."""
+    """Takes frames in order, and returns them with silences and overlaps between them."""
 
     def __init__(self, origin: float, longest: float, lead: float = 0.0) -> None:
-        """*origin*: timestamp of the container's start; *longest*: of a recording (seconds).
+        """Start at *origin*, the timestamp of the container's start; all values are seconds.
 
-        *lead*: the first frame may be so late and yet be the beginning (seconds).
+        *longest*: maximum length of the recording. *lead*: greatest delay at which the first frame
+        still counts as the beginning.
         """
         self._shift = origin
         self._lead = lead
         self._longest = longest
-        #: Seconds up to which everything was given back.
+        #: Seconds up to which everything was returned.
         self._position = 0.0
-        #: Frames whose timestamps are not believed yet, and how much sound they hold.
+        #: Frames whose timestamps are not accepted yet, and their seconds of audio.
         self._pending: deque[_PendingFrame] = deque()
         self._pending_seconds = 0.0
-        #: From and until when silence stands for missing sound.
+        #: Start and end of the silences inserted for missing audio.
         self.silences: list[tuple[float, float]] = []
 
     def add(self, frame: Any, start: float | None, length: float) -> Iterator[Any]:
-        """Give back what is certain now: frames, `Silence` and `Overlap`, in order.
+        """Yield what is certain now: frames, `Silence` and `Overlap`, in order.
 
-        *start*: the timestamp, or None for a frame that follows the one before; *length* of the
-        frame (seconds).
+        *start*: the timestamp, or None for a frame that follows directly; *length* of the frame
+        (both in seconds).
         """
         if start is not None and self._lead:
             if 0 < start - self._shift <= self._lead:
@@ -77,7 +79,7 @@ class Timeline:
             self._lead = 0.0
         delay = self._measure_delay(start)
         if self._pending and delay * self._pending[0].delay <= 0 and abs(delay) > TOLERANCE_SECONDS:
-            yield from self._release_all()  # first ahead, then behind: neither is to be believed
+            yield from self._release_all()  # first early, then late: reject both
             delay = self._measure_delay(start)
         self._pending.append(_PendingFrame(frame, delay, length))
         self._pending_seconds += length
@@ -90,7 +92,7 @@ class Timeline:
             yield from self._accept_delay()
 
     def finish(self, declared: float | None) -> Iterator[Any]:
-        """Give back the rest. *declared*: seconds of the whole, where that is known."""
+        """Yield the rest. *declared*: seconds of the whole recording, if known."""
         while self._pending:
             end = self._position + self._find_smallest_delay() + self._pending_seconds
             limit = (
@@ -109,11 +111,11 @@ class Timeline:
         return start - self._shift - self._position - self._pending_seconds
 
     def _find_smallest_delay(self) -> float:
-        """The least difference of all that wait, which are all ahead or all behind."""
+        """Return the smallest difference of the pending frames, which are all early or all late."""
         return min((pending.delay for pending in self._pending), key=abs)
 
     def _accept_delay(self) -> Iterator[Any]:
-        """Take the least difference for true, and give the first frames after it."""
+        """Accept the smallest difference, and yield the first frames after it."""
         delay = self._find_smallest_delay()
         if delay > 0 and self._position + delay + self._pending_seconds <= self._longest:
             yield self._insert_silence(delay)
@@ -134,7 +136,7 @@ class Timeline:
         return Silence(self._position)
 
     def _release_first(self) -> Iterator[Any]:
-        """All up to the last frame that is where its timestamp says."""
+        """Yield all frames up to the last one that is at its timestamp."""
         punctual = [
             index
             for index, pending in enumerate(self._pending)

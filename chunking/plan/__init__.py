@@ -1,1 +1,1 @@
-"""Where a recording is cut: the plan, for all of it or while it streams by."""
+"""Plan where a recording is cut, either as a whole or while it is decoded."""

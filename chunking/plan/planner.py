@@ -1,10 +1,10 @@
-"""Where to cut a recording. Pure functions of the speech that was found.
+"""Plan the cuts of a recording. Pure functions of the detected speech.
 
-A cut is best in the longest pause that lies near the wished length. So every pause gets a price
-that falls smoothly with its length, every window one that grows with its distance from the wished
-length, and the cheapest way through the recording is taken (dynamic programming, as Knuth and
-Plass break paragraphs into lines). Prices are smooth, so there is no pause length at which the
-windows suddenly look different, and the last window is no sliver.
+The best cut lies in the longest pause near the target length. So every pause has a price that falls
+smoothly with its length. Every window has a price that grows with its distance from the target
+length. The cheapest path through the recording is chosen (dynamic programming, as Knuth and Plass
+break paragraphs into lines). Since prices are smooth, no threshold of the pause length changes the
+windows abruptly, and the last window is not very short.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from transcripts.types import Interval
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """How windows should look; all in seconds."""
+    """Target shape of the windows; all in seconds."""
 
-    #: Wished length of a window.
+    #: Target length of a window.
     chunk_duration: float = cutting_defaults.CHUNK_SECONDS
-    #: What two windows share where the cut falls into speech.
+    #: Overlap of two windows where the cut falls into speech.
     chunk_overlap: float = cutting_defaults.OVERLAP_SECONDS
     #: A pause of this length is a good place to cut; longer ones are little better.
     min_silence_duration: float = cutting_defaults.MIN_SILENCE_SECONDS
-    #: No window is longer. None: 1.2 times `chunk_duration`.
+    #: Maximum length of a window. None: 1.2 times `chunk_duration`.
     max_chunk_duration: float | None = None
-    #: Longest silence kept at both ends of a window: engines adapt to the room on it.
+    #: Longest silence kept at both ends of a window; engines adapt to the room noise in it.
     edge_silence: float = 0.8
-    #: A longer silence is in no window: it costs more than another window.
+    #: A longer silence is left out of all windows: it would cost more than another window.
     longest_silence: float = 6.0
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class PlanSettings:
 
     @property
     def max_duration(self) -> float:
-        """Length that no window exceeds."""
+        """Return the maximum length of a window."""
         if self.max_chunk_duration is None:
             return 1.2 * self.chunk_duration
         return self.max_chunk_duration
@@ -65,30 +65,30 @@ _SHARD_SETTINGS = PlanSettings(
 )
 DEFAULT_SETTINGS = PlanSettings()
 
-#: Price of a cut in a pause of no length at all, where a window of no length costs 1.
+#: Price of a cut in a pause of zero length; a window of zero length costs 1.
 _PAUSE_PRICE = 0.3
-#: Price of a window of the greatest length.
+#: Price of a window of the maximum length.
 _MAX_LENGTH_PRICE = 0.25
 #: Price of a cut into speech: twice that of the worst pause.
 _SPEECH_PRICE = 0.6
-#: So many places to cut are looked at in one wished length; more add time, not quality.
+#: Places to cut that are considered per target length; more add time, not quality.
 _CUTS_PER_WINDOW = 60
-#: The same inside of speech, where one place is as good as another.
+#: The same within speech, where all places are equally good.
 _SPEECH_CUTS_PER_WINDOW = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the recording to be worked on alone; seconds from its start."""
+    """A part of the recording that is processed separately; seconds from the start."""
 
     start: float
     end: float
-    #: Seconds that it shares with the next window: 0 unless the cut fell into speech.
+    #: Seconds shared with the next window: 0 unless the cut fell into speech.
     overlap: float = 0.0
 
     @property
     def duration(self) -> float:
-        """Seconds, what is shared with the neighbours included."""
+        """Return the length in seconds, including overlaps."""
         return self.end - self.start
 
 
@@ -97,10 +97,10 @@ def plan_windows(
 ) -> tuple[Window, ...]:
     """Return the windows of a recording of *duration* seconds, in order.
 
-    Every moment of speech lies in a window, and no window is longer than the maximum. Windows
-    overlap only where a cut fell into speech, which happens only where speech goes on for longer
-    than a window may last. No speech, no window. A recording that is not longer than a window
-    should be is one window, for not to cut is the best cut.
+    All speech lies in a window, and no window is longer than the maximum. Windows overlap only
+    where a cut falls into speech, which happens only where speech lasts longer than the maximum.
+    Without speech there is no window. A recording up to the target length is one window, since no
+    cut is the best cut.
     """
     intervals = merge_intervals(clip_intervals(speech, 0.0, duration))
     if not intervals:
@@ -113,23 +113,23 @@ def plan_windows(
 
 
 class Planner:
-    """Plans while the recording still comes in; all that it pops together is what `plan_windows`
-    returns.
+    """Plans windows while the recording is still being decoded.
 
-    Only for recordings that are longer than one window should be.
+    All popped windows together are the result of `plan_windows`. Only for recordings longer than
+    the target length of a window.
     """
 
     def __init__(self, settings: PlanSettings = DEFAULT_SETTINGS) -> None:
         self._settings = settings
         self._last: Interval | None = None
-        #: Through what lies between two long silences; None before the first word.
+        #: Path between two long silences; None before the first speech.
         self._path: ShortestPath | None = None
-        #: Places close to each other, of which few are kept.
+        #: Places close to each other; only a few of them are kept.
         self._nearby_cuts: list[Cut] = []
         self._windows: list[Window] = []
 
     def feed(self, speech: Iterable[Interval]) -> None:
-        """Take the next intervals of speech, in order and apart from each other."""
+        """Add the next intervals of speech, in order and separate from each other."""
         for interval in speech:
             if self._last is None:
                 self._start_path(interval, 2 * interval.start)
@@ -139,21 +139,21 @@ class Planner:
             self._last = interval
 
     def pop_settled(self) -> list[Window]:
-        """Return the windows that nothing can change any more, and that were not popped before."""
+        """Return the windows that are final and were not popped before."""
         if self._path is not None:
             self._windows += _build_windows(self._path.pop_settled(), self._settings)
         windows, self._windows = self._windows, []
         return windows
 
     def finish(self, duration: float) -> list[Window]:
-        """Return the rest, for a recording of *duration* seconds."""
+        """Return the remaining windows of a recording of *duration* seconds."""
         if self._last is not None:
             self._end_path(self._last, 2 * (duration - self._last.end))
         windows, self._windows = self._windows, []
         return windows
 
     def _start_path(self, first: Interval, silence: float) -> None:
-        """Begin with speech, *silence* which there are seconds of silence."""
+        """Start a path at speech that *silence* seconds of silence precede."""
         # Only half of a silence belongs to each of its neighbours.
         start = Cut(0.0, first.start, min(self._settings.edge_silence, silence / 2), 0.0)
         self._path = ShortestPath(
@@ -169,7 +169,7 @@ class Planner:
             self._add_cuts([_build_pause_cut(last.end, following.start, self._settings)])
 
     def _end_path(self, last: Interval, silence: float) -> None:
-        """End with speech, *silence* which there are seconds of silence."""
+        """End the path at speech that *silence* seconds of silence follow."""
         end = Cut(last.end, math.inf, min(self._settings.edge_silence, silence / 2), 0.0)
         self._thin_out()
         assert self._path is not None
@@ -184,10 +184,10 @@ class Planner:
             self._nearby_cuts.append(cut)
 
     def _thin_out(self) -> None:
-        """Keep, of places close to each other, the best one, the first and the last.
+        """Keep the best, the first and the last of several places close to each other.
 
-        So the work grows with the length of the recording, not with the square of its pauses; and
-        what lies between two neighbours is still one interval of speech or shorter than the grain.
+        So the work grows with the length of the recording, not with the square of its pauses. The
+        audio between two neighbours is still one interval of speech or shorter than the grain.
         """
         assert self._path is not None
         prices = [cut.price for cut in self._nearby_cuts]
@@ -202,8 +202,8 @@ def plan_shards(
 ) -> tuple[Window, ...]:
     """Return windows of about *target* seconds for diarization, cut in long silences.
 
-    Up to 1.2 times *target* the whole recording is one shard. Shards do not overlap, not even
-    where somebody talks without a pause for so long. No speech, no shard.
+    A recording of up to 1.2 times *target* is one shard. Shards never overlap, even if there is no
+    pause for that long. Without speech there is no shard.
     """
     settings = replace(_SHARD_SETTINGS, chunk_duration=target)
     intervals = merge_intervals(clip_intervals(speech, 0.0, duration))
@@ -219,7 +219,7 @@ def _build_pause_cut(ends: float, begins: float, settings: PlanSettings) -> Cut:
 
 
 def _find_speech_cuts(interval: Interval, settings: PlanSettings) -> Iterator[Cut]:
-    """Yield places in speech that has no pause for longer than a window may last."""
+    """Yield places to cut in speech that has no pause for longer than the maximum."""
     if interval.duration <= settings.max_duration:
         return
     step = settings.chunk_duration / _SPEECH_CUTS_PER_WINDOW
@@ -227,7 +227,7 @@ def _find_speech_cuts(interval: Interval, settings: PlanSettings) -> Iterator[Cu
     for number in range(1, math.ceil(interval.duration / step)):
         middle = interval.start + number * step
         begins, ends = middle - half, middle + half
-        # The window on either side must gain something by the cut.
+        # The cut must shorten the window on either side.
         if interval.start < begins and ends < interval.end:
             yield Cut(ends, begins, 0.0, _SPEECH_PRICE)
 
@@ -243,7 +243,7 @@ def _build_windows(pairs: Iterable[tuple[Cut, Cut]], settings: PlanSettings) -> 
     for first, last in pairs:
         slack = settings.max_duration - (last.ends - first.begins)
         edges = first.edge + last.edge
-        # Near the maximum both edges give way alike.
+        # Near the maximum both edges shrink in proportion.
         share = min(1.0, max(0.0, slack) / edges) if edges else 0.0
         start = first.begins - share * first.edge
         end = last.ends + share * last.edge

@@ -1,4 +1,4 @@
-"""The cheapest way through places to cut, found while they come in."""
+"""The cheapest path through places to cut, computed while they arrive."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from dataclasses import dataclass
 class Cut:
     """A place where one window may end and the next one begin."""
 
-    #: Where the speech of the window before ends, and where that of the next one begins.
+    #: Where the speech of the window before ends, and where that of the next one begins (seconds).
     ends: float
     begins: float
-    #: Silence that the windows may have beyond these points.
+    #: Longest silence (seconds) that the windows may include beyond these points.
     edge: float
     price: float
 
     @property
     def overlap(self) -> float:
-        """Seconds that both windows have."""
+        """Return the seconds that both windows share."""
         return max(0.0, self.ends - self.begins)
 
 
 class ShortestPath:
     """The cheapest choice of cuts from the first one to each of the others (dynamic programming).
 
-    *longest*: seconds that no window exceeds. *price*: of a window of so many seconds.
+    *longest*: maximum seconds of a window. *price*: function of a window's seconds.
 
-    Every cheapest way goes on from one of the cuts that the longest window still reaches. Where
-    all of these came from one and the same cut, the way to that one is settled, whatever follows
-    (as in Viterbi decoding, where the survivors share their past).
+    Every cheapest path continues from one of the cuts that the longest window still reaches. If all
+    of these have a common predecessor, the path to that one is final, whatever follows (as in
+    Viterbi decoding, where the surviving paths have a common past).
     """
 
     def __init__(self, first: Cut, longest: float, price: Callable[[float], float]) -> None:
@@ -45,12 +45,12 @@ class ShortestPath:
         self._last_popped = 0
 
     def add(self, cut: Cut) -> None:
-        """Take the next place, in the order of the recording."""
+        """Add the next place to cut, in the order of the recording."""
         best, predecessor = math.inf, 0
         for previous in self._find_reachable(cut.ends):
             length = cut.ends - self._cuts[previous].begins
             price = self._prices[previous] + cut.price + self._price(length)
-            # Of equal ones the longer window, for the sake of fewer.
+            # Among equal prices take the longer window, so that there are fewer.
             if length > 0 and price <= best:
                 best, predecessor = price, previous
         self._cuts.append(cut)
@@ -58,10 +58,7 @@ class ShortestPath:
         self._predecessors.append(predecessor)
 
     def pop_settled(self) -> list[tuple[Cut, Cut]]:
-        """Return the windows that are certain by now and were not popped before.
-
-        Each is a pair of cuts.
-        """
+        """Return the windows that are final and were not popped before, as pairs of cuts."""
         last = len(self._cuts) - 1
         alive = {last, *self._find_reachable(self._cuts[last].ends)}
         while len(alive) > 1:
@@ -75,7 +72,7 @@ class ShortestPath:
         return self._pop_windows(len(self._cuts) - 1)
 
     def _find_reachable(self, ends: float) -> Iterator[int]:
-        """The cuts before at which a window may begin that ends there, the latest first."""
+        """Yield the cuts at which a window that ends at *ends* may begin, the latest first."""
         for index in range(len(self._cuts) - 1, -1, -1):
             if ends - self._cuts[index].begins > self._longest:
                 return

@@ -1,1 +1,1 @@
-"""Voice activity detection: where anybody speaks, and on which channel."""
+"""Voice activity detection: when there is speech, and on which channel."""

@@ -1,9 +1,9 @@
-"""Finds where a channel of a call only hears the other one.
+"""Find where a channel of a call only carries the voice of another one.
 
-A handset or a room's microphone picks up the other party, 10 to 40 dB quieter than their own
-channel has them. Voice activity calls that speech and an engine hears every word of it, so it would
-be said twice, by two speakers. What tells it from two people talking at once is that it is always
-quieter by about the same.
+A handset or a room microphone picks up the other party, 10 to 40 dB quieter than their own channel.
+Voice activity detection marks that as speech, and an engine transcribes it, so every word would
+appear twice, from two speakers. Unlike the speech of two people at once, bleed is always quieter by
+about the same level.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from chunking.decode.decoder import SAMPLE_RATE
 from chunking.vad.speech import Flags, Levels, find_runs
 from transcripts.types import Interval
 
-#: Seconds.
+#: Length of a frame (seconds).
 FRAME_SECONDS = 0.02
-#: An echo comes after this at most (seconds), and rooms ring on for as long.
+#: Longest delay of an echo (seconds); rooms reverberate for as long.
 ECHO_SECONDS = 0.3
-#: Levels are those of the loudest frame so near: a syllable has weak frames (seconds).
+#: A level is that of the loudest frame within this distance: syllables have weak frames (seconds).
 SYLLABLE_SECONDS = 0.06
-#: What is quieter than the other channel by less than this is a voice of its own (dB).
+#: Audio quieter than the other channel by less than this is a separate voice (dB).
 MIN_ATTENUATION_DB = 8.0
-#: So much louder than it is as a rule, and it is more than the other channel (dB).
+#: Audio louder than the usual bleed by more than this contains another voice (dB).
 TOLERANCE_DB = 6.0
-#: Below this nothing is heard at all: the channel is muted, or over (dBFS).
+#: Below this level there is no audio: the channel is muted or has ended (dBFS).
 MUTE_DB = -75.0
-#: So much of the other's speech is needed to know how much quieter it is (seconds).
+#: Candidate seconds needed to measure how much quieter the bleed is.
 MIN_EVIDENCE_SECONDS = 1.0
-#: Bleed and what is between it that lasts less than this is taken for the same (seconds).
+#: Shorter runs of bleed, and shorter gaps between them, are removed (seconds).
 MIN_RUN_SECONDS = 0.1
 
 _FRAME_SAMPLES = round(FRAME_SECONDS * SAMPLE_RATE)
@@ -42,10 +42,11 @@ _SILENCE_POWER = 1e-10
 def find_bleed(
     channel_paths: Sequence[Path], speech: Sequence[Sequence[Interval]]
 ) -> tuple[tuple[Interval, ...], ...]:
-    """Where in its *speech* each channel only hears another, in order, in seconds.
+    """Return for each channel where in its *speech* it only carries another one, in seconds.
 
-    *channel_paths* are the channels of one recording, 16 kHz mono 16-bit samples without a header;
-    they are read block by block, and eight bytes are kept for each `FRAME_SECONDS` of each.
+    *channel_paths* are the channels of one recording as 16 kHz mono 16-bit samples without a
+    header. They are read block by block; memory holds eight bytes per frame of `FRAME_SECONDS` and
+    channel.
     """
     frames = max((path.stat().st_size // 2 // _FRAME_SAMPLES for path in channel_paths), default=0)
     levels = [_measure_levels(path, frames) for path in channel_paths]
@@ -58,7 +59,7 @@ def find_bleed(
 def subtract_intervals(
     intervals: Iterable[Interval], excluded: Sequence[Interval]
 ) -> list[Interval]:
-    """The *intervals* as far as they are in none of the *excluded* ones; both are in order."""
+    """Return the *intervals* without the *excluded* ones; both are in order."""
     remaining: list[Interval] = []
     for interval in intervals:
         start = interval.start
@@ -88,7 +89,7 @@ def _find_channel_bleed(
 
 
 def _mark_bleed(channel_levels: Levels, other_levels: Levels, other_spoken: Flags) -> Flags:
-    """Where a channel is quieter than another one that speaks, by as much as it always is."""
+    """Mark frames that are quieter than another speaking channel by the usual attenuation."""
     attenuation = _spread_maximum(other_levels, ECHO_SECONDS, SYLLABLE_SECONDS) - channel_levels
     candidates = (
         _extend_flags(other_spoken, ECHO_SECONDS)
@@ -102,7 +103,7 @@ def _mark_bleed(channel_levels: Levels, other_levels: Levels, other_spoken: Flag
 
 
 def _measure_levels(path: Path, frames: int) -> Levels:
-    """The level of each frame; silence where the track has ended."""
+    """Return the level of each frame (dBFS); silence after the end of the track."""
     levels = np.full(frames, 10 * np.log10(_SILENCE_POWER), np.float32)
     with path.open("rb") as file:
         for first in range(0, frames, _BLOCK_FRAMES):
@@ -122,7 +123,7 @@ def _mark_intervals(intervals: Iterable[Interval], frames: int) -> Flags:
 
 
 def _spread_maximum(levels: Levels, before: float, after: float) -> Levels:
-    """Of each frame and those so many seconds before and after it, the loudest."""
+    """Return for each frame the maximum level in the seconds *before* and *after* it."""
     loudest = levels.copy()
     for shift in range(1, round(before / FRAME_SECONDS) + 1):
         np.maximum(loudest[shift:], levels[:-shift], out=loudest[shift:])
@@ -132,7 +133,7 @@ def _spread_maximum(levels: Levels, before: float, after: float) -> Levels:
 
 
 def _extend_flags(flags: Flags, after: float) -> Flags:
-    """The flags, each of which stays for so many seconds."""
+    """Return the flags with each run extended by *after* seconds."""
     longer = flags.copy()
     for start, end in find_runs(flags):
         longer[start : end + round(after / FRAME_SECONDS)] = True
@@ -140,7 +141,7 @@ def _extend_flags(flags: Flags, after: float) -> Flags:
 
 
 def _smooth_flags(flags: Flags) -> Flags:
-    """Without runs and gaps that are shorter than anything that is said."""
+    """Return the flags without runs and gaps that are shorter than any spoken sound."""
     for value in (False, True):
         for start, end in find_runs(flags == value):
             is_inner = start > 0 and end < len(flags)

@@ -1,8 +1,8 @@
-"""Listens for speech with webrtcvad while a recording streams by.
+"""Detect speech with webrtcvad while a recording is decoded.
 
-What it can tell: speech from silence and from steady noise, hiss, hum and tones. What it cannot
-tell: speech from music, applause or clatter, for webrtcvad calls them speech as well. So it is a
-means to cut and to save work, and prefers a false alarm to a missed word.
+It separates speech from silence, steady noise, hiss, hum and tones. It cannot separate speech from
+music, applause or clatter, which webrtcvad also marks as speech. So it serves to cut and to save
+work, and prefers a false alarm to a missed word.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from transcripts.types import Interval
 _RATE = 16_000
 _FRAME_SAMPLES = round(FRAME_SECONDS * _RATE)
 _FRAME_BYTES = 2 * _FRAME_SAMPLES
-#: A recording whose loud moments stay below this (dBFS) is heard again with gain: webrtcvad has a
-#: floor of its own. The gain lifts them to the second level; below the third there is only noise
-#: of converters.
+#: A recording whose loud frames stay below the first level (dBFS) is analysed again with gain,
+#: since webrtcvad has a fixed floor. The gain raises them to the second level. Below the third
+#: level there is only converter noise.
 _QUIET_DB, _LIFTED_DB, _NOTHING_DB = -45.0, -25.0, -85.0
-#: A moment is loud when no more than this percentage of all frames is louder.
+#: A frame is loud if at most this percentage of all frames is louder.
 _LOUD_PERCENT = 1
-#: Levels are kept in steps of half a decibel, in one byte a frame.
+#: Levels are stored in steps of half a decibel, one byte per frame.
 _STEPS_PER_DB = 2
 _FLOOR_DB = -127.5
 
 
 class Detector:
-    """Finds speech in a stream of 16 kHz mono 16-bit PCM; keeps two bytes a frame of 30 ms.
+    """Detects speech in a stream of 16 kHz mono 16-bit PCM; keeps two bytes per frame of 30 ms.
 
     *gain* (dB) is applied before anything else; see `measure_quiet_gain`.
     """
@@ -54,7 +54,7 @@ class Detector:
         self._loud_frames = 0
 
     def feed(self, pcm: bytes) -> None:
-        """Take the next piece, of any number of whole samples."""
+        """Process the next piece, of any number of whole samples."""
         self._samples += len(pcm) // 2
         pcm = self._rest + pcm
         size = len(pcm) - len(pcm) % _FRAME_BYTES
@@ -62,8 +62,8 @@ class Detector:
         self._process_frames(pcm[:size])
 
     def finish(self) -> list[Interval]:
-        """Return the intervals of speech in order, apart from each other, in seconds."""
-        # What is left over is shorter than a frame: no word begins there.
+        """Return the intervals of speech in order and separate from each other, in seconds."""
+        # The rest is shorter than a frame: no word begins there.
         voiced, levels = self._read_decisions()
         seconds = self._samples / _RATE
         return [
@@ -73,21 +73,21 @@ class Detector:
         ]
 
     def find_settled_speech(self, since: int = 0) -> tuple[list[Interval], int]:
-        """Return the intervals of speech that no further sound can change, from a frame on.
+        """Return the final intervals of speech from frame *since* on, and the frame to continue at.
 
-        Together with the frame from which on to ask the next time. All answers together are the
-        first intervals that `finish` returns.
+        No further audio can change these intervals. All results together are the first intervals
+        that `finish` returns.
         """
         first = find_context_start(since, self._settings)
         voiced, levels = self._read_decisions(first)
         return find_settled_speech(voiced, levels, self._settings, first=first, since=since)
 
     def measure_quiet_gain(self) -> float:
-        """Return the gain (dB) that a second look at this recording needs, mostly 0.
+        """Return the gain (dB) that a second analysis of this recording needs, usually 0.
 
-        A voice recorded at -50 dBFS is not heard by webrtcvad at all. Whether a recording is
-        quiet as a whole is known only at its end; a gain that follows the sound would make
-        speech of the hiss in every long pause.
+        webrtcvad does not detect a voice recorded at -50 dBFS at all. Only at its end is it known
+        whether a recording is quiet as a whole. A gain that follows the level would turn the hiss
+        of every long pause into speech.
         """
         if not self._levels:
             return 0.0
@@ -95,9 +95,9 @@ class Detector:
         return _LIFTED_DB - loud if _NOTHING_DB < loud < _QUIET_DB else 0.0
 
     def is_loud(self, max_seconds: float) -> bool:
-        """Whether the recording cannot be a quiet one any more, though it may last *max_seconds*.
+        """Return whether the recording can no longer be quiet, even if it lasts *max_seconds*.
 
-        Then `measure_quiet_gain` will be 0.
+        `measure_quiet_gain` will then return 0.
         """
         frames = max_seconds / FRAME_SECONDS
         return self._loud_frames >= frames * _LOUD_PERCENT / 100 + 2
@@ -109,7 +109,7 @@ class Detector:
         return by_step[np.frombuffer(bytes(self._levels), np.uint8)]
 
     def _read_decisions(self, first: int = 0) -> tuple[Flags, Levels]:
-        """What was decided of each frame, and its level, from frame *first* on."""
+        """Return the decision and the level (dBFS) of each frame, from frame *first* on."""
         voiced = np.frombuffer(bytes(self._voiced[first:]), np.bool_)
         steps = np.frombuffer(bytes(self._levels[first:]), np.uint8).astype(np.float32)
         return voiced, steps * np.float32(-1 / _STEPS_PER_DB)
@@ -134,7 +134,7 @@ def _amplify(pcm: bytes, factor: float) -> bytes:
 
 def _encode_levels(frames: bytes) -> NDArray[np.uint8]:
     samples = np.frombuffer(frames, "<i2").reshape(-1, _FRAME_SAMPLES).astype(np.float32)
-    # A constant offset is no sound.
+    # A constant offset is not audio.
     power = samples.var(axis=1) / np.float32(32768.0**2)
     decibels = 10 * np.log10(np.maximum(power, 1e-13))
     steps = np.rint(-np.maximum(decibels, _FLOOR_DB) * _STEPS_PER_DB)

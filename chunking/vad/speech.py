@@ -1,8 +1,7 @@
-"""Where is speech, by one decision and one level a frame: an energy gate, and a test for sound that
-never changes.
+"""Find speech from one decision and one level per frame: energy gate, and test for steady sound.
 
-All of it is local: whether somebody speaks at a moment depends on the seconds around it alone. So
-speech can be told while the recording still goes on, and is what it would be at its end.
+All decisions are local: whether there is speech at a moment depends only on the seconds around it.
+So the result for the beginning of a recording does not change when more audio arrives.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ Flags = NDArray[np.bool_]
 #: In dBFS, one a frame.
 Levels = NDArray[np.float32]
 
-#: First and last frame of an interval; the last one is not part of it.
+#: First frame of an interval and the frame after its last one.
 Run = tuple[int, int]
 
-#: Windows whose deviation is calculated at a time.
+#: Number of windows whose deviation is computed at a time.
 _WINDOWS_PER_BATCH = 1 << 16
 #: Seconds of a frame; webrtcvad takes 10, 20 or 30 ms, and 30 ms is the fastest.
 FRAME_SECONDS = 0.03
@@ -33,17 +32,17 @@ FRAME_SECONDS = 0.03
 
 @dataclass(frozen=True, slots=True)
 class VadSettings:
-    """How speech is told from the rest."""
+    """Thresholds that separate speech from other audio."""
 
-    #: 0..3: how much webrtcvad takes for noise.
+    #: 0..3: how aggressively webrtcvad classifies audio as noise.
     aggressiveness: int = cutting_defaults.VAD_AGGRESSIVENESS
     #: Below this level (dBFS, RMS of a frame) there is no speech, except in quiet recordings.
     silence_threshold: float = cutting_defaults.SILENCE_THRESHOLD_DBFS
     #: In a quiet recording the gate lies this far (dB) below its loud moments.
     quiet_range: float = 30.0
-    #: Seconds over which "loud" is judged, so that a loud jingle does not hide a soft voice.
+    #: Seconds over which "loud" is measured, so that a loud jingle does not hide a soft voice.
     loudness_window: float = 15.0
-    #: An interval that begins above the gate goes on until it falls this far (dB) below it.
+    #: An interval that begins above the gate continues until it falls this far (dB) below it.
     hysteresis: float = 6.0
     #: Shorter gaps (seconds) are part of speech: closures of consonants, breaths within a word.
     min_pause: float = 0.15
@@ -51,9 +50,9 @@ class VadSettings:
     min_speech: float = 0.06
     #: Seconds added on both sides, for soft beginnings and ends. Never closes a pause.
     padding: float = 0.15
-    #: Sound whose level moves less than this (dB, standard deviation) is not speech ...
+    #: Audio whose level varies less than this (dB, standard deviation) is not speech ...
     steady_deviation: float = 0.7
-    #: ... when it does so for this long (seconds). A held vowel does not.
+    #: ... if this lasts this long (seconds). A held vowel does not last that long.
     steady_window: float = 2.0
 
 
@@ -61,7 +60,7 @@ DEFAULT_SETTINGS = VadSettings()
 
 
 def find_speech(voiced: Flags, levels: Levels, settings: VadSettings) -> list[Interval]:
-    """Turn one decision and one level (dBFS) a frame into intervals of speech, in seconds."""
+    """Return the intervals of speech (seconds) from one decision and one level (dBFS) per frame."""
     if not len(voiced):
         return []
     candidates = voiced & ~_mark_steady(levels, settings)
@@ -70,7 +69,7 @@ def find_speech(voiced: Flags, levels: Levels, settings: VadSettings) -> list[In
 
 
 def find_context_start(frame: int, settings: VadSettings) -> int:
-    """The first frame that `find_settled_speech` needs in order to go on at *frame*."""
+    """Return the first frame that `find_settled_speech` needs to continue at *frame*."""
     size = _count_gate_frames(settings)
     return max(0, frame // size - 1) * size
 
@@ -78,10 +77,11 @@ def find_context_start(frame: int, settings: VadSettings) -> int:
 def find_settled_speech(
     voiced: Flags, levels: Levels, settings: VadSettings, *, first: int, since: int
 ) -> tuple[list[Interval], int]:
-    """Find the speech from frame *since* on that nothing which follows can change.
+    """Return the speech from frame *since* on that later audio cannot change.
 
-    Together with the frame up to which that is all there is: where to go on, 0 at first. *voiced*
-    and *levels* begin at frame *first* of the recording; see `find_context_start`.
+    The second value is the frame up to which the result is complete, from which the next call
+    continues (0 at first). *voiced* and *levels* begin at frame *first* of the recording; see
+    `find_context_start`.
     """
     settled_frames = len(voiced) - _count_steady_frames(settings)
     settled_frames -= settled_frames % _count_gate_frames(settings)
@@ -100,7 +100,7 @@ def find_settled_speech(
 
 
 def _find_last_long_pause(runs: list[Run], since: int, known_end: int, shortest: int) -> int:
-    """A frame in the last pause of at least *shortest* frames, or *since*."""
+    """Return a frame in the last pause of at least *shortest* frames, or *since*."""
     ends = [since, *(end for _, end in runs)]
     begins = [*(start for start, _ in runs), known_end]
     pauses = ((end, min(begin, known_end)) for end, begin in zip(ends, begins, strict=True))
@@ -110,12 +110,12 @@ def _find_last_long_pause(runs: list[Run], since: int, known_end: int, shortest:
 
 
 def _count_pause_frames(settings: VadSettings) -> int:
-    """A pause that parts what is on its two sides: neither joined nor padded with regard to it."""
+    """Return the length of a pause across which runs are neither joined nor affected by padding."""
     return 2 + math.ceil(max(settings.min_pause, 3 * settings.padding) / FRAME_SECONDS)
 
 
 def _find_last_pause_end(voiced: Flags) -> int:
-    """Where the interval begins that goes on to the end, and perhaps beyond."""
+    """Return the start of the interval that lasts to the end, and perhaps beyond."""
     silent = np.flatnonzero(~voiced)
     return int(silent[-1]) + 1 if len(silent) else 0
 
@@ -130,7 +130,7 @@ def _drop_short_runs(runs: list[Run], settings: VadSettings) -> list[Run]:
 
 
 def _apply_gate(voiced: Flags, levels: Levels, settings: VadSettings) -> Flags:
-    """Keep the intervals that rise above the gate somewhere, as far as they stay near it."""
+    """Keep the intervals that rise above the gate somewhere, as long as they stay near it."""
     gate = _compute_gate(voiced, levels, settings)
     near = voiced & (levels > gate - settings.hysteresis)
     above = near & (levels > gate)
@@ -141,7 +141,7 @@ def _apply_gate(voiced: Flags, levels: Levels, settings: VadSettings) -> Flags:
 
 
 def _compute_gate(voiced: Flags, levels: Levels, settings: VadSettings) -> Levels:
-    """Return the level, a frame, that speech must reach."""
+    """Return for each frame the level (dBFS) that speech must reach."""
     size = _count_gate_frames(settings)
     gate = np.full(len(levels), settings.silence_threshold, np.float32)
     for start in range(0, len(levels), size):
@@ -158,16 +158,16 @@ def _count_gate_frames(settings: VadSettings) -> int:
 
 
 def _mark_steady(levels: Levels, settings: VadSettings) -> Flags:
-    """Mark frames that lie in a window in which the level hardly moves.
+    """Mark frames that lie in a window in which the level hardly varies.
 
-    Speech rises and falls with every syllable (about 4 Hz, 6 dB and more), the sum of many
+    Speech rises and falls with every syllable (about 4 Hz, 6 dB and more). The sum of many
     independent sources does not: over frames of 30 ms white noise deviates by 0.3 dB.
     """
     size = min(_count_steady_frames(settings), len(levels))
     if size < round(0.5 * settings.steady_window / FRAME_SECONDS):
         return np.zeros(len(levels), np.bool_)
     moves = _mark_moving(levels, size, settings.steady_deviation)
-    # A frame is steady when any window around it is: the windows' starts reach `size` back.
+    # A frame is steady if any window around it is: the windows' starts reach `size` back.
     steady_until = np.zeros(len(levels) + 1, np.int32)
     starts = np.flatnonzero(~moves)
     np.add.at(steady_until, starts, 1)
@@ -180,9 +180,9 @@ def _count_steady_frames(settings: VadSettings) -> int:
 
 
 def _mark_moving(levels: Levels, size: int, minimum: float) -> Flags:
-    """Whether the level deviates by at least so much, for every window of *size* frames.
+    """Return for every window of *size* frames whether its level deviates by *minimum* dB.
 
-    Some at a time, for the sums take twenty times the memory of the levels.
+    Works in batches, since the sums take twenty times the memory of the levels.
     """
     moves = np.empty(len(levels) - size + 1, np.bool_)
     for start in range(0, len(moves), _WINDOWS_PER_BATCH):
@@ -194,8 +194,8 @@ def _mark_moving(levels: Levels, size: int, minimum: float) -> Flags:
 def _compute_deviation(levels: Levels, size: int) -> NDArray[np.float64]:
     """Return the standard deviation of every window of *size* frames.
 
-    Exact, whatever comes before and after the window: levels are halves of a decibel, so neither
-    the sums nor their differences are rounded.
+    The result is exact and does not depend on other windows: levels are multiples of half a
+    decibel, so neither the sums nor their differences are rounded.
     """
     values = levels.astype(np.float64)
     sums = np.concatenate(([0.0], np.cumsum(values)))
@@ -206,7 +206,7 @@ def _compute_deviation(levels: Levels, size: int) -> NDArray[np.float64]:
 
 
 def find_runs(flags: Flags) -> list[Run]:
-    """Return (start, end) of every run of True; the end is not part of it."""
+    """Return (start, end) of every run of True; the end is exclusive."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
@@ -222,11 +222,11 @@ def _join_runs(runs: list[Run], shortest_gap: int) -> list[Run]:
 
 
 def _pad_runs(runs: list[Run], frames: int, padding: float) -> Iterator[Interval]:
-    """Widen each run, but leave a third of every pause."""
+    """Yield each run with padding; at least a third of every pause remains."""
     for index, (start, end) in enumerate(runs):
         before = start - (runs[index - 1][1] if index else 0)
         after = (runs[index + 1][0] if index + 1 < len(runs) else frames) - end
-        # Beside the ends of the recording there is nobody to keep apart from.
+        # Next to the ends of the recording there is no other run to keep a distance from.
         left = min(padding, before * FRAME_SECONDS / (3 if index else 1))
         right = min(padding, after * FRAME_SECONDS / (3 if index + 1 < len(runs) else 1))
         yield Interval(

@@ -1,1 +1,1 @@
-"""Who may do what: keys, secrets, requests that are sent twice, and what users have named."""
+"""Access control: keys, secrets, idempotent requests, and resources named by users."""

@@ -1,4 +1,4 @@
-"""Requests that may be sent twice: the second time they are answered as they were the first.
+"""Idempotent requests: a repeated request gets the response to the first one.
 
 Functions take the session of the caller's transaction.
 """
@@ -21,19 +21,19 @@ from core import clock
 from core.db.models import IdempotencyRow
 from core.errors import InvalidInput
 
-#: Hours for which an answer is kept.
+#: Hours for which a response is stored.
 RETENTION_HOURS = 24
 
 HEADER = "Idempotency-Key"
 
 
 class DuplicateKey(Exception):
-    """A request with the same key was faster."""
+    """A concurrent request with the same key was faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request that its caller has given a name."""
+    """A request with an idempotency key."""
 
     owner: uuid.UUID | None
     key: str
@@ -41,20 +41,20 @@ class IdempotentRequest:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """The primary key of its row: callers do not know of each other's keys."""
+        """Return the primary key of its row; each owner has separate keys."""
         return str(self.owner or ""), self.key
 
 
 def compute_fingerprint(fields: Mapping[str, Any]) -> str:
-    """The same for the same request, whatever the order of its fields."""
+    """Return a hash that is equal for equal requests, in any order of the fields."""
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_response(session: Session, request: IdempotentRequest) -> dict[str, Any] | None:
-    """What this request was answered before, or None.
+    """Return the stored response to this request, or None.
 
-    Raises `InvalidInput` when another request had the same key.
+    Raises `InvalidInput` if another request used the same key.
     """
     row = session.get(IdempotencyRow, request.identity)
     if row is None:
@@ -71,7 +71,7 @@ def find_response(session: Session, request: IdempotentRequest) -> dict[str, Any
 def store_response(
     session: Session, request: IdempotentRequest, job_id: str, response: Mapping[str, Any]
 ) -> None:
-    """Write the answer down, with the job that it tells of. Raises `DuplicateKey`."""
+    """Store the response with the job that it describes. Raises `DuplicateKey`."""
     owner, key = request.identity
     row = IdempotencyRow(
         owner=owner, key=key, fingerprint=request.fingerprint, job_id=job_id, answer=dict(response)
@@ -84,13 +84,13 @@ def store_response(
 
 
 def find_job_id(session: Session, request: IdempotentRequest) -> str | None:
-    """The id of the job that this request made, or None."""
+    """Return the id of the job that this request created, or None."""
     row = session.get(IdempotencyRow, request.identity)
     return None if row is None else row.job_id
 
 
 def forget_request(session: Session, request: IdempotentRequest, job_id: str) -> None:
-    """Let the request make another job, if this is the one that it made."""
+    """Let the request create another job, if *job_id* is the one that it created."""
     owner, key = request.identity
     session.execute(
         delete(IdempotencyRow).where(
@@ -102,11 +102,11 @@ def forget_request(session: Session, request: IdempotentRequest, job_id: str) ->
 
 
 def forget_job(session: Session, job_id: str) -> None:
-    """Let every request that made this job make another."""
+    """Let all requests that created this job create another."""
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.job_id == job_id))
 
 
 def delete_expired(session: Session) -> None:
-    """Forget the answers that were kept for long enough: their keys are free again."""
+    """Delete the responses whose retention has ended; their keys can be used again."""
     cutoff = clock.utc_now() - timedelta(hours=RETENTION_HOURS)
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < cutoff))

@@ -1,6 +1,6 @@
-"""Keys that open the service: made, found, listed and revoked.
+"""API keys: create, verify, list and revoke.
 
-A key is shown once, when it is made; kept is its hash alone. Functions take the session of the
+A key is shown once, when it is created; only its hash is stored. Functions take the session of the
 caller's transaction.
 """
 
@@ -22,7 +22,7 @@ from core import clock
 from core.db.models import ApiKeyRow
 from core.errors import InvalidInput, NotFound
 
-#: Seconds for which one note of a key's use is good enough.
+#: Seconds between two updates of a key's last use.
 USE_INTERVAL_SECONDS = 60
 
 _KEY_PATTERN = re.compile(r"(tk_[0-9a-f]{10})_[A-Za-z0-9_-]{43}")
@@ -30,18 +30,18 @@ _MAX_NAME_LENGTH = 200
 
 
 class Scope(StrEnum):
-    """What a key allows; each allows what stands before it too."""
+    """What a key allows; each scope includes the ones before it."""
 
-    #: To look.
+    #: Read access.
     READ = "read"
-    #: To send, change, cancel and delete.
+    #: Submit, change, cancel and delete.
     WRITE = "write"
-    #: To see everybody's records and how the service does.
+    #: See all records and the state of the service.
     ADMIN = "admin"
 
 
 def expand_scopes(scopes: Iterable[str]) -> frozenset[Scope]:
-    """All that these scopes allow."""
+    """Return the scopes with all that they include."""
     ordered = list(Scope)
     highest = max((ordered.index(Scope(scope)) for scope in scopes), default=-1)
     return frozenset(ordered[: highest + 1])
@@ -56,9 +56,9 @@ def create_key(
     expires_at: datetime | None = None,
     per_minute: int | None = None,
 ) -> tuple[ApiKeyRow, str]:
-    """A new key: its row, and the key itself, which nobody can find out again.
+    """Create a key; return its row and the key itself, which cannot be recovered later.
 
-    *same_owner_as*: prefix or id of an older key whose records the new one sees.
+    *same_owner_as*: prefix or id of an older key, whose records the new one can see.
     """
     row_id = uuid.uuid4()
     prefix = f"tk_{secrets.token_hex(5)}"
@@ -79,7 +79,7 @@ def create_key(
 
 
 def verify_key(session: Session, key: str) -> ApiKeyRow | None:
-    """The row of a key that opens the service now; None for any other text."""
+    """Return the row of an active key; None for any other text."""
     match = _KEY_PATTERN.fullmatch(key)
     if not match:
         return None
@@ -90,35 +90,35 @@ def verify_key(session: Session, key: str) -> ApiKeyRow | None:
 
 
 def find_active_key(session: Session, row_id: uuid.UUID) -> ApiKeyRow | None:
-    """The row with this id, if its key opens the service now."""
+    """Return the row with this id, if its key is active."""
     row = session.get(ApiKeyRow, row_id)
     return row if row is not None and is_active(row) else None
 
 
 def is_active(row: ApiKeyRow) -> bool:
-    """Whether the key is neither revoked nor expired."""
+    """Return whether the key is neither revoked nor expired."""
     is_expired = row.expires_at is not None and clock.to_utc(row.expires_at) <= clock.utc_now()
     return row.revoked_at is None and not is_expired
 
 
 def has_active_key(session: Session) -> bool:
-    """Whether there is a key that opens the service now."""
+    """Return whether there is an active key."""
     return any(is_active(row) for row in list_keys(session))
 
 
 def has_any_key(session: Session) -> bool:
-    """Whether there ever was a key, be it revoked or expired since."""
+    """Return whether there ever was a key, even if revoked or expired."""
     return session.scalar(select(ApiKeyRow.id).limit(1)) is not None
 
 
 def list_keys(session: Session) -> Sequence[ApiKeyRow]:
-    """Every key that was ever made, newest first."""
+    """Return all keys ever created, newest first."""
     query = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id)
     return session.scalars(query).all()
 
 
 def get_key(session: Session, prefix_or_id: str) -> ApiKeyRow:
-    """The key with this prefix or id. Raises `NotFound`."""
+    """Return the key with this prefix or id. Raises `NotFound`."""
     try:
         condition = ApiKeyRow.id == uuid.UUID(prefix_or_id)
     except ValueError:
@@ -130,9 +130,9 @@ def get_key(session: Session, prefix_or_id: str) -> ApiKeyRow:
 
 
 def revoke_key(session: Session, prefix_or_id: str) -> ApiKeyRow:
-    """Have the key with this prefix or id open nothing any more. Safe to run twice.
+    """Revoke the key with this prefix or id. Safe to call twice.
 
-    Raises `NotFound`. What its owner has made stays, and is seen by other keys of that owner.
+    Raises `NotFound`. The records of its owner remain, and other keys of that owner still see them.
     """
     row = get_key(session, prefix_or_id)
     row.revoked_at = row.revoked_at or clock.utc_now()
@@ -140,7 +140,7 @@ def revoke_key(session: Session, prefix_or_id: str) -> ApiKeyRow:
 
 
 def is_use_stale(row: ApiKeyRow) -> bool:
-    """Whether `record_use` would tell more than is written down already."""
+    """Return whether `record_use` should update the last use."""
     if row.last_used_at is None:
         return True
     return clock.utc_now() - clock.to_utc(row.last_used_at) > timedelta(
@@ -149,7 +149,7 @@ def is_use_stale(row: ApiKeyRow) -> bool:
 
 
 def record_use(session: Session, row_id: uuid.UUID) -> None:
-    """Write down that the key is used now."""
+    """Record that the key is used now."""
     row = session.get(ApiKeyRow, row_id)
     if row is not None:
         row.last_used_at = clock.utc_now()

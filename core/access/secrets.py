@@ -1,4 +1,4 @@
-"""Secrets of an installation: made when first needed, and the same for all its machines."""
+"""Secrets of an installation: created when first needed, and shared by all its machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET_BYTES = 32
 
 
 def get_secret(name: str) -> str:
-    """The secret of this name, as text for URLs: 256 random bits."""
+    """Return the secret of this name, as URL-safe text of 256 random bits."""
     with read_session() as session:
         row = session.get(SecretRow, name)
     return row.value if row else _create_secret(name)

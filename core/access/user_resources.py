@@ -1,7 +1,7 @@
-"""What callers make, name, change and delete: sessions and contexts.
+"""Resources that callers create, name, change and delete: sessions and contexts.
 
-Functions take the session of the caller's transaction and the model of the rows that are meant.
-To delete a row leaves the transcripts that name it as they are.
+Functions take the session of the caller's transaction and the model of the rows. Deleting a row
+does not change the transcripts that refer to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Row = TypeVar("Row", bound=UserResource)
 
 
 def create_row(session: Session, model: type[Row], **values: Any) -> Row:
-    """A new row, which has its id when this returns."""
+    """Create a row; return it with its id."""
     row = model(**values)
     session.add(row)
     session.flush()
@@ -31,9 +31,9 @@ def create_row(session: Session, model: type[Row], **values: Any) -> Row:
 def get_row(
     session: Session, model: type[Row], row_id: uuid.UUID, *, owner_id: uuid.UUID | None
 ) -> Row:
-    """The row with this id. Raises `NotFound`, also when *owner_id* is not its owner.
+    """Return the row with this id. Raises `NotFound`, also if *owner_id* is not its owner.
 
-    *owner_id*, here and below: None stands for whoever may see everything.
+    *owner_id*, here and below: None for callers who may see everything.
     """
     return _load_row(session, model, row_id, owner_id, for_update=False)
 
@@ -46,7 +46,7 @@ def list_rows(
     *,
     owner_id: uuid.UUID | None,
 ) -> Page[Row]:
-    """Some rows that *owner_id* may see, newest first."""
+    """Return a page of rows that *owner_id* may see, newest first."""
     conditions = [] if owner_id is None else [model.owner_id == owner_id]
     return fetch_page(session, model, limit, after, *conditions)
 
@@ -59,7 +59,7 @@ def update_row(
     owner_id: uuid.UUID | None,
     **values: Any,
 ) -> Row:
-    """Give the row these values and leave the others. Raises `NotFound`."""
+    """Change only these values of the row. Raises `NotFound`."""
     row = _load_row(session, model, row_id, owner_id, for_update=True)
     for column, value in values.items():
         setattr(row, column, value)
@@ -70,7 +70,7 @@ def update_row(
 def delete_row(
     session: Session, model: type[Row], row_id: uuid.UUID, *, owner_id: uuid.UUID | None
 ) -> None:
-    """Raises `NotFound`."""
+    """Delete the row. Raises `NotFound`."""
     session.delete(_load_row(session, model, row_id, owner_id, for_update=True))
 
 
@@ -91,7 +91,7 @@ def find_lexicon(
     """Return the cues of each speaker role that a context lists; see `find_phrases`."""
     context = _find_context(session, context_id, owner_id)
     roles = context.roles if context else {}
-    # A name that an older version knew is as good as none.
+    # An unknown name, as of another version, counts as no lexicon.
     return LEXICONS.get(roles, {}) if isinstance(roles, str) else roles
 
 
@@ -112,7 +112,7 @@ def _load_row(
     *,
     for_update: bool,
 ) -> Row:
-    # Who means to change a row locks it, so that nobody changes or deletes it in between.
+    # Lock the row before a change, so that no other transaction changes or deletes it.
     row = session.get(model, row_id, with_for_update=for_update or None)
     if row is None or (owner_id is not None and row.owner_id != owner_id):
         raise NotFound(f"there is no {model.noun} {row_id}")

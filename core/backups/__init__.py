@@ -1,5 +1,5 @@
-"""Backups of the embedded service: one archive with its records and its objects.
+"""Backups of the embedded stack: one archive with its database and its objects.
 
-What is not in it is made again: the queues and the progress in Redis follow from the records
-(`core.jobs.recovery`), the token of the command line is made when the service starts.
+The rest is recreated: the queues and the progress in Redis from the database
+(`core.jobs.recovery`), the local token when the service starts.
 """

@@ -1,4 +1,4 @@
-"""The archive of a backup: a plain tar of regular files, each with its SHA-256 in the manifest."""
+"""The backup archive: a plain tar of regular files, with their SHA-256 in the manifest."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from core.backups.snapshot import Snapshot
 from core.filesystem import private_files
 
 BLOCK_BYTES = 1024 * 1024
-#: Bytes of the largest manifest: of some millions of files.
+#: Bytes of the largest manifest, which lists some millions of files.
 MAX_MANIFEST_BYTES = 1024**3
 
 
 def write_archive(snapshot: Snapshot, target: Path) -> Manifest:
-    """Write a new archive, private to this account, that appears whole or not at all.
+    """Write a new archive, private to this account; it appears complete or not at all.
 
-    Raises `BackupError`, also when there is something of that name.
+    Raises `BackupError`, also if *target* exists.
     """
     if target.exists():
         raise _name_conflict(target)
@@ -49,7 +49,7 @@ def write_archive(snapshot: Snapshot, target: Path) -> Manifest:
 
 def _move_into_place(unfinished: Path, target: Path) -> None:
     try:
-        # Whoever makes the name has it: a file that came meanwhile is not replaced.
+        # Reserve the name first: a file created meanwhile is not replaced.
         with private_files.open_file(target, "xb"):
             pass
     except FileExistsError:
@@ -62,7 +62,7 @@ def _name_conflict(target: Path) -> BackupError:
 
 
 def _write_members(snapshot: Snapshot, file: IO[bytes]) -> Manifest:
-    # In this format, names and sizes of ours fit into plain headers, and readers need no others.
+    # In this format our names and sizes fit into plain headers, so readers need no extensions.
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
         manifest = Manifest(
             format=manifests.FORMAT,
@@ -79,7 +79,7 @@ def _write_members(snapshot: Snapshot, file: IO[bytes]) -> Manifest:
 
 
 def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> str:
-    """Add a file; returns its SHA-256."""
+    """Add a file; return its SHA-256."""
     with path.open("rb") as file:
         file_stat = os.fstat(file.fileno())
         content = _HashingReader(file)
@@ -108,7 +108,7 @@ class _HashingReader(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive whose members are known by name; their content is looked at by `extract`."""
+    """An archive with checked member names; `extract` checks their content."""
 
     manifest: Manifest
     _tar: tarfile.TarFile
@@ -116,13 +116,13 @@ class Archive:
 
     @property
     def size(self) -> int:
-        """Bytes of all that `extract` writes."""
+        """Return the bytes that `extract` writes."""
         return sum(member.size for member in self._members.values())
 
     def extract(self, folder: Path) -> None:
-        """Write all files into an empty folder. Raises `BackupError` at the first wrong byte.
+        """Write all files into an empty folder. Raises `BackupError` at the first wrong file.
 
-        What was written until then has to be removed by the caller.
+        The caller must remove files written before the error.
         """
         for name, sha256 in self.manifest.files.items():
             target = folder / name
@@ -144,7 +144,7 @@ class Archive:
 
 @contextmanager
 def open_archive(file: Path) -> Iterator[Archive]:
-    """An archive with nothing in it but what its manifest names, under names of ours.
+    """Open an archive that contains exactly the files of its manifest, with allowed names.
 
     Raises `BackupError` for any other.
     """
@@ -158,8 +158,8 @@ def open_archive(file: Path) -> Iterator[Archive]:
 class _RegularFile(tarfile.TarInfo):
     """A header of a regular file.
 
-    All others are refused before Python's `tarfile` looks into them: folders, links and devices,
-    files with holes, and headers that change the name or the size in the next one.
+    All others are rejected before Python's `tarfile` interprets them: folders, links and devices,
+    sparse files, and headers that change the name or the size of the next one.
     """
 
     @classmethod
@@ -200,7 +200,7 @@ def _refuse_other_members(members: Mapping[str, tarfile.TarInfo], manifest: Mani
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Turn the errors of reading and writing into sentences."""
+    """Convert read and write errors to `BackupError`."""
     try:
         yield
     except tarfile.TarError as error:

@@ -1,4 +1,4 @@
-"""What an archive says of itself: its last member, so an archive without it is not whole."""
+"""The manifest of an archive: its last member, so an archive without it is incomplete."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.backups.backup_error import BackupError
 
 NAME = "manifest.json"
-#: Form of the archive. Raised when older versions could not restore what newer ones write.
+#: Format version. It increases when older versions cannot restore newer archives.
 FORMAT = 1
 
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Manifest(BaseModel):
-    """The facts of an archive."""
+    """Content of an archive."""
 
     model_config = ConfigDict(frozen=True)
 
     format: int
-    #: Of the product that made it.
+    #: Version of Chordscribe that wrote it.
     version: str
-    #: The migration that the records were at.
+    #: Migration of the database.
     revision: str
     created_at: datetime
     jobs: int
-    #: How many of them were not over.
+    #: Jobs that were not over.
     unfinished_jobs: int
     #: SHA-256 of every other member, by name.
     files: dict[str, _Sha256]
@@ -38,7 +38,7 @@ class Manifest(BaseModel):
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """Raises `BackupError`."""
+    """Parse a manifest. Raises `BackupError`."""
     try:
         return Manifest.model_validate_json(data)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Why a backup or a restore is refused."""
+"""Error of a backup or restore."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from core.errors import TranscribeError
 
 
 class BackupError(TranscribeError):
-    """A backup cannot be made or restored; the message says why, and what to do."""
+    """A backup cannot be made or restored; the message states the reason and a remedy."""
 
     code = "backup"

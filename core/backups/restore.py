@@ -1,4 +1,4 @@
-"""Puts the content of an archive into an empty data directory: all of it, or nothing."""
+"""Restore an archive into an empty data directory, completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from core.db import migrate
 from core.filesystem import data_directory_lock, free_space, private_files
 from core.settings import settings
 
-#: Where files lie until all of them have been found to be right.
+#: Folder of the files until all of them are verified.
 _STAGING_FOLDER = ".restoring"
 
 
 def restore_backup(file: Path) -> Manifest:
-    """Fill the data directory of the settings from an archive, and bring the records up to date.
+    """Fill the data directory of the settings from an archive, and migrate the database.
 
-    Raises `BackupError` when the archive is damaged, strange or newer than this version, or when
-    the directory is not empty; `StorageFull` when it has no room.
+    Raises `BackupError` if the archive is damaged, of unknown form or newer than this version, or
+    if the directory is not empty; `StorageFull` if there is no space.
     """
     folder = settings().transcribe_data_dir
     _refuse_running_service(folder)
@@ -70,11 +70,11 @@ def _refuse_newer(manifest: Manifest) -> None:
 
 @contextmanager
 def _fill_or_leave_empty(folder: Path) -> Iterator[None]:
-    """Keep services out of the directory for the block, and empty it again if the block raises."""
+    """Lock the directory against services for the block; empty it if the block raises."""
     existed = folder.exists()
     private_files.make_data_dir(folder)
     with data_directory_lock.acquire_lock(folder):
-        _refuse_nonempty(folder)  # a service may have come and gone until now
+        _refuse_nonempty(folder)  # a service may have run meanwhile
         try:
             yield
         except BaseException:
@@ -97,7 +97,7 @@ def _fill_folder(folder: Path, archive: Archive) -> None:
     private_files.make_folder(staging / member_names.OBJECTS)
     archive.extract(staging)
     _refuse_other_records(staging / member_names.RECORDS, archive.manifest)
-    # The records last: without them nothing names the objects.
+    # The database last: without it nothing refers to the objects.
     for name in (member_names.OBJECTS, member_names.RECORDS):
         (staging / name).replace(folder / name)
     shutil.rmtree(staging)

@@ -1,11 +1,10 @@
-"""Records and objects as they were at one moment, while the service goes on.
+"""A consistent snapshot of database and objects while the service runs.
 
-An object is written before a row names it, so all that the rows of a moment name lies in the
-storage at that moment, unless its job was being deleted or its audio removed just then. The moment
-is made with SQLite's write lock: while it is held, no row changes, and every object of the jobs
-gets a second name, a hard link. Objects are replaced and never written to, so what happens
-afterwards changes neither the linked files nor the snapshot of the database that a reading
-transaction holds, however long it takes to copy them.
+An object is written before a row refers to it. So all objects that the rows of a moment refer to
+are in storage at that moment, unless their job or audio is just being deleted. SQLite's write lock
+defines the moment: while it is held, no row changes, and all objects of the jobs get a second name,
+a hard link. Objects are replaced, never modified. So later changes affect neither the linked files
+nor the snapshot of the open read transaction, however long copying takes.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ from core.storage import layout
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Files in *folder*, which lie there as in a data directory."""
+    """Files in *folder*, arranged as in a data directory."""
 
     folder: Path
-    #: The migration that the records are at.
+    #: Migration of the database.
     revision: str
     jobs: int
     unfinished_jobs: int
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """All files with their names in an archive, the records first."""
+        """Yield all files with their names in an archive, the database first."""
         yield member_names.RECORDS, self.folder / member_names.RECORDS
         for parent, _, files in os.walk(self.folder / member_names.OBJECTS):
             for path in (Path(parent, name) for name in sorted(files)):
@@ -52,13 +51,13 @@ class Snapshot:
 
 @contextmanager
 def take_snapshot() -> Iterator[Snapshot]:
-    """The present records and objects, for as long as the block lasts.
+    """Yield a snapshot of the current database and objects, which exists during the block.
 
     Needs space for a copy of the database, none for the objects. Raises `BackupError`,
-    `DatabaseDamaged`, and `Unavailable` when the database is busy for too long or the disk is full.
+    `DatabaseDamaged`, and `Unavailable` if the database is busy for too long or the disk is full.
     """
     database = _find_database()
-    # Where the storage keeps what is unfinished: links do not lead from one disk to another.
+    # In the storage's folder for unfinished files: hard links cannot cross file systems.
     with scratch.temporary_folder("backup-", settings().objects_dir / ".unfinished") as folder:
         try:
             yield _capture_snapshot(folder, database)
@@ -73,7 +72,7 @@ def _find_database() -> Path:
             f"there is nothing to back up: {database} does not exist; "
             "name the directory of the service with --data-dir"
         )
-    sqlite_file.require_undamaged()  # a copy of what is damaged would pass for a backup
+    sqlite_file.require_undamaged()  # a copy of a damaged file is no backup
     return database
 
 
@@ -85,13 +84,13 @@ def _capture_snapshot(folder: Path, database: Path) -> Snapshot:
             rows = source.execute("SELECT job_id FROM transcript_jobs").fetchall()
             job_ids = [job_id for (job_id,) in rows]
             _link_objects(job_ids, folder / member_names.OBJECTS)
-        # From here on all others write again; this connection still reads what was there before.
+        # From here on others can write again; this connection still reads the earlier state.
         _copy_records(source, folder / member_names.RECORDS)
         return Snapshot(folder, _read_revision(source), len(job_ids), _count_unfinished(source))
 
 
 def _open_for_reading(database: Path) -> sqlite3.Connection:
-    # Not `mode=ro`: the file of shared memory beside it may have to be made.
+    # Not `mode=ro`: SQLite may have to create its shared-memory file.
     return sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, isolation_level=None)
 
 
@@ -123,7 +122,7 @@ def _link_objects(job_ids: Sequence[str], target: Path) -> None:
 
 
 def _link_tree(source: Path, target: Path) -> None:
-    """Give every file of a folder a second name. What vanishes meanwhile is left out."""
+    """Hard-link every file of a folder; files that disappear meanwhile are left out."""
     for parent, _, files in os.walk(source, onerror=_raise_unless_gone):
         copy = target / Path(parent).relative_to(source)
         private_files.make_folder(copy)

@@ -1,1 +1,1 @@
-"""What settings are read with: addresses, folders, origins, and sentences for wrong ones."""
+"""Parsing and checks of settings: addresses, folders, origins, and error messages."""

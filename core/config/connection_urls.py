@@ -1,4 +1,4 @@
-"""Addresses of Redis and of the database, in the forms that the libraries want."""
+"""Addresses of Redis and of the database, in the forms that the libraries need."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "pos
 
 
 def check_scheme(value: str | None, schemes: tuple[str, ...]) -> str | None:
-    """The same address. Raises `ValueError` for one of another kind."""
+    """Return the address; raise `ValueError` for another scheme."""
     if value is not None and not value.startswith(schemes):
         raise ValueError("allowed are URLs that start with " + ", ".join(schemes))
     return value
 
 
 def normalize_database_url(value: str | None) -> str | None:
-    """The address for SQLAlchemy. Raises `ValueError` for a database that we do not know."""
+    """Return the address for SQLAlchemy; raise `ValueError` for an unsupported database."""
     check_scheme(value, DATABASE_SCHEMES)
-    # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; we ship psycopg2.
+    # SQLAlchemy 2.1 uses psycopg 3 for a bare postgresql://; we ship psycopg2.
     for short in ("postgres://", "postgresql://"):
         if value and value.startswith(short):
             return "postgresql+psycopg2://" + value.removeprefix(short)
@@ -31,17 +31,17 @@ def normalize_database_url(value: str | None) -> str | None:
 
 
 def redis_socket(data_dir: Path) -> Path:
-    """Where the embedded stack's Redis listens: every process finds it by the directory."""
+    """Return the socket of the embedded Redis, which every process derives from the directory."""
     socket = data_dir / "redis.sock"
     if len(os.fsencode(socket)) <= MAX_SOCKET_PATH_BYTES:
         return socket
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-    # Not the system's own choice of a folder: a worker in another shell may have another one.
+    # Not the system's temporary folder: a worker in another shell may use another one.
     return Path("/tmp") / f"redis-of-{name}" / "redis.sock"  # noqa: S108
 
 
 def celery_url(redis_url: str, database: int) -> str:
-    """Celery names Unix sockets in its own way, and counts chords in a database of their own."""
+    """Return the address for Celery, with its own form for Unix sockets and a database number."""
     if redis_url.startswith("unix://"):
         path = redis_url.removeprefix("unix://").partition("?")[0]
         return f"redis+socket://{path}?virtual_host={database}"

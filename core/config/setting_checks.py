@@ -1,4 +1,4 @@
-"""What is allowed in single settings; each check raises `ValueError` with a sentence."""
+"""Checks of single settings; each raises `ValueError` with the allowed values."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _GRPC_TARGET = re.compile(r":\d+$|^unix:")
 
 
 def check_basic_auth(value: str | None) -> str | None:
-    """A user and a password for HTTP's basic authentication."""
+    """Check user and password for HTTP basic authentication."""
     if value is not None and not re.fullmatch(r"[^:,\s]+:[^,\s]+", value):
         raise ValueError("allowed is user:password, without spaces and commas")
     return value
 
 
 def check_source_prefix(value: str) -> str:
-    """A folder of the object storage that is not one of ours."""
+    """Check that a folder of the object storage is not one of ours."""
     parts = value.removesuffix("/").split("/")
     if not value.endswith("/") or not {"", ".", ".."}.isdisjoint(parts) or parts[0] == "jobs":
         raise ValueError("allowed is a folder such as incoming/, but not jobs/")
@@ -23,7 +23,7 @@ def check_source_prefix(value: str) -> str:
 
 
 def check_grpc_target(value: str | None) -> str | None:
-    """An address as gRPC takes it."""
+    """Check a gRPC address."""
     if value is None:
         return None
     if value.startswith(("http://", "https://", "grpc://")) or not _GRPC_TARGET.search(value):
@@ -32,21 +32,21 @@ def check_grpc_target(value: str | None) -> str | None:
 
 
 def check_web_address(value: str | None) -> str | None:
-    """An origin for links to objects, or ``none`` for no such links."""
+    """Check an origin for links to objects; ``none`` disables such links."""
     if value not in (None, "none") and not re.fullmatch(r"https?://[^/\s]+/?", value):
         raise ValueError("allowed is http://host:port or https://host:port, or none")
     return value
 
 
 def check_service_address(value: str | None) -> str | None:
-    """A base address without a password, since callers are shown it."""
+    """Check a base address without a password, since callers can see it."""
     if value is not None and not re.fullmatch(r"https?://[^/\s?#@]+[^\s?#@]*", value):
         raise ValueError("allowed is http(s)://host:port; a key goes to WHISPERX_SERVICE_KEY")
     return value
 
 
 def check_service_key(value: str | None) -> str | None:
-    """A key that fits into a header of HTTP."""
+    """Check that a key is valid in an HTTP header."""
     if value is not None and not re.fullmatch(r"[!-~]+", value):
         raise ValueError("allowed is a key of printable ASCII without spaces")
     return value

@@ -1,10 +1,10 @@
-"""What is said of settings that are wrong: the variables, and what is allowed."""
+"""Error messages for invalid settings: the variables and the allowed values."""
 
 from __future__ import annotations
 
 from pydantic import ValidationError
 
-#: Settings whose names hold one of these are never shown; addresses may hold passwords.
+#: Values of settings with these names are never shown; addresses may contain passwords.
 _SECRET_MARKERS = (
     "KEY",
     "TOKEN",
@@ -17,7 +17,7 @@ _SECRET_MARKERS = (
 
 
 def describe_errors(error: ValidationError) -> str:
-    """One sentence for all of them, without secrets."""
+    """Return one sentence for all errors, without secrets."""
     problems = []
     for detail in error.errors(include_url=False):
         name = str(detail["loc"][0]).upper() if detail["loc"] else ""

@@ -1,4 +1,4 @@
-"""Origins and host names, as browsers write them into headers and operators into settings."""
+"""Origins and host names in headers of browsers and in settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def normalize_origin(text: str) -> str:
-    """An origin in small letters, without the port that its scheme has anyway.
+    """Return an origin in lower case, without the default port of its scheme.
 
     Raises `ValueError`.
     """
@@ -25,18 +25,18 @@ def normalize_origin(text: str) -> str:
 
 
 def check_host_pattern(text: str) -> str:
-    """A name for ALLOWED_HOSTS, in small letters. Raises `ValueError`."""
+    """Return a name for ALLOWED_HOSTS in lower case. Raises `ValueError`."""
     if not _ALLOWED_HOST.fullmatch(text):
         raise ValueError("allowed are names without scheme and port, .example.com, and *")
     return text.lower()
 
 
 def parse_host(header: str) -> str | None:
-    """The name or address in a ``Host`` header, without its port; None for what is no host."""
+    """Return the name or address in a ``Host`` header, without its port; None if invalid."""
     match = _HOST_HEADER.fullmatch(header)
     return match["host"].lower().removesuffix(".").strip("[]") if match else None
 
 
 def parse_origin_host(origin: str) -> str:
-    """The name or address of a normalized origin."""
+    """Return the name or address of a normalized origin."""
     return parse_host(origin.partition("://")[2]) or ""

@@ -1,1 +1,1 @@
-"""The database: models, transactions, pages of lists, and the way to the newest form."""
+"""The database: models, transactions, paging, and migration."""

@@ -1,4 +1,4 @@
-"""Brings the database to the newest form."""
+"""Migrate the database to the newest schema."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from core.filesystem import data_directory
 
 
 class NewerDatabase(TranscribeError):
-    """The records are at a migration that this version does not have."""
+    """The database is at a migration that this version does not have."""
 
     code = "newer_records"
 
 
 def upgrade_database() -> None:
-    """Run the migrations that the database lacks. Safe to run twice.
+    """Run the missing migrations. Safe to call twice.
 
     Raises `Unavailable`, `DataDirectoryError`, `NewerDatabase` or, before anything is written,
     `DatabaseDamaged`.
@@ -46,7 +46,7 @@ def upgrade_database() -> None:
 
 
 def list_revisions() -> frozenset[str]:
-    """The migrations that this version has: records at another one are of a newer version."""
+    """Return the migrations of this version; a database at another one is newer."""
     scripts = ScriptDirectory.from_config(_build_config()).walk_revisions()
     return frozenset(script.revision for script in scripts)
 

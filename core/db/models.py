@@ -1,4 +1,4 @@
-"""The records, as plain SQLAlchemy models: workers use them without a web framework."""
+"""The database records as plain SQLAlchemy models, which workers use without a web framework."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from transcripts.warning import TranscriptWarning
 
 #: JSON in a form that PostgreSQL can index.
 Json = JSON().with_variant(JSONB(), "postgresql")
-#: The same, with None as the database's own NULL, so that it can be asked for.
+#: The same, with None as SQL NULL, so that queries can test for it.
 JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-#: Aware timestamps in PostgreSQL; SQLite keeps them as UTC without saying so.
+#: Aware timestamps in PostgreSQL; SQLite stores UTC without a time zone.
 Timestamp = DateTime(timezone=True)
 
-#: What the enumeration `transcription_engine` of a new PostgreSQL database holds.
+#: Values of the enumeration `transcription_engine` in a new PostgreSQL database.
 ENGINES = ("asr", "whisperx", "sphinx", "whisper")
 
 
 class EngineName(TypeDecorator[str]):
     """A value of `transcription_engine`: an enumeration in PostgreSQL, text elsewhere.
 
-    SQLAlchemy's own type knows its values beforehand, but other packages bring engines of
-    their own: see `migrations.engines`.
+    SQLAlchemy's own type needs all values in advance, but plugins add engines: see
+    `migrations.engines`.
     """
 
     impl = String(64)
@@ -55,7 +55,7 @@ class EngineName(TypeDecorator[str]):
 
 
 class Warnings(TypeDecorator[Sequence[TranscriptWarning]]):
-    """A list of warnings, as JSON; rows of version 0.1 hold sentences."""
+    """A list of warnings, as JSON; rows of version 0.1 contain sentences."""
 
     impl = Json
     cache_ok = True
@@ -79,12 +79,12 @@ def _compile_postgresql(*_: Any, **__: Any) -> str:
 def compare_type(
     _context: Any, _inspected: Any, _declared: Any, _inspected_type: Any, declared_type: Any
 ) -> bool | None:
-    """For alembic: the database's enumeration is our `EngineName`, whatever it holds."""
+    """Tell alembic that the database's enumeration equals `EngineName`, whatever its values."""
     return False if isinstance(declared_type, EngineName) else None
 
 
 class Base(DeclarativeBase):
-    """One metadata for service, workers and migrations. Every constraint has a name."""
+    """One metadata for API server, workers and migrations. Every constraint has a name."""
 
     metadata = MetaData(
         naming_convention={
@@ -97,17 +97,17 @@ class Base(DeclarativeBase):
 
 
 class Transcript(Base):
-    """A recording and what was heard in it."""
+    """A recording and its transcript."""
 
     __tablename__ = "transcripts"
     __table_args__ = (
-        # Lists of jobs: newest first, of everybody or as a filter asks.
+        # Lists of jobs: newest first, of all owners or filtered.
         Index(None, "created_at", "id"),
         Index(None, "owner_id", "created_at", "id"),
         Index(None, "session_id", "created_at", "id"),
         Index(None, "engine", "created_at", "id"),
         Index(None, "status", "created_at", "id"),
-        # Retention: what still has its recording.
+        # Retention: transcripts that still have their recording.
         Index(
             "ix_transcripts_audio_kept",
             "created_at",
@@ -117,32 +117,32 @@ class Transcript(Base):
     )
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
-    #: Who may see it; None: it was sent when the service asked nobody for a key.
+    #: Owner; None: sent while the service required no key.
     owner_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
-    # No foreign keys: clients may name sessions and contexts of their own that we do not know, and
-    # a transcript outlives both.
+    # No foreign keys: clients may use ids of sessions and contexts that do not exist here, and a
+    # transcript outlives both.
     session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     context_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
-    #: As in the job; here too because lists choose and order by one table.
+    #: As in the job; repeated here because lists filter and sort by one table.
     engine: Mapped[str] = mapped_column(String(64))
-    #: As the uploader named it; shown, never used as a path.
+    #: The uploader's file name; displayed, never used as a path.
     filename: Mapped[str] = mapped_column(Text)
     audio_key: Mapped[str | None] = mapped_column(String(255))
     audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
     audio_sha256: Mapped[str | None] = mapped_column(String(64))
     language: Mapped[str | None] = mapped_column(String(35))
-    #: Seconds, counted from decoded samples.
+    #: Seconds, computed from decoded samples.
     duration: Mapped[float | None] = mapped_column(Float)
     status: Mapped[str] = mapped_column(String(16), default=JobStatus.PROCESSING)
-    #: Names by speaker number, where they are not SPEAKER_00 and so on.
+    #: Names by speaker number, where they differ from SPEAKER_00 and so on.
     speaker_names: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
-    #: Roles by speaker number, None for what is not known; empty when nobody asked for roles.
+    #: Roles by speaker number, None if unknown; empty if no roles were requested.
     speaker_roles: Mapped[dict[str, str | None]] = mapped_column(Json, default=dict)
-    #: Of the likeliest role, 0..1, by speaker number.
+    #: Score of the likeliest role, 0..1, by speaker number.
     speaker_role_scores: Mapped[dict[str, float]] = mapped_column(
         Json, default=dict, server_default=text("'{}'")
     )
-    #: What is not as it should be.
+    #: Warnings about the transcript.
     warnings: Mapped[Sequence[TranscriptWarning]] = mapped_column(Warnings, default=list)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(
@@ -156,7 +156,7 @@ class Transcript(Base):
 
 
 class TranscriptJob(Base):
-    """What was asked for and how it ended; the table is the one that clients of old know."""
+    """The options and the end of a job; the table has the columns that earlier clients use."""
 
     __tablename__ = "transcript_jobs"
 
@@ -193,7 +193,7 @@ class TranscriptJob(Base):
 
 
 class JobRun(Base):
-    """How far a job is: what start, recovery and progress need. Times are Unix seconds."""
+    """Progress of a job, for start, recovery and status. Times are Unix seconds."""
 
     __tablename__ = "job_runs"
     __table_args__ = (Index(None, "stage", "lease_until"),)
@@ -204,22 +204,22 @@ class JobRun(Base):
     status: Mapped[str] = mapped_column(String(16), default=JobStatus.QUEUED)
     stage: Mapped[str] = mapped_column(String(16), default=Stage.QUEUED)
     priority: Mapped[str] = mapped_column(String(8))
-    #: Message by which a worker prepares or merges the job now, and Celery's name of the worker.
+    #: Message that currently prepares or merges the job, and Celery's name of its worker.
     owner: Mapped[str | None] = mapped_column(String(255))
     worker: Mapped[str | None] = mapped_column(String(255))
-    #: Of a job that is over: until when its end is told by whoever ended it; 0 when that is done.
+    #: When the job is over: until when its ender must send notifications; 0 when done.
     lease_until: Mapped[float] = mapped_column(default=0.0)
-    #: Times that a worker began with the present stage.
+    #: Number of times that a worker began the current stage.
     attempts: Mapped[int] = mapped_column(default=0)
-    #: When the job was last sent to the queue, or None if it never was.
+    #: When the job was last sent to the queue, or None if never.
     dispatched_at: Mapped[float | None] = mapped_column()
-    #: Counts the times that parts were sent, so that two dispatchers never send the same ones.
+    #: Counts how often parts were sent, so that two dispatchers never send the same ones.
     epoch: Mapped[int] = mapped_column(default=0)
-    #: What holds whatever becomes of the parts; a merge adds its own for the transcript.
+    #: Warnings independent of the parts; a merge adds its own to the transcript.
     warnings: Mapped[Sequence[TranscriptWarning]] = mapped_column(Warnings, default=list)
-    #: When the first chunk could be heard.
+    #: When the first chunk could be transcribed.
     listening_since: Mapped[float | None] = mapped_column()
-    #: Parts that were sent again, each by itself: the job's chord does not count those messages.
+    #: Parts that were resent separately: the job's chord does not count these messages.
     parts_resent: Mapped[int] = mapped_column(default=0)
 
 
@@ -237,10 +237,10 @@ class JobPart(Base):
     #: Seconds in the recording.
     start: Mapped[float] = mapped_column()
     end: Mapped[float] = mapped_column()
-    #: Of the recording, counted from 0; None: the mix of all.
+    #: Channel of the recording, counted from 0; None: the mix of all.
     channel: Mapped[int | None] = mapped_column()
     state: Mapped[str] = mapped_column(String(16), default=PartState.WAITING)
-    #: Times that a worker began with it.
+    #: Number of times that a worker began it.
     attempts: Mapped[int] = mapped_column(default=0)
     #: As in `JobRun`.
     owner: Mapped[str | None] = mapped_column(String(255))
@@ -250,8 +250,8 @@ class JobPart(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     #: Why it failed.
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    #: When its message last began to wait in a queue; in the future for one that is to be tried
-    #: again. None: it was not sent yet, or only ahead of the others.
+    #: When its message last began to wait in a queue; in the future for a delayed retry. None: not
+    #: sent yet, or only sent early.
     sent_at: Mapped[float | None] = mapped_column()
     changed_at: Mapped[float] = mapped_column(default=0.0)
 
@@ -271,21 +271,21 @@ class SegmentRow(Base):
     speaker_tag: Mapped[int | None] = mapped_column()
     confidence: Mapped[float | None] = mapped_column()
     words: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
-    #: What the engine heard, where somebody typed another text; None where nobody did.
+    #: The engine's words, if the segment was edited; else None.
     heard_words: Mapped[list[dict[str, Any]] | None] = mapped_column(JsonOrNull)
 
 
 class UserResource:
-    """Columns of what callers make, name and list."""
+    """Columns of resources that callers create, name and list."""
 
-    #: What people call a row.
+    #: Name of the resource in messages.
     noun: ClassVar[str]
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
-    #: Who may see it; None: it was made when the service asked nobody for a key.
+    #: Owner; None: created while the service required no key.
     owner_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(Text)
-    # Told by us and not by the database: lists go by it, and SQLite's own clock knows only seconds.
+    # Set here and not by the database: lists sort by it, and SQLite's clock has only seconds.
     created_at: Mapped[datetime] = mapped_column(
         Timestamp, default=clock.utc_now, server_default=func.now()
     )
@@ -295,7 +295,7 @@ class UserResource:
 
 
 class SessionRow(UserResource, Base):
-    """A session that callers put transcripts under."""
+    """A session, with which callers group transcripts."""
 
     __tablename__ = "sessions"
     noun = "session"
@@ -306,7 +306,7 @@ class SessionRow(UserResource, Base):
 
 
 class ContextRow(UserResource, Base):
-    """Terms that an engine should expect to hear, and what the roles of speakers are told by."""
+    """Terms that an engine should expect, and cues for the roles of speakers."""
 
     __tablename__ = "contexts"
     noun = "context"
@@ -317,27 +317,27 @@ class ContextRow(UserResource, Base):
 
     #: Each with ``phrase`` and ``boost``.
     terms: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
-    #: Cues by role, or the name of a lexicon of ours; empty for no roles.
+    #: Cues by role, or the name of a built-in lexicon; empty for no roles.
     roles: Mapped[dict[str, list[str]] | str] = mapped_column(
         Json, default=dict, server_default=text("'{}'")
     )
 
 
 class ApiKeyRow(Base):
-    """A key that opens the service. The key itself is nowhere: only its hash is."""
+    """An API key. Only its hash is stored."""
 
     __tablename__ = "api_keys"
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
-    #: What the key sees. Its own id, or that of an older key that it takes the place of.
+    #: Owner of the visible records: its own id, or that of an older key that it replaces.
     owner_id: Mapped[uuid.UUID] = mapped_column(Uuid, index=True)
     name: Mapped[str] = mapped_column(Text)
-    #: The part of the key that may be shown; finds the row.
+    #: The part of the key that can be shown; identifies the row.
     prefix: Mapped[str] = mapped_column(String(16), unique=True)
     #: SHA-256 of the whole key, which is random, so no slow hash is needed.
     sha256: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[str]] = mapped_column(Json)
-    #: Requests a minute; None: as the settings say.
+    #: Requests per minute; None: as in the settings.
     per_minute: Mapped[int | None] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(
         Timestamp, default=clock.utc_now, server_default=func.now()
@@ -348,14 +348,14 @@ class ApiKeyRow(Base):
 
 
 class IdempotencyRow(Base):
-    """An ``Idempotency-Key`` that a job was made under, and what was answered."""
+    """An ``Idempotency-Key`` that created a job, with the response."""
 
     __tablename__ = "idempotency_keys"
 
-    #: Id of the owner; empty where the service asks nobody for a key.
+    #: Id of the owner; empty if the service requires no key.
     owner: Mapped[str] = mapped_column(String(36), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    #: SHA-256 of the request: another one under the same key is refused.
+    #: SHA-256 of the request: another one with the same key is refused.
     fingerprint: Mapped[str] = mapped_column(String(64))
     job_id: Mapped[str] = mapped_column(
         ForeignKey("transcript_jobs.job_id", ondelete="CASCADE"), index=True
@@ -367,7 +367,7 @@ class IdempotencyRow(Base):
 
 
 class DeliveryRow(Base):
-    """A webhook to send: written with the end of its job, so none is lost. Times: Unix seconds."""
+    """A webhook to send, written in the transaction that ends its job. Times: Unix seconds."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (Index(None, "state", "next_try_at"),)
@@ -381,9 +381,9 @@ class DeliveryRow(Base):
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(default=0)
-    #: When it is due; for one in hand, when it may be taken by another.
+    #: When it is due; while it is being sent, when another process may take it.
     next_try_at: Mapped[float] = mapped_column(default=0.0)
-    #: What the last try ended with: an HTTP status, or a sentence.
+    #: Result of the last attempt: an HTTP status, or a sentence.
     last_status: Mapped[int | None] = mapped_column()
     last_error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(
@@ -393,7 +393,7 @@ class DeliveryRow(Base):
 
 
 class SecretRow(Base):
-    """A secret of this installation, made when first needed: all machines must know the same."""
+    """A secret of this installation, created when first needed: all machines share it."""
 
     __tablename__ = "secrets"
 
@@ -401,8 +401,8 @@ class SecretRow(Base):
     value: Mapped[str] = mapped_column(Text)
 
 
-# As tables, for statements that are run for every chunk: SQLAlchemy is faster with these than with
-# models, since it need not see which objects a statement may concern.
+# As tables, for statements that run for every chunk: SQLAlchemy is faster with tables than with
+# models, since it need not check which objects a statement affects.
 TRANSCRIPTS, TRANSCRIPT_JOBS, JOB_RUNS, JOB_PARTS = (
     Base.metadata.tables[model.__tablename__]
     for model in (Transcript, TranscriptJob, JobRun, JobPart)

@@ -1,7 +1,7 @@
-"""Lists by the page, newest first.
+"""Paged lists, newest first.
 
-A page begins after a place, not after a number of rows. What is added meanwhile is newer than all
-that is still to come, so no row is told twice, and rows that are deleted hide no others.
+A page begins after a position, not after a number of rows. Rows added meanwhile are newer than all
+remaining ones, so no row appears twice, and deleted rows hide no others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core import clock
 
 
 class TimestampedRow(Protocol):
-    """A model whose rows can be put in order of their making."""
+    """A model whose rows have a creation time."""
 
     id: Any
     created_at: Any
@@ -31,7 +31,7 @@ Row = TypeVar("Row", bound=TimestampedRow)
 
 @dataclass(frozen=True, slots=True)
 class PageCursor:
-    """Where in a list a row stands, also when the row is gone."""
+    """The position of a row in a list, valid even if the row was deleted."""
 
     created_at: datetime
     id: uuid.UUID
@@ -39,10 +39,10 @@ class PageCursor:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some rows of a list."""
+    """A page of a list."""
 
     rows: Sequence[Row]
-    #: After which the next page begins, or None at the end of the list.
+    #: Position after which the next page begins, or None at the end of the list.
     next_cursor: PageCursor | None
 
 
@@ -54,15 +54,15 @@ def fetch_page(
     *conditions: ColumnElement[bool],
     options: Sequence[ExecutableOption] = (),
 ) -> Page[Row]:
-    """At most *limit* rows of this kind, which meet the conditions, after that place.
+    """Return at most *limit* rows that meet the conditions, after the position *after*.
 
-    *options* say what is loaded with them.
+    *options*: loader options for related rows.
     """
     query = select(model).where(*conditions).options(*options)
     query = query.order_by(model.created_at.desc(), model.id.desc())
     if after is not None:
         query = query.where(_is_older(model, after))
-    # One more than is asked for tells whether there is another page.
+    # One extra row shows whether there is another page.
     rows = session.scalars(query.limit(limit + 1)).all()
     page = rows[:limit]
     return Page(page, _row_cursor(page[-1]) if len(rows) > limit else None)

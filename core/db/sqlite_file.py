@@ -1,4 +1,4 @@
-"""The file of SQLite: whether it is damaged, and what to do then. Nothing is written to it."""
+"""Check the SQLite file for damage, with a remedy. Nothing is written to it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sqlalchemy.engine import make_url
 from core.errors import DatabaseDamaged
 from core.settings import settings
 
-#: What SQLite says of a file that is no database of its kind, or that makes no sense.
+#: SQLite's codes for a file that is no database, or is corrupt.
 _DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-#: Of its result codes: the rest tells more.
+#: Bits of the primary result code; the others have details.
 _PRIMARY_CODE_MASK = 0xFF
 
 
 def find_file() -> Path | None:
-    """The file that the settings name; None with another database."""
+    """Return the configured SQLite file; None with another database."""
     url = make_url(settings().database)
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     return Path(str(url.database)) if is_file else None
@@ -32,12 +32,14 @@ def require_undamaged() -> None:
 
 
 def find_damage(file: Path) -> str | None:
-    """What is wrong with the file, and what to do, as a sentence; None if it is whole, not there,
-    or cannot be looked into. Reads all of it, about a gigabyte in some seconds.
+    """Return the damage of the file and a remedy, as a sentence.
+
+    None if it is intact, missing, or cannot be checked. Reads all of it, about a gigabyte in some
+    seconds.
     """
     try:
         problem = _check_integrity(file) if file.is_file() else None
-    except OSError:  # whoever uses it is told what is wrong with its folder
+    except OSError:  # its users report the problem with the folder
         problem = None
     if not problem:
         return None
@@ -50,7 +52,7 @@ def find_damage(file: Path) -> str | None:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Whether this is how SQLite says that its file is damaged."""
+    """Return whether this is SQLite's error for a damaged file."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY_CODE_MASK in _DAMAGE_CODES
 
@@ -64,13 +66,13 @@ def _check_integrity(file: Path) -> str | None:
         ) as connection:
             result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
-        # Whoever cannot open it at all has another trouble, and is told so when it is used.
+        # If it cannot be opened at all, there is another problem, reported on first use.
         return str(error) if is_damage(error) else None
     return None if result == "ok" else " ".join(result.replace("***", "").split())
 
 
 def _check_emptied(file: Path) -> str | None:
-    """An empty file is a new database, unless jobs were kept beside it already."""
+    """Return the damage of an empty file: it is new, unless there are jobs in storage already."""
     is_ours = file.parent == settings().transcribe_data_dir and not settings().minio_endpoint
     jobs = settings().objects_dir / "jobs"
     if is_ours and jobs.is_dir() and any(jobs.iterdir()):

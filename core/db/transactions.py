@@ -23,8 +23,8 @@ from core.settings import settings
 
 #: Seconds that a SQLite writer waits for another one.
 SQLITE_BUSY_SECONDS = 30
-#: How soon a PostgreSQL counts as gone that cannot be reached at all: seconds to connect; seconds
-#: of silence after which it is probed; milliseconds that what was sent may go unanswered.
+#: How soon an unreachable PostgreSQL counts as down: seconds to connect; seconds of silence before
+#: it is probed; milliseconds for which sent data may be unacknowledged.
 _POSTGRES_TIMEOUTS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -44,9 +44,9 @@ _OUTDATED_MESSAGE = (
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """A transaction that commits at the end of the block, or leaves no trace if the block raises.
+    """Yield a transaction that commits at the end of the block, or rolls back if it raises.
 
-    Raises `Unavailable` when the database cannot be reached.
+    Raises `Unavailable` if the database cannot be reached.
     """
     with _session("BEGIN IMMEDIATE") as session, session.begin():
         yield session
@@ -54,15 +54,15 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def read_session() -> Iterator[Session]:
-    """A session that only reads, so it waits for no writer."""
+    """Yield a read-only session, which waits for no writer."""
     with _session("BEGIN") as session:
         yield session
 
 
 @contextmanager
 def _session(begin: str) -> Iterator[Session]:
-    # Only SQLite looks at `begin`: a transaction that first reads and then writes must take the
-    # write lock at once, or two of them refuse each other.
+    # Only SQLite uses `begin`: a transaction that first reads and then writes must take the write
+    # lock at once, or two of them block each other.
     try:
         with Session(_with_begin(engine(), begin), expire_on_commit=False) as session:
             yield session
@@ -74,7 +74,7 @@ def _session(begin: str) -> Iterator[Session]:
 
 
 def engine() -> Engine:
-    """The engine of this process, made when first needed: connections do not survive a fork."""
+    """Return the engine of this process, created on demand: connections do not survive a fork."""
     return _engine(settings().database, os.getpid())
 
 
@@ -89,7 +89,7 @@ def _engine(url: str, _pid: int) -> Engine:
 
 
 def build_engine(url: str, **options: Any) -> Engine:
-    """An engine with what SQLite needs to be shared by processes. Other databases need nothing."""
+    """Create an engine; SQLite gets the configuration to be shared by processes."""
     sql_engine = create_engine(url, **engine_options(url), **options)
     if sql_engine.dialect.name == "sqlite" and sql_engine.url.database:
         _make_private(Path(sql_engine.url.database))
@@ -99,21 +99,22 @@ def build_engine(url: str, **options: Any) -> Engine:
 
 
 def _make_private(file: Path) -> None:
-    """SQLite would let everybody read a file that it makes; those beside it are as the file is."""
-    with suppress(OSError):  # it cannot be opened either, and that is said when it is tried
+    """Create a private file; SQLite's default is readable by all. Its other files follow it."""
+    with suppress(OSError):  # opening it will fail, too, and report the error
         private_files.make_file(file)
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """With which an engine bears that its server restarts, or is busy."""
+    """Return options with which an engine tolerates a restarting or busy server."""
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
     return {"pool_pre_ping": True, "connect_args": _POSTGRES_TIMEOUTS}
 
 
 def explain_outage(error: SQLAlchemyError) -> Unavailable | None:
-    """What is the matter when it is no fault of the query: the database is down, busy, behind,
-    damaged or without room; None: it is the query.
+    """Convert errors that are not the query's fault; None for others.
+
+    They mean: the database is down, busy, outdated, damaged or out of space.
     """
     cause = error.orig if isinstance(error, DBAPIError) else None
     if sqlite_file.is_damage(cause):
@@ -123,27 +124,27 @@ def explain_outage(error: SQLAlchemyError) -> Unavailable | None:
     ):
         return StorageFull(free_space.hide_folder(shortage))
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return Unavailable(_SILENT_MESSAGE)  # one that ends amid an answer may be any kind of error
+        return Unavailable(_SILENT_MESSAGE)  # a stopping server causes any error
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         return Unavailable(_SILENT_MESSAGE)
     return Unavailable(_OUTDATED_MESSAGE) if _is_engine_missing(error) else None
 
 
 def _is_engine_missing(error: SQLAlchemyError) -> bool:
-    """Whether an engine was installed after the database was last brought up to date."""
+    """Return whether an engine was installed after the last migration."""
     cause = error.orig if isinstance(error, DBAPIError) else None
     is_unknown_value = getattr(cause, "pgcode", None) == "22P02"
     return is_unknown_value and "transcription_engine" in str(cause)
 
 
 def configure_sqlite(sql_engine: Engine) -> None:
-    """Make a SQLite engine fit for several processes: write-ahead log and explicit BEGIN."""
+    """Prepare a SQLite engine for several processes: write-ahead log and explicit BEGIN."""
     event.listen(sql_engine, "connect", _prepare_sqlite)
     event.listen(sql_engine, "begin", _begin_sqlite)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # BEGIN is sent explicitly
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")

@@ -1,1 +1,1 @@
-"""What users change in a finished transcript: texts, speakers and their names."""
+"""Edits of finished transcripts by users: texts, speakers and their names."""

@@ -1,4 +1,4 @@
-"""Transcripts that are there to be changed by their callers."""
+"""Access to transcripts that callers may edit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from core.states import JobStatus
 def lock_transcript(
     session: Session, transcript_id: uuid.UUID, *, owner_id: uuid.UUID | None, problem: str
 ) -> Transcript:
-    """The transcript of a completed job, locked for the caller's transaction.
+    """Return the transcript of a completed job, locked for the caller's transaction.
 
-    Raises `NotFound`, also when *owner_id* is not its owner (None stands for whoever may see
-    everything), and `Conflict` with the sentence *problem* while the job is not completed.
+    Raises `NotFound`, also if *owner_id* is not its owner (None for callers who may see
+    everything), and `Conflict` with the sentence *problem* if the job is not completed.
     """
-    # Locked, so that of two callers who change different things neither undoes the other's.
+    # Locked, so that concurrent changes of different fields do not overwrite each other.
     row = session.get(Transcript, transcript_id, with_for_update=True)
     if row is None or (owner_id is not None and row.owner_id != owner_id):
         raise NotFound(f"there is no transcript {transcript_id}")

@@ -1,4 +1,4 @@
-"""Texts and speakers that callers give to segments in the place of what was heard."""
+"""Edits of the texts and speakers of segments."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ def edit_segment(
     expected: Mapping[str, Any] | None = None,
     owner_id: uuid.UUID | None = None,
 ) -> SegmentRow:
-    """Give a segment another ``text``, another ``speaker_tag``, or both.
+    """Change the ``text`` of a segment, its ``speaker_tag``, or both.
 
-    An empty text says that nothing was said; None is nobody in particular. *expected*: what the
-    caller saw of the two. Words of a text are timed by those that were heard, which are kept:
-    a caller who gives them and their speaker again has all as it was. Raises `NotFound`, also when
-    *owner_id* is not the transcript's owner (None stands for callers who may see everything),
-    `Conflict` while the job is not completed, `EditConflict` when something else was there, and
-    `InvalidInput` for a speaker who is neither known nor the next one.
+    An empty text means that nothing was said; a speaker of None is unknown. *expected*: the values
+    that the caller saw. The words of a new text get their times from the engine's words. These are
+    kept: if a caller sets their text and speaker again, the segment is as before.
+
+    Raises `NotFound`, also if *owner_id* is not the transcript's owner (None for callers who may
+    see everything), `Conflict` if the job is not completed, `EditConflict` if the current values
+    differ from *expected*, and `InvalidInput` for a speaker who is neither known nor the next
+    number.
     """
     editable_transcript.lock_transcript(
         session, transcript_id, owner_id=owner_id, problem="the words are not known"
@@ -68,10 +70,10 @@ def reapply_edits(
     segments: Sequence[dict[str, Any]],
     numbers: Mapping[int, int],
 ) -> list[TranscriptWarning]:
-    """Put what callers gave into new segments in which the same words were heard.
+    """Apply the edits of callers to new segments with the same engine words.
 
-    *numbers*: those that speakers have now, by those that they had. Call it before the stored
-    segments are removed. Returns a warning for all that has no place any more.
+    *numbers*: maps the old speaker numbers to the new ones. Call it before the stored segments are
+    deleted. Return a warning for each edit that no longer fits.
     """
     query = select(SegmentRow).where(
         SegmentRow.transcript_id == transcript.id, SegmentRow.heard_words.is_not(None)
@@ -115,7 +117,7 @@ def _removal_warning(row: SegmentRow, sentence: str) -> TranscriptWarning:
 
 
 def _check_speaker(session: Session, transcript_id: uuid.UUID, speaker: int | None) -> None:
-    """Somebody new has the next number: numbers of nobody would only be errors."""
+    """Raise `InvalidInput` unless the speaker is known, or new with the next number."""
     numbers = speaker_numbers.list_numbers(session, transcript_id)
     next_number = max(numbers, default=-1) + 1
     if speaker is not None and speaker not in numbers and speaker != next_number:
@@ -132,7 +134,7 @@ def _recognized_words(row: SegmentRow) -> list[dict[str, Any]]:
 
 
 def _is_text_edited(row: SegmentRow) -> bool:
-    """Whether the text is another one, and not the speaker alone."""
+    """Return whether the text is edited, and not only the speaker."""
     return [word["word"] for word in row.words] != [word["word"] for word in _recognized_words(row)]
 
 
@@ -142,7 +144,7 @@ def _edited_columns(
     interval: Interval,
     speaker: int | None,
 ) -> dict[str, Any]:
-    """What a segment's text, None for the one that was heard, and its speaker make of it."""
+    """Return the columns of a segment with this text (None: the engine's) and speaker."""
     columns: dict[str, Any] = {"words": [{**word, "speaker_tag": speaker} for word in recognized]}
     if text is not None:
         words = time_edited_text(words_from_json(recognized), text, interval, speaker)

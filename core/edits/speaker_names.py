@@ -1,4 +1,4 @@
-"""The names that callers give to the speakers of a transcript."""
+"""Names of the speakers of a transcript, given by callers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def rename_speakers(
     *,
     owner_id: uuid.UUID | None = None,
 ) -> dict[str, str]:
-    """Name speakers by their numbers; None or an empty name takes a name away.
+    """Set speaker names by number; None or an empty name removes a name.
 
-    Returns what a reader now sees of every speaker. Raises `NotFound`, also when *owner_id* is not
-    the transcript's owner (None stands for whoever may see everything), `Conflict` while the
-    speakers are not known yet, and `InvalidInput` for a number that the transcript does not have.
+    Return the displayed names of all speakers. Raises `NotFound`, also if *owner_id* is not the
+    transcript's owner (None for callers who may see everything), `Conflict` if the job is not
+    completed, and `InvalidInput` for a number that the transcript does not have.
     """
     transcript = editable_transcript.lock_transcript(
         session, transcript_id, owner_id=owner_id, problem="the speakers are not known"
@@ -41,9 +41,9 @@ def rename_speakers(
 
 
 def carry_names(transcript: Transcript, numbers: Mapping[int, int]) -> list[TranscriptWarning]:
-    """Have the names follow their speakers to the *numbers* that those have in new segments.
+    """Move the names to the *numbers* of their speakers in new segments.
 
-    Returns a warning for each name that nobody has any more.
+    Return a warning for each name whose speaker no longer exists.
     """
     names = {int(number): name for number, name in transcript.speaker_names.items()}
     carried = {

@@ -1,4 +1,4 @@
-"""Numbers of a transcript's speakers: which there are, and which they get when it is made anew."""
+"""Speaker numbers of a transcript, and their mapping when it is merged again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transcripts.types import Turn
 
 
 def list_numbers(session: Session, transcript_id: uuid.UUID) -> set[int]:
-    """Who speaks in the transcript, as it was heard or as callers have it."""
+    """Return the speaker numbers of the diarizer and of edits."""
     condition = SegmentRow.transcript_id == transcript_id
     displayed = session.scalars(select(SegmentRow.speaker_tag).where(condition).distinct())
     edited_rows = session.scalars(
@@ -29,17 +29,17 @@ def list_numbers(session: Session, transcript_id: uuid.UUID) -> set[int]:
 
 
 def is_speaker_edited(row: SegmentRow) -> bool:
-    """Whether who speaks in the segment is what a caller said."""
+    """Return whether a caller changed the speaker of the segment."""
     return row.speaker_tag != _diarized_speaker(row)
 
 
 def carry_numbers(
     session: Session, transcript: Transcript, segments: Sequence[dict[str, Any]]
 ) -> dict[int, int]:
-    """The numbers that speakers of the stored segments have in new ones; without who is not found.
+    """Map the speaker numbers of stored segments to those of new ones, without lost speakers.
 
-    Who was heard is found by when he was heard. Somebody whom only callers know is found as if he
-    had been heard, or else has a number of his own again.
+    Diarized speakers are matched by their times. Speakers added by callers are matched in the same
+    way, or else get a new number.
     """
     rows = session.scalars(select(SegmentRow).where(SegmentRow.transcript_id == transcript.id))
     speaker_rows = [(row.start, row.end, _diarized_speaker(row), row.speaker_tag) for row in rows]
@@ -69,7 +69,7 @@ def carry_numbers(
 
 
 def _diarized_speaker(row: SegmentRow) -> int | None:
-    """Who the diarizer says to speak in the segment."""
+    """Return the diarizer's speaker of the segment."""
     if not row.heard_words:
         return row.speaker_tag
     speaker: int | None = row.heard_words[0]["speaker_tag"]

@@ -1,1 +1,1 @@
-"""The files of this machine: data directory, its lock, free space, private files."""
+"""Files of this machine: data directory, its lock, free space, private files."""

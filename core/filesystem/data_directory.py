@@ -1,4 +1,4 @@
-"""The data directory: makes it, and says what is wrong with one that cannot be used."""
+"""The data directory: creation, and reasons why one cannot be used."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from core.errors import DataDirectoryError
 from core.filesystem import free_space, private_files
 from core.settings import settings
 
-#: Bytes of the longest path: SQLite opens files whose paths have 512 at most.
+#: Maximum bytes of its path: SQLite opens files with paths of up to 512 bytes.
 MAX_PATH_BYTES = 480
-#: File systems of other machines, on which SQLite's locks cannot be relied on.
+#: Network file systems, on which SQLite's locks are not reliable.
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs")
 
 
 def create_directory() -> bool:
-    """Make the data directory of the settings; whether it is closed to other accounts now.
+    """Create the data directory of the settings; return whether it is closed to other accounts.
 
     Raises `DataDirectoryError`.
     """
@@ -36,7 +36,7 @@ def create_directory() -> bool:
 
 
 def find_obstacle(folder: Path) -> str | None:
-    """Why nothing can be kept in *folder*, be it there or not; None: it can. Nothing is made."""
+    """Return why *folder*, existing or not, cannot be used; None if it can. Creates nothing."""
     try:
         _check_access(folder)
     except OSError as error:
@@ -45,13 +45,13 @@ def find_obstacle(folder: Path) -> str | None:
 
 
 def describe_disk(folder: Path) -> str:
-    """On what the folder is, or will be, such as ``ext4 at /home``."""
+    """Return the file system of the folder, existing or not, such as ``ext4 at /home``."""
     filesystem, mount_point = _find_mount(folder)
     return f"{filesystem} at {mount_point}"
 
 
 def find_risk(folder: Path) -> str | None:
-    """What speaks against the disk of the folder although it can be written to."""
+    """Return why the disk of a writable folder is not suitable, or None."""
     filesystem, mount_point = _find_mount(folder)
     if filesystem not in _REMOTE or settings().database_url is not None:
         return None
@@ -62,17 +62,17 @@ def find_risk(folder: Path) -> str | None:
 
 
 def _try_to_write(folder: Path) -> None:
-    """Make a file without a name, whatever the modes say. Raises `OSError`."""
+    """Create an unnamed file, independent of file modes. Raises `OSError`."""
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        # A full disk may have room in a moment, and `core.filesystem.free_space` tells of it.
+        # A full disk may soon have space; `core.filesystem.free_space` reports it.
         if not free_space.is_disk_full(error):
             raise
 
 
 def _check_access(folder: Path) -> None:
-    """Raise the `OSError` that making the folder, or a file in it, would raise."""
+    """Raise the `OSError` that creating the folder, or a file in it, would raise."""
     if len(os.fsencode(folder)) > MAX_PATH_BYTES:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     existing = _find_existing(folder)
@@ -85,7 +85,7 @@ def _check_access(folder: Path) -> None:
 
 
 def _find_existing(folder: Path) -> Path:
-    """The folder, or what is there of those above it. Raises `OSError`."""
+    """Return the folder, or its nearest existing parent. Raises `OSError`."""
     for path in (folder, *folder.parents):
         try:
             path.lstat()
@@ -120,7 +120,7 @@ def _explain_error(folder: Path, error: OSError) -> str:
 
 
 def _find_mount(folder: Path) -> tuple[str, str]:
-    """Kind and place of the file system that the folder is on."""
+    """Return type and mount point of the folder's file system."""
     mounts = {
         partition.mountpoint: partition.fstype for partition in psutil.disk_partitions(all=True)
     }

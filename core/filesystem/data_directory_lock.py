@@ -1,6 +1,6 @@
-"""The lock of a data directory: a running stack has it, and so has a restore.
+"""The lock of a data directory, held by a running stack or a restore.
 
-The kernel takes it back when the process ends, however it ends.
+The kernel releases it when the process ends in any way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAME = "stack.lock"
 
 
 class DataDirectoryInUse(TranscribeError):
-    """Another stack has the data directory."""
+    """Another stack uses the data directory."""
 
     code = "data_dir_in_use"
 
@@ -33,7 +33,7 @@ def acquire_lock(data_dir: Path) -> IO[str]:
 
 
 def is_locked(data_dir: Path) -> bool:
-    """Whether somebody has the lock now."""
+    """Return whether the lock is held now."""
     try:
         with (data_dir / NAME).open() as file:
             return not _try_lock(file, fcntl.LOCK_SH)

@@ -1,4 +1,4 @@
-"""Free space of the data directory's file system: how much is kept in reserve, and what lacks."""
+"""Free space of the data directory's file system: reserve and shortage."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from core.errors import StorageFull, Unavailable
 from core.settings import settings
 
 MIB = 1024 * 1024
-#: Bytes and share of the file system that stay free unless `MIN_FREE_BYTES` names a figure.
+#: Bytes and share of the file system that stay free unless `MIN_FREE_BYTES` is set.
 DEFAULT_RESERVE = 512 * MIB
 DEFAULT_SHARE = 0.02
-#: Bytes without which nothing can be relied on to be written, whatever the reserve: a page of the
-#: database, some lines of logs, what the queue keeps.
+#: Bytes without which no write is reliable, whatever the reserve: a database page, some log lines,
+#: the queue's data.
 ESSENTIAL_BYTES = MIB
-#: Bytes of a file between two looks at the free space.
+#: Bytes of a file between two checks of the free space.
 CHECK_EVERY_BYTES = 16 * MIB
 
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -32,24 +32,24 @@ class Space:
 
 
 def measure_space(folder: Path) -> Space:
-    """The space of the file system that *folder* is on, or will be. Raises `OSError`."""
+    """Return the space of the file system of *folder*, existing or not. Raises `OSError`."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(existing)
     return Space(usage.total, usage.free)
 
 
 def compute_reserve(total: int) -> int:
-    """Bytes that must stay free on a file system of *total* bytes."""
+    """Return the bytes that must stay free on a file system of *total* bytes."""
     minimum = settings().min_free_bytes
     return max(DEFAULT_RESERVE, int(DEFAULT_SHARE * total)) if minimum is None else minimum
 
 
 def find_shortage(extra: int = 0) -> str | None:
-    """What lacks before *extra* bytes can be written, as a sentence; None if there is room."""
+    """Return the shortage for writing *extra* bytes, as a sentence; None if there is space."""
     folder = settings().transcribe_data_dir
     try:
         space = measure_space(folder)
-    except OSError:  # whoever writes there says better what is wrong
+    except OSError:  # the write itself reports the problem better
         return None
     reserve = compute_reserve(space.total)
     if space.free - extra >= max(reserve, 1):
@@ -62,7 +62,7 @@ def find_shortage(extra: int = 0) -> str | None:
 
 
 def find_minimum_shortage(minimum: int = ESSENTIAL_BYTES) -> str | None:
-    """What lacks where not even *minimum* bytes are free, as a sentence; None if they are."""
+    """Return the shortage of *minimum* bytes, as a sentence; None if they are free."""
     folder = settings().transcribe_data_dir
     try:
         free = measure_space(folder).free
@@ -77,20 +77,20 @@ def find_minimum_shortage(minimum: int = ESSENTIAL_BYTES) -> str | None:
 
 
 def require_minimum(minimum: int) -> None:
-    """Raise `StorageFull`, for operators alone, where not even *minimum* bytes are free."""
+    """Raise `StorageFull`, only for operators, unless *minimum* bytes are free."""
     if shortage := find_minimum_shortage(minimum):
         raise StorageFull(shortage)
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether the disk, or what an account may have of it, is full."""
+    """Return whether the disk, or the account's quota, is full."""
     return error.errno in _DISK_FULL_ERRNOS
 
 
 def convert_error(error: OSError, summary: str) -> Unavailable:
-    """What is raised instead of an *error* of writing: `StorageFull` if there is no room.
+    """Convert a write error: `StorageFull` if there is no space, else `Unavailable`.
 
-    *summary*: the beginning of the sentence, for callers.
+    *summary*: the beginning of the message, for callers.
     """
     error_class = StorageFull if is_disk_full(error) else Unavailable
     return error_class(f"{summary}: {error.strerror}")
@@ -103,20 +103,20 @@ def require_space(extra: int = 0) -> None:
 
 
 class FreeSpaceMonitor:
-    """Looks at the free space again and again while a file is written: others write, too."""
+    """Checks the free space regularly while a file is written, since others write, too."""
 
     def __init__(self) -> None:
         self._next_check = CHECK_EVERY_BYTES
 
     def check(self, size: int) -> None:
-        """Call it with the bytes that were written until now. Raises `StorageFull`."""
+        """Check the space; *size*: bytes written so far. Raises `StorageFull`."""
         if size >= self._next_check:
             require_space()
             self._next_check = size + CHECK_EVERY_BYTES
 
 
 def hide_folder(shortage: str) -> str:
-    """The sentence as callers are shown it: paths of the machine are none of their business."""
+    """Return the sentence for callers, who must not see paths of the machine."""
     return shortage.replace(f"of {settings().transcribe_data_dir} ", "of the service ", 1)
 
 

@@ -1,4 +1,4 @@
-"""Paths of this machine that callers may name: only under the folders of MEDIA_ROOTS."""
+"""Paths of this machine that callers may use: only in the folders of MEDIA_ROOTS."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from core.settings import settings
 
 
 def resolve_path(text: str, field: str) -> Path:
-    """The place that a path really leads to, through all links. Raises `InvalidInput`.
+    """Return the real path, with all links resolved. Raises `InvalidInput`.
 
-    What lies outside is refused in the same words whether or not it is there.
+    A path outside is refused with the same message whether it exists or not.
     """
     roots = settings().media_roots
     if not roots:
@@ -19,7 +19,7 @@ def resolve_path(text: str, field: str) -> Path:
     try:
         path = Path(text)
         resolved = path.resolve()
-    except (OSError, ValueError, RuntimeError):  # too long, a null byte, links in a circle
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, circular links
         raise _refusal(field, "this is no path") from None
     if not path.is_absolute() or not any(resolved.is_relative_to(root) for root in roots):
         raise _refusal(field, "allowed is an absolute path in a folder of MEDIA_ROOTS")

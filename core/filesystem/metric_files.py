@@ -1,7 +1,7 @@
-"""Files that processes count in, which a full disk does not turn into their death.
+"""Metric files that are safe on a full disk.
 
-The library maps files whose blocks are not allocated yet. Where the disk has none left, the first
-write into such a page ends the process by SIGBUS, which nothing can catch.
+The library maps files whose blocks are not allocated yet. If the disk has no blocks left, the first
+write into such a page kills the process by SIGBUS, which cannot be caught.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
-#: Bytes of a new file: enough for what a worker counts, so that few grow.
+#: Bytes of a new file: enough for a worker's metrics, so that few files grow.
 INITIAL_BYTES = 256 * 1024
 
 
 class AllocatedDict(MmapedDict):
-    """Values in a file whose blocks are on the disk before they are mapped.
+    """Values in a file whose blocks are allocated before they are mapped.
 
-    While the disk is full, a new one is in memory, and what it counts is lost with its process.
+    While the disk is full, a new file is in memory, and its values are lost with the process.
     """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
@@ -31,7 +31,7 @@ class AllocatedDict(MmapedDict):
             os.ftruncate(descriptor, INITIAL_BYTES)
             super().__init__(f"/proc/self/fd/{descriptor}")
         finally:
-            os.close(descriptor)  # the library has opened it once more
+            os.close(descriptor)  # the library has its own descriptor
 
     def _init_value(self, key: str) -> None:
         # An entry has the key, its length and two numbers, with padding.
@@ -42,17 +42,17 @@ class AllocatedDict(MmapedDict):
 
 
 def use_allocated_files() -> None:
-    """Have the library count in such files from now on."""
+    """Make the library use such files from now on."""
     values.MmapedDict = AllocatedDict  # type: ignore[attr-defined]  # it offers no other way
 
 
 def _allocate_file(path: Path) -> bool:
-    """Write a new file to its end, once. False where there is no room for it."""
+    """Fill a new file with zeros; return False if there is no space for it."""
     try:
         with path.open("ab") as file:
             if file.tell() == 0:
                 file.write(bytes(INITIAL_BYTES))
     except OSError:
-        path.unlink(missing_ok=True)  # one that is cut off cannot be read
+        path.unlink(missing_ok=True)  # a truncated file cannot be read
         return False
     return True

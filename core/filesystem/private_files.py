@@ -1,8 +1,7 @@
-"""Folders and files that no other account of this machine can read: 0700 and 0600, whatever the
-umask.
+"""Folders and files that only this account can read: modes 0700 and 0600, whatever the umask.
 
-Recordings, the table of secrets and the queue's own file lie in the data directory. The mask of a
-process is left alone: results that callers want in a folder of theirs follow it.
+The data directory contains recordings, the table of secrets and the queue's file. The umask of the
+process is not changed: it applies to results in folders of callers.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 #: For processes of other programs that write into the data directory.
 UMASK = 0o077
 _OTHERS_MASK = 0o077
-#: What lies at the top of a data directory.
+#: Top-level names of a data directory.
 _DATA_NAMES = (
     *("transcribe.db", "transcribe.db-wal", "transcribe.db-shm", "token", "beat"),
     *(
@@ -36,7 +35,7 @@ _DATA_NAMES = (
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, with those above it that are missing. What is there keeps its mode."""
+    """Create a folder with its missing parents. Existing folders keep their mode."""
     if path.is_dir():
         return
     if path.parent != path:
@@ -45,7 +44,7 @@ def make_folder(path: Path) -> None:
 
 
 def open_file(path: Path, mode: str) -> IO[Any]:
-    """As `open`; a file that is made by it is private."""
+    """Open a file as `open` does; a new file is private."""
     return open(path, mode, opener=_open_privately)
 
 
@@ -56,7 +55,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty private file, where there is none. Raises `OSError`."""
+    """Create an empty private file unless it exists. Raises `OSError`."""
     os.close(_open_privately(str(path), os.O_RDWR | os.O_CREAT))
 
 
@@ -65,29 +64,29 @@ def _open_privately(path: str, flags: int) -> int:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether other accounts of this machine may read, write or enter it."""
+    """Return whether other accounts may read, write or enter it."""
     return bool(stat.S_IMODE(path.stat().st_mode) & _OTHERS_MASK)
 
 
 def make_data_dir(path: Path) -> bool:
-    """Make the data directory, and close one that was open; whether it is closed now.
+    """Create the data directory, or close an open one; return whether it is closed.
 
-    Once it is, nobody gets to what lies below. What the service keeps at its top is closed as well:
-    earlier versions left it open, and a folder can be opened again by hand. Some file systems know
-    no modes, and folders that are shared, or belong to others, keep theirs.
+    Once it is closed, no other account can access its content. Its top-level files are closed as
+    well: earlier versions left them open, and a folder can be opened again by hand. Some file
+    systems have no modes. Folders that are shared, or belong to others, keep theirs.
     """
     make_folder(path)
     if is_open_to_others(path) and _is_unshared(path):
-        # From the inside out: while a file is open to others, its folder does not yet look closed.
+        # Files first: the folder must not look closed while a file in it is open.
         for inner in (*_list_data_files(path), path):
             _remove_access(inner)
     return not is_open_to_others(path)
 
 
 def _is_unshared(folder: Path) -> bool:
-    """Whether it is this account's, and nobody else can mean to use it.
+    """Return whether the folder belongs to this account and is not for shared use.
 
-    Others may mean to use /tmp or a home.
+    Other users may need /tmp or a home.
     """
     folder_stat = folder.stat()
     is_shared = folder_stat.st_mode & stat.S_ISVTX or folder in (Path.home(), Path(folder.anchor))
@@ -104,5 +103,5 @@ def _list_data_files(folder: Path) -> Iterator[Path]:
 
 
 def _remove_access(path: Path) -> None:
-    with suppress(OSError):  # it is gone, or belongs to somebody else
+    with suppress(OSError):  # gone, or another account's
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS_MASK)

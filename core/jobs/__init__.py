@@ -1,1 +1,1 @@
-"""The life of jobs and their parts: compare-and-set changes of state, a module a concern."""
+"""The life of jobs and their parts: compare-and-set state changes, one module per concern."""

@@ -1,7 +1,7 @@
-"""Which jobs may begin: at most ``MAX_CONCURRENT_JOBS`` are worked on at a time, on all machines.
+"""Admission: at most ``MAX_CONCURRENT_JOBS`` jobs are processed at a time, on all machines.
 
-A job that may not begin stays queued, and its message is spent: it is sent again when another job
-ends, or by housekeeping. A job that is tried again goes on at once.
+A job that may not begin stays queued, and its message is consumed. It is sent again when another
+job ends, or by housekeeping. A job that is retried continues at once.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from core.jobs.priorities import message_priority
 from core.settings import settings
 from core.states import Priority, Stage
 
-#: Of PostgreSQL's lock under which jobs begin one after the other; any number that is ours alone.
+#: Key of the PostgreSQL lock that serializes starts of jobs; any number that is unique to us.
 _LOCK_KEY = 7_274_511
 
 _ACTIVE_STAGES = (Stage.PREPARE, Stage.LISTEN, Stage.MERGE)
 
 
 def may_begin(session: Session, job_id: str) -> bool:
-    """Whether a job's turn has come. Until the transaction ends, no other job begins."""
+    """Return whether a job may begin; until the transaction ends, no other job can."""
     if not settings().max_concurrent_jobs:
         return True
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has a single writer anyway
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
     return job_id in find_startable_jobs(session)
 
 
 def find_startable_jobs(session: Session) -> Sequence[str]:
-    """The queued jobs whose turn has come, by priority and age. Only where there is a limit."""
+    """Return the queued jobs that may begin, by priority and age. Requires a limit."""
     free_slots = settings().max_concurrent_jobs - _count_active(session)
     if free_slots <= 0:
         return ()
@@ -49,7 +49,7 @@ def find_startable_jobs(session: Session) -> Sequence[str]:
 
 
 def is_full(session: Session) -> bool:
-    """Whether a queued job waits for others to end, and not for a worker."""
+    """Return whether queued jobs wait for others to end, and not for a worker."""
     limit = settings().max_concurrent_jobs
     return bool(limit) and _count_active(session) >= limit
 

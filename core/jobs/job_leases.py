@@ -16,9 +16,9 @@ from core.states import Stage
 def release_job(
     session: Session, job_id: str, owner: str, *, wait: float, counts: bool = True
 ) -> None:
-    """Let go of a job that is to be tried again in *wait* seconds, by a message under way.
+    """Release a job that a pending message retries in *wait* seconds.
 
-    *counts*: whether this was one of the tries that a stage has.
+    *counts*: whether this was one of the stage's attempts.
     """
     due = clock.now() + wait
     attempts = JobRun.attempts - (0 if counts else 1)
@@ -31,7 +31,7 @@ def release_job(
 
 
 def renew_leases(session: Session, owners: Collection[str]) -> None:
-    """Show a sign of life for all jobs that these owners prepare or merge."""
+    """Renew the leases of all jobs that these owners prepare or merge."""
     session.execute(
         update(JobRun)
         .where(JobRun.owner.in_(owners), JobRun.stage != Stage.OVER)
@@ -43,7 +43,7 @@ def renew_leases(session: Session, owners: Collection[str]) -> None:
 def requeue_jobs(
     session: Session, owners: Collection[str], worker: str | None, *, counts: bool
 ) -> None:
-    """Hand back all jobs that these owners prepare or merge; see `parts.requeue_parts`."""
+    """Requeue all jobs that these owners prepare or merge; see `parts.requeue_parts`."""
     attempts = JobRun.attempts - (0 if counts else 1)
     condition = and_(JobRun.owner.in_(owners), JobRun.worker == worker)
     session.execute(

@@ -1,6 +1,6 @@
-"""Languages: which there are, and that of a recording for which nobody named one.
+"""Known languages, and detection of the language of a recording.
 
-It is found once, and is then the same for every chunk.
+The language is detected once and then used for all chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from core.db.models import Transcript, TranscriptJob
 from core.jobs.records import PartRecord
 
-#: ISO 639-1 by first letters, with the codes that it took back and some systems still say.
+#: ISO 639-1 codes by first letter, including withdrawn codes that some systems still use.
 _SECOND_LETTERS = {
     "a": "abefkmnrsvyz", "b": "aeghimnors", "c": "aehorsuvy", "d": "aevz", "e": "elnostu",
     "f": "afijory", "g": "adlnuv", "h": "aeiortuyz", "i": "adegiknostuw", "j": "aivw",
@@ -23,17 +23,17 @@ _SECOND_LETTERS = {
     "o": "cjmrs", "p": "ailst", "q": "u", "r": "mnouw", "s": "acdeghiklmnoqrstuvw",
     "t": "aeghiklnorstwy", "u": "gkrz", "v": "eio", "w": "ao", "x": "h", "y": "io", "z": "ahu",
 }  # fmt: skip
-#: Of ISO 639-2, what says that there is no language, several, or one of somebody's own.
+#: ISO 639-2 codes for no language, several languages, or private use.
 _NO_LANGUAGE = re.compile(r"mis|mul|und|zxx|q[a-t][a-z]")
 
-#: Chunks of a recording that are listened to; one alone may be music, a name or a greeting.
+#: Number of chunks used for detection; a single one may be music, a name or a greeting.
 SAMPLED_CHUNKS = 5
 
 
 def is_language(tag: str) -> bool:
-    """Whether a tag such as ``en-US`` names a language.
+    """Return whether a tag such as ``en-US`` names a language.
 
-    Of three letters there are some eight thousand, so any three will do.
+    There are some eight thousand codes of three letters, so any three are accepted.
     """
     first = tag.lower().replace("_", "-").partition("-")[0]
     if len(first) == 2:

@@ -1,6 +1,6 @@
-"""The life of a job: accepted, prepared, listened to, merged, over.
+"""The life of a job: accepted, prepared, transcribed, merged, over.
 
-Every change of stage is a compare-and-set, so a step that is run twice, or by two workers at once,
+Every change of stage is a compare-and-set, so a step that runs twice, or on two workers at once,
 changes the job once. Functions take the session of the caller's transaction.
 """
 
@@ -43,15 +43,15 @@ from transcripts.types import ChannelInterval
 from transcripts.warning import TranscriptWarning
 
 _ALWAYS: ColumnElement[bool] = true()
-#: Seconds that whoever ends a job has to tell of it, before housekeeping does.
+#: Seconds for the process that ends a job to send notifications, before housekeeping does.
 NOTIFY_SECONDS = 10.0
-# Made once: every step asks for its job, some of them twice.
+# Built once: every step queries its job, some of them twice.
 _JOB_BY_ID = select(TranscriptJob).where(TranscriptJob.job_id == bindparam("job_id"))
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveMessages:
-    """The messages of a job that workers have. A merge is over in a moment and does not count."""
+    """A job's messages that workers process. A merge is short and does not count."""
 
     prepare_message: str | None = None
     part_messages: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ def accept_job(
     warnings: Sequence[TranscriptWarning] = (),
     owner_id: uuid.UUID | None = None,
 ) -> TranscriptJob:
-    """Write a new job down. Once this is committed the job is never lost.
+    """Store a new job. Once this is committed the job is never lost.
 
-    *audio_bytes*, *audio_sha256*: None for what is not known yet. *warnings*: what the job waits
-    for is forgotten when it is completed, the rest stays.
+    *audio_bytes*, *audio_sha256*: None if unknown yet. *warnings*: those about missing workers are
+    dropped when the job completes, the others remain.
     """
     now = clock.utc_now()
     transcript = Transcript(
@@ -106,10 +106,9 @@ def accept_job(
 
 
 def get_job(session: Session, job_id: str, *, owner_id: uuid.UUID | None = None) -> TranscriptJob:
-    """The job with its transcript and its run. Raises `JobNotFound`, also when *owner_id* is not
-    its owner.
+    """Return the job with its transcript and run.
 
-    *owner_id*: None stands for whoever may see everything.
+    Raises `JobNotFound`, also if *owner_id* is not its owner (None: may see everything).
     """
     job = session.scalar(_JOB_BY_ID, {"job_id": job_id})
     if job is None or (owner_id is not None and job.transcript.owner_id != owner_id):
@@ -118,7 +117,7 @@ def get_job(session: Session, job_id: str, *, owner_id: uuid.UUID | None = None)
 
 
 def job_not_found(job_id: str) -> JobNotFound:
-    """For whoever asks for a job that there is not."""
+    """Return the error for a job that does not exist."""
     return JobNotFound(f"there is no job {job_id}")
 
 
@@ -127,7 +126,7 @@ def read_spec(job: TranscriptJob) -> JobSpec:
 
 
 def list_parts(session: Session, job_id: str, kind: PartKind | None = None) -> Sequence[JobPart]:
-    """The chunks, the shards, or both, in the order of the recording."""
+    """Return the chunks, the shards, or both, in recording order."""
     query = select(JobPart).where(JobPart.job_id == job_id)
     if kind is not None:
         query = query.where(JobPart.kind == kind)
@@ -135,10 +134,10 @@ def list_parts(session: Session, job_id: str, kind: PartKind | None = None) -> S
 
 
 def begin_preparation(session: Session, job_id: str, owner: str, worker: str) -> bool:
-    """Take the job to prepare it.
+    """Claim the job for preparation.
 
-    False when that is done, or being done by a living worker, or when its turn has not come. Raises
-    `KillsWorker` when it was begun too often.
+    False if that is done, or another live worker does it, or the job must wait for its turn. Raises
+    `KillsWorker` if it was begun too often.
     """
     has_turn = true() if admission.may_begin(session, job_id) else false()
     if not _claim_stage(session, job_id, owner, worker, Stage.QUEUED, Stage.PREPARE, has_turn):
@@ -151,7 +150,7 @@ def begin_preparation(session: Session, job_id: str, owner: str, worker: str) ->
 
 
 def renew_preparation_lease(session: Session, job_id: str, owner: str) -> bool:
-    """Renew the lease and keep others off until *session* ends. False: the job is another's."""
+    """Renew the lease, and lock it until *session* ends. False: another owner has the job."""
     condition = and_(is_owned_by(owner), _is_at(Stage.PREPARE))
     query = update(JobRun).where(JobRun.job_id == job_id, condition)
     return _execute_update(session, query.values(lease_until=lease_expiry()))
@@ -167,7 +166,7 @@ def finish_preparation(
     shards: Sequence[ChannelInterval],
     warnings: Sequence[TranscriptWarning],
 ) -> bool:
-    """Write down what there is to do. False when the job was taken from this owner."""
+    """Store the parts of the job. False if the job was taken from this owner."""
     job = get_job(session, job_id)
     if not _change_stage(session, job_id, owner, Stage.PREPARE, Stage.LISTEN):
         return False
@@ -180,10 +179,10 @@ def finish_preparation(
 
 
 def begin_merge(session: Session, job_id: str, owner: str, worker: str | None = None) -> bool:
-    """Take the job to merge it.
+    """Claim the job for merging.
 
-    False when that is done, or being done by a living worker, or when a part is not over: a chord
-    that lost count may ask too early. Raises `KillsWorker` when it was begun too often.
+    False if that is done, or another live worker does it, or a part is not finished: a chord with a
+    wrong count may trigger a merge too early. Raises `KillsWorker` if it was begun too often.
     """
     unfinished = exists().where(JobPart.job_id == job_id, JobPart.state.in_(OPEN_PART_STATES))
     return _claim_stage(session, job_id, owner, worker, Stage.LISTEN, Stage.MERGE, ~unfinished)
@@ -214,10 +213,10 @@ def complete_job(
     warnings: Sequence[TranscriptWarning],
     roles: Mapping[int, Role] = MappingProxyType({}),
 ) -> bool:
-    """End the job well, with its segments, at most once. False when another owner did.
+    """Complete the job with its segments, at most once. False if another owner did.
 
-    Segments of an earlier end stay until then: by them the names of the speakers find their
-    bearers, and what callers changed its places.
+    Segments of an earlier merge are kept until then: names and edits are carried over from them to
+    the new segments.
     """
     condition = and_(is_owned_by(owner), _is_at(Stage.MERGE))
     if not _end_job(session, job_id, JobStatus.COMPLETED, condition, segments_count=len(segments)):
@@ -244,16 +243,16 @@ def complete_job(
 
 
 def fail_job(session: Session, job_id: str, reason: TranscribeError) -> bool:
-    """End the job with a reason that the caller is shown. False when it is over already."""
+    """End the job with an error for the caller. False if it is over already."""
     error = {"code": reason.code, "message": str(reason)}
     return _end_job(session, job_id, JobStatus.FAILED, JobRun.stage != Stage.OVER, error=error)
 
 
 def cancel_job(session: Session, job_id: str, *, notify_caller: bool = True) -> ActiveMessages:
-    """End the job at its caller's wish: no further part of it begins. Raises `Conflict` if over.
+    """Cancel the job: none of its other parts begins. Raises `Conflict` if it is over.
 
-    Returns what workers still do for it, for `tasks.cancelling.terminate_steps`. *notify_caller*:
-    whether its webhook is to be sent.
+    Return the messages that workers still process, for `tasks.cancelling.terminate_steps`.
+    *notify_caller*: whether to send its webhook.
     """
     active_messages = find_active_messages(session, job_id)
     is_not_over = JobRun.stage != Stage.OVER
@@ -264,7 +263,7 @@ def cancel_job(session: Session, job_id: str, *, notify_caller: bool = True) -> 
 
 
 def find_active_messages(session: Session, job_id: str) -> ActiveMessages:
-    """What workers have of a job."""
+    """Return the messages of a job that workers process."""
     run = get_job(session, job_id).run
     return ActiveMessages(
         prepare_message=run.owner if run.stage == Stage.PREPARE else None,
@@ -277,13 +276,13 @@ def find_active_messages(session: Session, job_id: str) -> ActiveMessages:
 
 
 def delete_job(session: Session, job_id: str) -> None:
-    """Remove the records of a job and of its transcript. Raises `JobNotFound`."""
+    """Delete the records of a job and of its transcript. Raises `JobNotFound`."""
     job = get_job(session, job_id)
     session.execute(delete(Transcript).where(Transcript.id == job.transcript_id))
 
 
 def mark_dispatched(session: Session, job_id: str, epoch: int | None = None) -> bool:
-    """Note that the job is being sent. False when someone else did so since *epoch* was read."""
+    """Record that the job is being sent. False if another process did since *epoch* was read."""
     query = update(JobRun).where(JobRun.job_id == job_id, JobRun.stage != Stage.OVER)
     if epoch is not None:
         query = query.where(JobRun.epoch == epoch)
@@ -304,7 +303,7 @@ def _claim_stage(
     next_stage: Stage,
     condition: ColumnElement[bool] = _ALWAYS,
 ) -> bool:
-    # A message that comes a second time says that whoever had it first is gone.
+    # A redelivered message means that its first receiver is gone.
     is_abandoned = and_(
         _is_at(next_stage), or_(JobRun.lease_until < clock.now(), is_owned_by(owner))
     )
@@ -322,7 +321,7 @@ def _claim_stage(
         ),
     )
     if is_claimed and get_job(session, job_id).run.attempts > settings().chunk_max_retries + 1:
-        # Whoever asks ends the job by this, as by any error of its own.
+        # The caller ends the job with this error, as with its own errors.
         raise KillsWorker("every worker that tried was lost")
     return is_claimed
 
@@ -375,6 +374,6 @@ def _is_at(stage: Stage) -> ColumnElement[bool]:
 
 
 def _execute_update(session: Session, statement: Any) -> bool:
-    # The rows in the session must not hide what the statement changed.
+    # Objects in the session must reflect the change.
     result = session.execute(statement.execution_options(synchronize_session="fetch"))
     return bool(cast(CursorResult[Any], result).rowcount)

@@ -1,4 +1,4 @@
-"""Which jobs there are, newest first: each way to choose among them has an index of its own."""
+"""Lists of jobs, newest first: each filter has its own index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def list_transcripts(
     engine: str | None = None,
     session_id: str | None = None,
 ) -> Page[Transcript]:
-    """Some transcripts, with their jobs, that are as asked for; newest first."""
+    """Return a page of transcripts that match the filters, with their jobs, newest first."""
     conditions: list[ColumnElement[bool]] = []
     if owner_id is not None:
         conditions.append(Transcript.owner_id == owner_id)
@@ -32,14 +32,14 @@ def list_transcripts(
         conditions.append(Transcript.engine == engine)
     if session_id is not None:
         conditions.append(Transcript.session_id == uuid.UUID(session_id))
-    # Each job's transcript is the row itself: nothing to join a second time.
+    # Each job's transcript is the row itself, so it needs no second join.
     with_jobs = joinedload(Transcript.job, innerjoin=True).lazyload(TranscriptJob.transcript)
     return fetch_page(session, Transcript, limit, after, *conditions, options=(with_jobs,))
 
 
 def _has_status(status: JobStatus) -> ColumnElement[bool]:
-    # A transcript is "processing" until its job is over; the few that are have an index of their
-    # own, and only among them must be looked further.
+    # A transcript is "processing" until its job is over. These few rows have their own index, and
+    # only they need the join.
     if status.is_over:
         return Transcript.status == status
     has_run_status = TranscriptJob.run.has(JobRun.status == status)

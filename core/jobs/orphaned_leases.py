@@ -1,7 +1,7 @@
-"""What a worker had in hand when it was killed, freed by the next one of its name.
+"""Leases of a killed worker, freed by the next worker of the same name.
 
-Otherwise that waits until its lease has run out, since nobody knows that the worker is gone.
-Whoever is started again in its place does know it.
+Otherwise they last until they expire, since no process knows that the worker is gone. Its successor
+does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core.states import Stage
 
 
 def has_leases(session: Session, worker: str) -> bool:
-    """Whether a worker of this name has a lease of anything."""
+    """Return whether a worker of this name holds any lease."""
     return bool(
         session.scalar(
             select(or_(*(exists().where(condition) for condition in _lease_conditions(worker))))
@@ -25,9 +25,9 @@ def has_leases(session: Session, worker: str) -> bool:
 
 
 def free_leases(session: Session, worker: str) -> None:
-    """End the leases of all that a worker of this name has in hand: its messages are gone, too.
+    """Expire all leases of a worker of this name, whose messages are lost, too.
 
-    That was one of the tries: what kills its worker must not go round for ever.
+    This counts as an attempt: work that kills its worker must not be repeated for ever.
     """
     part_condition, job_condition = _lease_conditions(worker)
     for statement in (
@@ -38,7 +38,7 @@ def free_leases(session: Session, worker: str) -> None:
 
 
 def _lease_conditions(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Of parts and of jobs. By what the indexes know first: there are few of these."""
+    """Return the conditions for parts and for jobs, beginning with indexed columns."""
     job_conditions = (
         JobRun.stage.in_((Stage.PREPARE, Stage.MERGE)),
         JobRun.lease_until >= clock.now(),

@@ -1,4 +1,4 @@
-"""What a recording was cut into, as rows: while it is still decoded, and when it is done."""
+"""Create the parts of a recording, while it is being decoded and afterwards."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def write_parts(
     *,
     is_complete: bool = True,
 ) -> None:
-    """Have a part for each interval, in this order. *is_complete*: and no others of their kind.
+    """Store a part for each interval, in order. *is_complete*: there are no others of this kind.
 
-    A part that is there already stays as it is, for it may have been worked on: whoever prepares a
-    job may have begun before. If intervals are others now, because a setting was changed
-    meanwhile, their parts begin anew.
+    An existing part is kept, since it may have been processed: an earlier preparation may have been
+    interrupted. If an interval has changed, because a setting was changed meanwhile, its part
+    starts anew.
     """
     conditions = (JobPart.job_id == job_id, JobPart.kind == kind)
     query = select(JobPart.position, JobPart.start, JobPart.end, JobPart.channel).where(*conditions)

@@ -1,4 +1,4 @@
-"""The life of a part: leased by a worker, stored or failed, and never both by two workers."""
+"""The life of a part: leased by a worker, then stored or failed, exactly once."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from core.settings import settings
 from core.states import OPEN_PART_STATES, PartKind, PartState, Stage
 from transcripts.types import ChannelInterval, Interval
 
-#: Seconds that a message may be under way before it counts as lost, if its queue is empty.
+#: Seconds after which a message counts as lost, if its queue is empty.
 MESSAGE_TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class PartId:
-    """Names a chunk or a shard of a job."""
+    """Identifies a chunk or a shard of a job."""
 
     job_id: str
     kind: PartKind
@@ -42,16 +42,16 @@ class PartId:
 
 @dataclass(frozen=True, slots=True)
 class PendingPart:
-    """A part that somebody is to work on."""
+    """A part that needs a worker."""
 
     part: PartId
-    #: Of audio.
+    #: Seconds of audio.
     seconds: float
-    #: By somebody who lost it.
+    #: Whether a worker began it and lost it.
     was_begun: bool
 
 
-# What every chunk asks for is made once: to make a statement takes longer than to run it.
+# Statements for every chunk are built once: building one takes longer than running it.
 _IS_PART = and_(
     JOB_PARTS.c.job_id == bindparam("of_job"),
     JOB_PARTS.c.kind == bindparam("of_kind"),
@@ -60,10 +60,10 @@ _IS_PART = and_(
 _MAY_BEGIN = and_(
     _IS_PART,
     JOB_PARTS.c.state.in_(OPEN_PART_STATES),
-    # A message that comes a second time says that whoever had it first is gone. One that is to be
-    # tried again is under way until then: another one ends here, so that they do not become many.
+    # A redelivered message means that its first receiver is gone. A part with a delayed retry has a
+    # pending message until then: other messages end here, so that they do not multiply.
     or_(JOB_PARTS.c.owner == bindparam("me"), JOB_PARTS.c.lease_until < bindparam("now")),
-    # Chunks that are cut early are heard while the job is still being prepared.
+    # Chunks that are cut early are transcribed while the job is still being prepared.
     exists().where(
         JOB_RUNS.c.job_id == bindparam("of_job"),
         JOB_RUNS.c.stage.in_((Stage.PREPARE, Stage.LISTEN)),
@@ -106,13 +106,13 @@ _STORE_PART = (
 def lease_part(
     session: Session, part: PartId, owner: str, worker: str | None = None
 ) -> ChannelInterval | None:
-    """Take a part to work on, and get its interval in the recording.
+    """Lease a part, and return its interval in the recording.
 
-    *owner* is the message, *worker* the name of who got it: see `core.jobs.orphaned_leases`.
+    *owner* is the message, *worker* the name of its receiver: see `core.jobs.orphaned_leases`.
 
-    None when there is nothing to do: it is stored, a living worker has it, another message is
-    about to try it again, or the job is past listening. A part that was begun too often is set
-    aside here, so that a chunk that kills its worker cannot go round for ever.
+    None if there is nothing to do: it is stored, a live worker has it, another message is about to
+    retry it, or the job is past transcription. A part that was begun too often fails here, so that
+    a chunk that kills its worker is not repeated for ever.
     """
     now = clock.now()
     parameters = {
@@ -131,7 +131,7 @@ def lease_part(
 
 
 def _fail_exhausted(session: Session, part: PartId, parameters: Mapping[str, Any]) -> None:
-    """Give a part up that nothing but its tries keeps from being begun."""
+    """Fail a part that could begin if it had attempts left."""
     if row := session.execute(_EXHAUSTED_PART, parameters).first():
         reason = KillsWorker("the workers that tried were lost; it is not tried again")
         _update_part(
@@ -144,7 +144,7 @@ def _fail_exhausted(session: Session, part: PartId, parameters: Mapping[str, Any
 
 
 def renew_leases(session: Session, owners: Collection[str]) -> None:
-    """Show a sign of life for all parts that these owners have."""
+    """Renew the leases of all parts that these owners have."""
     session.execute(
         update(JobPart)
         .where(JobPart.owner.in_(owners), JobPart.state == PartState.RUNNING)
@@ -156,10 +156,10 @@ def renew_leases(session: Session, owners: Collection[str]) -> None:
 def requeue_parts(
     session: Session, owners: Collection[str], worker: str | None, *, counts: bool
 ) -> None:
-    """Let go of all parts that these owners have, unfinished: their messages go back to the queue.
+    """Release all unfinished parts that these owners have: their messages return to the queue.
 
-    *worker*: that of the owners; another may have begun anew with a message of the same name.
-    *counts*: whether this was one of the tries that a part has.
+    *worker*: worker of the owners; another may already process a redelivered message of the same
+    name. *counts*: whether this was one of the part's attempts.
     """
     session.execute(
         update(JobPart)
@@ -179,15 +179,15 @@ def requeue_parts(
 
 
 def _updated_sent_at(moment: float) -> ColumnElement[float | None]:
-    """For a message that waits anew. One that was sent ahead does not stand for its part."""
+    """Return the new time of a waiting message; a message sent early does not count."""
     return case((JobPart.sent_at.is_not(None), moment))
 
 
 def mark_stored(session: Session, part: PartId, interval: Interval, sha256: str) -> None:
-    """Note that the result lies in storage. Whoever comes second writes the same.
+    """Record that the result is in storage. A second worker stores the same result.
 
-    *interval*: where the part lay when it was leased. If the recording was cut otherwise since
-    then, nothing is noted.
+    *interval*: the part's interval when it was leased. If the recording was cut differently since
+    then, nothing is recorded.
     """
     values = {
         "begins": interval.start,
@@ -207,9 +207,9 @@ def release_part(
     wait: float,
     counts: bool = True,
 ) -> None:
-    """Let go of a part that is to be tried again in *wait* seconds, by a message under way.
+    """Release a part that a pending message retries in *wait* seconds.
 
-    *counts*: whether this was one of the tries that a part has.
+    *counts*: whether this was one of the part's attempts.
     """
     _update_part(
         session,
@@ -224,7 +224,7 @@ def release_part(
 
 
 def fail_part(session: Session, part: PartId, owner: str, reason: TranscribeError) -> None:
-    """Set a part aside for good; the other parts go on."""
+    """Mark a part as failed for good; the other parts continue."""
     details = _error_details(reason)
     _update_part(
         session, part, state=PartState.FAILED, error=details, lease_until=0.0, only_owner=owner
@@ -232,10 +232,10 @@ def fail_part(session: Session, part: PartId, owner: str, reason: TranscribeErro
 
 
 def claim_unsent_parts(session: Session, job_id: str) -> Sequence[PendingPart]:
-    """The parts that have no message yet, noted as sent: whoever claims them sends them.
+    """Mark the parts without a message as sent, and return them; the caller sends them.
 
-    In the order of the recording. Of two who claim at once, one gets a part. For a part in hand,
-    the message that was sent ahead stands from now on.
+    They are in recording order. Concurrent callers never get the same part. For a running part, the
+    message that was sent early counts from now on.
     """
     condition = and_(JobPart.job_id == job_id, JobPart.sent_at.is_(None), has_live_worker())
     session.execute(
@@ -250,10 +250,10 @@ def claim_unsent_parts(session: Session, job_id: str) -> Sequence[PendingPart]:
 def claim_lost_parts(
     session: Session, job_id: str, *, is_queue_empty: bool
 ) -> Sequence[PendingPart]:
-    """The parts whose own message must be gone, noted as sent: whoever claims them sends them.
+    """Mark the parts with a lost message as sent, and return them; the caller sends them.
 
-    A message is gone when its worker is, and when nothing waits in its queue any more although it
-    should: *is_queue_empty*.
+    A message is lost if its worker is, or if its queue is empty (*is_queue_empty*) although it
+    should wait there.
     """
     is_lost = is_message_late() if is_queue_empty else false()
     return _claim_parts(session, job_id, or_(is_lost, is_lease_expired()))
@@ -280,15 +280,15 @@ def _claim_parts(
 
 
 def mark_unsent(session: Session, part_ids: Collection[PartId]) -> None:
-    """Take back that these parts were sent: the broker did not get their messages."""
+    """Mark these parts as not sent: the broker did not get their messages."""
     for part in part_ids:
         _update_part(session, part, sent_at=None)
 
 
 def mark_all_unsent(session: Session) -> None:
-    """Take back that any part was sent: the broker lost its memory.
+    """Mark all waiting parts as not sent: the broker lost its memory.
 
-    What is to be tried again later waits in the memory of a worker.
+    Parts with a delayed retry are excluded: a worker holds their messages in memory.
     """
     session.execute(
         update(JobPart)
@@ -299,7 +299,7 @@ def mark_all_unsent(session: Session) -> None:
 
 
 def list_stored_chunks(session: Session, job_id: str) -> Sequence[int]:
-    """The positions of the chunks whose words lie in storage."""
+    """Return the positions of the chunks whose words are in storage."""
     return session.scalars(
         select(JobPart.position)
         .where(
@@ -312,7 +312,7 @@ def list_stored_chunks(session: Session, job_id: str) -> Sequence[int]:
 
 
 def has_waiting_chunk(session: Session, job_id: str) -> bool:
-    """Whether a chunk of the job was not begun yet."""
+    """Return whether a chunk of the job has not begun yet."""
     is_waiting = and_(
         JobPart.job_id == job_id,
         JobPart.kind == PartKind.CHUNK,
@@ -321,8 +321,8 @@ def has_waiting_chunk(session: Session, job_id: str) -> bool:
     return bool(session.scalar(select(exists().where(is_waiting))))
 
 
-# The chord has a job merged whose messages it counted all. It cannot count what was sent ahead of
-# it or again after it, and is never complete when a message that it counts is lost.
+# A chord triggers the merge when it has counted all of its messages. It cannot count messages sent
+# before or again after it, and never completes if a counted message is lost.
 _READY_TO_MERGE = select(
     exists().where(
         JOB_RUNS.c.job_id == bindparam("of_job"),
@@ -336,26 +336,26 @@ _READY_TO_MERGE = select(
 
 
 def is_ready_to_merge(session: Session, job_id: str, *, is_counted: bool = False) -> bool:
-    """Whether the job listens, and none of its parts is left to be waited for.
+    """Return whether the job is in transcription and none of its parts is pending.
 
-    *is_counted*: whether who asks was counted by the job's chord; then only if that is not enough.
+    *is_counted*: whether the job's chord counts the caller; then only if the chord is not enough.
     """
     parameters = {"of_job": job_id, "is_uncounted": not is_counted}
     return bool(session.scalar(_READY_TO_MERGE, parameters))
 
 
 def has_running_part(session: Session, job_id: str) -> bool:
-    """Whether a living worker has a part of the job."""
+    """Return whether a live worker has a part of the job."""
     return bool(session.scalar(select(exists().where(JobPart.job_id == job_id, has_live_worker()))))
 
 
 def is_unsent() -> ColumnElement[bool]:
-    """Whether the part waits and has no message of its own yet."""
+    """Condition: the part waits and has no message of its own yet."""
     return and_(JobPart.state == PartState.WAITING, JobPart.sent_at.is_(None))
 
 
 def is_message_late() -> ColumnElement[bool]:
-    """Whether the part waits, and so does its message for long, if it is still there."""
+    """Condition: the part has waited for its message for so long that it may be lost."""
     return and_(
         JobPart.state == PartState.WAITING,
         JobPart.sent_at < clock.now() - MESSAGE_TIMEOUT_SECONDS,
@@ -364,17 +364,17 @@ def is_message_late() -> ColumnElement[bool]:
 
 
 def has_live_worker() -> ColumnElement[bool]:
-    """Whether a living worker has the part."""
+    """Condition: a live worker has the part."""
     return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until >= clock.now())
 
 
 def is_lease_expired() -> ColumnElement[bool]:
-    """Whether a worker began with the part and is gone."""
+    """Condition: the part's worker is gone."""
     return and_(JobPart.state == PartState.RUNNING, JobPart.lease_until < clock.now())
 
 
 def _part_parameters(part: PartId) -> dict[str, Any]:
-    """As `_IS_PART` asks for it; names of columns are taken."""
+    """Return the parameters of `_IS_PART`; column names are reserved."""
     return {"of_job": part.job_id, "of_kind": part.kind, "at": part.position}
 
 

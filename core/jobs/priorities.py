@@ -1,4 +1,4 @@
-"""Who of the jobs that wait goes before whom, and how much there is to do before one's turn."""
+"""Order of the waiting jobs, and the amount of work before each of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from core.db.models import JobPart, JobRun, TranscriptJob
 from core.states import OPEN_PART_STATES, PartKind, Priority, Stage
 
-#: The first of the broker's ten priorities that each of ours has, and the seconds of sound at which
-#: more work is to give way to less. Most jobs are normal, so they are told apart most finely.
+#: For each priority: the first of its broker priorities (of ten), and the seconds of audio at which
+#: a longer job gets the next class. Most jobs are normal, so normal jobs have the most classes.
 _PRIORITY_CLASSES = {
     Priority.HIGH: (0, (1200.0,)),
     Priority.NORMAL: (2, (300.0, 1200.0, 3600.0, 10800.0)),
@@ -22,11 +22,11 @@ _PRIORITY_CLASSES = {
 
 
 def message_priority(priority: Priority, seconds: float = 0.0) -> int:
-    """The broker's priority of the parts of a job that has *seconds* of sound still to be heard.
+    """Return the broker's priority of a job's parts, with *seconds* of audio left to transcribe.
 
-    The job's own priority comes first. Among jobs of one priority, those with little left go before
-    those with much ("shortest remaining processing time", in classes), so a short recording waits
-    for no chunk of a ten-hour one that is not in hand already. The lower number goes first.
+    A lower number goes first. The job's own priority decides first. Within it, jobs with little
+    audio left go before jobs with much ("shortest remaining processing time", in classes). So a
+    short recording only waits for those chunks of a ten-hour recording that have already started.
     """
     first, limits = _PRIORITY_CLASSES[priority]
     return first + bisect_left(limits, seconds)
@@ -34,17 +34,17 @@ def message_priority(priority: Priority, seconds: float = 0.0) -> int:
 
 @dataclass(frozen=True, slots=True)
 class WorkAhead:
-    """What goes before a job that waits."""
+    """The work before a waiting job."""
 
     jobs: int
-    #: Sound that is still to be heard; None when not all of these jobs are that far.
+    #: Seconds of audio left to transcribe; None if some of these jobs are not cut into chunks yet.
     seconds: float | None
 
 
 def find_work_ahead(session: Session, job: TranscriptJob) -> WorkAhead | None:
-    """What goes before a job that waits to be prepared, or for its first chunk to be begun.
+    """Return the work before a job that waits to be prepared, or for its first chunk to start.
 
-    None when it was never sent, so that it has no place yet.
+    Return None if the job was never sent, since it has no place in the queue then.
     """
     if job.run.dispatched_at is None:
         return None
@@ -54,7 +54,7 @@ def find_work_ahead(session: Session, job: TranscriptJob) -> WorkAhead | None:
 
 
 def _count_queued_before(session: Session, run: JobRun) -> int:
-    """By the index over stages: what is over is not looked at."""
+    """Count the queued jobs before a run. The index over stages excludes ended jobs."""
     own_priority = Priority(run.priority)
     higher = [
         priority
@@ -85,16 +85,16 @@ def _find_listening_before(session: Session, job: TranscriptJob) -> WorkAhead | 
 
 @dataclass(frozen=True, slots=True)
 class _ListeningJob:
-    """A job of which chunks wait or are being heard."""
+    """A job in the stage `listen`: its chunks wait or are being transcribed."""
 
     job_id: str
     rank: tuple[int, float]
-    #: Seconds of sound.
+    #: Seconds of audio.
     seconds_left: float
 
 
 def _list_listening(session: Session, engine: str) -> Iterator[_ListeningJob]:
-    """All jobs that an engine hears or is to hear; by the index over stages, and their parts."""
+    """Yield all jobs of an engine in the stage `listen`; uses the index over stages and parts."""
     seconds = JobPart.end - JobPart.start
     is_open = JobPart.state.in_(OPEN_PART_STATES)
     seconds_left = func.sum(case((is_open, seconds), else_=0.0))

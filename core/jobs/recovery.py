@@ -1,9 +1,9 @@
-"""Finds the jobs that nobody works on although there is work: what housekeeping sends again.
+"""Find the jobs that have work left but no worker, for housekeeping to send again.
 
-Sending again is harmless, since every step may run twice, but it must not flood the queues. So only
-what has no message any more is sent again. A message is gone when the worker that had it is, and
-when its queue is empty although it should wait there; sending is noted, so nothing is sent again
-because it still waits. Neither needs to look at what lies in a queue.
+A second message is harmless, since every step may run twice, but it must not flood the queues. So
+only a lost message is replaced. A message is lost if its worker is gone, or if it should wait in a
+queue and this queue is empty. The time of sending is recorded, so a message that still waits is not
+sent again. Neither check reads the messages in a queue.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from core.states import OPEN_PART_STATES, Stage
 
 
 class Need(StrEnum):
-    """What a job needs now."""
+    """The next action for a job."""
 
     PREPARE = "prepare"
     #: Its parts were not sent yet.
     FAN_OUT = "fan_out"
-    #: The messages of some of its parts are gone.
+    #: The messages of some of its parts are lost.
     RESEND = "resend"
     MERGE = "merge"
 
 
 @dataclass(frozen=True, slots=True)
 class AbandonedJob:
-    """A job that must be sent again; *epoch* is as it was when this was found."""
+    """A job that must be sent again. *epoch* is the job's epoch at the time of the check."""
 
     job_id: str
     need: Need
     epoch: int
-    #: True: its messages may only be waiting in a long queue. Look before sending.
+    #: True: its messages may still wait in a long queue. Check the queue before sending.
     may_be_queued: bool
 
 
 def find_abandoned(session: Session) -> list[AbandonedJob]:
-    """The jobs whose worker is gone, and those whose message may be."""
+    """Return the jobs whose worker is gone, and those whose message may be lost."""
     has_turn = or_(JobRun.stage != Stage.QUEUED, _has_turn(session))
     jobs = [
         *_find_jobs(session, Need.PREPARE, _is_owner_gone(Stage.PREPARE)),
@@ -86,7 +86,7 @@ def find_abandoned(session: Session) -> list[AbandonedJob]:
 
 
 def list_unfinished(session: Session) -> list[AbandonedJob]:
-    """Every job that is not over: what must be sent again when the broker lost its memory."""
+    """Return every job that is not over, to be sent again after the broker lost its memory."""
     return [
         *_find_jobs(
             session, Need.PREPARE, or_(_is_at(Stage.QUEUED), _is_lease_expired(Stage.PREPARE))
@@ -97,13 +97,13 @@ def list_unfinished(session: Session) -> list[AbandonedJob]:
 
 
 def list_unreported(session: Session) -> Sequence[str]:
-    """The jobs that are over and of which nobody was told: who ended them was killed before."""
+    """Return the ended jobs whose end is not published: the process that ended them was killed."""
     is_late = and_(JobRun.lease_until > 0, JobRun.lease_until < clock.now())
     return session.scalars(select(JobRun.job_id).where(_is_at(Stage.OVER), is_late)).all()
 
 
 def mark_reported(session: Session, job_id: str) -> None:
-    """Note that all who are to hear of the end of a job were told."""
+    """Record that the end of a job was published to all receivers."""
     session.execute(
         update(JobRun)
         .where(JobRun.job_id == job_id, _is_at(Stage.OVER))
@@ -113,7 +113,7 @@ def mark_reported(session: Session, job_id: str) -> None:
 
 
 def find_stale_messages(session: Session) -> Sequence[str]:
-    """The messages of parts that a living worker goes on with although their job is over."""
+    """Return the messages of parts that a live worker still works on although their job is over."""
     of_run = JobRun.job_id == JobPart.job_id
     query = (
         select(JobPart.owner)
@@ -151,13 +151,13 @@ def _is_lease_expired(stage: Stage) -> ColumnElement[bool]:
 
 
 def _is_owner_gone(stage: Stage) -> ColumnElement[bool]:
-    """Whether its lease ran out, and it was neither sent since then nor handed back."""
+    """Return whether the lease expired, and the job was neither sent nor handed back since then."""
     is_unsent = or_(JobRun.dispatched_at.is_(None), JobRun.dispatched_at < JobRun.lease_until)
     return and_(_is_lease_expired(stage), is_unsent)
 
 
 def _is_waiting_for(previous_stage: Stage, stage: Stage) -> ColumnElement[bool]:
-    """Whether a job was sent long ago to come to a stage, or to be begun anew with it."""
+    """Return whether a job was sent long ago to enter a stage, or to restart it."""
     return and_(or_(_is_at(previous_stage), _is_lease_expired(stage)), _is_dispatch_late())
 
 

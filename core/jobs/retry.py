@@ -1,4 +1,4 @@
-"""A job that is over goes on: what of it failed is done again, or one of its stages is."""
+"""Continue a job that is over: redo its failed parts, or one of its stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.jobs import lifecycle
 from core.jobs.spec import DiarizationOptions
 from core.states import OPEN_PART_STATES, JobStatus, PartKind, PartState, Redo, Stage
 
-#: The parts that a stage is made of, as callers call them.
+#: The parts of a stage, and their name in messages to callers.
 _STAGE_PARTS = {
     Redo.TRANSCRIBE: (PartKind.CHUNK, "chunks"),
     Redo.DIARIZE: (PartKind.SHARD, "shards"),
@@ -24,9 +24,9 @@ _UNCHANGED = DiarizationOptions()
 
 
 def retry_job(session: Session, job_id: str) -> None:
-    """Have a job that is over done again as far as it is not done: the parts that failed.
+    """Redo the parts of an ended job that failed or were never done.
 
-    Raises `Conflict` when it is not over, when nothing is left to do, or when its recording was
+    Raises `Conflict` if the job is not over, if nothing is left to do, or if its recording was
     removed.
     """
     job = _get_ended_job(session, job_id)
@@ -41,12 +41,12 @@ def retry_job(session: Session, job_id: str) -> None:
 def redo_stage(
     session: Session, job_id: str, stage: Redo, options: DiarizationOptions = _UNCHANGED
 ) -> None:
-    """Have one stage of a job that is over done again, and what it says merged with the rest.
+    """Redo one stage of an ended job, and merge its result with the rest.
 
-    *options*: what is asked for anew of the speakers; only for `Redo.DIARIZE`.
+    *options*: new options for diarization; only for `Redo.DIARIZE`.
 
-    Raises `Conflict` when the job is not over, when it has nothing of the stage or not all of the
-    others, or when its recording was removed.
+    Raises `Conflict` if the job is not over, if it has no parts of this stage, if parts of the
+    other stages are unfinished, or if its recording was removed.
     """
     job = _get_ended_job(session, job_id)
     parts = lifecycle.list_parts(session, job_id)
@@ -74,7 +74,7 @@ def _select_parts(job: TranscriptJob, stage: Redo, parts: Sequence[JobPart]) -> 
 
 
 def _refuse_other_shards(job: TranscriptJob, shard_count: int, shard_seconds: float | None) -> None:
-    """A diarizer that cuts where another does not could not tell who is who in its shards."""
+    """Refuse a diarizer whose shards would be cut differently: it could not match the speakers."""
     is_cut = (job.transcript.duration or 0.0) > (shard_seconds or 0.0)
     if shard_seconds is not None and is_cut != (shard_count > 1):
         _refuse(job, "its recording was not cut for that diarizer; send it again")
@@ -102,7 +102,7 @@ def _restart_job(job: TranscriptJob, parts: Sequence[JobPart]) -> None:
     job.completed_at = job.error_details = None
     job.transcript.status = JobStatus.PROCESSING
     job.transcript.warnings = job.run.warnings
-    # The numbers may come to mean other people.
+    # The speaker numbers may stand for other people afterwards.
     job.transcript.speaker_roles, job.transcript.speaker_role_scores = {}, {}
 
 

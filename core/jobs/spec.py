@@ -1,4 +1,4 @@
-"""What a caller asked for, as a value that is stored with the job."""
+"""The options of a request, as a value that is stored with the job."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from core.states import Channels, Priority
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """A valid request: `transcribe_api.http.requests.parsing` makes it, the steps read it."""
+    """A valid request: `transcribe_api.http.requests.parsing` creates it, the steps read it."""
 
     engine: str
-    #: None: the speakers are not asked for.
+    #: None: no diarization.
     diarizer: str | None
     language: str | None = None
     model: str | None = None
-    #: What an engine that reads before it listens is to read.
+    #: Text for engines that accept a prompt before the audio.
     initial_prompt: str | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
@@ -26,20 +26,20 @@ class JobSpec:
     priority: Priority = Priority.NORMAL
     session_id: str | None = None
     context_id: str | None = None
-    #: Who is told when the job ends.
+    #: Receives a webhook when the job ends.
     callback_url: str | None = None
-    #: Where the recording is fetched; forgotten when it is.
+    #: Address of the recording; deleted after the download.
     source_url: str | None = None
-    #: Folder of the machine that merges, where the artefacts are written.
+    #: Folder on the machine that runs the merge; the artefacts are written there.
     output_dir: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For `transcript_jobs.engine_params`."""
+        """Return the value for `transcript_jobs.engine_params`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> JobSpec:
-        """Read what `as_dict` wrote, also when a later version added fields."""
+        """Read the result of `as_dict`, also if a later version added fields."""
         names = {field.name for field in fields(cls)}
         values = {name: value for name, value in data.items() if name in names}
         for name, kind in (("priority", Priority), ("channels", Channels)):
@@ -50,16 +50,16 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiarizationOptions:
-    """What is asked for anew when the speakers of a job are looked for again; None: as before."""
+    """New options for another diarization of a job; None: unchanged."""
 
     diarizer: str | None = None
-    #: A longer recording is cut into shards for that diarizer.
+    #: This diarizer needs a longer recording cut into shards.
     shard_seconds: float | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
 
     def apply_to(self, spec: JobSpec) -> JobSpec:
-        """Who names either number of speakers replaces both."""
+        """Return *spec* with these options. If one speaker number is given, both are replaced."""
         if self.diarizer:
             spec = replace(spec, diarizer=self.diarizer)
         if self.min_speakers or self.max_speakers:

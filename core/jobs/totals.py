@@ -1,4 +1,4 @@
-"""What the records tell of the service as a whole; cheap also at a million jobs."""
+"""Totals over all jobs from the database; cheap even with a million jobs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core import clock
 from core.db.models import JobRun, Transcript, TranscriptJob
 from core.states import JobStatus, Stage
 
-#: Completed jobs, the newest ones, that the average is taken of.
+#: Number of the newest completed jobs in the average.
 AVERAGED_JOBS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Jobs of any time, counted."""
+    """Counts of all jobs ever."""
 
     by_status: dict[JobStatus, int]
-    #: Seconds from the first work on a job to its end; None before a job is completed.
+    #: Seconds from the first work on a job to its end; None before any job is completed.
     average_seconds: float | None
 
     @property
@@ -33,7 +33,7 @@ class Totals:
 
 
 def count_by_stage(session: Session) -> dict[Stage, int]:
-    """How many jobs that are not over are at which stage, by the index over stage and lease."""
+    """Count the jobs that are not over by stage, with the index over stage and lease."""
     active_stages = [stage for stage in Stage if stage is not Stage.OVER]
     rows = session.execute(
         select(JobRun.stage, func.count())
@@ -44,11 +44,11 @@ def count_by_stage(session: Session) -> dict[Stage, int]:
 
 
 def compute_totals(session: Session) -> Totals:
-    """All jobs by status, and how long the last ones took.
+    """Return all jobs by status, and the average time of the newest completed jobs.
 
-    What is over is counted by the index over status and time of the transcripts, if the database
-    does not find it faster to count in the table: at a million jobs that takes a quarter of a
-    second, so `transcribe_api.system_status` asks seldom.
+    Ended jobs are counted by the index over status and time of the transcripts, unless the database
+    finds a table scan faster. With a million jobs this takes a quarter of a second, so
+    `transcribe_api.system_status` rarely calls it.
     """
     stages = count_by_stage(session)
     queued = stages.pop(Stage.QUEUED)

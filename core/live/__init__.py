@@ -1,1 +1,1 @@
-"""What is only known while it happens, in Redis: progress, living workers, waiting callers."""
+"""Short-lived state in Redis: progress, live workers, waiting callers."""

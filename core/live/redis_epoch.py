@@ -1,4 +1,4 @@
-"""A key in Redis that is only missing when Redis lost its memory, and with it the queues."""
+"""A key in Redis that is missing only if Redis lost its memory, and the queues with it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CANARY_KEY = "transcribe:canary"
 
 
 def detect_memory_loss() -> bool:
-    """Whether Redis has lost its memory since the last call of any process.
+    """Return whether Redis has lost its memory since the last call by any process.
 
-    The key is missing then. The call sets it again, so that after a loss the first call alone
-    returns True. It returns False also when Redis does not answer.
+    The key is missing then. The call sets it again, so after a loss only the first call returns
+    True. It also returns False if Redis does not answer.
     """
     try:
         return bool(client().set(CANARY_KEY, secrets.token_hex(8), nx=True))

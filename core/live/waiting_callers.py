@@ -1,8 +1,8 @@
-"""Jobs that exist for callers who keep a connection open, and end with the last of them.
+"""Jobs that exist for callers with an open connection, and end with the last of them.
 
-Each caller renews the job while it waits. A job that nobody has renewed for
-``CALLER_GRACE_SECONDS`` is abandoned, and housekeeping ends it: a client that broke off and comes
-again finds its job if it is back by then. When Redis loses this, such a job goes on to its end.
+Each caller renews the job while it waits. A job that was not renewed for ``CALLER_GRACE_SECONDS``
+is abandoned, and housekeeping cancels it. A client that loses its connection and returns in that
+time finds its job. If Redis loses this data, such a job runs to its end.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from core.settings import settings
 
 log = structlog.get_logger(__name__)
 
-#: Ids of jobs, by the Unix time until which somebody counts as waiting.
+#: A sorted set: id of a job -> Unix time until which a caller counts as waiting.
 _KEY = "transcribe:awaited"
-#: Seconds after which it is noted again that somebody waits.
+#: Seconds between two renewals by the same caller.
 RENEW_EVERY_SECONDS = 5.0
 
 
 def register_job(job_id: str) -> None:
-    """Note that somebody waits for a job, and that it is there for those who wait."""
+    """Record that a caller waits for a job, and that the job ends with its callers."""
     _set_deadline(job_id, is_new=True)
 
 
 def renew_job(job_id: str) -> None:
-    """Note that somebody still waits for a job, if it is one that ends with those who wait."""
+    """Record that a caller still waits for a job, if the job is one that ends with its callers."""
     _set_deadline(job_id, is_new=False)
 
 
 class WaitingCaller:
-    """Somebody who waits for a job; noted now and then, however often `renew` is called."""
+    """A caller that waits for a job. `renew` may be called often; it rarely writes to Redis."""
 
     def __init__(self, job_id: str) -> None:
         self._job_id = job_id
@@ -50,7 +50,7 @@ class WaitingCaller:
 
 
 def forget_job(job_id: str) -> None:
-    """The job is over, or is to go on whoever waits."""
+    """Forget a job that is over, or that must continue without callers."""
     try:
         client().zrem(_KEY, job_id)
     except redis.RedisError as error:
@@ -58,7 +58,7 @@ def forget_job(job_id: str) -> None:
 
 
 def list_unawaited() -> Sequence[str]:
-    """The jobs that nobody has waited for of late. Raises `redis.RedisError`."""
+    """Return the jobs that no caller has renewed lately. Raises `redis.RedisError`."""
     return [str(job_id) for job_id in client().zrange(_KEY, "-inf", clock.now(), byscore=True)]
 
 

@@ -1,7 +1,7 @@
-"""Which processes live, in Redis: the queues that workers serve, and what each process reports.
+"""Registry of live processes in Redis: the queues that workers serve, and each process's report.
 
-So one address shows all processes, on a laptop and on a cluster, and no worker opens a port. What a
-process reported is forgotten soon after it was last heard of.
+One address thus shows all processes, on a laptop or a cluster, and no worker opens a port. The
+report of a process expires soon after its last sign of life.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from prometheus_client.metrics_core import Metric
 from core import clock, metrics
 from core.redis import client
 
-#: Seconds after which a process that was not heard of counts as gone.
+#: Seconds without a report after which a process counts as gone.
 EXPIRES_AFTER_SECONDS = 20.0
-#: Seconds for which a queue that was served, or is about to be, is expected to be served again: a
-#: job that is sent while its workers start anew is meant for them.
+#: Seconds for which a queue that had or expects a worker is assumed to be served again: jobs sent
+#: while its workers restart are meant for them.
 EXPECTED_SECONDS = 600
-#: Seconds within which a worker that was started takes messages.
+#: Seconds within which a started worker takes messages.
 START_SECONDS = 60
 #: Seconds between two reports of a process.
 REPORT_EVERY_SECONDS = 5.0
 
-#: A sorted set: name of a process -> when it counts as gone.
+#: A sorted set: name of a process -> Unix time from which it counts as gone.
 _PROCESSES_KEY = "transcribe:processes"
 
 #: The name of a sample, its labels, its value.
@@ -36,7 +36,7 @@ Sample = tuple[str, dict[str, str], float]
 
 
 def announce_worker(worker: str, queues: Iterable[str]) -> None:
-    """Say that the worker is alive and takes from these queues. Raises `redis.RedisError`."""
+    """Record that the worker is alive and consumes these queues. Raises `redis.RedisError`."""
     pipe = client().pipeline(transaction=False)
     for queue in queues:
         pipe.zadd(_queue_key(queue), {worker: clock.now() + EXPIRES_AFTER_SECONDS})
@@ -47,7 +47,7 @@ def announce_worker(worker: str, queues: Iterable[str]) -> None:
 
 
 def expect_workers(queues: Iterable[str]) -> None:
-    """Say that workers for these queues are about to start. Raises `redis.RedisError`."""
+    """Record that workers for these queues are about to start. Raises `redis.RedisError`."""
     pipe = client().pipeline(transaction=False)
     for queue in queues:
         pipe.set(_expected_key(queue), "1", ex=EXPECTED_SECONDS)
@@ -56,7 +56,7 @@ def expect_workers(queues: Iterable[str]) -> None:
 
 
 def forget_queues(queues: Iterable[str]) -> None:
-    """Say that nobody can serve these queues, for a reason. Raises `redis.RedisError`."""
+    """Record that no worker can serve these queues. Raises `redis.RedisError`."""
     pipe = client().pipeline(transaction=False)
     for queue in queues:
         pipe.delete(_expected_key(queue), _starting_key(queue))
@@ -64,7 +64,7 @@ def forget_queues(queues: Iterable[str]) -> None:
 
 
 def withdraw_worker(worker: str, queues: Iterable[str]) -> None:
-    """Say that the worker takes no more from these queues. Raises `redis.RedisError`."""
+    """Record that the worker stops consuming these queues. Raises `redis.RedisError`."""
     pipe = client().pipeline(transaction=False)
     for queue in queues:
         pipe.zrem(_queue_key(queue), worker)
@@ -72,7 +72,7 @@ def withdraw_worker(worker: str, queues: Iterable[str]) -> None:
 
 
 def count_workers(queue: str) -> int:
-    """How many living workers take from the queue; 0 also when Redis does not answer."""
+    """Return the number of live workers of the queue; 0 also if Redis does not answer."""
     try:
         return int(client().zcount(_queue_key(queue), clock.now(), "+inf"))
     except redis.RedisError:
@@ -80,9 +80,9 @@ def count_workers(queue: str) -> int:
 
 
 def is_served(queue: str) -> bool:
-    """Whether a worker takes from the queue, or a stack that starts is about to have one.
+    """Return whether the queue has a worker, or a starting stack is about to start one.
 
-    False also when Redis does not answer.
+    Return False also if Redis does not answer.
     """
     try:
         return count_workers(queue) > 0 or bool(client().exists(_starting_key(queue)))
@@ -91,9 +91,9 @@ def is_served(queue: str) -> bool:
 
 
 def is_expected(queue: str) -> bool:
-    """Whether a worker takes from the queue, did so lately, or is about to.
+    """Return whether the queue has a worker, had one lately, or is about to get one.
 
-    False also when Redis does not answer.
+    Return False also if Redis does not answer.
     """
     try:
         return bool(client().exists(_expected_key(queue))) or count_workers(queue) > 0
@@ -102,14 +102,14 @@ def is_expected(queue: str) -> bool:
 
 
 def publish_capabilities(queue: str, capabilities: Mapping[str, Any]) -> None:
-    """Say what an engine's server has right now. Raises `redis.RedisError`."""
+    """Publish the current capabilities of an engine's server. Raises `redis.RedisError`."""
     client().set(
         _capabilities_key(queue), json.dumps(capabilities), px=int(EXPIRES_AFTER_SECONDS * 1000)
     )
 
 
 def read_capabilities(queue: str) -> dict[str, Any]:
-    """What was last said of the engine; empty when nothing was, or not lately."""
+    """Return the last published capabilities of the engine; empty if there are none lately."""
     try:
         text = client().get(_capabilities_key(queue))
     except redis.RedisError:
@@ -135,7 +135,7 @@ def _capabilities_key(queue: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """What a process reports of itself."""
+    """The last report of a process."""
 
     name: str
     facts: dict[str, Any]
@@ -148,12 +148,12 @@ class ProcessReporter:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        # The settings are read now and by this thread: whoever reports may have one of its own.
+        # The settings are read now, in this thread: the reporting thread may have other ones.
         self._redis = client()
         self._last_text = ""
 
     def report(self, facts: dict[str, Any], collected: Iterable[Metric]) -> None:
-        """Show a sign of life, and what has changed since the last one."""
+        """Renew the sign of life, and send the report if it has changed."""
         text = json.dumps({"facts": facts, "samples": extract_samples(collected)})
         pipe = self._redis.pipeline(transaction=False)
         pipe.zadd(_PROCESSES_KEY, {self._name: clock.now() + EXPIRES_AFTER_SECONDS})
@@ -162,11 +162,11 @@ class ProcessReporter:
         if text != self._last_text:
             pipe.set(_report_key(self._name), text, ex=int(EXPIRES_AFTER_SECONDS))
         is_known = pipe.execute()[2]
-        # A Redis that has lost the report must get it again.
+        # If Redis has lost the report, the next call must send it again.
         self._last_text = text if is_known else ""
 
     def withdraw(self) -> None:
-        """Say that the process ends."""
+        """Record that the process ends."""
         self._last_text = ""
         pipe = self._redis.pipeline(transaction=False)
         pipe.zrem(_PROCESSES_KEY, self._name)
@@ -175,7 +175,7 @@ class ProcessReporter:
 
 
 def extract_samples(collected: Iterable[Metric]) -> dict[str, list[Sample]]:
-    """The numbers of some metrics, by name."""
+    """Return the samples of metrics, by the metric's name."""
     return {
         metric.name: [
             (sample.name, dict(sample.labels), sample.value)
@@ -188,7 +188,7 @@ def extract_samples(collected: Iterable[Metric]) -> dict[str, list[Sample]]:
 
 
 def list_reports() -> list[ProcessReport]:
-    """The last reports of the living processes, by name. Raises `redis.RedisError`."""
+    """Return the last reports of the live processes, sorted by name. Raises `redis.RedisError`."""
     names: Any = client().zrangebyscore(_PROCESSES_KEY, clock.now(), "+inf")
     texts: Any = client().mget([_report_key(name) for name in names]) if names else ()
     reports = (
@@ -200,9 +200,9 @@ def list_reports() -> list[ProcessReport]:
 
 
 def measure_pace(engine: str) -> float | None:
-    """Seconds that all living workers take together for a second of sound, as far as they know.
+    """Return the seconds that all live workers together take per second of audio with an engine.
 
-    None when none of them has heard anything with the engine, or Redis does not answer.
+    Return None if no worker has transcribed anything with it, or if Redis does not answer.
     """
     with suppress(redis.RedisError):
         counts = [_read_counts(report, engine) for report in list_reports()]
@@ -214,7 +214,7 @@ def measure_pace(engine: str) -> float | None:
 
 
 def _read_counts(report: ProcessReport, engine: str) -> tuple[float, float, int]:
-    """How many chunks a worker heard, the sum of their real time factors, and its processes."""
+    """Return a worker's chunk count, sum of real-time factors, and number of processes."""
     values = {
         name.rpartition("_")[2]: value
         for name, labels, value in report.samples.get(metrics.REAL_TIME_FACTOR._name, ())
@@ -226,11 +226,11 @@ def _read_counts(report: ProcessReport, engine: str) -> tuple[float, float, int]
 
 
 def merge_metrics(reports: Iterable[ProcessReport]) -> list[Metric]:
-    """All metrics of several processes; the label `worker` says whose a number is."""
+    """Merge the metrics of several processes; the label `worker` names the process of a number."""
     merged = metrics.build_empty_metrics()
     for report in reports:
         for name, samples in report.samples.items():
-            # A process of another version may tell what this one does not know.
+            # A process of another version may report metrics that are unknown here.
             for sample_name, labels, value in samples if name in merged else ():
                 merged[name].add_sample(sample_name, {**labels, "worker": report.name}, value)
     return [metric for metric in merged.values() if metric.samples]

@@ -1,1 +1,1 @@
-"""Which processes of this machine may load a model: leases on its memory."""
+"""Memory leases, which decide which processes of this machine may load a model."""

@@ -1,13 +1,13 @@
-"""Who may load a model on this machine: memory leases under ``MAX_MEMORY_GB``.
+"""Memory leases under ``MAX_MEMORY_GB``: they decide which process may load a model.
 
-A process takes a lease before it loads a model and holds it as long as the model is loaded. Each
-process has one file, locked for as long as it lives: the kernel frees the lock however the process
-ends, and a file that nobody has locked is a lease that nobody has. A process that finds no room
-writes down what it wants, and those who were there first are asked to leave when they are idle, or
-when the other has waited long enough.
+A process takes a lease before it loads a model and holds it while the model is loaded. Each process
+has one file, which it locks for its lifetime. The kernel frees the lock however the process ends,
+so an unlocked file is a lease without an owner. A process that gets no lease writes its request to
+its file. Processes with a lease are then asked to leave when they are idle, or when the request has
+waited long enough.
 
-The leases count for all processes with the same data directory on one host, which is a container
-where there are containers: machines do not share memory.
+The leases apply to all processes with the same data directory on one host. A container counts as a
+host: machines do not share memory.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from core.memory import cgroups
 from core.memory.resource_config import ResourceConfig, read_config
 from core.settings import settings
 
-#: Seconds that a process waits for one that is at work with another model, before that must leave.
+#: Seconds that a request waits before a process busy with another model must leave.
 EVICT_AFTER_SECONDS = 60.0
-#: Seconds between two looks of a process that goes on with its model whether others wait for it.
+#: Seconds between two checks for waiting requests by a process that keeps its model.
 CHECK_EVERY_SECONDS = 1.0
-#: Seconds after which a model that was not used may go when its own process wants another.
+#: Seconds after which an unused model may be dropped if its own process needs another one.
 IDLE_SECONDS = 5.0
-#: Seconds that a request counts after it was last made: longer than anybody sits out.
+#: Seconds for which a request counts after it was last made: longer than a process pauses after it.
 REQUEST_SECONDS = 15.0
 
 _MIB = 1024**2
@@ -51,33 +51,33 @@ class OutOfMemoryBudget(Transient):
 
 @dataclass(frozen=True, slots=True)
 class MemoryRequest:
-    """What a process would load if there were room."""
+    """A model that a process would load if there were enough memory."""
 
     what: str
     mb: float
-    #: When it was first made, and until when it counts; seconds since 1970.
+    #: Unix times: when it was first made, and until when it counts.
     since: float
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryClaim:
-    """What one process has loaded, and what it wants."""
+    """The models that one process has loaded, and its request."""
 
     pid: int
-    #: By slot, which is engine or diarizer: name of the model, MiB.
+    #: By slot ("engine" or "diarizer"): name of the model, MiB.
     holds: dict[str, tuple[str, float]] = field(default_factory=dict)
     wish: MemoryRequest | None = None
-    #: Its worker ends it, because others wait for its memory.
+    #: Its worker terminates it, because others wait for its memory.
     is_leaving: bool = False
-    #: MiB that it really takes.
+    #: MiB that the process really uses.
     resident: float = 0.0
 
     @property
     def mb(self) -> float:
-        """MiB to reckon with: an engine may take more than it was said to.
+        """Return the MiB to count: an engine may use more than its lease.
 
-        A process without a model takes nothing of what is for models.
+        A process without a model uses nothing of the budget for models.
         """
         return max(self.leased_mb, self.resident) if self.holds else 0.0
 
@@ -90,10 +90,9 @@ class MemoryClaim:
 
 
 def budget_mb(max_gb: float | None = None) -> float:
-    """MiB for the models of this host: *max_gb* or ``MAX_MEMORY_GB``, or less where there is less.
+    """Return the MiB for this host's models: *max_gb* or ``MAX_MEMORY_GB``, or less if it has less.
 
-    Of the machine's memory, or the container's, something stays free for the processes without a
-    model.
+    Some memory of the machine or container stays free for the processes without a model.
     """
     available = cgroups.memory_mb()
     requested_gb = settings().max_memory_gb if max_gb is None else max_gb
@@ -107,9 +106,9 @@ def is_room_for(
     budget: float,
     now: float,
 ) -> bool:
-    """Whether a process may have what it wants beside all that it has, *own_claim*.
+    """Return whether a process can get its request in addition to all it has, *own_claim*.
 
-    Who asked first is served first.
+    Earlier requests are served first.
     """
     used = own_claim.leased_mb + sum(claim.mb for claim in claims if claim.pid != own_claim.pid)
     earlier = sum(
@@ -123,7 +122,7 @@ def is_room_for(
 def find_unmet_requests(
     claims: Sequence[MemoryClaim], own_pid: int, now: float
 ) -> list[MemoryRequest]:
-    """What others need and nobody has loaded: whoever wants one more of the same can wait."""
+    """Return others' requests for models that no process has: second copies of a model can wait."""
     requests = [claim.wish for claim in claims if claim.pid != own_pid and claim.wish]
     return [
         request
@@ -135,7 +134,7 @@ def find_unmet_requests(
 def is_eviction_due(
     claims: Sequence[MemoryClaim], own_pid: int, budget: float, now: float, min_wait: float
 ) -> bool:
-    """Whether others have waited *min_wait* s or longer for memory of the process *own_pid*."""
+    """Return whether others have waited at least *min_wait* s for memory of process *own_pid*."""
     free = budget - sum(claim.mb for claim in claims if not claim.is_leaving)
     return any(
         request.mb > free and now - request.since >= min_wait
@@ -153,9 +152,10 @@ class ResourceManager:
         folder: Path | None = None,
         budget: float | None = None,
     ) -> None:
-        """*config*: a JSON file that goes before settings, see `core.memory.resource_config`.
+        """Read the leases in *folder*, with a *budget* in MiB.
 
-        *folder*: where the leases lie; *budget*: MiB. Raises `SettingsError` for a wrong file.
+        *config*: a JSON file that overrides settings, see `core.memory.resource_config`. Raises
+        `SettingsError` if it is invalid.
         """
         self.config = ResourceConfig() if config is None else read_config(Path(config))
         self._folder = folder or default_folder()
@@ -164,7 +164,7 @@ class ResourceManager:
         self._claim = MemoryClaim(os.getpid())
         self._used_at: dict[str, float] = {}
         self._checked_at = 0.0
-        #: What stays when the request is granted.
+        #: The leases that remain if the request is granted.
         self._remaining: dict[str, tuple[str, float]] = {}
 
     @property
@@ -173,12 +173,11 @@ class ResourceManager:
         return self._budget
 
     def hold(self, place: str, what: str, mb: float) -> None:
-        """Take the lease of a model, before it is loaded, or go on with it.
+        """Take the lease of a model before it is loaded, or keep it.
 
-        *place*: the slot, of which what is loaded there is dropped first; *what*: the model; *mb*:
-        MiB. Raises `OutOfMemoryBudget` when it does not fit now, or when others have waited too
-        long for what this process has; see `is_leaving`. Raises `EngineError` when it can never
-        fit.
+        *place*: the slot; its current model is dropped first. *what*: the model. *mb*: MiB. Raises
+        `OutOfMemoryBudget` if the model does not fit now, or if others have waited too long for
+        memory of this process; see `is_leaving`. Raises `EngineError` if it can never fit.
         """
         if self._is_recently_checked(place, what, mb):
             self._used_at[place] = clock.now()
@@ -193,19 +192,19 @@ class ResourceManager:
             self._used_at[place] = now
 
     def free(self, place: str) -> None:
-        """Give a lease back: nothing is loaded there any more."""
+        """Release a lease, after its model is unloaded."""
         with self._lock_claims():
             holds = {key: lease for key, lease in self._claim.holds.items() if key != place}
             self._write_claim(replace(self._claim, holds=holds))
 
     def close(self) -> None:
-        """End all leases and requests of this process, as its end does."""
+        """End all leases and requests of this process, as its exit does."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def has_room(self) -> bool:
-        """Whether there is room now for what this process wanted last."""
+        """Return whether the last request of this process fits now."""
         with self._lock_claims():
             request, own_claim = self._claim.wish, MemoryClaim(self._claim.pid, self._remaining)
             return request is None or is_room_for(
@@ -214,16 +213,16 @@ class ResourceManager:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether this process is to end, since others wait for its memory."""
+        """Return whether this process must end because others wait for its memory."""
         return self._claim.is_leaving
 
     def claims(self) -> list[MemoryClaim]:
-        """What the living processes of this host have and want."""
+        """Return the claims of all live processes of this host."""
         with self._lock_claims():
             return self._read_claims()
 
     def _is_recently_checked(self, slot: str, model: str, mb: float) -> bool:
-        """To look at all claims at every chunk would cost more than a short one does beside it."""
+        """Return whether a check was done lately: one per chunk costs more than a short chunk."""
         is_held = self._claim.holds.get(slot) == (model, mb) and not self._claim.is_leaving
         return is_held and 0 <= clock.now() - self._checked_at < CHECK_EVERY_SECONDS
 
@@ -238,7 +237,7 @@ class ResourceManager:
         if mb > self._budget:
             raise EngineError(self._describe_excess(model, mb))
         request = self._build_request(model, mb, claims, now)
-        # What is there is dropped first.
+        # The current model of the slot is dropped first.
         remaining = {key: lease for key, lease in self._claim.holds.items() if key != slot}
         if not is_room_for(
             claims, MemoryClaim(self._claim.pid, remaining), request, self._budget, now
@@ -254,7 +253,7 @@ class ResourceManager:
         self, model: str, mb: float, claims: Sequence[MemoryClaim], now: float
     ) -> MemoryRequest:
         previous, since = self._claim.wish, now
-        # While somebody has the model, nobody waits for it.
+        # While another process has the model loaded, the request does not count as waiting.
         if (
             previous
             and previous.what == model
@@ -264,7 +263,7 @@ class ResourceManager:
         return MemoryRequest(model, mb, since, now + REQUEST_SECONDS)
 
     def _is_idle(self, slots: Iterable[str], now: float) -> bool:
-        """Whether this process itself holds what is not needed: it stands in its own way."""
+        """Return whether this process holds models that it does not need, and blocks itself."""
         return any(now - self._used_at[slot] >= IDLE_SECONDS for slot in slots)
 
     def _describe_excess(self, model: str, mb: float) -> str:
@@ -275,7 +274,7 @@ class ResourceManager:
 
     @contextmanager
     def _lock_claims(self) -> Iterator[None]:
-        """One process at a time looks and decides."""
+        """Let one process at a time read and change the claims."""
         try:
             private_files.make_folder(self._folder)
             guard_file = private_files.open_file(self._folder / "guard", "a")
@@ -305,12 +304,12 @@ class ResourceManager:
 
 
 def default_folder() -> Path:
-    """By the name of the host: containers may share a data directory, but not their memory."""
+    """Return a folder named after the host: containers share no memory, even if they share data."""
     return settings().transcribe_data_dir / "memory" / socket.gethostname()
 
 
 def _read_living_claim(path: Path) -> MemoryClaim | None:
-    """What a process wrote; removes what a dead one has left. Only for whoever has the guard."""
+    """Return the claim of a live process, or remove a dead one's file. Needs the guard's lock."""
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The resources of a machine in a file of their own, instead of in environment variables.
+"""Resource limits of a machine in a JSON file, instead of in environment variables.
 
 The file: {"max_memory_gb": 12, "max_concurrent_jobs": 2, "memory_alert_at": 0.85}
 """
@@ -13,25 +13,25 @@ from core.errors import SettingsError
 
 
 class ResourceConfig(BaseModel):
-    """What a machine may be used for; None: as the settings of the service have it."""
+    """The resources that the service may use on a machine; None: the value of the setting."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     #: GiB that the loaded models may take.
     max_memory_gb: float | None = Field(default=None, gt=0)
-    #: Jobs that are worked on at a time; 0: any number.
+    #: Number of jobs that are processed at a time; 0: unlimited.
     max_concurrent_jobs: int | None = Field(default=None, ge=0)
     #: Share of the memory at which an alert begins.
     memory_alert_at: float | None = Field(default=None, gt=0, le=1)
 
     def to_environment(self) -> dict[str, str]:
-        """The same as environment variables of the service."""
+        """Return these values as environment variables of the service."""
         values = self.model_dump(exclude_none=True)
         return {name.upper(): str(value) for name, value in values.items()}
 
 
 def read_config(path: Path) -> ResourceConfig:
-    """Read a JSON file. Raises `SettingsError` that names each wrong field and what is allowed."""
+    """Read a JSON file. Raises `SettingsError` that names the invalid and the allowed fields."""
     try:
         return ResourceConfig.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Objects by key: one small interface, kept in a directory or in S3-compatible storage."""
+"""Storage of objects by key: a small interface over a directory or S3-compatible storage."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from core.storage.directory import DirectoryStorage
 class Storage(Protocol):
     """Keys are relative, with ``/`` between their parts.
 
-    A written object appears whole or not at all, and the last writer wins. Every method raises
-    `Unavailable` when the storage does not answer, and those that read raise `NotFound`.
+    A written object appears complete or not at all, and the last writer wins. Every method raises
+    `Unavailable` if the storage does not answer, and reading methods raise `NotFound`.
     """
 
     def put_file(self, key: str, path: Path) -> None:
-        """Copy a file there, in constant memory."""
+        """Copy a file into the storage, in constant memory."""
         ...
 
     def move_file(self, key: str, path: Path) -> None:
-        """The same with a file that nobody needs any more: it may be gone afterwards."""
+        """Store a file that is not needed locally any more: it may be gone afterwards."""
         ...
 
     def put_bytes(self, key: str, data: bytes) -> None:
@@ -38,33 +38,34 @@ class Storage(Protocol):
         ...
 
     def open_local(self, key: str) -> AbstractContextManager[Path]:
-        """The object as a local file, for as long as the block lasts. It must not be written to."""
+        """Yield the object as a local file, which must not be written to, until the block ends."""
         ...
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The object, or its bytes from *start* to before *stop*, in blocks."""
+        """Yield the object, or its bytes from *start* to before *stop*, in blocks."""
         ...
 
     def get_size(self, key: str) -> int:
-        """Bytes of an object."""
+        """Return the size of an object in bytes."""
         ...
 
     def copy(self, source: str, target: str) -> None:
-        """Have the same object under another key too, without the bytes passing through here."""
+        """Copy an object within the storage."""
         ...
 
     def list_keys(self, prefix: str) -> list[str]:
-        """The keys that begin with *prefix*, sorted."""
+        """Return the keys that begin with *prefix*, sorted."""
         ...
 
     def list_folders(self, prefix: str) -> Iterator[list[str]]:
-        """The names between *prefix*, which ends with ``/``, and the next ``/``: by the page, in
-        no order.
+        """Yield the names between *prefix*, which ends with ``/``, and the next ``/``.
+
+        They come in pages, in no particular order.
         """
         ...
 
     def get_modified_at(self, key: str) -> datetime:
-        """When the object was written last, in UTC."""
+        """Return the time of the object's last write, in UTC."""
         ...
 
     def delete(self, prefix: str) -> None:
@@ -72,27 +73,27 @@ class Storage(Protocol):
         ...
 
     def presign_url(self, key: str, *, seconds: int) -> str | None:
-        """A link that works for so many seconds without credentials; None if there is no such."""
+        """Return a link that works for *seconds* without credentials; None without link support."""
         ...
 
     def ping(self) -> None:
-        """Raise `Unavailable` when objects cannot be kept now."""
+        """Raise `Unavailable` if no objects can be stored now."""
         ...
 
     def remove_unfinished(self) -> None:
-        """See that what killed writers have left half-written goes within some days."""
+        """Ensure that incomplete objects of killed writers are removed within some days."""
         ...
 
 
 def storage() -> Storage:
-    """The storage that the settings name; one of its own for each process."""
+    """Return the storage that the settings name; each process opens its own."""
     return _open_storage(settings(), os.getpid())
 
 
 @lru_cache(maxsize=2)
 def _open_storage(current_settings: Settings, _pid: int) -> Storage:
     if current_settings.minio_endpoint:
-        # Imported only here: the embedded default needs no S3 client.
+        # Imported only here: the embedded stack needs no S3 client.
         from core.storage.s3 import S3Storage
 
         return S3Storage.from_settings(current_settings)

@@ -16,12 +16,12 @@ from core.errors import NotFound, Unavailable
 from core.filesystem import free_space, private_files
 
 BLOCK_BYTES = 1024 * 1024
-#: Names that are given at a time.
+#: Number of names per page.
 PAGE_SIZE = 1000
 
 
 class DirectoryStorage:
-    """Every object is a file under *root*; half-written ones are in a corner of their own."""
+    """Stores each object as a file under *root*; unfinished files are in a separate folder."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -39,7 +39,7 @@ class DirectoryStorage:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise _write_error(error) from error
-            self.put_file(key, path)  # it lies on another disk
+            self.put_file(key, path)  # it is on another disk
 
     def put_bytes(self, key: str, data: bytes) -> None:
         with self._open_unfinished(key) as unfinished:
@@ -100,7 +100,7 @@ class DirectoryStorage:
         return None
 
     def ping(self) -> None:
-        # Nothing is written: anybody may have this asked, as often as they like.
+        # This writes nothing, because any caller may trigger it at any rate.
         try:
             private_files.make_folder(self._root)
             disk = os.statvfs(self._root)
@@ -112,7 +112,7 @@ class DirectoryStorage:
             raise _write_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def remove_unfinished(self) -> None:
-        """Nothing: `core.scratch` removes such files with those of its own."""
+        """Do nothing: `core.scratch` removes such files together with its own."""
 
     @contextmanager
     def _open_unfinished(self, key: str) -> Iterator[Path]:
@@ -138,7 +138,7 @@ def _write_error(error: OSError) -> Unavailable:
 def _move(file: Path, target: Path) -> None:
     try:
         file.replace(target)
-    except FileNotFoundError:  # the first one there; to look beforehand would cost every object
+    except FileNotFoundError:  # the folder's first file; a check beforehand would slow every write
         private_files.make_folder(target.parent)
         file.replace(target)
 
@@ -146,5 +146,5 @@ def _move(file: Path, target: Path) -> None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # no file has such a name
+    except OSError:  # a name that no file can have
         return False

@@ -1,14 +1,13 @@
-"""Where the objects of a job lie in storage; every name follows from the job's id alone.
+"""Names of a job's objects in storage; each follows from the job's id alone.
 
-Deterministic names are what makes a step safe to run twice: the second writer writes the same
-object.
+Deterministic names make a step safe to run twice: the second writer writes the same object.
 """
 
 from __future__ import annotations
 
-#: How loud the recording is from moment to moment; written when it is taken apart.
+#: Loudness of the recording over time; written when it is prepared.
 WAVEFORM = "waveform.json"
-#: The files of a finished job that a caller may fetch, with their media types.
+#: Files of a finished job that callers may download, with their media types.
 ARTEFACTS = {
     "whisper_results.json": "application/json",
     "diarization_results.json": "application/json",
@@ -19,7 +18,7 @@ ARTEFACTS = {
     WAVEFORM: "application/json",
 }
 
-#: Under which the objects of all jobs lie.
+#: Prefix of the objects of all jobs.
 JOBS_PREFIX = "jobs/"
 CHUNKS_METADATA = "chunks/chunks_metadata.json"
 
@@ -29,7 +28,7 @@ def job_prefix(job_id: str) -> str:
 
 
 def source(job_id: str) -> str:
-    """The bytes as they were uploaded. The uploader's file name is no part of any key."""
+    """Return the key of the uploaded bytes. No key contains the uploader's file name."""
     return job_prefix(job_id) + "source"
 
 
@@ -42,7 +41,7 @@ def chunk_audio(job_id: str, index: int) -> str:
 
 
 def chunk_transcription(job_id: str, index: int) -> str:
-    """What the engine heard in a chunk."""
+    """Return the key of a chunk's transcription."""
     return f"{job_prefix(job_id)}parts/chunk_{index:04d}.json"
 
 
@@ -51,7 +50,7 @@ def shard_audio(job_id: str, index: int) -> str:
 
 
 def shard_diarization(job_id: str, index: int) -> str:
-    """What the diarizer heard in a shard."""
+    """Return the key of a shard's diarization."""
     return f"{job_prefix(job_id)}parts/shard_{index:04d}.json"
 
 
@@ -60,10 +59,10 @@ def artefact(job_id: str, name: str) -> str:
 
 
 def is_artefact(name: str) -> bool:
-    """Whether a file of a job is for its caller, by its name under `job_prefix`."""
+    """Return whether callers may download a file of a job, by its name under `job_prefix`."""
     return name in ARTEFACTS or name.startswith("chunks/")
 
 
 def audio_prefixes(job_id: str) -> tuple[str, ...]:
-    """The folders of a job that hold the audio of its parts."""
+    """Return the prefixes of a job's audio of chunks and shards."""
     return job_prefix(job_id) + "chunks/", job_prefix(job_id) + "shards/"

@@ -1,4 +1,4 @@
-"""Uploads whose service was killed before it had written down their job: nobody asks for them."""
+"""Uploads without a job, because the API server was killed before it recorded the job."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from core.db.transactions import read_session
 from core.errors import NotFound
 from core.storage import layout, storage
 
-#: An upload whose job is not written down after so long has none: that is done at once, and clocks
-#: do not differ by so much.
+#: An upload without a recorded job after this time has no job: the job is recorded at once, and
+#: clocks differ by less.
 MIN_AGE = timedelta(days=1)
 
 
 def remove_orphans() -> list[str]:
-    """Remove them, and give the ids that their jobs would have had. Safe to run at any time.
+    """Remove these uploads, and return the ids planned for their jobs. Safe to run at any time.
 
-    Only what a killed submission can have left is touched, so jobs of another database that shares
-    the storage keep what was made of them. Raises `Unavailable`.
+    This only removes what a killed submission can leave, so jobs in another database that shares
+    the storage keep their results. Raises `Unavailable`.
     """
     return [
         job_id for job_id in _list_unrecorded() if _is_orphan(job_id) and _remove_orphan(job_id)
@@ -32,10 +32,10 @@ def remove_orphans() -> list[str]:
 
 
 def _list_unrecorded() -> Iterator[str]:
-    """Folders that are named as a job's is and belong to none."""
+    """Yield the names of folders that look like job ids and belong to no job."""
     for names in storage().list_folders(layout.JOBS_PREFIX):
         job_ids = [name for name in names if _is_job_id(name)]
-        # Asked after the objects were seen: a row is written after its object.
+        # Read after listing the objects: a row is written after its object.
         recorded = _list_recorded(job_ids)
         yield from (job_id for job_id in job_ids if job_id not in recorded)
 
@@ -53,7 +53,7 @@ def _is_job_id(name: str) -> bool:
 
 
 def _is_orphan(job_id: str) -> bool:
-    """Whether there is an upload and nothing else, and it is old."""
+    """Return whether the folder contains only an upload, and the upload is old."""
     source = layout.source(job_id)
     if storage().list_keys(layout.job_prefix(job_id)) != [source]:
         return False

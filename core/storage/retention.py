@@ -1,4 +1,4 @@
-"""What is no longer needed, for housekeeping to remove."""
+"""Expired audio, for housekeeping to remove."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.states import Stage
 
 
 def find_expired_audio(session: Session) -> Sequence[str]:
-    """The jobs that still have their recording and are over for longer than RETENTION_HOURS."""
+    """Return the jobs that still have audio and ended more than RETENTION_HOURS ago."""
     cutoff = clock.utc_now() - timedelta(hours=settings().retention_hours)
     return session.scalars(
         select(TranscriptJob.job_id)
@@ -24,7 +24,7 @@ def find_expired_audio(session: Session) -> Sequence[str]:
         .where(
             JobRun.stage == Stage.OVER,
             TranscriptJob.completed_at < cutoff,
-            # No job is over before it began; by this the index knows which are old enough.
+            # A job ends after it was created; with this condition the index selects the old ones.
             Transcript.created_at < cutoff,
             Transcript.audio_key.is_not(None),
         )

@@ -26,45 +26,45 @@ from core.storage import layout
 log = structlog.get_logger(__name__)
 
 BLOCK_BYTES = 1024 * 1024
-#: Bytes of a part of a large object; two are under way at a time, so memory stays constant. What is
-#: no larger is sent and fetched in one request.
+#: Bytes of a part of a large object; two parts are transferred at a time, so memory stays constant.
+#: Objects up to this size are transferred in one request.
 PART_BYTES = 8 * 1024 * 1024
 _TRANSFER = TransferConfig(
     multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=2
 )
-#: The server copies by itself, but none copies more than 5 GiB at once.
+#: The server copies objects itself, but at most 5 GiB per request.
 _COPY = TransferConfig(multipart_threshold=1024**3, multipart_chunksize=256 * 1024**2)
 
-#: Under which an object says what it was when it was written. Not every server knows checksums of
-#: its own, and a wrong byte in the sound would be a wrong word that nobody notices.
+#: Metadata key for an object's checksum at the time of writing. Not every server has checksums of
+#: its own, and a wrong byte in the audio would be a wrong word that nobody notices.
 _SHA256 = "sha256"
 
 _NO_BUCKET = "NoSuchBucket"
 _MISSING_CODES = {"NoSuchKey", "404", "NotFound", _NO_BUCKET}
 _DELETE_BATCH_SIZE = 1000
-#: Names that are listed at a time, and no more than servers give.
+#: Names per page; servers do not return more.
 PAGE_SIZE = 1000
 
-#: What a writer that was killed has sent of an object is no object, and takes space for ever. What
-#: is over has to be told from what is kept by the records, so no rule of a bucket can remove it.
+#: Incomplete uploads of killed writers are not objects, but would take space forever. Only the
+#: database can tell ended jobs from current ones, so no bucket rule can remove complete objects.
 _LIFECYCLE_RULE = {
     "ID": "transcribe-half-written",
     "Status": "Enabled",
     "Filter": {"Prefix": layout.JOBS_PREFIX},
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
 }
-#: Other settings of a bucket that are lost when its rules are written without them.
+#: Other settings of a bucket that are lost if its rules are written without them.
 _PRESERVED_SETTINGS = ("TransitionDefaultMinimumObjectSize",)
 
 
 class S3Storage:
-    """One bucket, made when something is written and it is not there."""
+    """One bucket, created when it is missing and something is written."""
 
     def __init__(self, client: Any, bucket: str, scratch_dir: Path, link_client: Any) -> None:
         self._client = client
         self._bucket = bucket
         self._scratch_dir = scratch_dir
-        #: Signs links, which must name the storage as callers do; None: they do not reach it.
+        #: Signs links with the storage's address for callers; None: callers cannot reach it.
         self._link_client = link_client
 
     @classmethod
@@ -81,7 +81,7 @@ class S3Storage:
         self._write(partial(send, {_SHA256: _sha256(path)}), key)
 
     def _send_small(self, key: str, path: Path, metadata: dict[str, str]) -> None:
-        # What boto has for files of any size costs more than to send a chunk.
+        # boto's upload for files of any size takes longer than sending a chunk.
         with path.open("rb") as body:
             self._put(key, body, metadata)
 
@@ -143,18 +143,18 @@ class S3Storage:
             with closing(response["Body"]) as body, path.open("wb") as file:
                 if is_small:
                     shutil.copyfileobj(body, file, BLOCK_BYTES)
-            if not is_small:  # in parts, of which each is asked for again that breaks off
+            if not is_small:  # in parts; a part that breaks off is requested again
                 self._client.download_file(self._bucket, key, str(path), Config=_TRANSFER)
         _check_sha256(response, _sha256(path))
 
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         byte_range = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
-        is_whole = start == 0 and stop is None  # for an empty object no range is right
+        is_whole = start == 0 and stop is None  # an empty object has no valid range
         with _translate_errors(key):
             response = self._client.get_object(
                 Bucket=self._bucket, Key=key, **({} if is_whole else byte_range)
             )
-            # Whoever stops reading early gives the connection back all the same.
+            # The connection is returned even if the caller stops reading early.
             with closing(response["Body"]) as body:
                 yield from body.iter_chunks(BLOCK_BYTES)
 
@@ -230,7 +230,7 @@ class S3Storage:
             self._set_lifecycle_rule()
 
     def _set_lifecycle_rule(self) -> None:
-        """Add our rule to those of the bucket; servers that know none go without."""
+        """Add the rule to those of the bucket, if the server supports rules."""
         try:
             configuration = self._read_lifecycle()
             other_rules = [
@@ -273,7 +273,7 @@ def _build_client(settings: Settings, url: str) -> Any:
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
-            # Servers other than AWS do not all know the newer checksums.
+            # Not all servers other than AWS support the newer checksums.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"max_attempts": 4, "mode": "standard"},
@@ -285,7 +285,7 @@ def _build_client(settings: Settings, url: str) -> Any:
 
 @contextmanager
 def _translate_errors(name: str) -> Iterator[None]:
-    """Turn boto's errors into ours, without the address or the credentials in them."""
+    """Convert boto's errors to those of `core.errors`, without addresses or credentials."""
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
@@ -305,13 +305,13 @@ def _sha256(path: Path) -> str:
 
 
 def _check_sha256(response: dict[str, Any], sha256: str) -> None:
-    """What others have put there has no such mark, and is taken as it is."""
+    """Compare the checksum, unless the object has none: others may have written it."""
     if response["Metadata"].get(_SHA256, sha256) != sha256:
         raise Unavailable("the object store gave other bytes than it was given")
 
 
 def _find_cause(error: BaseException) -> BaseException:
-    """What was refused: transfers hide it behind an error of their own."""
+    """Return the original error, which transfers wrap in an error of their own."""
     return error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
 
 

@@ -1,1 +1,1 @@
-"""Models by content: which bytes a model consists of, and where such bytes can be had."""
+"""Models identified by content: the files of a model and the sources that provide them."""

@@ -1,6 +1,6 @@
-"""How the hub's library speaks HTTP here: it finds out in seconds that nobody answers.
+"""HTTP session for the hub's library that detects an unreachable hub within seconds.
 
-By itself it tries to connect six times to each address, with pauses, and again for each file.
+By default the library tries to connect six times to each address, with pauses, for each file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from huggingface_hub import constants
 from huggingface_hub.errors import OfflineModeIsEnabled
 from requests.adapters import HTTPAdapter
 
-#: Seconds to connect, and between two pieces of an answer.
+#: Seconds to connect, and between two pieces of a response.
 _TIMEOUT = (4.0, 15.0)
 
 
 class HubUnreachable(OSError):
-    """The hub does not answer. It is none of the errors that the library tries again after."""
+    """The hub does not answer. The library does not retry after this error."""
 
 
 class _FailFastAdapter(HTTPAdapter):

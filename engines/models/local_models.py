@@ -1,4 +1,4 @@
-"""What models lie on this machine, without loading one: for the command line and for doctors."""
+"""List the models on this machine without loading them, for the command line and its checks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from engines.models.local_sources import hub_cache
 from engines.models.model_manifest import ModelManifest
 from engines.models.pinned_models import MODELS
 
-#: Files of a Whisper model; without the last, one would be fetched from elsewhere.
+#: Files of a Whisper model; without the last one, the library would download another.
 WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
 PIPELINE_FILES = ("config.yaml",)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model that a job may ask for."""
+    """A model that a job may request."""
 
     engine: str
     name: str
-    #: None when it is not here.
+    #: None if it is not on this machine.
     folder: Path | None
-    #: What is wrong with the folder; empty for a whole model.
+    #: Missing or unreadable files of the folder; empty for a complete model.
     missing_files: tuple[str, ...] = ()
 
     @property
     def manifest(self) -> ModelManifest | None:
-        """What it was when it was pulled; None for one that came here by other ways."""
+        """Return what was pulled; None for a model that was not pulled."""
         return model_manifest.read(self.folder) if self.folder else None
 
     @property
@@ -41,13 +41,13 @@ class LocalModel:
 
     @property
     def size_mb(self) -> float:
-        """Of all its files, those of Hugging Face's cache included."""
+        """Return the size of all its files in MB, including links into Hugging Face's cache."""
         files = self.folder.rglob("*") if self.folder else ()
         return sum(path.stat().st_size for path in files if path.is_file()) / 1e6
 
 
 def list_whisper_models() -> list[LocalModel]:
-    """The models of Whisper that a setting names."""
+    """Return the Whisper models that a setting names."""
     config = settings()
     names = dict.fromkeys(
         [
@@ -59,12 +59,12 @@ def list_whisper_models() -> list[LocalModel]:
 
 
 def find_whisper_model(name: str) -> LocalModel:
-    """A model of Whisper, be it here or not."""
+    """Return a Whisper model, whether it is here or not."""
     return _describe_model("whisper", name, _find_whisper_folder(name), WHISPER_FILES)
 
 
 def find_pipeline() -> LocalModel:
-    """The pipeline that ``PYANNOTE_MODEL`` names."""
+    """Return the pipeline that ``PYANNOTE_MODEL`` names."""
     name = settings().pyannote_model
     folder = find_pipeline_folder(name) or _find_cached_snapshot(
         hub_cache(), name.replace("/", "--")
@@ -73,13 +73,13 @@ def find_pipeline() -> LocalModel:
 
 
 def find_pipeline_folder(name: str) -> Path | None:
-    """The folder of a pipeline that was put there by hand, or pulled."""
+    """Return the folder of a pipeline that was pulled or placed there by hand."""
     candidates = (Path(name), settings().model_dir / name)
     return next((candidate for candidate in candidates if candidate.is_dir()), None)
 
 
 def find_pinned_weights(model: str) -> Path:
-    """The one file of a pinned model. Raises `EngineError` when it is not here and whole."""
+    """Return the only file of a pinned model; raise `EngineError` if missing or incomplete."""
     folder = settings().model_dir / model
     if mismatches := MODELS[model].find_size_mismatches(folder):
         raise EngineError(
@@ -91,7 +91,7 @@ def find_pinned_weights(model: str) -> Path:
 
 
 def list_pinned_models() -> list[LocalModel]:
-    """Models whose bytes are known beforehand and that no setting names."""
+    """Return the pinned models that no setting names."""
     configured = {model.name for model in list_whisper_models()}
     return [
         _describe_model(
@@ -103,7 +103,7 @@ def list_pinned_models() -> list[LocalModel]:
 
 
 def list_other_models() -> list[LocalModel]:
-    """What was pulled and is named by no setting; jobs may not ask for it."""
+    """Return the pulled models that no setting names; jobs cannot request them."""
     model_dir = settings().model_dir
     folders = sorted(path.parent for path in model_dir.rglob(model_manifest.FILE_NAME))
     listed = {
@@ -117,20 +117,20 @@ def list_other_models() -> list[LocalModel]:
 
 
 def find_damaged_files(model: LocalModel) -> list[str]:
-    """The files of a pulled model that are no longer what they were. Reads every byte."""
+    """Return the files of a pulled model that have changed since. Reads every byte."""
     manifest = model.manifest
     if manifest is None or model.folder is None:
         return []
     expected = dict(manifest.files)
     pinned_model = MODELS.get(model.name)
     if pinned_model and pinned_model.is_source_of(manifest):
-        expected |= pinned_model.build_manifest().files  # whatever is written beside the files
+        expected |= pinned_model.build_manifest().files  # takes precedence over the stored manifest
     complete = ModelManifest(manifest.repository, manifest.commit, expected)
     return model_manifest.find_changed_files(model.folder, complete)
 
 
 def find_missing_files(folder: Path, files: tuple[str, ...]) -> tuple[str, ...]:
-    """The files that are not there, or empty, or JSON that cannot be read."""
+    """Return the files that are missing, empty, or unreadable JSON."""
     return tuple(name for name in files if not _is_whole(folder / name))
 
 
@@ -147,7 +147,7 @@ def _is_whole(path: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def _is_valid_json(path: Path, _changed_at: int, _size: int) -> bool:
-    """Read once for each state of the file: workers look every few seconds, at megabytes."""
+    """Return whether the file is JSON; cached per state of the file, as workers check often."""
     try:
         json.loads(path.read_text())
     except (OSError, ValueError):
@@ -174,5 +174,5 @@ def _find_whisper_folder(name: str) -> Path | None:
 
 
 def _find_cached_snapshot(cache: Path, name: str) -> Path | None:
-    """The snapshot of a repository in a cache of Hugging Face's making."""
+    """Return the snapshot of a repository in a Hugging Face cache, or None."""
     return next(iter(sorted(cache.glob(f"models--{name}/snapshots/*/"))), None)

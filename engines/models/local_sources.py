@@ -1,4 +1,4 @@
-"""Takes files of a model from this machine: a folder that somebody names, or a cache."""
+"""Copy files of a model from this machine: from a given folder or a cache."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from engines.models.verification import WrongBytes, verify_file
 def copy_from_folder(
     model: PinnedModel, names: Sequence[str], target: Path, folder: Path, short_name: str
 ) -> None:
-    """Copy the files that the folder holds, or one in it that has the model's name.
+    """Copy the files that the folder, or a folder in it named after the model, contains.
 
-    Raises `WrongBytes` at a file that is not the makers'; where it lies, it stays as it is.
+    Raises `WrongBytes` if a file differs from the pinned one; the source file is not changed.
     """
     candidates = (folder, folder / short_name, folder / model.repository)
     for name in names:
@@ -29,16 +29,16 @@ def copy_from_folder(
 
 
 def copy_from_caches(model: PinnedModel, names: Sequence[str], target: Path) -> None:
-    """Copy what Hugging Face's caches hold of the model, in whatever revision."""
+    """Copy the model's files from Hugging Face's caches, from any revision that matches."""
     for name in names:
         for snapshot in _find_snapshots(model.repository):
             if (snapshot / name).is_file() and not (target / name).exists():
-                with suppress(WrongBytes):  # of another revision
+                with suppress(WrongBytes):  # from another revision
                     _copy(model, name, snapshot / name, target)
 
 
 def hub_cache() -> Path:
-    """Where Hugging Face's libraries keep what they fetch."""
+    """Return the folder in which Hugging Face's libraries store downloads."""
     home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
 

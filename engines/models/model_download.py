@@ -1,6 +1,6 @@
-"""Fetches files of models from Hugging Face's hub, or what `HF_ENDPOINT` names, at one commit.
+"""Download model files from Hugging Face's hub, or from `HF_ENDPOINT`, at one commit.
 
-What an interruption leaves is gone on with. A hub that is not there is found out in seconds.
+Interrupted downloads are resumed. An unreachable hub is detected within seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from engines.models.model_manifest import FileDigest
 from engines.models.pinned_models import PinnedModel
 from engines.models.verification import verify_file
 
-#: Repositories of the models that have a name of their own.
+#: Repositories of the models that have a short name.
 REPOSITORIES = {
     size: f"Systran/faster-whisper-{size}"
     for size in (
@@ -33,17 +33,17 @@ REPOSITORIES = {
         *("large-v1", "large-v2", "large-v3"),
     )
 }
-#: A model is one of these: which file says so.
+#: The file that identifies each kind of model.
 _KINDS = {"model.bin": "Whisper for CTranslate2", "config.yaml": "a pipeline of pyannote"}
 
 
 def fetch_repository(
     repository: str, revision: str, staging: Path, meter: DownloadMeter, *, is_aligner: bool
 ) -> Path:
-    """Fetch all files of a repository; gives the folder that they and a manifest are in.
+    """Download all files of a repository; return the folder with these and a manifest.
 
-    Raises `EngineError` and `InvalidInput`, which say what helps, and `Unavailable` when the hub is
-    not reached.
+    Raises `EngineError` and `InvalidInput`, whose messages state a remedy, and `Unavailable` if the
+    hub cannot be reached.
     """
     with _translate_errors(repository, revision):
         info = _fetch_info(repository, revision)
@@ -58,7 +58,7 @@ def fetch_repository(
 def fetch_files(
     model: PinnedModel, names: Sequence[str], folder: Path, meter: DownloadMeter
 ) -> None:
-    """Fetch some files of a pinned model. Raises as `fetch_repository`, and `WrongBytes`."""
+    """Download some files of a pinned model. Raises as `fetch_repository`, and `WrongBytes`."""
     with _translate_errors(model.repository, model.revision):
         info = _fetch_info(model.repository, model.revision)
         _download(info, model.repository, names, folder, meter, _sum_sizes(info, model.files))
@@ -69,12 +69,12 @@ def fetch_files(
 
 
 def find_endpoint() -> str:
-    """The hub's address, as the library reads it."""
+    """Return the hub's address, as the library reads it."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
 
 
 def _fetch_info(repository: str, revision: str) -> Any:
-    """What the hub knows of the repository, its files with their hashes."""
+    """Return the hub's information about the repository, with its files and their hashes."""
     configure_http_backend(build_session)
     return HfApi(find_endpoint(), token=settings().hf_token).model_info(
         repository, revision=revision, files_metadata=True
@@ -92,9 +92,9 @@ def _download(
     info: Any, repository: str, names: Sequence[str], folder: Path, meter: DownloadMeter, total: int
 ) -> None:
     meter.start("the hub", folder, total)
-    # Its protocol for large files keeps copies in the home directory and goes on with none.
+    # The hub's protocol for large files keeps copies in the home directory and does not resume.
     constants.HF_HUB_DISABLE_XET = True
-    disable_progress_bars()  # it has one for each file
+    disable_progress_bars()  # there is one per file
     for name in names:
         hf_hub_download(
             repository,
@@ -108,7 +108,7 @@ def _download(
 
 
 def _sum_sizes(info: Any, names: Iterable[str]) -> int:
-    """The bytes of some files. Raises `EngineError` for those that are not there."""
+    """Return the total bytes of some files; raise `EngineError` if one does not exist."""
     sizes = {str(sibling.rfilename): int(sibling.size or 0) for sibling in info.siblings or ()}
     if absent := [name for name in names if name not in sizes]:
         raise EngineError(f"{info.id} on the hub lacks {', '.join(absent)}")
@@ -120,12 +120,12 @@ def _select_files(info: Any) -> Sequence[str]:
     unsafe = [name for name in names if {"..", "/"} & set(PurePosixPath(name).parts)]
     if unsafe:
         raise EngineError(f"the hub names files outside their folder: {', '.join(unsafe)}")
-    # Settings of git are no part of the model.
+    # Git settings are not part of the model.
     return [name for name in names if not PurePosixPath(name).parts[0].startswith(".")]
 
 
 def _verify_download(info: Any, repository: str, names: Iterable[str], folder: Path) -> None:
-    """Raise `EngineError`, and remove them, for files that the hub has other hashes of."""
+    """Remove files whose hash differs from the hub's, and raise `EngineError`."""
     siblings = {str(sibling.rfilename): sibling for sibling in info.siblings or ()}
     damaged = [name for name in names if not _is_intact(siblings[name], folder / name)]
     for name in damaged:
@@ -138,7 +138,7 @@ def _verify_download(info: Any, repository: str, names: Iterable[str], folder: P
 
 
 def _is_intact(sibling: Any, path: Path) -> bool:
-    """Large files have a SHA-256 there; small ones the hash that git gives them."""
+    """Return whether the hash matches: SHA-256 for large files, Git's blob hash for small ones."""
     if sibling.lfs:
         expected = FileDigest(sibling.lfs.size, sibling.lfs.sha256)
         return model_manifest.digest_file(path) == expected
@@ -151,7 +151,7 @@ def _is_intact(sibling: Any, path: Path) -> bool:
 
 @contextmanager
 def _translate_errors(repository: str, revision: str) -> Iterator[None]:
-    """What the library raises, as our errors."""
+    """Convert the library's exceptions to errors of `core.errors`."""
     if constants.HF_HUB_OFFLINE:
         raise EngineError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it to pull models")
     try:

@@ -1,4 +1,4 @@
-"""What a pulled model is made of: ``transcribe-model.json`` beside its files says it."""
+"""The manifest of a pulled model: ``transcribe-model.json`` beside its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE_NAME = "transcribe-model.json"
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """What a file must be."""
+    """Expected size and hash of a file."""
 
     #: Bytes.
     size: int
@@ -22,7 +22,7 @@ class FileDigest:
 
 @dataclass(frozen=True, slots=True)
 class ModelManifest:
-    """Where a model is from, and each of its files by its path in the folder."""
+    """The origin of a model, and the digest of each file by its path in the folder."""
 
     repository: str
     commit: str
@@ -30,7 +30,7 @@ class ModelManifest:
 
 
 def describe(folder: Path, repository: str, commit: str) -> ModelManifest:
-    """The manifest of a folder as it is now."""
+    """Return the manifest of a folder in its current state."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE_NAME)
     files = {path.relative_to(folder).as_posix(): digest_file(path) for path in paths}
     return ModelManifest(repository, commit, files)
@@ -42,7 +42,7 @@ def write(folder: Path, manifest: ModelManifest) -> None:
 
 
 def read(folder: Path) -> ModelManifest | None:
-    """None where there is none that can be read."""
+    """Return the manifest, or None if there is no readable one."""
     try:
         payload = json.loads((folder / FILE_NAME).read_text())
         files = {str(name): FileDigest(**digest) for name, digest in payload["files"].items()}
@@ -52,19 +52,19 @@ def read(folder: Path) -> ModelManifest | None:
 
 
 def find_changed_files(folder: Path, manifest: ModelManifest) -> list[str]:
-    """The files that are not what the manifest says, or not there. Reads every byte."""
+    """Return the files that are missing or differ from the manifest. Reads every byte."""
     return [name for name, file in manifest.files.items() if not _is_unchanged(folder / name, file)]
 
 
 def _is_unchanged(path: Path, file: FileDigest) -> bool:
     try:
-        # The size is looked at first: it is free.
+        # Compare the size first, which costs nothing.
         return path.stat().st_size == file.size and digest_file(path) == file
     except OSError:
         return False
 
 
 def digest_file(path: Path) -> FileDigest:
-    """Its size and its hash. Reads every byte."""
+    """Return the size and hash of a file. Reads every byte."""
     with path.open("rb") as file:
         return FileDigest(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())

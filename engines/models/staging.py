@@ -1,6 +1,6 @@
-"""Where a model is put together: a folder beside its place, from which it moves when it is whole.
+"""Staging folder of a model, beside its final place; a complete model is moved from it.
 
-What an interruption leaves there is gone on with.
+Interrupted pulls are resumed from it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 from core.errors import EngineError, InvalidInput
 from core.settings import settings
 
-#: Below the folder of models.
+#: In the folder of models.
 _STAGING_NAME = ".pulling"
 _DOWNLOADS = "wheels"
 
 
 @contextmanager
 def open_staging_folder(target: Path, *, wait: bool = False) -> Iterator[Path]:
-    """The folder to put the model together in, which no other process uses; removed when done.
+    """Yield a folder to assemble the model in, locked for this process; removed when done.
 
-    Raises `EngineError` while another process works at the same model, unless it is to *wait*, and
-    when nothing can be written.
+    Raises `EngineError` if another process works on the same model and *wait* is false, and if the
+    folder cannot be written.
     """
     model_dir = settings().model_dir
     if not target.resolve().is_relative_to(model_dir) or target == model_dir:
@@ -45,9 +45,9 @@ def open_staging_folder(target: Path, *, wait: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def open_downloads() -> Iterator[Path]:
-    """The folder of downloaded archives, which several models may need; for one process at a time.
+    """Yield the folder of downloaded archives, which models share, locked for this process.
 
-    Waits for other processes: they may fetch the very same archive.
+    Waits for other processes, since they may be downloading the same archive.
     """
     staging = settings().model_dir / _STAGING_NAME
     folder = staging / _DOWNLOADS
@@ -58,7 +58,7 @@ def open_downloads() -> Iterator[Path]:
 
 
 def remove_downloads() -> None:
-    """Remove the archives, when every model that was asked for is whole."""
+    """Remove the archives, once all requested models are complete."""
     if (settings().model_dir / _STAGING_NAME / _DOWNLOADS).exists():
         with open_downloads() as folder:
             shutil.rmtree(folder)
@@ -76,7 +76,7 @@ def _translate_write_errors(model_dir: Path) -> Iterator[None]:
 
 
 def move_into_place(folder: Path, target: Path, staging: Path) -> None:
-    """Put the model into its place; what was there is out of the way first, and back if need be."""
+    """Move the model into place; the old one is kept aside and restored if the move fails."""
     backup = staging / "before"
     shutil.rmtree(backup, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Refuses bytes that are not those of the makers, wherever they come from."""
+"""Reject files that differ from their makers' files, from any source."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from engines.models.model_manifest import FileDigest
 
 
 class WrongBytes(EngineError):
-    """A source gave other bytes than the makers'."""
+    """A source delivered other bytes than the makers'."""
 
 
 def verify_file(path: Path, expected: FileDigest, source: str) -> None:
-    """Raise `WrongBytes`, and remove the file, unless it is what is expected."""
+    """Remove the file and raise `WrongBytes` if it is not as expected."""
     actual = model_manifest.digest_file(path)
     if actual == expected:
         return
@@ -23,7 +23,7 @@ def verify_file(path: Path, expected: FileDigest, source: str) -> None:
 
 
 def describe_difference(name: str, expected: FileDigest, actual: FileDigest, source: str) -> str:
-    """The sentence that is shown."""
+    """Return the error message."""
     return (
         f"{name} from {source} is not the makers' and was refused: it has {actual.size} bytes with "
         f"SHA-256 {actual.sha256}, expected are {expected.size} bytes with {expected.sha256}"

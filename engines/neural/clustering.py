@@ -1,4 +1,4 @@
-"""Puts pieces of speech together that have one voice, and so counts the voices."""
+"""Group pieces of speech by voice; the number of groups is the number of voices."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from engines.arrays import Floats
 
 Labels = NDArray[np.intp]
 
-#: Mean distance (1 - cosine) of two groups of pieces from which they are two voices. On the
-#: recordings that it was chosen by, all from 0.45 to 0.65 are equally good.
+#: Mean distance (1 - cosine) of two groups of pieces above which they are two voices. On the
+#: recordings used to choose it, all values from 0.45 to 0.65 work equally well.
 CLUSTER_THRESHOLD = 0.55
-#: How much nearer two pieces are because the segmentation never lost their speaker from sight.
+#: Reduction of the distance between two pieces of one track.
 SAME_TRACK_BONUS = 0.15
-#: Frames of speech that make a voice, two and a half seconds; in a short recording a tenth of the
-#: speech will do. Whoever says less is taken for the most similar voice.
+#: Frames of speech that a voice needs: two and a half seconds, or a tenth of the speech in a short
+#: recording. A group with less speech is merged into the most similar voice.
 MIN_VOICE_FRAMES, MIN_VOICE_SHARE = 148, 0.1
-#: Pieces that are compared with each other: time and memory grow with the square of this.
+#: Most pieces that are compared with each other: time and memory grow with the square of this.
 MAX_PIECES = 3000
 
 
@@ -32,13 +32,13 @@ def cluster(
     minimum: int = 1,
     maximum: int | None = None,
 ) -> Labels:
-    """The voice of each piece, as numbers from 0 on in the order of their first pieces.
+    """Return the voice of each piece, as numbers from 0 in the order of their first pieces.
 
-    *vectors*: of length one, a row a piece. *track_numbers*: which track a piece is of.
-    *frame_counts*: how long it is. *minimum*, *maximum*: how many voices there are, as far as that
-    is known.
+    *vectors*: of length one, one row per piece. *track_numbers*: the track of each piece.
+    *frame_counts*: the length of each piece in frames. *minimum*, *maximum*: the number of voices,
+    as far as known.
 
-    Agglomerative clustering by average linkage.
+    Agglomerative clustering with average linkage.
     """
     sample = _sample_pieces(len(vectors))
     labels = _label_clusters(_compute_distances(vectors[sample], track_numbers[sample]), minimum)
@@ -48,7 +48,7 @@ def cluster(
 
 
 def _sample_pieces(count: int) -> Labels:
-    """All pieces, or of too many some that are evenly spread."""
+    """Return all pieces, or an evenly spread sample if there are too many."""
     return np.unique(np.linspace(0, count - 1, min(count, MAX_PIECES)).astype(np.intp))
 
 
@@ -62,7 +62,7 @@ def _compute_distances(vectors: Floats, track_numbers: Labels) -> Floats:
 
 
 def _label_clusters(distances: Floats, minimum: int) -> Labels:
-    """The group of each piece; as many groups as there must be, if the distances say fewer."""
+    """Return the group of each piece, with at least *minimum* groups."""
     if len(distances) == 1:
         return np.zeros(1, np.intp)
     tree = linkage(squareform(distances, checks=False), "average")
@@ -73,7 +73,7 @@ def _label_clusters(distances: Floats, minimum: int) -> Labels:
 
 
 def _average_vectors(vectors: Floats, labels: Labels, frame_counts: Labels) -> Floats:
-    """The voice of each group."""
+    """Return the mean vector of each group, at length one."""
     sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, labels, vectors * frame_counts[:, None])
     vectors_by_group: Floats = sums / np.linalg.norm(sums, axis=1, keepdims=True)
@@ -83,7 +83,7 @@ def _average_vectors(vectors: Floats, labels: Labels, frame_counts: Labels) -> F
 def _select_voices(
     labels: Labels, frame_counts: Labels, minimum: int, maximum: int | None
 ) -> Sequence[int]:
-    """The groups that are voices, those that say most first."""
+    """Return the groups that are voices, those with most speech first."""
     totals = np.bincount(labels, weights=frame_counts)
     threshold = min(MIN_VOICE_FRAMES, MIN_VOICE_SHARE * totals.sum())
     ranked = np.argsort(-totals, kind="stable")

@@ -1,4 +1,4 @@
-"""Finds who speaks when with two nets, one for turns and one for voices."""
+"""Detect who speaks when with two networks, one for turns and one for voices."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from engines.neural.speech_pieces import SpeechPiece
 from engines.neural.turns import find_turns
 from transcripts.types import Diarization
 
-#: Frames of clean speech that make an embedding.
+#: Frames of clean speech that an embedding needs.
 MIN_EMBEDDING_FRAMES = 59
 
 
 class NeuralDiarizer:
-    """Segmentation and voices by nets on onnxruntime, one thread, some 35 times faster than sound.
+    """Segmentation and embedding on onnxruntime, one thread, about 35 times faster than real time.
 
-    Turns overlap where two speak at once. Speakers are numbered as they first speak.
+    Turns overlap where two speak at once. Speakers are numbered by first appearance.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class NeuralDiarizer:
         self._embedding = Net(embedding_net.build(embedding_weights))
 
     def diarize(self, audio: Path, hints: SpeakerHints) -> Diarization:
-        """Find the turns; of fewer than ``min_speakers`` only where there is too little speech."""
+        """Find the turns, with fewer than ``min_speakers`` only if there is too little speech."""
         samples = read_samples(audio)
         with threadpool_limits(1):
             tracks = speaker_tracks.build_tracks(segmentation.segment(self._segmentation, samples))
@@ -69,7 +69,7 @@ class NeuralDiarizer:
     def _embed(
         self, pieces: Sequence[SpeechPiece], samples: Floats
     ) -> tuple[list[SpeechPiece], Floats]:
-        """The pieces that are long enough to have a voice, and their voices."""
+        """Return the pieces that are long enough for an embedding, and their embeddings."""
         embedded, vectors = [], []
         for piece in pieces:
             speech = speech_pieces.extract_samples(piece, samples)
@@ -82,7 +82,7 @@ class NeuralDiarizer:
 def _average_embeddings(
     pieces: Sequence[SpeechPiece], vectors: Floats, labels: Labels
 ) -> dict[int, tuple[float, ...]]:
-    """An embedding of each speaker with enough speech: the mean over its frames, of length one."""
+    """Return an embedding per speaker with enough speech: the mean of its frames at length one."""
     frame_counts = np.array([len(piece.frames) for piece in pieces])
     embeddings = {}
     for label in np.unique(labels):

@@ -1,4 +1,4 @@
-"""Voices of pieces of speech, as vectors of length one."""
+"""Voice embeddings of pieces of speech, as vectors of length one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from engines import wav
 from engines.arrays import Floats
 from engines.neural.onnx_sessions import Net
 
-#: Of pitch.
+#: Number of mel frequency bands.
 MEL_BANDS = 80
-#: Samples of the shortest piece that has a voice.
+#: Samples of the shortest piece with an embedding.
 MIN_SAMPLES = wav.RATE // 4
 
 
 def embed(net: Net, samples: Floats) -> Floats:
-    """The voice of one piece of speech: 16 kHz, mono, -1 to 1, at least `MIN_SAMPLES` samples."""
+    """Return the voice of a piece of speech: 16 kHz, mono, -1 to 1, `MIN_SAMPLES` or more."""
     energies = measure_bands(samples)
     [vector] = net.run((energies - energies.mean(0))[None])
     unit_vector: Floats = vector / np.linalg.norm(vector)
@@ -24,7 +24,7 @@ def embed(net: Net, samples: Floats) -> Floats:
 
 
 def measure_bands(samples: Floats) -> Floats:
-    """Log energies of mel bands as Kaldi has them, ``(frames, MEL_BANDS)``, a hundred a second."""
+    """Return Kaldi's log energies of mel bands, ``(frames, MEL_BANDS)``, 100 frames per second."""
     options = kaldi_native_fbank.FbankOptions()
     options.frame_opts.samp_freq = wav.RATE
     options.frame_opts.dither = 0.0

@@ -1,8 +1,8 @@
-"""The net CAM++ as a graph: the voice of a piece of speech as 192 numbers.
+"""The network CAM++ as an ONNX graph: the voice of a piece of speech as 192 numbers.
 
-Its layers are those of Wang et al., "CAM++: A fast and efficient network for speaker verification
-using context-aware masking", 2023: convolutions over time and pitch, then densely connected layers
-of delays, each masked by its context.
+The layers are those of Wang et al., "CAM++: A fast and efficient network for speaker verification
+using context-aware masking", 2023: convolutions over time and frequency, then densely connected
+time-delay layers, each masked by its context.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 from engines.neural.checkpoint import Tensors
 from engines.neural.graph import Graph
 
-#: Layers of each dense block, and how far their kernels reach.
+#: Number of layers of each dense block, and the dilation of their kernels.
 _BLOCKS = ((12, 1), (24, 2), (16, 2))
 #: Frames that share a mask.
 _MASK_FRAMES = 100
 
 
 def build(tensors: Tensors) -> bytes:
-    """From log energies of mel bands, ``(batch, frames, 80)``, to voices ``(batch, 192)``."""
+    """Build the graph from mel log energies ``(batch, frames, 80)`` to voices ``(batch, 192)``."""
     graph = Graph(tensors)
     x = graph.node("Transpose", "input", perm=[0, 2, 1])
     x = _head(graph, x)
@@ -39,14 +39,14 @@ def build(tensors: Tensors) -> bytes:
 
 
 def _head(graph: Graph, x: str) -> str:
-    """Convolutions over time and pitch; pitch is thinned to an eighth."""
+    """Add convolutions over time and frequency; they reduce the frequencies to an eighth."""
     x = graph.node("Unsqueeze", x, graph.constant([1], np.int64))
     x = _relu(graph, graph.batch_norm(_conv2(graph, x, "head.conv1", 1), "head.bn1"))
     for layer in (1, 2):
         x = _residual(graph, x, f"head.layer{layer}.0", 2)
         x = _residual(graph, x, f"head.layer{layer}.1", 1)
     x = _relu(graph, graph.batch_norm(_conv2(graph, x, "head.conv2", 2), "head.bn2"))
-    # Channels and pitches become channels: batch, channels, pitches, frames.
+    # Merge channels and frequencies: the input is batch, channels, frequencies, frames.
     shape = graph.node("Shape", x)
     ends = graph.node("Gather", shape, graph.constant([0, 3], np.int64))
     batch, frames = (
@@ -82,7 +82,7 @@ def _dense(graph: Graph, x: str, name: str, reach: int) -> str:
 
 
 def _average_blocks(graph: Graph, x: str) -> str:
-    """The mean of every `_MASK_FRAMES` frames, in each of them."""
+    """Add the mean of every `_MASK_FRAMES` frames, repeated for each of them."""
     means = graph.node(
         "AveragePool", x, kernel_shape=[_MASK_FRAMES], strides=[_MASK_FRAMES], ceil_mode=1
     )
@@ -95,7 +95,7 @@ def _average_blocks(graph: Graph, x: str) -> str:
 
 
 def _pool_statistics(graph: Graph, x: str) -> str:
-    """Mean and standard deviation over time, ``(batch, channels, 1)``."""
+    """Add mean and standard deviation over time, ``(batch, channels, 1)``."""
     mean = graph.node("ReduceMean", x, axes=[2], keepdims=1)
     centered = graph.node("Sub", x, mean)
     squares = graph.node(

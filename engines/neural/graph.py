@@ -1,4 +1,4 @@
-"""Builds graphs of ONNX from weights: a function of the net's layers is a method here."""
+"""Build ONNX graphs from weights, with one method per kind of layer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.neural.checkpoint import Tensors
 
-#: Of the operators; old enough for every onnxruntime that is allowed.
+#: Versions of the operators; old enough for every supported onnxruntime.
 OPSET, IR_VERSION = 17, 8
-#: Under the root of batch and instance normalization.
+#: Added to the variance in batch and instance normalization.
 EPSILON = 1e-5
 
 
 class Graph:
-    """A net under construction. Values are named; each method adds a layer and names its output."""
+    """A network under construction; each method adds a layer and returns the name of its output."""
 
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors
@@ -27,34 +27,34 @@ class Graph:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """A weight of the net, as it was read."""
+        """Return a weight of the network as read."""
         return self._tensors[name]
 
     def has_tensor(self, name: str) -> bool:
         return name in self._tensors
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        """A value that is part of the graph."""
+        """Add a constant to the graph."""
         name = f"c{len(self._constants)}"
         array = np.ascontiguousarray(value, dtype)
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add an operator of ONNX."""
+        """Add an ONNX operator."""
         output = f"v{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def conv(self, x: str, name: str, **attributes: Any) -> str:
-        """A convolution with the weights, and the bias if there is one, of that name."""
+        """Add a convolution with the weights of that name, and the bias if there is one."""
         inputs = [self.constant(self.tensor(f"{name}.weight"))]
         if self.has_tensor(f"{name}.bias"):
             inputs.append(self.constant(self.tensor(f"{name}.bias")))
         return self.node("Conv", x, *inputs, **attributes)
 
     def batch_norm(self, x: str, name: str) -> str:
-        """Batch normalization as in use, not in training."""
+        """Add batch normalization in inference mode."""
         mean, variance = self.tensor(f"{name}.running_mean"), self.tensor(f"{name}.running_var")
         has_scale = self.has_tensor(f"{name}.weight")
         scale = self.tensor(f"{name}.weight") if has_scale else np.ones_like(mean)
@@ -67,7 +67,7 @@ class Graph:
         return self.node("InstanceNormalization", x, *values, epsilon=EPSILON)
 
     def linear(self, x: str, name: str) -> str:
-        """A dense layer over the last axis."""
+        """Add a dense layer over the last axis."""
         weight = self.constant(self.tensor(f"{name}.weight").T)
         product = self.node("MatMul", x, weight)
         return self.node("Add", product, self.constant(self.tensor(f"{name}.bias")))
@@ -75,7 +75,7 @@ class Graph:
     def build_model(
         self, output_name: str, input_shape: Sequence[str | int], output_shape: Sequence[str | int]
     ) -> bytes:
-        """The finished net, from ``input`` to ``output``, of these shapes; a name is any number."""
+        """Return the model from ``input`` to ``output``; a name in a shape is a free dimension."""
         self._nodes.append(helper.make_node("Identity", [output_name], ["output"]))
         graph = helper.make_graph(
             self._nodes,

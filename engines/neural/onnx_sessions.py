@@ -1,4 +1,4 @@
-"""Nets that are ready to run: on one thread of the processor, with the same numbers each time."""
+"""Networks ready to run, on one CPU thread, with reproducible results."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from engines.arrays import Floats
 
 
 class Net:
-    """A net from one input to one output."""
+    """A network with one input and one output."""
 
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
-        # One thread: worker processes share the cores, and sums come out the same each time.
+        # One thread: worker processes share the cores, and sums are reproducible.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
@@ -21,6 +21,6 @@ class Net:
         )
 
     def run(self, batch: Floats) -> Floats:
-        """The output of a batch, an array of what the net's graph says."""
+        """Return the output of a batch, with the shapes of the network's graph."""
         [output] = self._session.run(["output"], {"input": batch})
         return np.asarray(output, np.float32)

@@ -1,4 +1,4 @@
-"""Who of up to three speakers speaks, in windows of ten seconds that overlap."""
+"""Detect which of up to three speakers speak, in overlapping windows of ten seconds."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import numpy as np
 from engines.arrays import Floats
 from engines.neural.onnx_sessions import Net
 
-#: Samples of a window, from one to the next, and from one frame of the net to the next.
+#: Samples of a window, and from one frame of the network to the next.
 WINDOW_SAMPLES, FRAME_SAMPLES = 160_000, 270
-HOP_FRAMES = 148  # frames: two and a half seconds
+HOP_FRAMES = 148  # frames from one window to the next: two and a half seconds
 HOP_SAMPLES = HOP_FRAMES * FRAME_SAMPLES
-#: The sets of speakers that a class of the net stands for.
+#: The set of speakers that each class of the network stands for.
 _SETS = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
 )
-#: Windows that the net is given at a time.
+#: Windows per batch.
 _BATCH_WINDOWS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """What the net says of a recording."""
+    """Output of the network for a recording."""
 
-    #: Likelihood, 0 to 1, that each local speaker speaks: ``(windows, frames, 3)``. Who is first in
-    #: one window may be third in the next.
+    #: Likelihood, 0 to 1, that each local speaker speaks: ``(windows, frames, 3)``. The order of
+    #: speakers may differ from window to window.
     activity: Floats
 
 
 def segment(net: Net, samples: Floats) -> Windows:
-    """Segment *samples*: 16 kHz, mono, -1 to 1. The last window is filled up with silence."""
+    """Segment *samples*: 16 kHz, mono, -1 to 1. The last window is padded with silence."""
     count = 1 + max(0, -(-(len(samples) - WINDOW_SAMPLES) // HOP_SAMPLES))
     starts = range(0, count * HOP_SAMPLES, HOP_SAMPLES)
     activities = []

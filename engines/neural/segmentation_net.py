@@ -1,9 +1,9 @@
-"""The net pyannote/segmentation-3.0 as a graph: who of up to three speakers speaks in each frame.
+"""The network pyannote/segmentation-3.0 as an ONNX graph: which of up to three speakers speak.
 
-Its layers are those of PyanNet: sinc filters (Ravanelli and Bengio, "Speaker recognition from raw
-waveform with SincNet", 2018), three convolutions, four layers of bidirectional LSTM, two dense
-ones, and a class for each set of at most two of three speakers (Plaquet and Bredin, "Powerset
-multi-class cross entropy loss for neural speaker diarization", 2023).
+The layers are those of PyanNet: sinc filters (Ravanelli and Bengio, "Speaker recognition from raw
+waveform with SincNet", 2018), three convolutions, four bidirectional LSTM layers and two dense
+layers. The output has a class for each set of at most two of three speakers (Plaquet and Bredin,
+"Powerset multi-class cross entropy loss for neural speaker diarization", 2023).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engines.neural.graph import Graph
 
 #: Samples from one output of a sinc filter to the next.
 STRIDE = 10
-#: Hz: the lowest edge of a filter, and its least width.
+#: Lowest edge of a filter, and its minimum width (Hz).
 MIN_EDGE_HZ, MIN_WIDTH_HZ = 50.0, 50.0
 _POOL = 3
 _LAYERS, _HIDDEN = 4, 128
@@ -25,7 +25,7 @@ _LEAK = 0.01
 
 
 def build(tensors: Tensors) -> bytes:
-    """From sound, ``(batch, 1, samples)`` of -1 to 1, to log likelihoods ``(batch, frames, 7)``."""
+    """Build the graph: audio ``(batch, 1, samples)`` to log likelihoods ``(batch, frames, 7)``."""
     graph = Graph(tensors)
     x = graph.instance_norm("input", "sincnet.wav_norm1d")
     filters = graph.constant(_build_sinc_filters(tensors)[:, None])
@@ -50,7 +50,7 @@ def _pool(graph: Graph, x: str, layer: int) -> str:
 
 
 def _build_sinc_filters(tensors: Tensors) -> NDArray[np.float32]:
-    """Band passes with learned edges: even ones, then odd ones, ``(filters, samples)``."""
+    """Return band-pass filters with learned edges, ``(filters, samples)``: even, then odd ones."""
     name = "sincnet.conv1d.0.filterbank"
     low = MIN_EDGE_HZ + np.abs(tensors[f"{name}.low_hz_"].astype(np.float64))
     high = np.clip(
@@ -67,7 +67,7 @@ def _build_sinc_filters(tensors: Tensors) -> NDArray[np.float32]:
 
 
 def _lstm(graph: Graph, x: str, layer: int) -> str:
-    """One layer, both ways, of ``(frames, batch, features)``."""
+    """Add one bidirectional LSTM layer over ``(frames, batch, features)``."""
     sides = (f"l{layer}", f"l{layer}_reverse")
     weights = [
         graph.constant(
@@ -86,11 +86,11 @@ def _lstm(graph: Graph, x: str, layer: int) -> str:
     y = graph.node(
         "LSTM", x, *weights, graph.constant(biases), direction="bidirectional", hidden_size=_HIDDEN
     )
-    both = graph.node("Transpose", y, perm=[0, 2, 1, 3])  # frames, batch, ways, features
+    both = graph.node("Transpose", y, perm=[0, 2, 1, 3])  # frames, batch, directions, features
     return graph.node("Reshape", both, graph.constant([0, 0, -1], np.int64))
 
 
 def _reorder_gates(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """PyTorch has the gates in, forget, cell, out; ONNX in, out, forget, cell."""
+    """Reorder the gates: PyTorch has in, forget, cell, out; ONNX has in, out, forget, cell."""
     into, forget, cell, out = np.split(weight, 4)
     return np.concatenate([into, out, forget, cell])

@@ -1,7 +1,8 @@
-"""Joins the windows of a recording: speakers of one window are found again in the next.
+"""Link the speakers of successive windows of a recording.
 
-Two windows share three quarters of their sound. A speaker of one who speaks when a speaker of the
-other does is the same, so a track is a speaker for as long as nobody is lost from sight.
+Two windows share three quarters of their audio. If a speaker of one window speaks at the same time
+as a speaker of the next, they are the same person. A track is a speaker in consecutive windows,
+until the link is lost.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from numpy.typing import NDArray
 from engines.arrays import Floats
 from engines.neural.segmentation import HOP_FRAMES, Windows
 
-#: Likelihood from which somebody speaks.
+#: Likelihood above which a speaker speaks.
 SPEECH_THRESHOLD = 0.5
-#: Of what two speakers say together in the shared frames, how much must be said at the same time.
+#: Least share of two speakers' joint speech, in the shared frames, in which both must speak.
 AGREEMENT_THRESHOLD = 0.5
-#: Frames that a speaker must speak in a window to be anybody.
+#: Frames that a speaker must speak in a window to count.
 MIN_SPEECH_FRAMES = 6
 _PERMUTATIONS = tuple(permutations(range(3)))
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerTrack:
-    """A speaker as far as the windows follow each other."""
+    """A speaker in consecutive windows."""
 
-    #: Frame of the recording at which its likelihoods begin.
+    #: Frame of the recording at which the likelihoods begin.
     start: int
-    #: One for each frame, 0 to 1.
+    #: One value per frame, 0 to 1.
     likelihood: Floats
 
     @property
@@ -39,8 +40,8 @@ class SpeakerTrack:
 
 
 def build_tracks(windows: Windows) -> list[SpeakerTrack]:
-    """The tracks of a recording, in the order in which they begin."""
-    chains: list[list[tuple[int, int]]] = []  # of windows, and of speakers in them
+    """Return the tracks of a recording, ordered by start."""
+    chains: list[list[tuple[int, int]]] = []  # pairs of a window and a speaker in it
     current: dict[int, list[tuple[int, int]]] = {}
     for number, activity in enumerate(windows.activity):
         previous = windows.activity[number - 1] if number else None
@@ -59,7 +60,7 @@ def build_tracks(windows: Windows) -> list[SpeakerTrack]:
 
 
 def _match_speakers(before: Floats, after: Floats) -> dict[int, int]:
-    """For speakers of a window, who they were in the one before."""
+    """Return, for speakers of a window, the same speaker in the window before."""
     then, now = before[HOP_FRAMES:] > SPEECH_THRESHOLD, after[:-HOP_FRAMES] > SPEECH_THRESHOLD
     both = then.T.astype(np.float32) @ now.astype(np.float32)
     either = then.sum(0)[:, None] + now.sum(0)[None] - both
@@ -72,7 +73,7 @@ def _match_speakers(before: Floats, after: Floats) -> dict[int, int]:
 
 
 def _average_track(windows: Windows, chain: list[tuple[int, int]]) -> SpeakerTrack:
-    """The mean of what its windows say; the middle of a window knows more than its ends."""
+    """Return the weighted mean of its windows, whose middle is more reliable than their ends."""
     frames = windows.activity.shape[1]
     start, end = chain[0][0] * HOP_FRAMES, chain[-1][0] * HOP_FRAMES + frames
     total, weight = np.zeros(end - start, np.float32), np.zeros(end - start, np.float32)

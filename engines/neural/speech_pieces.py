@@ -1,4 +1,4 @@
-"""Cuts tracks into pieces of clean speech, of which each has a voice."""
+"""Cut tracks into pieces of clean speech, each with one voice."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from engines.arrays import Floats, FrameIndices
 from engines.neural.segmentation import FRAME_SAMPLES
 from engines.neural.speaker_tracks import SPEECH_THRESHOLD, SpeakerTrack
 
-#: Frames of a piece: three seconds, if the speaker says as much; and of one that has a voice.
+#: Frames of a usual piece (three seconds), and of the shortest one with an embedding.
 USUAL_FRAMES, MIN_FRAMES = 178, 24
-#: Frames over which a piece may spread, pauses included.
+#: Longest range of frames from which a piece is taken, including pauses.
 MAX_SPREAD_FRAMES = 592
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechPiece:
-    """What one track says by itself in a short time."""
+    """Speech of a single track within a short time."""
 
     track: int
-    #: Of the recording, in order.
+    #: Frame numbers of the recording, in order.
     frames: FrameIndices
 
 
 def cut_pieces(tracks: Sequence[SpeakerTrack]) -> list[SpeechPiece]:
-    """The pieces of all tracks. A track that is never alone has pieces with others in them."""
+    """Return the pieces of all tracks. If a track is never alone, its pieces include others."""
     count = max((track.end for track in tracks), default=0)
     speaking = np.zeros(count, np.intp)
     for track in tracks:
@@ -42,7 +42,7 @@ def cut_pieces(tracks: Sequence[SpeakerTrack]) -> list[SpeechPiece]:
 
 
 def _split_frames(frames: FrameIndices) -> Iterator[FrameIndices]:
-    """Cut where a piece would be too long, in the order of time; a rest that is short is joined."""
+    """Split frames where a piece would be too long; a short rest is joined to the piece before."""
     parts: list[FrameIndices] = []
     while len(frames):
         size = int(np.searchsorted(frames, frames[0] + MAX_SPREAD_FRAMES))
@@ -57,7 +57,7 @@ def _split_frames(frames: FrameIndices) -> Iterator[FrameIndices]:
 
 
 def extract_samples(piece: SpeechPiece, samples: Floats) -> Floats:
-    """The samples of a piece, one interval after the other."""
+    """Return the samples of a piece, its intervals concatenated."""
     runs = np.split(piece.frames, np.flatnonzero(np.diff(piece.frames) > 1) + 1)
     slices = [samples[run[0] * FRAME_SAMPLES : (run[-1] + 1) * FRAME_SAMPLES] for run in runs]
     return np.concatenate(slices)

@@ -1,4 +1,4 @@
-"""From tracks whose pieces have voices to turns of speakers."""
+"""Convert tracks, whose pieces have voices, to turns of speakers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from engines.neural.speaker_tracks import SPEECH_THRESHOLD, SpeakerTrack
 from engines.neural.speech_pieces import SpeechPiece
 from transcripts.types import Turn
 
-#: Seconds of a frame, and from its number times these to the sound that it is about.
+#: Seconds of a frame, and offset from its start to the audio that it describes.
 FRAME_SECONDS, SHIFT_SECONDS = FRAME_SAMPLES / wav.RATE, 0.0226
-#: Seconds of silence within a turn; a shorter turn than the second is none.
+#: Longest silence within a turn, and shortest turn (seconds).
 MAX_PAUSE_SECONDS, MIN_TURN_SECONDS = 0.5, 0.1
 
 
 def find_turns(
     tracks: Sequence[SpeakerTrack], pieces: Sequence[SpeechPiece], labels: Labels, duration: float
 ) -> tuple[tuple[Turn, ...], dict[int, int]]:
-    """The turns in the order of time, and the number of each label's speaker.
+    """Return the turns by start, and the speaker number of each label.
 
-    Speakers are numbered as they first speak, and their turns overlap where two speak at once.
-    *labels*: the voice of each piece. *duration*: seconds of the recording.
+    Speakers are numbered by first appearance; turns overlap where two speak at once. *labels*: the
+    voice of each piece. *duration*: seconds of the recording.
     """
     frames, voices = _assign_voices(tracks, pieces, labels)
     intervals = [
@@ -44,7 +44,7 @@ def find_turns(
 def _assign_voices(
     tracks: Sequence[SpeakerTrack], pieces: Sequence[SpeechPiece], labels: Labels
 ) -> tuple[FrameIndices, Labels]:
-    """Every frame in which a track speaks, with its voice: that of the track's nearest piece."""
+    """Return the frames in which tracks speak, each with the voice of the track's nearest piece."""
     pieces_by_track: dict[int, list[tuple[FrameIndices, int]]] = {}
     for piece, voice in zip(pieces, labels, strict=True):
         pieces_by_track.setdefault(piece.track, []).append((piece.frames, int(voice)))
@@ -63,7 +63,7 @@ def _assign_voices(
 def _find_nearest_voices(
     known_frames: FrameIndices, voices: Labels, frames: FrameIndices
 ) -> Labels:
-    """The voices at the known frames that are nearest to these."""
+    """Return for each frame the voice of the nearest known frame."""
     order = np.argsort(known_frames, kind="stable")
     known_frames, voices = known_frames[order], voices[order]
     after = np.clip(np.searchsorted(known_frames, frames), 0, len(known_frames) - 1)
@@ -74,7 +74,7 @@ def _find_nearest_voices(
 
 
 def _find_intervals(frames: FrameIndices, duration: float) -> Iterator[tuple[float, float]]:
-    """Start and end, in seconds, of what is said without a long pause."""
+    """Yield start and end (seconds) of speech without a long pause."""
     if not len(frames):
         return
     ends = np.flatnonzero(np.diff(frames) * FRAME_SECONDS > MAX_PAUSE_SECONDS) + 1

@@ -1,1 +1,1 @@
-"""Talks to speech services over the audio API of OpenAI, for `engines.remote`."""
+"""Client of speech services with OpenAI's audio API, for `engines.remote`."""

@@ -1,6 +1,6 @@
-"""The client of a service that speaks the audio API of OpenAI.
+"""Client of a service with OpenAI's audio API.
 
-It makes no tries of its own: the queue has a chunk tried again.
+It does not retry: the queue retries the chunk.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from core.errors import EngineError
 from core.settings import Settings
 from engines.rest_client.failures import convert_error, convert_refusal
 
-#: Seconds to connect, and for the list of models.
+#: Seconds to connect, and to wait for the list of models.
 TIMEOUT_SECONDS = 10.0
-#: Seconds by which we are done before the worker would replace the process.
+#: Seconds between our timeout and the one after which the worker replaces the process.
 _MARGIN_SECONDS = 5
 
-# It would say so of every request, and there is one every few seconds.
+# httpx2 would log every request, and there is one every few seconds.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class RestClient:
-    """Calls to the service of these settings. Every method raises our errors, see `failures`."""
+    """Calls to the configured service. Every method raises `core.errors`, see `failures`."""
 
     def __init__(self, settings: Settings) -> None:
         self._base = str(settings.whisperx_service_url).rstrip("/").removesuffix("/v1")
@@ -39,7 +39,7 @@ class RestClient:
         self._timeout = httpx2.Timeout(seconds, connect=TIMEOUT_SECONDS)
 
     def list_models(self) -> tuple[str, ...]:
-        """What the service lists; nothing for one that is well and has no list."""
+        """Return the models of the service; empty if it is healthy and has no list."""
         with _translate_errors():
             response = self._client.get(f"{self._base}/v1/models")
             if response.status_code not in (404, 405):
@@ -51,7 +51,7 @@ class RestClient:
             return ()
 
     def transcribe(self, audio: Path, fields: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
-        """Have a file heard; gives what ``verbose_json`` holds."""
+        """Transcribe a file; return the ``verbose_json`` response."""
         with _translate_errors(), audio.open("rb") as file:
             response = self._client.post(
                 f"{self._base}/v1/audio/transcriptions",

@@ -1,7 +1,7 @@
-"""What a failed call to a remote WhisperX means: wait for the service, try again, or give up.
+"""Convert failed calls to a remote WhisperX to errors: wait for the service, retry, or give up.
 
-Of what goes wrong on the way callers are told only which setting it lies at: the rest may name
-addresses. What the service says of a request is passed on.
+For transport errors, callers get only the name of the wrong setting, since the details may contain
+addresses. The service's message about a request is passed on.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from core.errors import EngineError, TranscribeError, Transient, Unavailable
 
 log = logging.getLogger(__name__)
 
-#: Characters of the service's own words that a caller is shown.
+#: Characters of the service's message that callers get.
 _MAX_CHARACTERS = 300
-#: Seconds to wait for a service that is down and does not say how long.
+#: Seconds to wait for a service that is down and sends no Retry-After.
 _RETRY_SECONDS = 2.0
-#: It has too much to do, or a proxy before it does not reach it.
+#: The service is overloaded, or a proxy cannot reach it.
 _BUSY_STATUSES = {429, 502, 503, 504}
 
 
 def convert_error(error: httpx2.HTTPError) -> TranscribeError:
-    """The error to raise for a call that got no answer."""
+    """Return the error to raise for a call without a response."""
     log.warning("remote WhisperX: %s: %s", type(error).__name__, error)
     if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
         return Transient("the WhisperX service did not answer within WHISPERX_TIMEOUT")
@@ -41,7 +41,7 @@ def convert_error(error: httpx2.HTTPError) -> TranscribeError:
 
 
 def convert_refusal(response: httpx2.Response) -> TranscribeError:
-    """The error to raise for an answer that is none of success."""
+    """Return the error to raise for an unsuccessful response."""
     status, message = response.status_code, _extract_message(response)
     log.warning("remote WhisperX: %s: %s", status, message)
     if status in _BUSY_STATUSES:
@@ -71,7 +71,7 @@ def _describe_status(status: int, message: str) -> str:
 
 
 def _extract_message(response: httpx2.Response) -> str:
-    """The service's own words, in whichever of the usual places."""
+    """Return the service's message, from any of the usual places."""
     try:
         payload: Any = response.json()
     except ValueError:
@@ -83,7 +83,7 @@ def _extract_message(response: httpx2.Response) -> str:
 
 
 def _parse_retry_after(response: httpx2.Response) -> float:
-    """Seconds that the service asks for, as a number or as a date (RFC 9110, section 10.2.3)."""
+    """Return the seconds of Retry-After, a number or a date (RFC 9110, section 10.2.3)."""
     header = response.headers.get("Retry-After", "").strip()
     if header.isascii() and header.isdigit():
         return float(header[:9])

@@ -1,7 +1,7 @@
-"""From ``verbose_json`` to words. Its times are seconds from the start of the file.
+"""Parse words from ``verbose_json``. Its times are seconds from the start of the file.
 
-Services differ in what they fill in: words may stand in their segments, beside them, or nowhere,
-with punctuation or without, and a segment may lack everything but its text.
+Services differ in the fields that they fill: words may be in the segments, beside them, or missing,
+with or without punctuation. A segment may lack everything but its text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transcripts.types import Interval, Transcription, Word
 
 @dataclass(frozen=True, slots=True)
 class ServiceSegment:
-    """A segment, as the service tells it."""
+    """A segment of the service's response."""
 
     interval: Interval
     text: str
@@ -32,10 +32,10 @@ class ServiceSegment:
 def build_transcription(
     payload: Mapping[str, Any], requested_language: str | None, seconds: float
 ) -> Transcription:
-    """The words of a file of this length; *requested_language* is the language that was asked for.
+    """Return the words of a file of *seconds*; *requested_language* is the job's language.
 
-    Words that seem invented are left out and doubtful ones kept: notes say which, and why. Raises
-    `EngineError` for what is no ``verbose_json``.
+    Words that are probably hallucinated are dropped and doubtful ones kept, each with a note.
+    Raises `EngineError` if the payload is not ``verbose_json``.
     """
     try:
         segments = list(_parse_segments(payload, seconds))
@@ -55,7 +55,7 @@ def build_transcription(
 
 
 def read_language(payload: Mapping[str, Any]) -> str | None:
-    """The language that the service found, or None when it does not say."""
+    """Return the language that the service detected, or None if it reports none."""
     return language_names.find_code(str(payload.get("language") or ""))
 
 

@@ -1,1 +1,1 @@
-"""Talks to NVIDIA's speech servers, for `engines.riva`."""
+"""Client of NVIDIA's speech servers, for `engines.riva`."""

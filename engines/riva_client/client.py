@@ -1,5 +1,6 @@
-"""The client of a Riva server: one channel a process, a deadline on every call, and no tries of its
-own, for the queue has a chunk tried again.
+"""Client of a Riva server: one channel per process, and a deadline on every call.
+
+It does not retry: the queue retries the chunk.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from core.settings import Settings
 from engines.riva_client.failures import convert_error
 from engines.riva_client.server_models import RivaModel
 
-#: Seconds for the list of models.
+#: Seconds to wait for the list of models.
 TIMEOUT_SECONDS = 10
-#: Bytes; gRPC's own limit would be 4 MiB, two minutes of sound. The server has one of its own.
+#: Bytes; gRPC's default limit is 4 MiB, two minutes of audio. The server has its own limit.
 MAX_MESSAGE_BYTES = 64 << 20
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # A server that froze is noticed after these, but only with the last of the three.
+    # A frozen server is detected after these times; this requires the last of the three.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
-    # One that was away is found again soon.
+    # Reconnect soon to a server that was down.
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
@@ -39,14 +40,14 @@ _OPTIONS = (
 
 
 class RivaClient:
-    """Calls to the server of these settings. Every method raises our errors, see `failures`."""
+    """Calls to the configured server. Every method raises `core.errors`, see `failures`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: tuple[int, RivaSpeechRecognitionStub] | None = None
 
     def list_models(self) -> tuple[RivaModel, ...]:
-        """What the server lists; `Unavailable` while it lists nothing, for then it is loading."""
+        """Return the server's models; raise `Unavailable` if there are none, as while they load."""
         with _translate_errors():
             response = self._stub.GetRivaSpeechRecognitionConfig(
                 pb.RivaSpeechRecognitionConfigRequest(),
@@ -60,7 +61,7 @@ class RivaClient:
     def recognize(
         self, config: pb.RecognitionConfig, pcm: bytes, timeout: float
     ) -> Sequence[pb.SpeechRecognitionResult]:
-        """Have a piece of sound heard in one message."""
+        """Transcribe a piece of audio in one message."""
         request = pb.RecognizeRequest(config=config, audio=pcm)
         with _translate_errors():
             response = self._stub.Recognize(request, timeout=timeout, metadata=self._metadata)
@@ -69,7 +70,7 @@ class RivaClient:
     def stream(
         self, config: pb.RecognitionConfig, audio: Iterable[bytes], timeout: float
     ) -> Sequence[pb.StreamingRecognitionResult]:
-        """Have sound of any length heard, given in small pieces."""
+        """Transcribe audio of any length, sent in small pieces."""
         final: list[pb.StreamingRecognitionResult] = []
         draft: pb.StreamingRecognitionResult | None = None
         with _translate_errors():
@@ -82,13 +83,12 @@ class RivaClient:
                         draft = None
                     else:
                         draft = result
-        # Some hosted servers never call their last result final.
+        # Some hosted servers never mark their last result as final.
         return final if draft is None else [*final, draft]
 
     @property
     def _stub(self) -> RivaSpeechRecognitionStub:
-        # Neither a channel nor gRPC's threads survive a fork, so a child opens a channel of its
-        # own.
+        # Neither a channel nor gRPC's threads survive a fork, so a child opens its own channel.
         if self._connection is None or self._connection[0] != os.getpid():
             self._connection = os.getpid(), RivaSpeechRecognitionStub(_open_channel(self._settings))
         return self._connection[1]

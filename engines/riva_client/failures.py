@@ -1,8 +1,8 @@
-"""What a failed call to Riva means: wait for the server, try the chunk again, or give it up.
+"""Convert failed calls to Riva to errors: wait for the server, retry the chunk, or give up.
 
-The status alone does not tell. Riva puts faults of its own into INVALID_ARGUMENT, and gRPC puts
-wrong certificates and wrong ports into UNAVAILABLE, so what is said beside it is read too. None of
-that goes to callers but what Riva says of a request: the rest may name addresses.
+The status alone is not enough. Riva reports its own faults as INVALID_ARGUMENT, and gRPC reports
+wrong certificates and ports as UNAVAILABLE, so the details are checked too. Callers get only Riva's
+message about a request, since other details may contain addresses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.errors import EngineError, TranscribeError, Transient, Unavailable
 
 log = logging.getLogger(__name__)
 
-#: Characters of the server's own words that a caller is shown.
+#: Characters of the server's message that callers get.
 _MAX_CHARACTERS = 300
 
 _CONFIGURATION_FAULT = re.compile(
@@ -39,24 +39,24 @@ _SENTENCES = {
     StatusCode.NOT_FOUND: "Riva does not know the function in RIVA_FUNCTION_ID",
     StatusCode.UNIMPLEMENTED: "what answers at RIVA_URI is no Riva speech recognition",
 }
-#: May be over with the next try, which is counted.
+#: Errors that may not recur with the next attempt, which is counted.
 _TRANSIENT_CODES = {
     StatusCode.DEADLINE_EXCEEDED,
     StatusCode.INTERNAL,
     StatusCode.ABORTED,
     StatusCode.UNKNOWN,
     StatusCode.DATA_LOSS,
-    # We cancel nothing, so a proxy or a server that ends did.
+    # This client cancels nothing, so a proxy or a stopping server did.
     StatusCode.CANCELLED,
 }
 
 
 class MessageTooLarge(EngineError):
-    """The sound or the answer is more than one message may hold."""
+    """The audio or the response exceeds the limit of one message."""
 
 
 def convert_error(error: grpc.RpcError) -> TranscribeError:
-    """The error that the step should raise instead."""
+    """Return the error that the step should raise instead."""
     code, details = error.code(), error.details() or ""
     log.warning("Riva: %s: %s", code.name, details)
     match code:

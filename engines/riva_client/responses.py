@@ -1,4 +1,4 @@
-"""From Riva's answers to words and turns. Its times are milliseconds from the start of the call."""
+"""Parse words and turns from Riva's responses, whose times are milliseconds."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from transcripts.types import Transcription, Turn, Word
 
 RecognitionResult: TypeAlias = pb.SpeechRecognitionResult | pb.StreamingRecognitionResult
 
-#: Seconds between two words of one speaker up to which he goes on speaking.
+#: Longest pause between two words of one turn (seconds).
 MAX_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RivaWord:
-    """A word as Riva gives it, in seconds."""
+    """A word of Riva's response; times in seconds."""
 
     text: str
     start: float
     end: float
-    #: In whatever measure the model has; 0 also stands for none.
+    #: Confidence in the model's own measure; 0 can also mean unknown.
     score: float = 0.0
-    #: 0 also stands for nobody.
+    #: Speaker number; 0 can also mean unknown.
     speaker: int = 0
 
 
 def build_transcription(
     results: Sequence[RecognitionResult], language: str, seconds: float
 ) -> Transcription:
-    """The words of a piece of sound of this length. *language*: the language of the request."""
+    """Return the words of *seconds* of audio. *language*: the language of the request."""
     words = collect_words(results, seconds)
     to_probability = _probability_scale([word.score for word in words])
     return Transcription(
@@ -46,7 +46,7 @@ def build_transcription(
 
 
 def collect_words(results: Iterable[RecognitionResult], seconds: float) -> list[RivaWord]:
-    """All words in order, none of them outside the sound."""
+    """Return all words in order, with times inside the audio."""
     words: list[RivaWord] = []
     for result in results:
         if result.alternatives:
@@ -57,10 +57,10 @@ def collect_words(results: Iterable[RecognitionResult], seconds: float) -> list[
 
 
 def build_turns(words: Sequence[RivaWord], first: int) -> tuple[Turn, ...]:
-    """Who speaks when. *first*: the number that the server gives to the first speaker."""
+    """Return the turns. *first*: the number of the first speaker on this server."""
     merged: list[Turn] = []
     for word in words:
-        if word.speaker < first:  # nobody
+        if word.speaker < first:  # no speaker
             continue
         last = merged[-1] if merged else None
         if (
@@ -79,13 +79,13 @@ def _parse_words(
 ) -> Iterator[RivaWord]:
     texts = best.transcript.split()
     if not best.words:
-        # Models without times of words.
+        # Some models return no word times.
         for text, start, end in spread_evenly(texts, since, until):
             yield RivaWord(text, start, end, best.confidence)
         return
     if len(texts) != len(best.words):
         texts = [word.word for word in best.words]
-    # Not every server punctuates the words too, so their texts are those of the transcript.
+    # Not every server punctuates the words too, so the texts are taken from the transcript.
     for text, word in zip(texts, best.words, strict=True):
         start = min(max(0.0, word.start_time / 1000), seconds)
         end = min(max(start, word.end_time / 1000), seconds)
@@ -94,7 +94,7 @@ def _parse_words(
 
 
 def _probability_scale(scores: Sequence[float]) -> Callable[[float], float | None]:
-    """Scores are logarithms, with some models probabilities; if all are 0, none is told."""
+    """Return the conversion of scores, logarithms or probabilities; None if all are 0."""
     if not any(scores):
         return lambda _: None
     if min(scores) >= 0 and max(scores) <= 1:
@@ -103,7 +103,7 @@ def _probability_scale(scores: Sequence[float]) -> Callable[[float], float | Non
 
 
 def _find_language(results: Sequence[RecognitionResult], language: str) -> str | None:
-    """What was heard most, or else what was asked for."""
+    """Return the language reported most often, else the requested one."""
     best = [result.alternatives[0] for result in results if result.alternatives]
     counts: Counter[str] = Counter(
         tag for alternative in best for tag in alternative.language_code if tag != ANY

@@ -1,4 +1,4 @@
-"""The models of a Riva server, and which of them a chunk is for."""
+"""The models of a Riva server, and the choice of one for a chunk."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from core.errors import EngineError
 from engines.spec import covers
 
-#: As RIVA_MODEL: whatever suits the language.
+#: Value of RIVA_MODEL: any model that supports the language.
 AUTO = "auto"
-#: As a model's language: any that it knows, found out by itself.
+#: Language of a model that detects the language itself.
 ANY = "multi"
 
-#: Containers are named after the kind of network, their models are not.
+#: Names of containers include the architecture, names of models do not.
 _ARCHITECTURES = {"ctc", "rnnt", "tdt"}
 
 
@@ -23,22 +23,22 @@ class RivaModel:
     """A model as the server lists it."""
 
     name: str
-    #: Hears streams only; else whole recordings only. A model for both is listed twice.
+    #: Accepts streams only, else whole recordings only. A model for both is listed twice.
     streams: bool
     #: Language tags, or `ANY`.
     languages: tuple[str, ...]
 
     def find_tag(self, language: str) -> str | None:
-        """The model's own tag for a language, or None when it does not know it."""
+        """Return the model's own tag for a language, or None if it is not supported."""
         match = next((tag for tag in self.languages if covers(tag, language)), None)
         return match or (ANY if ANY in self.languages else None)
 
 
 def choose_models(models: Sequence[RivaModel], name: str, language: str) -> tuple[RivaModel, ...]:
-    """The models that will do, one for whole recordings first.
+    """Return the suitable models, those for whole recordings first.
 
     *name* is a name from the list, the name of a container, or `AUTO`. Raises `EngineError` with
-    what there is instead.
+    the available names if there is none.
     """
     matching = _find_models(models, name)
     if not matching:
@@ -62,5 +62,5 @@ def _find_models(models: Sequence[RivaModel], name: str) -> list[RivaModel]:
 
 
 def _split_name(name: str) -> set[str]:
-    """What a name is made of: parakeet-0-6b-ctc-en-us is parakeet-0.6b-en-US-asr-offline-..."""
+    """Return the parts of a name: parakeet-0-6b-ctc-en-us is parakeet-0.6b-en-US-asr-offline-..."""
     return set(re.findall(r"[a-z]+|[0-9]+[a-z]*", name.lower())) - _ARCHITECTURES

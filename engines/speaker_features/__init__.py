@@ -1,1 +1,1 @@
-"""Tells voices apart by their sound, for `engines.mfcc_diarizer`."""
+"""Separate voices by spectral features, for `engines.mfcc_diarizer`."""

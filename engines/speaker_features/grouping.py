@@ -1,4 +1,4 @@
-"""Puts pieces of speech together that sound like one voice, and so counts the voices."""
+"""Group pieces of speech that sound like one voice; this gives the number of voices."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from scipy.spatial.distance import squareform
 
 from engines.arrays import Doubles, FrameIndices, Frames
 
-#: Frames of a piece. Half a second less finds sounds instead of voices, half a second more mixes
-#: the voices of quick answers.
+#: Frames of a piece. Pieces half a second shorter separate phones instead of voices; half a second
+#: longer ones mix the voices of quick answers.
 PIECE_FRAMES = 150
-#: A shorter piece says too little of a voice.
+#: A shorter piece does not characterize a voice.
 MIN_PIECE_FRAMES = 30
-#: Pieces compared with each other; of more (half an hour of speech has some 1,000) only so many,
-#: evenly spread. It bounds time and memory: both grow with the square of this.
+#: Most pieces that are compared; of more (half an hour of speech has some 1,000), an evenly spread
+#: sample. This limits time and memory, which grow with its square.
 MAX_PIECES = 900
-#: Pieces whose average difference is less are one group. Of one voice it is 0, of two 2 to 6.
+#: Pieces with a lower average difference are one group. For one voice it is 0, for two 2 to 6.
 LINKAGE_THRESHOLD = 0.8
-#: Groups whose sound as a whole differs by less are one voice. Repeats and moods of one voice come
-#: to 1.3; voices on one telephone line, or in one room far from the microphone, begin at 1.5.
+#: Groups with a lower difference as a whole are one voice. Repetitions and moods of one voice reach
+#: 1.3; voices on one telephone line, or in one room far from the microphone, begin at 1.5.
 MERGE_THRESHOLD = 1.5
-#: The same where one of them has less than this share of the speech. That little may be one
-#: sentence that is often repeated (3.4 to 3.9 in half an hour) or a laugh: a voice that is seldom
-#: heard has to be clearly another one.
+#: The same if one of them has less than this share of the speech. So little speech may be one often
+#: repeated sentence (3.4 to 3.9 in half an hour) or a laugh, so a rare voice must differ clearly.
 MINOR_MERGE_THRESHOLD, MINOR_SHARE = 4.5, 0.025
-#: How different two samples of one voice look for no other reason than being short: this over the
+#: Difference of two samples of one voice that is due to their length only: this divided by the
 #: frames of each. Measured: 3.5 at 150 frames each, 1.9 at 300, 0.5 at 1,000.
 SHORT_SAMPLE_BIAS = 280.0
 
-#: Groups that are still compared as wholes. Nobody has so many voices to tell apart; noise has.
+#: Most groups that are compared as a whole. No recording has so many voices, but noise has.
 _MAX_GROUPS = 40
 #: Keeps the covariance of a short piece from being singular.
 _COVARIANCE_FLOOR = 1e-2
 
 
 def cut_pieces(runs: Sequence[FrameIndices]) -> list[FrameIndices]:
-    """Cut runs of speech into pieces of about equal length; there is always one."""
+    """Cut runs of speech into pieces of about equal length; return at least one."""
     pieces = [
         piece
         for run in runs
@@ -56,11 +55,11 @@ def cut_pieces(runs: Sequence[FrameIndices]) -> list[FrameIndices]:
 def cluster_pieces(
     features: Frames, pieces: Sequence[FrameIndices], minimum: int, maximum: int | None
 ) -> list[FrameIndices]:
-    """Give the frames of each voice, of so many voices at least and at most.
+    """Return the frames of each voice, with *minimum* to *maximum* voices.
 
-    Average linkage first: it is not misled by a sentence that is said again and again, as
-    joining whole groups would be, which collects what is said instead of who says it. Then whole
-    groups are compared, which is surer once there is more of each to compare.
+    Average linkage comes first: a sentence that is repeated does not mislead it. Merging whole
+    groups at once would collect equal sentences instead of equal voices. Then whole groups are
+    compared, which is more reliable once each group has more speech.
     """
     groups = _link_pieces(features, pieces, minimum)
     while len(groups) > max(1, minimum):
@@ -76,7 +75,7 @@ def cluster_pieces(
 
 
 def _merge_thresholds(groups: Sequence[FrameIndices]) -> Doubles:
-    """How different each two groups may be and still be one voice."""
+    """Return for each pair of groups the difference up to which they are one voice."""
     sizes = np.array([len(group) for group in groups])
     minor = sizes < MINOR_SHARE * sizes.sum()
     return np.where(minor[:, None] | minor[None, :], MINOR_MERGE_THRESHOLD, MERGE_THRESHOLD)
@@ -88,7 +87,7 @@ def _link_pieces(
     if len(pieces) == 1:
         return list(pieces)
     distances = squareform(measure_differences([features[piece] for piece in pieces]), checks=False)
-    # Differences of short pieces can be below zero, which scipy does not take.
+    # Differences of short pieces can be negative, which scipy rejects.
     lowest = distances.min()
     tree = linkage(distances - lowest, "average")
     count = 1 + int((tree[:, 2] + lowest > LINKAGE_THRESHOLD).sum())
@@ -108,9 +107,9 @@ def _link_pieces(
 def measure_differences(samples: Sequence[Frames]) -> Doubles:
     """How different each two sound, whatever the amount of speech in them: 0 for the same voice.
 
-    Each is taken as a Gaussian. The number is how much the log determinant of the covariance of an
-    even mixture exceeds the mean of the two: the likelihood ratio of BIC clustering (Chen and
-    Gopalakrishnan 1998) a frame, so that one bound serves for a minute and for an hour.
+    Each sample is modelled as a Gaussian. The difference is how much the log determinant of the
+    covariance of an even mixture exceeds the mean of the two. That is the likelihood ratio of BIC
+    clustering (Chen and Gopalakrishnan 1998) per frame, so one threshold serves any length.
     """
     means = np.array([sample.mean(axis=0, dtype=np.float64) for sample in samples])
     covariances = np.array([np.cov(sample.T, bias=True) for sample in samples])

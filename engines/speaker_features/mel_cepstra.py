@@ -1,4 +1,4 @@
-"""Mel cepstra: what a voice sounds like, a hundred times a second."""
+"""Mel cepstra: the spectral features of a voice, a hundred times per second."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from scipy.fft import dct
 from engines.arrays import Frames
 from engines.wav import RATE
 
-#: Cepstra a second: frames, everywhere in this package.
+#: Cepstra per second; "frame" means this interval everywhere in this package.
 FRAMES_PER_SECOND = 100
-#: Numbers a cepstrum. The zeroth, loudness, is left out: it tells the distance, not the speaker.
+#: Numbers per cepstrum. The zeroth, loudness, is left out: it depends on distance, not on the
+#: speaker.
 CEPSTRUM_SIZE = 19
 
 _HOP_SAMPLES = RATE // FRAMES_PER_SECOND
@@ -24,10 +25,10 @@ _BLOCK_FRAMES = 30 * FRAMES_PER_SECOND
 
 
 def compute_cepstra(pcm: NDArray[np.int16]) -> Frames:
-    """Give one row for every whole 25 ms window, 10 ms apart; none for less than a window.
+    """Return one row for every whole 25 ms window, 10 ms apart; none for less than a window.
 
-    The usual recipe (Davis and Mermelstein 1980): pre-emphasis, Hamming window, mel bands, log,
-    cosine transform. Takes 80 bytes a row, whatever the length.
+    The usual method (Davis and Mermelstein 1980): pre-emphasis, Hamming window, mel bands, log,
+    cosine transform. The result takes 80 bytes per row.
     """
     count = 1 + (len(pcm) - _WINDOW_SAMPLES) // _HOP_SAMPLES if len(pcm) >= _WINDOW_SAMPLES else 0
     rows = np.empty((count, CEPSTRUM_SIZE), np.float32)
@@ -42,7 +43,7 @@ def compute_cepstra(pcm: NDArray[np.int16]) -> Frames:
 def _compute_block(pcm: NDArray[np.int16]) -> Frames:
     samples = pcm.astype(np.float32) / 32768
     windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW_SAMPLES)[::_HOP_SAMPLES]
-    # Within each window, so that blocks join without a seam.
+    # Computed within each window, so that blocks join seamlessly.
     emphasized = windows - 0.97 * np.pad(windows[:, :-1], ((0, 0), (1, 0)), mode="edge")
     power = np.abs(np.fft.rfft(emphasized * _HAMMING, _FFT_SIZE)).astype(np.float32) ** 2
     coefficients: Frames = dct(np.log(power @ _FILTERS + 1e-8), norm="ortho", axis=1)
@@ -50,7 +51,7 @@ def _compute_block(pcm: NDArray[np.int16]) -> Frames:
 
 
 def _build_filters() -> Frames:
-    """Triangles of equal width in mel, one a column."""
+    """Return triangular filters of equal width in mel, one per column."""
     edges = (
         _mel_to_hertz(
             np.linspace(_hertz_to_mel(_LOWEST_HZ), _hertz_to_mel(_HIGHEST_HZ), _BANDS + 2)

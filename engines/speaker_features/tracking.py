@@ -1,4 +1,4 @@
-"""Follows known voices through the speech: who is heard in each tenth of a second."""
+"""Follow known voices through the speech: assign a voice to each tenth of a second."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from sklearn.mixture import GaussianMixture
 from engines.arrays import Doubles, FrameIndices, Frames
 from engines.speaker_features.voice_activity import split_runs
 
-#: Frames that are decided together.
+#: Frames that are assigned together.
 STEP_FRAMES = 10
-#: Log likelihood that a change of speaker costs: one that lasts less than about a second does not
-#: pay. Anything from 40 to 100 gives the same turns within a percent.
+#: Log likelihood that a change of speaker costs: changes for less than about a second do not pay
+#: off. Any value from 40 to 100 gives the same turns within a percent.
 CHANGE_COST = 60.0
-#: The same where the speaker before has paused for more than `PAUSE_FRAMES`: people change there.
+#: The same after a pause of more than `PAUSE_FRAMES`, where changes of speaker are more likely.
 PAUSE_CHANGE_COST = 20.0
 PAUSE_FRAMES = 20
-#: Gaussians a voice, and frames for one of them.
+#: Gaussians per voice, and frames needed for each.
 GAUSSIANS, FRAMES_EACH = 4, 60
-#: Frames that a voice is learnt from; more make it slower, not better.
+#: Frames used to train a voice; more are slower, not better.
 MAX_TRAINING_FRAMES = 10_000
 
 
 def resegment(
     features: Frames, frame_numbers: FrameIndices, voices: Sequence[FrameIndices]
 ) -> list[FrameIndices]:
-    """Learn each voice from its frames, then share all frames out anew among the voices.
+    """Train each voice on its frames, then reassign all frames to the voices.
 
-    *frame_numbers* are the numbers of the frames in the recording. A voice that gets nothing is
-    gone.
+    *frame_numbers* are the numbers of the frames in the recording. A voice without frames is
+    dropped.
     """
     if len(voices) == 1:
         return [np.arange(len(features))]
@@ -62,7 +62,7 @@ def _fit_mixture(frames: Frames) -> GaussianMixture:
 
 
 def find_best_path(scores: Doubles, costs: Doubles) -> FrameIndices:
-    """Viterbi: the most likely column in each row, when changing to row *i* costs ``costs[i]``."""
+    """Return the likeliest column of each row (Viterbi); a change at row *i* costs ``costs[i]``."""
     origins = np.tile(np.arange(scores.shape[1]), (len(scores), 1))
     best = scores[0]
     for row in range(1, len(scores)):

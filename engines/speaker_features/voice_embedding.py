@@ -1,4 +1,4 @@
-"""A voice as one vector, of the same meaning in every shard of a recording."""
+"""A voice as one vector, comparable between the shards of a recording."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from engines.arrays import Frames
 from engines.speaker_features.mel_cepstra import CEPSTRUM_SIZE
 
-#: Mean over many voices, then spread between them: of the mean of each cepstrum and of its
-#: standard deviation. Measured once over 61 voices, read, telephoned, met and synthetic. They must
-#: stay as they are: embeddings made with others cannot be compared.
+#: Mean over many voices, and spread between them, of each cepstrum's mean and standard deviation.
+#: Measured once over 61 voices: read, telephone, meeting and synthetic. They must not change:
+#: embeddings computed with other values are not comparable.
 _USUAL_MEAN = (
     0.03, -0.10, 2.83, -0.60, -0.99, -0.19, -0.78, -0.36, -0.21, 0.08,
     0.18, -0.01, 0.23, 0.01, -0.21, -0.05, -0.02, -0.07, -0.08,
@@ -31,10 +31,10 @@ EMBEDDING_SIZE = 2 * CEPSTRUM_SIZE
 
 
 def compute_embedding(frames: Frames) -> tuple[float, ...]:
-    """Give `EMBEDDING_SIZE` numbers around zero; compare them by their cosine.
+    """Return `EMBEDDING_SIZE` numbers around zero; compare them by cosine similarity.
 
     Within a recording the cosine of one voice with itself is 0.74 to 0.97 (more with more speech),
-    of two voices mostly under 0.6.
+    of two voices mostly below 0.6.
     """
     mean = (frames.mean(axis=0) - np.array(_USUAL_MEAN)) / np.array(_SPREAD_OF_MEAN)
     deviation = (frames.std(axis=0) - np.array(_USUAL_DEVIATION)) / np.array(_SPREAD_OF_DEVIATION)

@@ -1,4 +1,4 @@
-"""Where a model computes: on the GPU if there is one, unless an operator says otherwise."""
+"""Device of a PyTorch model: the GPU if there is one, unless a setting names another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from core.errors import EngineError
 
 
 def choose_device(value: str, setting: str) -> torch.device:
-    """The device that a setting asks for: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    """Return the device of a setting: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
-    Raises `EngineError` that names the *setting* when there is no such GPU.
+    Raises `EngineError` that names the *setting* if there is no such GPU.
     """
     gpu_count = torch.cuda.device_count()
     if value == "auto":
@@ -26,7 +26,7 @@ def choose_device(value: str, setting: str) -> torch.device:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a library's error says that memory is too small; each says so in its own way."""
+    """Return whether a library's error means lack of memory; libraries report it differently."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     message = str(error).lower()
@@ -36,6 +36,6 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def free_cache(device: torch.device) -> None:
-    """Give memory back that PyTorch keeps for later."""
+    """Free memory that PyTorch keeps cached."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

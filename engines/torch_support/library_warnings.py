@@ -1,7 +1,7 @@
-"""Keeps to themselves what neural libraries say about each other.
+"""Suppress the warnings of neural libraries about each other.
 
-They warn, each time that they are imported, of decoders that cannot be loaded, such as torchcodec
-where FFmpeg's shared libraries are not installed. None is needed: sound is given in memory.
+On every import they warn of decoders that cannot be loaded, such as torchcodec without FFmpeg's
+shared libraries. These decoders are not needed: the libraries get samples in memory.
 """
 
 from __future__ import annotations

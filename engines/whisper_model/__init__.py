@@ -1,1 +1,1 @@
-"""Runs Whisper on windows of half a minute and times its words, for `whisper` and `whisperx`."""
+"""Whisper on windows of half a minute, with word times, for `whisper` and `whisperx`."""

@@ -1,4 +1,4 @@
-"""Times words by the sound of their letters: WhisperX's alignment, one model a language."""
+"""Align words with the audio: WhisperX's alignment, with one model per language."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ with ignore_library_warnings():
 
 
 class _OneSentence:
-    """Stands in for NLTK's splitter, which is downloaded: only words are wanted, not sentences."""
+    """Replaces NLTK's sentence splitter, which needs a download; only words are used here."""
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
         return [(0, len(text))]
@@ -34,11 +34,11 @@ alignment.nltk_load = lambda _: _OneSentence()
 
 
 class NoAligner(Exception):
-    """There is no model to time words of the language with; the message says why."""
+    """There is no alignment model for the language; the message contains the reason."""
 
 
 class Aligner:
-    """Knows the sounds of one language. Building it raises `NoAligner` where there is no model."""
+    """Aligns words of one language. Raises `NoAligner` on construction if there is no model."""
 
     timing_mode = TimingMode.NONE
 
@@ -48,7 +48,7 @@ class Aligner:
             self._model, self._metadata = _load_model(language, device)
 
     def time_words(self, results: Sequence[WindowResult], samples: Samples) -> list[Word]:
-        """The words of all windows, each with its times and how well it fits the sound."""
+        """Return the words of all windows, with times and the alignment score as confidence."""
         return [word for result in results for word in self._align_window(result, samples)]
 
     def _align_window(self, result: WindowResult, samples: Samples) -> list[Word]:
@@ -94,7 +94,7 @@ def _read_model(language: str, device: torch.device, **options: Any) -> tuple[An
 
 
 def _find_cached_name(language: str) -> tuple[str, Path]:
-    """How the library that fetches the model names it on disk, and the cache of that library."""
+    """Return the model's name on disk, and the cache folder of the library that downloads it."""
     if name := alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language):
         path = getattr(torchaudio.pipelines, name)._path
         return path, Path(torch.hub.get_dir()) / "checkpoints"

@@ -1,4 +1,4 @@
-"""What an engine of Whisper is given when it is loaded. Needs no library."""
+"""Configuration of a Whisper engine. Imports no engine library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.settings import settings
 
 
 def default_engine() -> str:
-    """The engine that `engines.whisper_processor` uses: ``whisperx`` where it is installed."""
+    """Return the engine whose settings are the defaults: ``whisperx`` if installed."""
     return "whisperx" if find_spec("whisperx") else "whisper"
 
 
@@ -21,27 +21,27 @@ def _read_setting(name: str, engine: str | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhisperConfig:
-    """What is left out is as the settings of the `engine` have it."""
+    """Options of a Whisper engine; the defaults are the settings of `engine`."""
 
-    #: ``whisper`` or ``whisperx``: whose settings an error names.
+    #: ``whisper`` or ``whisperx``: prefix of the settings named in errors.
     engine: str = field(default_factory=default_engine)
-    #: By size, such as ``large-v3``, or a folder's name in ``MODEL_DIR``.
+    #: A size, such as ``large-v3``, or the name of a folder in ``MODEL_DIR``.
     model_name: str = field(default_factory=partial(_read_setting, "default_model"))
-    #: 0: the likeliest words, the same each time; above, words are drawn by lot.
+    #: 0: the most likely words, reproducible; above 0: words are sampled at random.
     temperature: float = field(default_factory=partial(_read_setting, "temperature"))
-    #: Windows of 30 s that are heard at once; halved when memory runs out.
+    #: Windows of 30 s per batch; halved if memory runs out.
     batch_size: int = field(default_factory=partial(_read_setting, "batch_size"))
-    #: Tries after the first, when the reason may pass. Of `WhisperProcessor` alone: the service
-    #: counts the tries of each chunk itself.
+    #: Attempts after the first, for temporary errors. Only `WhisperProcessor` uses it: the service
+    #: counts the attempts of each chunk itself.
     max_retries: int = field(default_factory=lambda: settings().chunk_max_retries)
     #: ``auto``, ``cpu``, ``cuda``, or ``cuda:1`` for the second GPU.
     device: str = field(default_factory=partial(_read_setting, "device"))
-    #: Numbers that the model computes with; ``auto``: float16 on a GPU, int8 without.
+    #: Number format of the computation; ``auto``: float16 on a GPU, int8 without.
     compute_type: str = field(default_factory=partial(_read_setting, "compute_type"))
 
     @classmethod
     def of(cls, engine: str) -> WhisperConfig:
-        """All as the settings of that engine have it."""
+        """Return the configuration with all values from the settings of that engine."""
         return cls(
             engine=engine,
             model_name=_read_setting("default_model", engine),
@@ -52,5 +52,5 @@ class WhisperConfig:
         )
 
     def setting(self, name: str) -> str:
-        """The variable that an operator sets: ``WHISPER_DEVICE`` for ``device``."""
+        """Return the environment variable of an option: ``WHISPER_DEVICE`` for ``device``."""
         return f"{self.engine}_{name}".upper()

@@ -1,4 +1,4 @@
-"""Where CTranslate2 computes: on a GPU if there is one, unless an operator says otherwise."""
+"""Device of a CTranslate2 model: a GPU if there is one, unless a setting names another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A processor (``cpu``) or one of the GPUs (``cuda``)."""
+    """The CPU (``cpu``) or one of the GPUs (``cuda``)."""
 
     type: str
     index: int = 0
@@ -21,9 +21,9 @@ class Device:
 
 
 def choose_device(value: str, setting: str) -> Device:
-    """The device that a setting asks for: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    """Return the device of a setting: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
-    Raises `EngineError` that names the *setting* when there is no such GPU.
+    Raises `EngineError` that names the *setting* if there is no such GPU.
     """
     gpus = ctranslate2.get_cuda_device_count()
     if value == "auto":
@@ -40,7 +40,7 @@ def choose_device(value: str, setting: str) -> Device:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a library's error says that memory is too small; each says so in its own way."""
+    """Return whether a library's error means lack of memory; libraries report it differently."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in text or "bad_alloc" in text)

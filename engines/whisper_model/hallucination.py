@@ -1,8 +1,8 @@
-"""Doubts what a model says it heard: Whisper goes on talking where nobody does.
+"""Detect hallucinations: Whisper can write text where there is no speech.
 
-Pure functions of what it said and how sure it was. One sign of invention gives a warning; two, or
-one that is plain enough, and the words are left out. The thresholds are those that Whisper itself
-tries again at.
+Pure functions of the text and the model's confidence. One sign of hallucination causes a warning.
+Two signs, or one decisive sign, cause the words to be dropped. The thresholds are those at which
+Whisper itself retries.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Text that can be packed tighter than this repeats itself.
+#: Text with a higher compression ratio is repetitive.
 MAX_COMPRESSION = 2.4
-#: Bytes of text below which packing it says nothing.
+#: Text with fewer bytes has no meaningful compression ratio.
 MIN_TEXT_BYTES = 80
-#: Mean log-probability of a piece of text below which it was hardly understood.
+#: Text with a lower mean log-probability was hardly understood.
 MIN_LOGPROB = -1.0
-#: Probability that there is no speech, and mean log-probability below which the text then is none
-#: that was said. The surer the model is of the one, the less it must doubt the other.
+#: Pairs of a no-speech probability and a mean log-probability: text above the first and below the
+#: second is no speech. A higher no-speech probability needs less doubt about the text.
 NO_SPEECH_THRESHOLDS = ((0.5, -0.8), (0.8, -0.5))
-#: Words, and characters, that nobody says in a second.
+#: More words, or characters, than anybody says per second.
 MAX_WORDS_PER_SECOND, MAX_CHARACTERS_PER_SECOND = 8.0, 40.0
-#: Seconds that are granted when counting them: the edges of speech are soft.
+#: Seconds added to the duration for these rates, since the edges of speech are not exact.
 GRACE_SECONDS = 0.5
-#: Times in a row that a phrase is not said on purpose; a single word may be said more often.
+#: Most intentional repetitions of a phrase; a single word may be repeated more often.
 MAX_PHRASE_REPEATS, MAX_WORD_REPEATS = 4, 9
-#: Words of the longest phrase that is looked for.
+#: Words of the longest phrase that is checked for repetition.
 MAX_PHRASE_WORDS = 8
-#: Share of the text that the repetition must take.
+#: Share of the text that the repetition must cover.
 MIN_REPEATED_SHARE = 0.5
-#: Signs that speech is missing which make a known phrase an invention.
+#: Confidence limits beyond which a known phrase counts as a hallucination.
 MAX_PHRASE_LOGPROB, MIN_PHRASE_NO_SPEECH = -0.6, 0.3
 
-#: What Whisper learned from subtitles, and says when it hears nothing.
+#: Phrases that Whisper learned from subtitles and writes where there is no speech.
 KNOWN_HALLUCINATIONS = frozenset(
     {
         "thank you for watching",
@@ -55,7 +55,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Sign(StrEnum):
-    """A sign that words were invented, as people are told."""
+    """A sign that words were hallucinated; the values are texts for users."""
 
     NO_SPEECH = "there seems to be no speech"
     KNOWN = "it is a phrase that the model is known to invent"
@@ -71,28 +71,28 @@ _DECISIVE_SIGNS = frozenset({Sign.NO_SPEECH, Sign.KNOWN, Sign.ECHO})
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What a model says was said, and how sure it is."""
+    """Text from a model, with its confidence."""
 
     text: str
-    #: Seconds of sound that can hold it.
+    #: Seconds of audio that can contain the text.
     seconds: float
     #: Mean log-probability of the tokens.
     logprob: float = 0.0
     #: Probability that there is no speech at all.
     no_speech: float = 0.0
-    #: What the model had read before it listened: it may say that, when it hears nothing.
+    #: The model's prompt, which it may repeat where there is no speech.
     prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The signs against a guess, gravest first; none for one to believe."""
+    """The signs against a text, most serious first; empty if there is no doubt."""
 
     signs: tuple[Sign, ...] = ()
 
     @property
     def is_invented(self) -> bool:
-        """Whether the words are better left out."""
+        """Return whether the words should be dropped."""
         return len(self.signs) > 1 or not _DECISIVE_SIGNS.isdisjoint(self.signs)
 
     @property
@@ -101,7 +101,7 @@ class Verdict:
 
 
 def judge(guess: Guess) -> Verdict:
-    """Look for signs that the words were not said."""
+    """Check a text for signs of hallucination."""
     if not guess.text.strip():
         return Verdict()
     checks = {
@@ -152,14 +152,14 @@ def _compression_ratio(text: str) -> float:
 
 
 def _split_units(text: str) -> Sequence[str]:
-    """The words; or the characters, where a language is written without spaces."""
+    """Return the words, or the characters if the language is written without spaces."""
     words = _WORD.findall(text.lower())
     letters = sum(map(len, words))
     return words if letters <= 15 * len(words) else "".join(words)
 
 
 def _is_loop(units: Sequence[str]) -> bool:
-    """Whether one phrase, said again and again, is most of the text."""
+    """Return whether the repetitions of one phrase are most of the text."""
     for length in range(1, min(MAX_PHRASE_WORDS, len(units) // 2) + 1):
         limit = MAX_WORD_REPEATS if length == 1 else MAX_PHRASE_REPEATS
         repeats = _find_longest_run(units, length) // length + 1
@@ -169,7 +169,7 @@ def _is_loop(units: Sequence[str]) -> bool:
 
 
 def _find_longest_run(units: Sequence[str], length: int) -> int:
-    """The most units in a row that are each the same as the one *length* before."""
+    """Return the longest run of units that each equal the one *length* before."""
     longest = run = 0
     for before, now in zip(units, units[length:], strict=False):
         run = run + 1 if before == now else 0

@@ -1,4 +1,4 @@
-"""Whisper's languages by their English names, which some services tell instead of a code."""
+"""Whisper's languages by their English names, which some services return instead of codes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _CODES = {
     "vietnamese": "vi", "welsh": "cy", "yiddish": "yi", "yoruba": "yo",
 }  # fmt: skip
 
-#: The codes of all.
+#: All language codes.
 LANGUAGES = frozenset(_CODES.values())
 
 
 def find_code(language: str) -> str | None:
-    """The code of a language that a service tells by code or by name; None for neither."""
+    """Return the code of a language given by code or name; None if unknown."""
     name = language.strip().lower()
     return name if name in _CODES.values() else _CODES.get(name)

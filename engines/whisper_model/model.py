@@ -1,8 +1,8 @@
-"""Finds Whisper models by name and asks them: what is said in some windows, and in what language.
+"""Load Whisper models by name, transcribe windows and detect languages.
 
-A model is a folder of CTranslate2 files. One that lies in ``MODEL_DIR`` is read from there and
-nothing else; any other is looked for in the cache below that folder and in Hugging Face's own, then
-fetched into that folder.
+A model is a folder of CTranslate2 files. A folder in ``MODEL_DIR`` is used as it is. Any other
+model is searched in the cache in that folder and in Hugging Face's cache, then downloaded to
+``MODEL_DIR``.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from engines.whisper_model.windows import MAX_SECONDS, WhisperWindow, slice_wind
 from engines.whisper_model.word_timing import spread_text
 from transcripts.types import Interval, Word
 
-#: Of the beams that are followed the best is taken, as openai/whisper and faster-whisper do.
+#: Beams of the search; the best one is used, as in openai/whisper and faster-whisper.
 BEAM_SIZE = 5
-#: How often words are drawn by lot above temperature 0; the likeliest draw is taken.
+#: Number of random samples at temperatures above 0; the most likely one is used.
 SAMPLE_COUNT = 5
-#: A language that two places agree on with this probability is not looked for in a third.
+#: If two excerpts agree on a language with this probability, no third one is used.
 LANGUAGE_CONFIDENCE = 0.8
 
-#: How a doubtful window is heard a second time: no four words twice.
+#: Options of the second attempt at a doubtful window: no sequence of four tokens repeats.
 CAREFUL_OPTIONS = {"no_repeat_ngram_size": 4, "repetition_penalty": 1.1}
 
-#: Seconds between two times that the model can write.
+#: Resolution of the model's timestamps (seconds).
 _TIME_STEP = 0.02
 
 _PREPENDED, _APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
@@ -59,33 +59,33 @@ Features = NDArray[np.float32]
 
 
 class TimingMode(StrEnum):
-    """How the times of words are found."""
+    """Source of the word times."""
 
-    #: Not at all: text only.
+    #: No times: text only.
     NONE = "none"
-    #: The model writes when each sentence begins and ends, and the words share that time.
+    #: The model writes start and end of each sentence, and the words share that time.
     SEGMENTS = "segments"
-    #: By what the model attends to in the sound while it writes; a tenth more time.
+    #: From the model's attention to the audio; takes a tenth more time.
     ATTENTION = "attention"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowResult:
-    """What the model says of a window."""
+    """The model's output for a window."""
 
     window: WhisperWindow
     text: str
     logprob: float
     no_speech: float
-    #: What the model had read before.
+    #: The prompt of this window.
     prompt: str = ""
-    #: Parts of the text with times (seconds from the start of the sound); empty for
+    #: Parts of the text with times (seconds from the start of the audio); empty for
     #: `TimingMode.NONE`.
     words: tuple[Word, ...] = ()
 
     @property
     def heard_until(self) -> float:
-        """Seconds up to which the model has read; with `TimingMode.SEGMENTS` it may stop early."""
+        """Return the last transcribed second; `TimingMode.SEGMENTS` may stop before the end."""
         return self.words[-1].end if self.words else self.window.end
 
 
@@ -100,7 +100,7 @@ class Whisper:
         self._model = _load_model(name, self._device, config)
 
     def find_code(self, language: str) -> str:
-        """Whisper's code of a language. Raises `EngineError` when the model does not know it."""
+        """Return Whisper's code of a language; raise `EngineError` if the model lacks it."""
         code = vocabulary.to_whisper_code(language)
         supported = self._model.supported_languages
         if code not in supported:
@@ -111,9 +111,9 @@ class Whisper:
         return code
 
     def detect_language(self, excerpts: Iterable[Samples]) -> str:
-        """The language of which all sounds together are the likeliest.
+        """Return the language with the highest probability over all excerpts.
 
-        Looks no further where the first ones agree without a doubt.
+        Stops early if the first ones agree with high confidence.
         """
         if not self._model.model.is_multilingual:
             return "en"
@@ -124,11 +124,11 @@ class Whisper:
                 probabilities[language] += probability
             if count >= 2 and max(probabilities.values()) >= LANGUAGE_CONFIDENCE * count:
                 break
-        # Equal ones, as of no sound at all, by name: the answer must be the same each time.
+        # Sorted by name, so that the result is the same each time even if probabilities are equal.
         return max(sorted(probabilities), key=probabilities.__getitem__, default="en")
 
     def build_prompt(self, terms: Sequence[str], text: str | None, language: str) -> Prompt:
-        """What is read before each window."""
+        """Build the prompt of all windows."""
         return build_prompt(terms, text, self._build_tokenizer(language).encode)
 
     def recognize(
@@ -141,10 +141,10 @@ class Whisper:
         timing_mode: TimingMode = TimingMode.ATTENTION,
         is_careful: bool = False,
     ) -> list[WindowResult]:
-        """What is said in each window.
+        """Transcribe each window.
 
-        Half as much is heard at once when memory runs out; raises `EngineError` when it is too
-        small for one window.
+        The batch size is halved if memory runs out; raises `EngineError` if one window does not
+        fit.
         """
         tokenizer = self._build_tokenizer(language)
         session = _Session(self._model, tokenizer, self._device, prompt or Prompt(), timing_mode)
@@ -187,7 +187,7 @@ class Whisper:
 
 
 class _Session:
-    """One hearing: the same language and the same prompt for all windows."""
+    """One transcription: the same language and the same prompt for all windows."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class _Session:
             WindowResult(
                 window,
                 text=self._tokenizer.decode(ids).strip(),
-                # Scores are means over the tokens; the end of the text counts as one more.
+                # Scores are means over the tokens; the end of text counts as one more token.
                 logprob=float(output.scores[0]) * len(ids) / (len(ids) + 1),
                 no_speech=float(output.no_speech_prob),
                 prompt=self._prompt_text,
@@ -239,9 +239,9 @@ class _Session:
         ]
 
     def _extract_features(self, samples: Samples) -> Features:
-        """Mel bands of half a minute.
+        """Return the mel bands of half a minute.
 
-        Silence, not nothing, follows a short window: that is what Whisper has learned.
+        A short window is padded with silence, since Whisper was trained that way.
         """
         padded = np.pad(samples, (0, int(MAX_SECONDS * RATE) - len(samples)))
         return np.asarray(self._model.feature_extractor(padded)[..., :-1])
@@ -249,8 +249,8 @@ class _Session:
     def _encode(self, features: Sequence[Features]) -> ctranslate2.StorageView:
         if self._device.type == "cuda":
             return self._model.encode(np.stack(features))
-        # On a processor one after the other takes a fifth less time than all at once, since what
-        # one window needs stays in the caches.
+        # On a CPU, one window at a time takes a fifth less time than a batch, since the data of one
+        # window stay in the caches.
         outputs = [self._model.encode(tensor) for tensor in features]
         if len(outputs) == 1 or outputs[0].dtype != ctranslate2.DataType.float32:
             return outputs[0] if len(outputs) == 1 else self._model.encode(np.stack(features))
@@ -274,7 +274,7 @@ class _Session:
                 return self._align_by_attention(encoded, windows, tokens)
 
     def _parse_timestamps(self, window: WhisperWindow, tokens: Sequence[int]) -> Iterator[Word]:
-        """The words between the times that the model has written."""
+        """Yield the words between the timestamps of the model's output."""
         first, start, pending = self._tokenizer.timestamp_begin, window.start, list[int]()
         for token in [*tokens, first + round(window.duration / _TIME_STEP)]:
             if token < first:
@@ -313,7 +313,7 @@ class _Session:
 
 
 def _build_segment(window: WhisperWindow, tokens: list[int], start: int) -> dict[str, Any]:
-    """A window as faster-whisper has it; *start* in frames."""
+    """Return a window in faster-whisper's form; *start* in frames."""
     timing = {"start": window.start, "end": window.end, "seek": start}
     return {**timing, "tokens": tokens, "words": []}
 
@@ -358,11 +358,11 @@ def _choose_compute_type(device: Device, config: WhisperConfig) -> str:
 
 
 def _find_folder(name: str) -> Path:
-    """Where the model lies, after fetching it if need be."""
+    """Return the model's folder, after downloading the model if necessary."""
     model_dir = settings().model_dir
     if (model_dir / name).is_dir():
         return _check_whole(model_dir / name, name)
-    for cache in (model_dir, None):  # None: the one of Hugging Face's own
+    for cache in (model_dir, None):  # None: Hugging Face's cache
         with suppress(LocalEntryNotFoundError):
             return _fetch(name, cache, local_files_only=True)
     return _fetch_from_hub(name, model_dir)

@@ -1,7 +1,7 @@
-"""What Whisper reads before it listens: the prompt of a job and the terms to expect.
+"""Whisper's prompt: the prompt of a job and the expected terms.
 
-Both share 223 tokens, half of what the model reads and writes at once, less one. It reads them
-before every window, and never the text of the window before: one error would go on for ever.
+Both share 223 tokens: half of the model's context, less one. Every window gets them, and never the
+text of the window before, since one error would then persist.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from engines.whisper_model.vocabulary import Remark
 from transcripts.warning import WarningCode
 
-#: Tokens of prompt and terms together, as in openai/whisper.
+#: Most tokens of prompt and terms together, as in openai/whisper.
 MAX_TOKENS = 223
 
 Encode = Callable[[str], list[int]]
@@ -29,17 +29,17 @@ PROMPT_CUT = Remark(
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The tokens, and what a caller should know about them."""
+    """The tokens, and what the caller should know about them."""
 
     tokens: tuple[int, ...] = ()
-    #: What they say.
+    #: The text of the tokens.
     text: str = ""
-    #: What did not fit.
+    #: Warnings about parts that did not fit.
     remarks: tuple[Remark, ...] = ()
 
 
 def build_prompt(terms: Sequence[str], text: str | None, encode: Encode) -> Prompt:
-    """The terms, the strongest first, then the *text*; what does not fit is cut, terms first."""
+    """Build a prompt of the terms, strongest first, and the *text*; terms are cut first."""
     encoded = encode(" " + text.strip()) if text and text.strip() else []
     prompt_tokens = encoded[-MAX_TOKENS:]
     term_tokens = _encode_terms(terms, MAX_TOKENS - len(prompt_tokens), encode)
@@ -59,7 +59,7 @@ class _TermTokens:
 
 
 def _encode_terms(terms: Sequence[str], limit: int, encode: Encode) -> _TermTokens:
-    """As many of the first terms as there is room for, with commas between them."""
+    """Encode as many of the first terms as fit, separated by commas."""
     tokens: list[int] = []
     for count, term in enumerate(terms):
         encoded = encode(f", {term}" if count else f" {term}")

@@ -1,6 +1,6 @@
-"""What the engines `whisper` and `whisperx` share: windows, languages, prompts, doubts.
+"""Common part of the engines `whisper` and `whisperx`: windows, languages, prompts, doubtful words.
 
-They differ in how they time words, and in nothing else.
+The two engines differ only in how they time words.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Value = TypeVar("_Value")
 
 
 class SingleEntryCache(Generic[_Value]):
-    """Keeps what was loaded last: two large models may not fit beside each other."""
+    """Keeps only the last loaded value, since two large models may not fit into memory together."""
 
     def __init__(self, load: Callable[[str], _Value]) -> None:
         self._load = load
@@ -41,20 +41,20 @@ class SingleEntryCache(Generic[_Value]):
 
 
 class WordTimer(Protocol):
-    """Gives the words of windows their times."""
+    """Assigns times to the words of windows."""
 
     @property
     def timing_mode(self) -> TimingMode:
-        """What the model is asked for beside the text."""
+        """Return the times that the model must produce besides the text."""
         ...
 
     def time_words(self, results: Sequence[WindowResult], samples: Samples) -> list[Word]:
-        """The words of all windows, in order; times are seconds from the start of the sound."""
+        """Return the words of all windows, in order, in seconds from the start of the audio."""
         ...
 
 
 class ModelTimer:
-    """Takes the times that the model itself has found."""
+    """Uses the times of the model itself."""
 
     def __init__(self, timing_mode: TimingMode) -> None:
         self.timing_mode = timing_mode
@@ -68,10 +68,10 @@ class ModelTimer:
 
 
 class WhisperRecognizer:
-    """Hears about a hundred languages with a model of Whisper.
+    """Transcribes about a hundred languages with a Whisper model.
 
-    The model is the one that the hints name, else that of the *config*. It reads the terms of the
-    hints, the strongest first, and their prompt before each window.
+    The model is that of the hints, else that of the *config*. Each window's prompt contains the
+    terms of the hints, strongest first, and their prompt.
     """
 
     def __init__(self, config: WhisperConfig) -> None:
@@ -79,13 +79,13 @@ class WhisperRecognizer:
         self._models = SingleEntryCache(lambda name: Whisper(name, config))
 
     def choose_timer(self, language: str) -> tuple[WordTimer, Remark | None]:
-        """What times words of the language, and what a reader should know about that."""
+        """Return the word timer of a language, and a remark for the reader if there is one."""
         raise NotImplementedError
 
     def transcribe(self, audio: Path, hints: Hints) -> Transcription:
-        """Hear a file of any length.
+        """Transcribe a file of any length.
 
-        Words that seem invented are left out and doubtful ones kept: notes say which, and why.
+        Words that are probably hallucinated are dropped and doubtful ones kept, each with a note.
         """
         samples = read_samples(audio)
         windows = cut_windows(samples)
@@ -124,7 +124,7 @@ class WhisperRecognizer:
         )
 
     def detect_language(self, audio: Sequence[Path], hints: Hints) -> str:
-        """The language of which all files together are the likeliest."""
+        """Return the language with the highest probability over all files."""
         excerpts = (_cut_loudest_window(read_samples(path)) for path in audio)
         return self._load_model(hints).detect_language(
             samples for samples in excerpts if len(samples)
@@ -135,7 +135,7 @@ class WhisperRecognizer:
 
 
 def _cut_loudest_window(audio: Samples) -> Samples:
-    """The window with most to hear, to know a language by; empty where all is silent."""
+    """Return the window with most audible seconds; empty if all is silent."""
     windows = cut_windows(audio)
     return slice_window(audio, max(windows, key=_get_loud_seconds)) if windows else audio[:0]
 
@@ -149,9 +149,9 @@ def _recognize_rests(
     results: Sequence[WindowResult],
     recognize: Callable[[Sequence[WhisperWindow]], list[WindowResult]],
 ) -> list[WindowResult]:
-    """The same, and what is said after the last time that the model has written in a window.
+    """Return the results, plus those of audio after the last timestamp of a window.
 
-    There it has stopped; as openai/whisper does, it is given what follows as a window of its own.
+    The model stopped there; as in openai/whisper, the rest becomes a separate window.
     """
     split_windows = {
         result.window: split_window(samples, result.window, result.heard_until)
@@ -178,7 +178,7 @@ def _retry_doubtful(
     code: str,
     timing_mode: TimingMode,
 ) -> list[WindowResult]:
-    """The same with doubtful windows heard without hints, where there is less against that."""
+    """Repeat doubtful windows without hints, and return the results with fewer signs."""
     doubtful = [result.window for result in results if _judge_result(result).signs]
     if not doubtful:
         return list(results)

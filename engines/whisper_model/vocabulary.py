@@ -1,4 +1,4 @@
-"""What Whisper is told and what it tells, wherever it runs: hotwords, languages, doubts."""
+"""Inputs and outputs common to all Whisper engines: hotwords, languages, notes."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from engines.whisper_model.hallucination import Verdict
 from transcripts.types import Interval, Note
 from transcripts.warning import WarningCode
 
-#: Characters of a text that was left out, in the note that says so.
+#: Characters of dropped text that a note quotes.
 MAX_SHOWN_CHARACTERS = 60
-#: Tags of languages whose code in Whisper is another.
+#: Language tags whose code in Whisper differs.
 _CODES = {"nb": "no", "iw": "he", "in": "id", "fil": "tl", "jv": "jw", "cmn": "zh"}
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What should be known of all words that are heard, wherever they lie."""
+    """Information about all transcribed words, at any time."""
 
     code: WarningCode
     text: str
 
 
 def to_whisper_code(language: str) -> str:
-    """Whisper's code of a language tag, be there such a language or not."""
+    """Return Whisper's code of a language tag, even if it does not exist."""
     first = language.lower().replace("_", "-").partition("-")[0]
     return _CODES.get(first, first)
 
 
 def rank_terms(phrases: Mapping[str, float]) -> list[str]:
-    """The phrases to expect, the strongest first: Whisper has no measure of strength."""
+    """Return the expected phrases, strongest first, since Whisper has no weights."""
     ranked = sorted((-boost, phrase) for phrase, boost in phrases.items() if boost > 0)
     return [phrase for _, phrase in ranked]
 
 
 def format_hotwords(phrases: Mapping[str, float]) -> str | None:
-    """The same in one line, as services take them."""
+    """Return the expected phrases in one line, as services accept them."""
     return ", ".join(rank_terms(phrases)) or None
 
 
 def build_note(interval: Interval, text: str, verdict: Verdict) -> Note | None:
-    """What to say of a piece of text that there are doubts about."""
+    """Return the note on a doubtful piece of text, or None."""
     if not verdict.signs:
         return None
     if not verdict.is_invented:

@@ -1,11 +1,11 @@
-"""Cuts a chunk into windows of half a minute: that is how much Whisper hears at once.
+"""Cut a chunk into windows of half a minute, the input length of Whisper.
 
-The chunk was cut out of the recording by voice activity. Nothing is judged a second time here: the
-windows cover all of it, except where it is as good as silent, and meet where it is quietest.
+Voice activity detection already selected the chunk, so there is no second decision here. The
+windows cover all of it, except where it is practically silent, and meet where it is quietest.
 
-A window costs the same whatever its length, so as few as possible are wanted, and none should
-end inside a word. Both have a price, and the cheapest way through the chunk is taken (dynamic
-programming, as Knuth and Plass break paragraphs into lines).
+A window costs the same time at any length, so there should be few, and none should end inside a
+word. Both have a price, and the cheapest path through the chunk is chosen (dynamic programming, as
+Knuth and Plass break paragraphs into lines).
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from transcripts.types import Interval
 Levels = NDArray[np.float64]
 Frames = NDArray[np.intp]
 
-#: Seconds that no window exceeds; Whisper would not hear the rest.
+#: Maximum seconds of a window; Whisper would ignore the rest.
 MAX_SECONDS = 30.0
-#: Seconds over which a place is quiet or not.
+#: Seconds over which the level of a possible cut is measured.
 PAUSE_SECONDS = 0.3
-#: Seconds before its first sound and after its last that a window has at most.
+#: Most seconds of a window before its first audible frame and after its last.
 LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
-#: dBFS under which there is nothing to hear: the last bit of 16.
+#: Level below which nothing is audible (dBFS): the last bit of 16.
 SILENCE_DBFS = -90.0
-#: Price of a cut into the loudest speech, where a window costs 1.
+#: Price of a cut into the loudest speech; a window costs 1.
 SPEECH_PRICE = 2.0
-#: Price of a window's length, by its square: of ways that cost the same the most even one is taken.
+#: Price of a window's length, by its square: among equal paths the most even one is chosen.
 EVEN_PRICE = 0.02
 
-#: Seconds of sound that make what is left of a window worth another one.
+#: Seconds of audible frames for which the rest of a window becomes another window.
 MIN_REST_SECONDS = 1.0
 
 _FRAMES_PER_SECOND = 50
 _FRAME_SAMPLES = RATE // _FRAMES_PER_SECOND
-#: Cuts are looked for at every fifth frame, a tenth of a second.
+#: Cuts are possible at every fifth frame, a tenth of a second.
 _GRID_FRAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class WhisperWindow(Interval):
-    """An interval of the chunk that is heard at once."""
+    """An interval of the chunk that is transcribed at once."""
 
-    #: Seconds of it in which there is more than the noise of the room.
+    #: Seconds above the room noise.
     loud_seconds: float = 0.0
 
 
 def cut_windows(samples: Samples) -> tuple[WhisperWindow, ...]:
-    """The windows of a chunk, in order; none where it is silent."""
+    """Return the windows of a chunk, in order; none if it is silent."""
     levels = _measure_levels(samples)
     if not len(levels):
         return ()
@@ -68,9 +68,9 @@ def cut_windows(samples: Samples) -> tuple[WhisperWindow, ...]:
 def split_window(
     samples: Samples, window: WhisperWindow, until: float
 ) -> tuple[WhisperWindow, WhisperWindow] | None:
-    """The window up to a time, and what is left of it: None if little is, or little is loud there.
+    """Split a window at a time; None if the first part or the audible rest is too short.
 
-    *samples*: all of the chunk, which says what is loud.
+    *samples*: the whole chunk, for the noise threshold. *until*: seconds.
     """
     levels = _measure_levels(samples)
     loud = levels > _noise_threshold(levels)
@@ -85,12 +85,12 @@ def split_window(
 
 
 def slice_window(samples: Samples, window: Interval) -> Samples:
-    """The sound of a window."""
+    """Return the samples of a window."""
     return samples[round(window.start * RATE) : round(window.end * RATE)]
 
 
 def _measure_levels(samples: Samples) -> Levels:
-    """How loud each frame is, in dBFS; what is left at the end counts as a frame."""
+    """Return the level of each frame in dBFS; an incomplete last frame counts."""
     frames = math.ceil(len(samples) / _FRAME_SAMPLES)
     padded = np.zeros(frames * _FRAME_SAMPLES)
     padded[: len(samples)] = samples
@@ -99,17 +99,17 @@ def _measure_levels(samples: Samples) -> Levels:
 
 
 def _noise_threshold(levels: Levels) -> float:
-    """dBFS up to which a frame is noise: little above the quietest, far below the loudest."""
+    """Return the level (dBFS) below which a frame is noise, from the quietest and the loudest."""
     quietest, loudest = float(np.percentile(levels, 5)), float(levels.max())
     return max(SILENCE_DBFS, min(quietest + 6, loudest - 45))
 
 
 def _find_cheapest_windows(levels: Levels, loud: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Frames from and to of windows that hold all that is loud, each short enough."""
+    """Yield first and end frame of windows that contain all loud frames, each short enough."""
     positions = np.append(np.arange(0, len(levels), _GRID_FRAMES), len(levels))
     first, last = _find_edges(loud, positions)
     prices = _compute_cut_prices(levels, positions)
-    longest = int(MAX_SECONDS * _FRAMES_PER_SECOND) - 1  # in seconds, 30.0 must not be 30.000…4
+    longest = int(MAX_SECONDS * _FRAMES_PER_SECOND) - 1  # in seconds, rounding could exceed 30.0
     best, origin = np.zeros(len(positions)), np.zeros(len(positions), int)
     for index in range(1, len(positions)):
         lengths = last[index] - first[:index]
@@ -121,9 +121,9 @@ def _find_cheapest_windows(levels: Levels, loud: NDArray[np.bool_]) -> Iterator[
 
 
 def _find_edges(loud: NDArray[np.bool_], positions: Frames) -> tuple[Frames, Frames]:
-    """Where a window that begins, or ends, at a place would begin, or end, at the most.
+    """Return for each position the earliest start and the latest end of a window there.
 
-    That is shortly before the first loud frame from there on, and shortly after the last before.
+    That is shortly before the next loud frame, and shortly after the previous one.
     """
     frames = np.arange(len(loud))
     next_loud = np.minimum.accumulate(np.where(loud, frames, len(loud) * 2)[::-1])[::-1]
@@ -135,21 +135,21 @@ def _find_edges(loud: NDArray[np.bool_], positions: Frames) -> tuple[Frames, Fra
 
 
 def _compute_cut_prices(levels: Levels, positions: Frames) -> Levels:
-    """What it costs to cut there: nothing in the quietest pauses, most in the loudest speech."""
+    """Return the price of each cut: 0 in the quietest pauses, highest in the loudest speech."""
     width = int(PAUSE_SECONDS * _FRAMES_PER_SECOND)
     power = np.convolve(10 ** (levels / 10), np.ones(width) / width, mode="same")
     smooth = 10 * np.log10(np.append(power, power[-1])[positions] + 1e-12)
     quiet, speech = np.percentile(smooth, 2), np.percentile(smooth, 75)
     share = np.clip((smooth - quiet) / max(1.0, speech - quiet), 0, 1)
     prices = SPEECH_PRICE * share**2
-    prices[-1] = 0  # the end of the chunk is no choice
+    prices[-1] = 0  # the end of the chunk is fixed
     return np.asarray(prices)
 
 
 def _trace_back(
     positions: Frames, origin: Frames, first: Frames, last: Frames
 ) -> Iterator[tuple[int, int]]:
-    """The intervals of the cheapest way in which there is anything loud, in order."""
+    """Yield the intervals of the cheapest path that contain loud frames, in order."""
     steps, index = [], len(positions) - 1
     while index > 0:
         steps.append((int(origin[index]), index))

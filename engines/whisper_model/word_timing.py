@@ -1,4 +1,4 @@
-"""Times for words: shared out by length, filled in where some are missing, fitted to the text."""
+"""Word times: shared by length, interpolated where missing, fitted to the text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import replace
 from transcripts.spacing import find_unusual_space, is_unspaced
 from transcripts.types import Interval, Word
 
-#: Characters of the text that a timed word may leave out before it.
+#: Most characters of the text between two timed words that have no timed word.
 MAX_SKIPPED_CHARACTERS = 40
 
 
 def fill_times(words: Sequence[Word], window: Interval) -> list[Word]:
-    """Give times to words that have none, between those of their neighbours."""
+    """Assign times to words without times, between those of their neighbours."""
     filled: list[Word] = []
     for is_timed, run in itertools.groupby(words, key=lambda word: word.start <= word.end):
         run_words = list(run)
@@ -30,7 +30,7 @@ def fill_times(words: Sequence[Word], window: Interval) -> list[Word]:
 
 
 def spread_words(texts: Sequence[str], interval: Interval) -> list[Word]:
-    """Share an interval out among words, by their length."""
+    """Share an interval among words, in proportion to their length."""
     lengths = [0, *itertools.accumulate(len(text) for text in texts)]
     boundaries = [
         interval.start + interval.duration * length / max(1, lengths[-1]) for length in lengths
@@ -42,17 +42,17 @@ def spread_words(texts: Sequence[str], interval: Interval) -> list[Word]:
 
 
 def spread_text(text: str, interval: Interval) -> list[Word]:
-    """The words of a text of which only the whole has a time."""
+    """Return the words of a text that has a time only as a whole."""
     return fit_words(text, spread_words(list(_split_words(text)), interval), interval)
 
 
 def fit_words(text: str, timed_words: Sequence[Word], window: Interval) -> list[Word]:
-    """The words of *text* as it is written, with the times of *timed_words*, in order.
+    """Return the words of *text* as written, with the times of *timed_words*, in order.
 
-    Engines time tokens: parts of words, words without punctuation, or a text that differs a
-    little. Joined by `transcripts.spacing.join_words`, the result is *text* with its white space
-    folded: ``409``, ``-866`` becomes ``409-866``. Where a script sets no spaces each token stays
-    a word. Without any timed words, the words share the *window*.
+    Engines time tokens: parts of words, words without punctuation, or a slightly different text.
+    Joined by `transcripts.spacing.join_words`, the result is *text* with its white space folded:
+    ``409``, ``-866`` becomes ``409-866``. In scripts without spaces each token remains a word.
+    Without timed words, the words share the *window*.
     """
     if not timed_words:
         return spread_text(text, window) if text.split() else []
@@ -63,13 +63,13 @@ def fit_words(text: str, timed_words: Sequence[Word], window: Interval) -> list[
 
 
 def _split_at_words(text: str, timed_words: Sequence[Word]) -> Iterator[Word]:
-    """The whole text, divided where timed words begin."""
+    """Yield the whole text, divided where timed words begin."""
     begin, current, position = 0, timed_words[0], 0
     for word in timed_words:
         bare = word.text.strip()
         index = _find_word(text, bare, position) if bare else -1
         if index < 0:
-            # What the text does not have lends its time to the piece before.
+            # The time of a word that the text lacks extends the piece before.
             current = replace(current, end=max(current.end, word.end))
             continue
         before = text[begin:index].rstrip()
@@ -82,7 +82,7 @@ def _split_at_words(text: str, timed_words: Sequence[Word]) -> Iterator[Word]:
 
 
 def _find_word(text: str, word: str, start: int) -> int:
-    """Where the text goes on with the word, from *start* on; -1 if it does so nowhere near."""
+    """Return the next index of the word in the text, near *start*; -1 if there is none."""
     index = text.find(word, start, start + MAX_SKIPPED_CHARACTERS + len(word))
     if index < 0:
         lower = text.lower()
@@ -95,7 +95,7 @@ def _find_word(text: str, word: str, start: int) -> int:
 
 
 def _split_at_spaces(piece: Word) -> list[Word]:
-    """The piece, divided at its white space; the space before each part stays with it."""
+    """Divide the piece at its white space; the space before each part stays with it."""
     texts = re.findall(r"\s*\S+", piece.text)
     parts = spread_words(texts, Interval(piece.start, max(piece.start, piece.end)))
     if len(parts) == 1:
@@ -104,7 +104,7 @@ def _split_at_spaces(piece: Word) -> list[Word]:
 
 
 def _join_pieces(pieces: Sequence[Word]) -> list[Word]:
-    """Words out of parts of words, each with what stands before it if that is not as usual."""
+    """Join parts to words; an unusual space before a word is recorded."""
     words: list[Word] = []
     for piece in pieces:
         bare, is_spaced = piece.text.strip(), piece.text[:1].isspace()
@@ -119,7 +119,7 @@ def _join_pieces(pieces: Sequence[Word]) -> list[Word]:
 
 
 def _is_boundary(text: str, following: str) -> bool:
-    """Whether a word ends where no space stands: beside a script that sets none."""
+    """Return whether a word ends without a space, next to a script without spaces."""
     if not (_has_letters(text) and _has_letters(following)):
         return False  # punctuation belongs to the word beside it
     return is_unspaced(text[-1]) or is_unspaced(following[0])
@@ -140,7 +140,7 @@ def _merge_words(first: Word, second: Word) -> Word:
 
 
 def _mean_confidence(first: Word, second: Word) -> float | None:
-    """The confidence of both, by their length."""
+    """Return the mean confidence, weighted by the words' lengths."""
     if first.confidence is None or second.confidence is None:
         return first.confidence if second.confidence is None else second.confidence
     sizes = len(first.text), len(second.text)
@@ -148,7 +148,7 @@ def _mean_confidence(first: Word, second: Word) -> float | None:
 
 
 def _split_words(text: str) -> Iterator[str]:
-    """Words at white space, and characters where a script sets none."""
+    """Yield words at white space, and characters in scripts without spaces."""
     for piece in text.split():
         run = ""
         for character in piece:

@@ -1,4 +1,4 @@
-"""First tables: transcripts and their segments, jobs, how far they are, and their parts."""
+"""First tables: transcripts and their segments, jobs, their runs, and their parts."""
 
 import sqlalchemy as sa
 from alembic import op

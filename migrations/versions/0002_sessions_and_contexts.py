@@ -1,4 +1,4 @@
-"""Sessions that callers put transcripts under, and contexts with the terms to expect."""
+"""Sessions, which group transcripts, and contexts with expected terms."""
 
 import sqlalchemy as sa
 from alembic import op

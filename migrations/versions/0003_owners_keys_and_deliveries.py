@@ -1,4 +1,4 @@
-"""Owners and their keys, idempotency keys, webhooks, secrets, and indexes for every list."""
+"""Owners and their keys, idempotency keys, webhooks, secrets, and indexes for all lists."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 TIMESTAMP = sa.DateTime(timezone=True)
 KEPT = sa.text("audio_key IS NOT NULL")
 
-#: What lists choose by; each is then ordered by time.
+#: Columns that lists filter by; each list is then ordered by time.
 LISTED = {
     "transcripts": ("owner_id", "session_id", "engine", "status"),
     "sessions": ("owner_id",),

@@ -1,4 +1,4 @@
-"""Lexicons of roles in contexts, and how sure the roles of a transcript's speakers are."""
+"""Role lexicons in contexts, and scores of the roles of a transcript's speakers."""
 
 import sqlalchemy as sa
 from alembic import op

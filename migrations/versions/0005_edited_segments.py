@@ -1,4 +1,4 @@
-"""What was heard in segments whose text somebody changed."""
+"""The engine's words of segments whose text was edited."""
 
 import sqlalchemy as sa
 from alembic import op

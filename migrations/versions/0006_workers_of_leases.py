@@ -1,4 +1,4 @@
-"""Which worker has a lease."""
+"""The worker that holds a lease."""
 
 import sqlalchemy as sa
 from alembic import op

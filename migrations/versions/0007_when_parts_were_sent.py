@@ -1,4 +1,4 @@
-"""When the message of a part was sent, so that only what is lost is sent again."""
+"""The time at which a part's message was sent, so that only lost messages are sent again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-#: The parts of jobs that are under way were sent with their job.
+#: The parts of jobs in progress were sent together with their job.
 _SENT = """
     UPDATE job_parts SET sent_at = (
         SELECT dispatched_at FROM job_runs

@@ -1,4 +1,4 @@
-"""PostgreSQL's enumeration knows the engine `whisper`."""
+"""Add the engine `whisper` to PostgreSQL's enumeration."""
 
 from alembic import op
 from sqlalchemy import text
@@ -16,17 +16,17 @@ ORDER BY enumsortorder
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":  # others keep names as text
+    if op.get_bind().dialect.name == "postgresql":  # other databases store names as text
         op.execute("ALTER TYPE transcription_engine ADD VALUE IF NOT EXISTS 'whisper'")
 
 
 def downgrade() -> None:
-    """Jobs of `whisper` become jobs of `whisperx`, the nearest engine that was known before."""
+    """Change jobs of `whisper` to `whisperx`, the nearest engine of the previous version."""
     op.execute("UPDATE transcript_jobs SET engine = 'whisperx' WHERE engine = 'whisper'")
     connection = op.get_bind()
     if connection.dialect.name != "postgresql":
         return
-    # A value cannot be taken out of an enumeration: a new one takes its place.
+    # PostgreSQL cannot remove a value from an enumeration, so a new type replaces the old one.
     names = ", ".join(f"'{name}'" for name in connection.scalars(text(_LABELS)))
     op.execute("ALTER TYPE transcription_engine RENAME TO transcription_engine_before")
     op.execute(f"CREATE TYPE transcription_engine AS ENUM ({names})")

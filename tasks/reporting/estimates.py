@@ -20,9 +20,9 @@ class PartProgress:
 
     done: int = 0
     total: int = 0
-    #: How many a worker ever began with.
+    #: Parts that a worker has started at least once.
     begun: int = 0
-    #: How many wait to be tried again.
+    #: Parts that wait for a retry.
     delayed: int = 0
     seconds_done: float = 0.0
     seconds_total: float = 0.0

@@ -36,7 +36,7 @@ _STAGE_MESSAGES = {
     Stage.MERGE: "Putting the transcript together",
 }
 
-# Made once, since the state is told after every part: to make it takes longer than to run it.
+# Built once, since the status is published after every part: building takes longer than running.
 _JOB, _TRANSCRIPT, _RUN, _PART = TRANSCRIPT_JOBS.c, TRANSCRIPTS.c, JOB_RUNS.c, JOB_PARTS.c
 _JOB_QUERY = (
     select(
@@ -74,10 +74,10 @@ _PART_COUNTS_QUERY = (
 def describe_job(
     session: Session, job_id: str, pace: Callable[[str], float | None] = lambda _: None
 ) -> JobState:
-    """The present state of a job. Raises `NotFound`.
+    """Return the current status of a job. Raises `NotFound`.
 
-    *pace*: seconds that all workers together take for a second of sound with an engine, or None if
-    nothing is known. With it, jobs that wait are told when they will be done.
+    *pace*: returns the seconds that all workers together take per second of audio with an engine,
+    or None if it is unknown. It makes it possible to estimate the end of waiting jobs.
     """
     row = session.execute(_JOB_QUERY, {"job_id": job_id}).first()
     if row is None:
@@ -140,7 +140,7 @@ def _is_waiting(stage: Stage, chunks: PartProgress) -> bool:
 
 
 def _count_parts(session: Session, job_id: str) -> tuple[PartProgress, PartProgress]:
-    """Of the chunks, and of the shards."""
+    """Return the progress of the chunks and of the shards."""
     rows = session.execute(_PART_COUNTS_QUERY, {"job_id": job_id, "now": clock.now()}).all()
     chunks, shards = (
         _sum_parts([row for row in rows if row.kind == kind])
@@ -167,7 +167,7 @@ def _count_segments(session: Session, transcript_id: uuid.UUID) -> int:
 
 
 def _describe_delay(session: Session, job_id: str) -> str:
-    """Why a part waits to be tried again, for the end of a message; empty if none does."""
+    """Return why a part waits for a retry, as the end of a message; empty if none waits."""
     query = select(JobPart.error).where(
         JobPart.job_id == job_id,
         JobPart.state == PartState.WAITING,
@@ -196,7 +196,7 @@ def _describe_state(
 
 
 def _describe_work(engine: str, chunks: PartProgress, shards: PartProgress) -> str:
-    """What is waited for while the parts are worked on."""
+    """Describe the work on the parts that the job waits for."""
     if chunks.done == chunks.total and shards.done < shards.total:
         return "Finding out who speaks"
     spec = catalog.recognizers().get(engine)

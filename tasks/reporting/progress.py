@@ -1,4 +1,4 @@
-"""Tells listeners how a job goes, through Redis. Nothing here is needed for the job to end well."""
+"""Publish the progress of jobs through Redis. No job needs any of this to complete."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 _restore_lock = threading.Lock()
 
-# Workers tell of the same job at the same time and may overtake each other. What is known only
-# changes to further progress, and an ending stays.
+# Workers publish the same job at the same time and may overtake each other. So a stored status is
+# only replaced by one with equal or more progress, and the status of an ended job stays.
 _PUBLISH_SCRIPT = """
 local known = redis.call('GET', KEYS[1])
 if known then
@@ -46,7 +46,7 @@ def status_key(job_id: str) -> str:
 
 
 def segments_key(job_id: str) -> str:
-    """A hash: number of the chunk -> what was heard in it."""
+    """Return the key of a hash: number of the chunk -> its transcription."""
     return f"job:{job_id}:segments"
 
 
@@ -59,7 +59,7 @@ def segments_channel(job_id: str) -> str:
 
 
 def publish_status(job_id: str) -> bool:
-    """Publish the present state of a job. False when Redis does not answer."""
+    """Publish the current status of a job. Return False if Redis does not answer."""
     pipe = client().pipeline(transaction=False)
     _add_status(pipe, job_id)
     return _execute_pipeline(pipe, job_id)
@@ -69,7 +69,7 @@ def publish_transcription(job_id: str, chunk: int, result: ChunkResult) -> None:
     """Publish what was heard in one chunk, and keep it for listeners who come later; then
     `publish_status`.
 
-    Without the database, what was heard is told all the same.
+    If the database fails, the transcription is published nevertheless.
     """
     message = json.dumps({"chunk": chunk, **chunk_to_json(result)})
     with _open_pipeline(job_id) as pipe:
@@ -80,7 +80,7 @@ def publish_transcription(job_id: str, chunk: int, result: ChunkResult) -> None:
 
 
 def forget_progress(job_id: str) -> None:
-    """Begin anew: what was told of the job no longer holds."""
+    """Delete the published progress of a job that starts again."""
     try:
         client().delete(status_key(job_id), segments_key(job_id))
     except redis.RedisError as error:
@@ -89,7 +89,7 @@ def forget_progress(job_id: str) -> None:
 
 @contextmanager
 def _open_pipeline(job_id: str) -> Iterator[Any]:
-    """Commands for Redis, sent at the end of the block, or as far as it came if it raises."""
+    """Collect commands for Redis, and send them at the end of the block, also if it raises."""
     pipe = client().pipeline(transaction=False)
     try:
         yield pipe
@@ -122,16 +122,16 @@ def read_status(job_id: str) -> JobState | None:
 
 
 def read_transcriptions(job_id: str, chunks: Sequence[int], *, keep: bool) -> dict[int, str]:
-    """What was heard in some chunks that are stored, as it was told: JSON by number of the chunk.
+    """Return the published transcriptions of some stored chunks: JSON by number of the chunk.
 
-    What Redis has lost is read from storage, and kept in Redis again if *keep*. A chunk that
-    neither knows is not in the answer.
+    Those that Redis has lost are read from storage, and stored in Redis again if *keep*. A chunk
+    that is in neither is left out.
     """
     transcriptions = _read_cached(job_id, chunks)
     missing = [chunk for chunk in chunks if chunk not in transcriptions]
     if not missing:
         return transcriptions
-    with _restore_lock:  # those who listen to the same job all miss the same
+    with _restore_lock:  # listeners of the same job all miss the same chunks
         transcriptions |= _read_cached(job_id, missing)
         restored = _read_stored(job_id, [chunk for chunk in missing if chunk not in transcriptions])
         if restored and keep:

@@ -1,1 +1,1 @@
-"""The steps of a job, one module each, and what a step needs besides its queue."""
+"""The steps of a job, one module each, and the helpers of the steps."""

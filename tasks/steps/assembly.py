@@ -94,7 +94,10 @@ def assemble_transcript(
 
 
 def _check_failures(failed_chunks: _Chunks, chunks: _Chunks) -> None:
-    """A transcript with gaps is better than none, but one that is all gaps is none."""
+    """Raise `EngineError` if too many chunks failed.
+
+    A transcript with gaps is better than none, but one that is all gaps is none.
+    """
     if not failed_chunks or (
         len(failed_chunks) < len(chunks) and settings().failed_chunks == "gap"
     ):
@@ -192,7 +195,7 @@ def _choose_language(job: JobRecord, chunks: _Chunks) -> str | None:
 
 
 def _measure_coverage(chunks: _Chunks, speech: _SpeechByChunk) -> dict[int, Coverage]:
-    """How much of the speech in each chunk has words."""
+    """Return how much of the speech in each chunk has words."""
     return {
         stored.position: measure_coverage(
             stored.result.transcription.words, speech.get(stored.position, ())

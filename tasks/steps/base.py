@@ -1,4 +1,4 @@
-"""What all steps share: how an error becomes "later" or "failed, because"."""
+"""Common base of all steps: it turns an error into a retry or a failure."""
 
 from __future__ import annotations
 
@@ -31,35 +31,36 @@ from tasks.worker import memory
 
 log = structlog.get_logger(__name__)
 
-#: Seconds before the first new try; each further one waits twice as long.
+#: Seconds before the first retry; each further retry waits twice as long.
 FIRST_RETRY_SECONDS = 2.0
 MAX_RETRY_SECONDS = 60.0
-#: Seconds that a failed service is given if it asks for as many.
+#: Maximum seconds that a failed server can request as a delay.
 MAX_RETRY_IN_SECONDS = 300.0
-#: Tries while database, storage or an engine's server is down: about a day. That is nobody's fault,
-#: no process waits with them, and a server with large models takes half an hour to start.
+#: Retries while the database, the storage or an engine's server is down: about a day. An outage is
+#: not the job's fault, no process waits meanwhile, and a server with large models needs half an
+#: hour to start.
 OUTAGE_RETRIES = 24 * 60
-#: A header of the message: how many of its tries met an outage.
+#: Header of a message: the number of its retries after an outage.
 OUTAGES_HEADER = "outages"
 
 
 class UnexpectedError(TranscribeError):
-    """Stands in for an error that is not ours: its details go to the log, not to the caller."""
+    """Replaces an error from outside this project: details go to the log, not to the caller."""
 
     code = "internal_error"
 
 
 class Step(Task):
-    """A task whose first argument is the id of the job it works for.
+    """A task whose first argument is the id of its job.
 
-    An error that may pass makes the step run again later; any other, and the last of those, ends
-    what the step was for. A step itself never fails in Celery's eyes, so a chord always goes on.
+    After a temporary error the step runs again later. Any other error, or the last temporary one,
+    ends the step's job or part. For Celery a step never fails, so a chord always continues.
     """
 
     abstract = True
     ignore_result = True
     Request = memory.Request
-    #: Counted by `_retry_later`, which knows for what reason.
+    #: `_retry_later` counts instead, since it knows the reason.
     max_retries = None
 
     def __call__(self, job_id: str, *args: Any) -> None:
@@ -67,7 +68,7 @@ class Step(Task):
         try:
             self._run_once(job_id, *args)
         except JobNotFound:
-            # It was deleted meanwhile, and this step may have written after that.
+            # The job was deleted meanwhile, and this step may have written objects after that.
             log.info("job is gone")
             storage().delete(layout.job_prefix(job_id))
         except OutOfMemoryBudget as reason:
@@ -83,7 +84,7 @@ class Step(Task):
 
     def _run_once(self, job_id: str, *args: Any) -> None:
         try:
-            # Not Celery's own __call__: that may push a second request, without the first one's id.
+            # Celery's own __call__ may push a second request, without the first one's id.
             self.run(job_id, *args)
             self.handle_end(job_id)
         except (Retry, Ignore, Reject, JobNotFound, OutOfMemoryBudget):
@@ -98,23 +99,23 @@ class Step(Task):
             self._retry_later(_wrap_unexpected(error), job_id, *args)
 
     def give_up(self, reason: TranscribeError, job_id: str, *args: Any) -> None:
-        """Say that the step cannot be done."""
+        """Record that the step failed for good."""
         raise NotImplementedError
 
     def release_lease(self, reason: TranscribeError, wait: float, job_id: str, *args: Any) -> None:
-        """Make the next try, in *wait* seconds, possible."""
+        """Release the lease, so that the next attempt in *wait* seconds can take it."""
 
     def handle_end(self, job_id: str) -> None:
-        """See to what follows a step that is done, or will not be."""
+        """Do what follows a completed or failed step."""
 
     @property
     def owner(self) -> str:
-        """Under which name this run holds leases: `tasks.worker.heartbeat` knows it too."""
+        """Return the owner of this run's leases; `tasks.worker.heartbeat` uses the same name."""
         return str(self.request.id)
 
     @property
     def worker(self) -> str:
-        """Celery's name of the worker, of which this process is one."""
+        """Return Celery's name of the worker that this process belongs to."""
         return str(self.request.hostname)
 
     @property
@@ -131,7 +132,7 @@ class Step(Task):
             self._fail_step(reason, job_id, *args)
             return
         delay = _retry_delay(reason, self.request.retries)
-        with suppress(Unavailable):  # then the lease runs out by itself
+        with suppress(Unavailable):  # then the lease expires by itself
             self.release_lease(reason, delay, job_id, *args)
         log.info("step is tried again", reason=str(reason), seconds=round(delay, 1))
         metrics.RETRIES.labels(self.name, reason.code).inc()
@@ -139,7 +140,7 @@ class Step(Task):
         raise self.retry(exc=reason, countdown=delay, headers=headers)
 
     def _may_retry(self, reason: TranscribeError) -> bool:
-        """Outages are counted apart: they take no try from what comes after them."""
+        """Return whether another attempt is left; outages are counted separately."""
         if isinstance(reason, Unavailable):
             return self._outages < OUTAGE_RETRIES
         return bool(self.request.retries - self._outages < settings().chunk_max_retries)
@@ -153,12 +154,12 @@ class Step(Task):
         return self.request.headers or {}
 
     def _requeue(self, reason: OutOfMemoryBudget, job_id: str, *args: Any) -> None:
-        """Leave the step to a process that has room for it: neither a try nor a failure."""
-        with suppress(Unavailable):  # then the lease runs out by itself
+        """Leave the step to a process with enough memory; it is no attempt and no failure."""
+        with suppress(Unavailable):  # then the lease expires by itself
             self.release_lease(reason, 0, job_id, *args)
         log.info("step is handed back", reason=str(reason))
         metrics.RETRIES.labels(self.name, reason.code).inc()
-        # Where it came from, and next to be taken.
+        # Into the same queue, as the next message to be taken.
         options = {"countdown": 0, "retries": self.request.retries, "priority": HIGHEST_PRIORITY}
         signature = self.signature_from_request(self.request, (job_id, *args), {}, **options)
         try:
@@ -168,7 +169,7 @@ class Step(Task):
 
 
 class JobStep(Step):
-    """A step that works for the job as a whole: when it cannot be done, the job has failed."""
+    """A step that works for the job as a whole: if it fails, the job fails."""
 
     abstract = True
 
@@ -182,7 +183,7 @@ class JobStep(Step):
 
 
 class PartStep(Step):
-    """A step that works on one part: when it cannot be done, the job goes on without the part."""
+    """A step that works on one part: if it fails, the job continues without the part."""
 
     abstract = True
     kind: PartKind
@@ -223,8 +224,8 @@ class ShardStep(PartStep):
 def step(name: str, base: type[Step], **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Make a function a step of a job.
 
-    *name* is the one that `tasks.pipeline` and `tasks.messages` call it by. The function gets the
-    running step first; see `Step.owner`.
+    *name*: used by `tasks.pipeline` and `tasks.messages`. The function gets the running step as its
+    first argument; see `Step.owner`.
     """
     decorator: Callable[[Callable[..., Any]], Any] = app.task(
         name=name, base=base, bind=True, **options
@@ -233,7 +234,10 @@ def step(name: str, base: type[Step], **options: Any) -> Callable[[Callable[...,
 
 
 def _retry_delay(reason: TranscribeError, tries: int) -> float:
-    """Seconds, not all steps the same, and no less than whoever failed asks for, within reason."""
+    """Return the delay in seconds: randomized, and at least what the failed server requests.
+
+    The requested delay is limited to `MAX_RETRY_IN_SECONDS`.
+    """
     delay: float = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(8, tries))
     delay *= random.uniform(0.8, 1.2)  # noqa: S311
     requested: float = reason.retry_in if isinstance(reason, Transient) else 0.0

@@ -1,4 +1,4 @@
-"""Speech without words: heard once more, and told of where it stays so."""
+"""Transcribe gaps (speech without words) a second time."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: Sound on both sides of a gap with which it is heard again (seconds): engines need to settle.
+#: Audio in seconds added on both sides of a gap for its second transcription: engines need context.
 MARGIN_SECONDS = 0.5
-#: Of a gap that is more of its chunk than this, an engine would hear what it has heard already.
+#: A gap that is a larger share of its chunk is skipped: the result would be the same.
 MAX_GAP_SHARE = 0.8
 
 
 def read_speech(job_id: str) -> Mapping[int, Sequence[Interval]]:
-    """Where somebody seems to speak in each chunk, as `prepare` wrote it down."""
+    """Return the intervals of detected speech by chunk, as `prepare` stored them."""
     return _read_intervals(job_id, "speech")
 
 
 def read_bleed(job_id: str) -> Mapping[int, Sequence[Interval]]:
-    """Where in each chunk its channel only hears another one."""
+    """Return the intervals by chunk in which its channel only carries another channel's speech."""
     return _read_intervals(job_id, "bleed")
 
 
@@ -58,10 +58,10 @@ def retry_gaps(
     audio: Path,
     transcribe: Callable[[Path], Transcription],
 ) -> Transcription:
-    """The same with the words of a second hearing in its gaps, each of which is cut out once.
+    """Return the transcription with the words of a second attempt at each gap.
 
-    *transcription* is in times of the recording; *audio* is the chunk that lies at *interval*. A
-    second hearing that fails costs nothing of the first.
+    *transcription* uses times of the recording; *audio* is the chunk at *interval*. If a second
+    attempt fails, the first result stays.
     """
     if not coverage.may_have_gaps(transcription.words, interval):
         return transcription
@@ -96,7 +96,7 @@ def _transcribe_gap(
 
 @contextmanager
 def _cut_clip(audio: Path, start: float, end: float) -> Iterator[Path]:
-    """A file with this part of a WAV file, which may end sooner (seconds)."""
+    """Yield a file with this part (seconds) of a WAV file, which may end earlier."""
     with scratch.temporary_folder("gap-") as folder:
         clip = folder / "gap.wav"
         with audio.open("rb") as file:

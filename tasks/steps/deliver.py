@@ -1,4 +1,4 @@
-"""Tell callers that a job is over: send the webhooks that are due."""
+"""Send the due webhooks that report the end of a job."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tasks.celery import app
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that one try may take, from looking up the name to the last byte that is read.
+#: Seconds that one attempt may take, from the name lookup to the last byte.
 TIMEOUT_SECONDS = 10.0
-#: Bytes of an answer that are read: a receiver should not find its connection broken off.
+#: Bytes of a response that are read, so that the receiver's connection does not break off.
 MAX_RESPONSE_BYTES = 4096
 
-# A worker of threads may serve other queues too; this many of them wait for receivers at most.
+# A worker with threads may serve other queues too; at most this many threads wait for receivers.
 _slots = BoundedSemaphore(2)
 
 
 @app.task(name="deliver")
 def deliver(job_id: str) -> None:
-    """Send what is due of the webhooks of a job. Safe to run twice, also at the same time."""
+    """Send the due webhooks of a job. Safe to run twice, also concurrently."""
     if not _slots.acquire(blocking=False):
-        return  # it stays due, and housekeeping looks again in a moment
+        return  # it stays due, and housekeeping checks again soon
     try:
         with suppress(JobNotFound):
             while (claimed := _claim_delivery(job_id)) is not None:
@@ -68,7 +68,7 @@ def _attempt_delivery(delivery: DeliveryRow, secret: str) -> None:
 
 
 def _send_request(delivery: DeliveryRow, secret: str) -> DeliveryResult:
-    """One try. No transaction is open meanwhile: a receiver may be slow."""
+    """Make one attempt, without an open transaction: a receiver may be slow."""
     body = json.dumps(delivery.payload)
     try:
         with safe_http.send_request(
@@ -88,7 +88,7 @@ def _send_request(delivery: DeliveryRow, secret: str) -> DeliveryResult:
     except httpx2.HTTPError as error:
         return DeliveryResult(error=f"the receiver cannot be reached ({type(error).__name__})")
     except Exception as error:
-        # Whatever it is, it must count as a try, or it would come round for ever.
+        # Any error must count as an attempt, or the delivery would be repeated forever.
         log.exception("webhook failed unexpectedly", delivery_id=str(delivery.id))
         return DeliveryResult(error=f"an unexpected {type(error).__name__}")
 
@@ -104,7 +104,7 @@ def _build_headers(delivery: DeliveryRow, secret: str, body: str) -> dict[str, s
 
 
 def _drain_response(response: httpx2.Response) -> None:
-    # What it says is of no interest, and neither is whether it can say it: the status is known.
+    # The content is not used, and errors are ignored: the status is already known.
     with suppress(httpx2.HTTPError):
         received = 0
         for block in response.iter_raw():
@@ -124,7 +124,7 @@ def _to_result(response: httpx2.Response) -> DeliveryResult:
 
 
 def _parse_retry_after(response: httpx2.Response) -> float:
-    """Seconds, from either form of the header; 0 for anything else."""
+    """Return seconds from either form of the header; 0 for anything else."""
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return float(text[:9])

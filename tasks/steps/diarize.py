@@ -1,4 +1,4 @@
-"""Find who speaks when in one shard of a job."""
+"""Diarize one shard of a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.steps.base import ShardStep, step
 from tasks.steps.part_audio import open_audio
 from transcripts.serialization import diarization_to_json
 
-#: Seconds a shard of half an hour may take: diarizers without a GPU are slow.
+#: Seconds that a shard of half an hour may take: diarizers are slow without a GPU.
 _TIME_LIMIT_SECONDS = 3600
 
 
@@ -26,7 +26,7 @@ _TIME_LIMIT_SECONDS = 3600
     "diarize", ShardStep, soft_time_limit=_TIME_LIMIT_SECONDS, time_limit=_TIME_LIMIT_SECONDS + 30
 )
 def diarize(self: ShardStep, job_id: str, position: int) -> None:
-    """Write down the speaker turns of one shard. Safe to run twice."""
+    """Store the speaker turns of one shard. Safe to run twice."""
     part = PartId(job_id, PartKind.SHARD, position)
     with transaction() as session:
         interval = parts.lease_part(session, part, self.owner, self.worker)
@@ -40,7 +40,7 @@ def diarize(self: ShardStep, job_id: str, position: int) -> None:
         open_audio(job_id, layout.shard_audio(job_id, position), interval) as audio,
         metrics.measure_audio(spec.diarizer, interval.end - interval.start),
     ):
-        # Of those who speak in the whole recording, some may be silent in one of its shards.
+        # Some speakers of the recording may be silent in one of its shards.
         min_speakers = spec.min_speakers if shard_count == 1 else None
         diarization = diarizer.diarize(audio, SpeakerHints(min_speakers, spec.max_speakers))
     content = json.dumps(diarization_to_json(diarization)).encode()

@@ -1,4 +1,4 @@
-"""The room that a recording takes on this machine's disk while and after it is taken apart."""
+"""Disk space of this machine that a recording needs while and after it is cut."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from core.states import Channels
 
 
 def require_space(spec: JobSpec, source: Path) -> None:
-    """Raise `StorageFull` unless all that a recording is decoded and cut into fits beside the
-    reserve.
+    """Raise `StorageFull` unless the decoded recording and its parts fit beside the reserve.
 
-    Its header says how long it is, which takes a moment to read; so it is read only where the
-    longest recording would not fit. Raises as `chunking.decode.decoder.probe` does.
+    The duration comes from the file's header. Reading it takes a moment, so it is only read if the
+    longest allowed recording would not fit. Raises the same errors as
+    `chunking.decode.decoder.probe`.
     """
     # Imported only here: every worker imports every step, but only this one decodes.
     from chunking import tracks
@@ -25,17 +25,17 @@ def require_space(spec: JobSpec, source: Path) -> None:
     if free_space.find_shortage(estimate_bytes(spec, longest, tracks.MAX_CHANNELS)) is None:
         return
     media = decoder.probe(source, decoder.Limits(max_seconds=longest))
-    seconds = min(media.declared_duration or 0.0, longest)  # headers promise anything
+    seconds = min(media.declared_duration or 0.0, longest)  # a header may claim anything
     free_space.require_space(estimate_bytes(spec, seconds, media.channels))
 
 
 def estimate_bytes(spec: JobSpec, seconds: float, channels: int) -> int:
-    """Bytes that are written of a recording of so many *seconds* and *channels*."""
+    """Return the bytes written for a recording of so many *seconds* and *channels*."""
     from chunking.decode.decoder import BYTES_PER_SECOND
 
     is_split = spec.channels is Channels.SEPARATE
-    copies = 1  # as it is decoded
+    copies = 1  # the decoded audio
     if settings().minio_endpoint is None:
-        copies += 1  # in chunks
-        copies += bool(spec.diarizer) and not is_split  # in shards
+        copies += 1  # the chunks
+        copies += bool(spec.diarizer) and not is_split  # the shards
     return int(seconds * BYTES_PER_SECOND) * copies * (channels if is_split else 1)

@@ -1,7 +1,7 @@
-"""Has the first chunks of a long recording heard while the rest of it is still decoded.
+"""Send the first chunks of a long recording while the rest is still decoded.
 
-They are sent ahead of the chord, and only as workers take them: what still waits when the recording
-is cut is sent again with all others, and one of the two messages finds nothing to do.
+They are sent before the chord, and only at the rate that workers take them. Those that still wait
+when the recording is cut are sent again with all others; the second message finds nothing to do.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tasks.steps.part_uploads import PartUploads
 if TYPE_CHECKING:
     from chunking.tracks import AudioPart
 
-#: Seconds between two looks whether workers could do with more.
+#: Seconds between two checks whether workers need more chunks.
 CHECK_EVERY_SECONDS = 0.5
-#: Chunks that are sent first, and twice as many each time that workers have begun with them all: a
-#: few are enough for a few workers, and each that still waits in the end is a message for nothing.
+#: Size of the first batch; it doubles each time workers have started all sent chunks. Few are
+#: enough for few workers, and each chunk that still waits in the end has a useless message.
 FIRST_BATCH = 8
 
 
 class EarlyDispatch:
-    """The chunks that are certain so far, of a job that this owner prepares."""
+    """The chunks of a job that are final so far; *owner* prepares the job."""
 
     def __init__(self, job_id: str, owner: str, uploads: PartUploads) -> None:
         self._job_id = job_id
@@ -44,7 +44,7 @@ class EarlyDispatch:
         self._next_check = 0.0
 
     def add_chunks(self, chunks: Sequence[AudioPart]) -> None:
-        """Begin to store the next chunks, and send what is stored if workers have nothing of it."""
+        """Start storing the next chunks, and send stored ones if no sent chunk waits."""
         self._chunks += chunks
         self._futures += [
             self._uploads.store_part(chunk, layout.chunk_audio(self._job_id, position))
@@ -54,7 +54,7 @@ class EarlyDispatch:
             self._send_stored()
 
     def store_remaining(self, chunks: Sequence[AudioPart]) -> None:
-        """Begin to store those of all chunks that were not added before."""
+        """Start storing the chunks that were not added before."""
         for position, chunk in enumerate(chunks):
             if self._chunks[position : position + 1] != [chunk]:
                 self._uploads.store_part(chunk, layout.chunk_audio(self._job_id, position))
@@ -82,7 +82,7 @@ class EarlyDispatch:
         progress.publish_status(self._job_id)
 
     def _count_stored(self) -> int:
-        """How many of the first chunks lie in storage. Raises what kept one of them from it."""
+        """Count the leading chunks that are in storage. Raises the error of a failed upload."""
         count = self._sent_count
         while count < len(self._futures) and self._futures[count].done():
             self._futures[count].result()

@@ -1,4 +1,4 @@
-"""Writes the files of a job into a folder of this machine, for callers who asked for that."""
+"""Write the files of a job into a folder of this machine, for callers who requested it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 def export_artefacts(job_id: str, output_dir: str) -> TranscriptWarning | None:
-    """Write the artefacts of a job; a warning if that cannot be done. Safe to run twice."""
+    """Write the artefacts of a job; return a warning if that fails. Safe to run twice."""
     job_prefix = layout.job_prefix(job_id)
     try:
         for key in storage().list_keys(job_prefix):
@@ -33,7 +33,7 @@ def export_artefacts(job_id: str, output_dir: str) -> TranscriptWarning | None:
 
 
 def _write_file(key: str, output_dir: str, name: str) -> None:
-    # Looked at each time: since the job was accepted, links may have been laid there.
+    # Checked for each file: links may have been created there since the job was accepted.
     target = resolve_path(str(Path(output_dir, name).parent), "output_dir") / Path(name).name
     target.parent.mkdir(parents=True, exist_ok=True)
     file_descriptor, unfinished = tempfile.mkstemp(prefix=".transcribe-", dir=target.parent)
@@ -49,7 +49,7 @@ def _write_file(key: str, output_dir: str, name: str) -> None:
 
 
 def _read_umask() -> int:
-    # The library makes its files for their owner alone; these are for whoever shares the folder.
+    # `tempfile` makes files for their owner alone; these are for everyone who shares the folder.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

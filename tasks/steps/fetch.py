@@ -1,4 +1,4 @@
-"""Fetch the recording of a job from the address that its caller named."""
+"""Download the recording of a job from the address given by its caller."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from core.storage import layout, storage
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that one try may take.
+#: Seconds that one attempt may take.
 TIMEOUT_SECONDS = 1800.0
 
-#: Statuses that may be others in a moment.
+#: Statuses that a retry may change.
 _TRANSIENT_STATUSES = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
@@ -32,13 +32,13 @@ _TRANSIENT_STATUSES = {
 
 
 class SourceUnavailable(TranscribeError):
-    """Nothing is to be had from the address."""
+    """The address does not provide the recording."""
 
     code = "source_unavailable"
 
 
 class SourceInterrupted(Transient):
-    """The address did not give all of the recording this time."""
+    """The address did not provide the complete recording this time."""
 
     code = "source_unavailable"
 
@@ -50,9 +50,9 @@ class _DownloadResult:
 
 
 def fetch_source(job_id: str, owner: str, url: str, folder: Path) -> bool:
-    """Store what the address gives as the job's recording. Safe to run twice.
+    """Download and store the job's recording. Safe to run twice.
 
-    False when the job was taken from this owner meanwhile.
+    Return False if this owner has lost the job meanwhile.
     """
     path = folder / "fetched"
     log.info("fetching", url=safe_http.redact_url(url))
@@ -93,7 +93,7 @@ def _check_status(status: int) -> None:
 
 
 def _write_body(response: httpx2.Response, path: Path) -> _DownloadResult:
-    """The body, counted and hashed as it comes in, since what a server declares proves nothing."""
+    """Write the body, and count and hash it: the size that a server declares proves nothing."""
     size, sha256, limit = 0, hashlib.sha256(), settings().max_file_size
     monitor = free_space.FreeSpaceMonitor()
     with private_files.open_file(path, "wb") as file:

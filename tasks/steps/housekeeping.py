@@ -1,4 +1,4 @@
-"""What beat asks for: send again what lost its worker, remove what is no longer needed."""
+"""Periodic tasks sent by beat: resend lost messages, remove expired data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.queues import DELIVER, MERGE, PREPARE
 
 log = structlog.get_logger(__name__)
 
-#: Jobs whose webhooks are put into the queue at a time.
+#: Number of jobs whose webhooks are sent to the queue at a time.
 MAX_DUE_JOBS = 100
 
 _DISPATCH: dict[Need, Callable[[AbandonedJob], None]] = {
@@ -37,7 +37,7 @@ _DISPATCH: dict[Need, Callable[[AbandonedJob], None]] = {
 
 @app.task(name="housekeeping")
 def housekeeping() -> None:
-    """Send again the jobs that nobody works on. Safe to run twice and at any time."""
+    """Send abandoned jobs again. Safe to run twice and at any time."""
     try:
         for job in _find_abandoned():
             with suppress(JobNotFound):  # it was deleted meanwhile
@@ -56,7 +56,7 @@ def _find_abandoned() -> Sequence[AbandonedJob]:
     if not redis_epoch.detect_memory_loss():
         with read_session() as session:
             return recovery.find_abandoned(session)
-    # An empty broker holds no message any more, of whatever job.
+    # An empty broker has no messages of any job.
     with transaction() as session:
         parts.mark_all_unsent(session)
         return recovery.list_unfinished(session)
@@ -64,14 +64,14 @@ def _find_abandoned() -> Sequence[AbandonedJob]:
 
 @app.task(name="fan_out")
 def fan_out(job_id: str) -> None:
-    """Have the missing parts of a job done. Safe to run twice."""
+    """Send the missing parts of a job. Safe to run twice."""
     with suppress(JobNotFound):
         pipeline.fan_out(job_id)
 
 
 @app.task(name="clean_up")
 def clean_up() -> None:
-    """Remove the audio of jobs that are over for longer than RETENTION_HOURS. Safe to run twice."""
+    """Remove the audio of jobs that ended more than RETENTION_HOURS ago. Safe to run twice."""
     with transaction() as session:
         idempotency.delete_expired(session)
     with read_session() as session:
@@ -96,7 +96,7 @@ def remove_strays() -> None:
 
 
 def _send_webhooks() -> None:
-    # What is due and was sent already waits there: then the queue is not empty.
+    # Deliveries that are due and already sent still wait in the queue: then it is not empty.
     with read_session() as session:
         job_ids = webhooks.list_due_jobs(session, MAX_DUE_JOBS)
     if job_ids and not _has_messages({DELIVER}):
@@ -105,7 +105,7 @@ def _send_webhooks() -> None:
 
 
 def _stop_stragglers() -> None:
-    """Whoever did not hear that its job is over: the broker may have been down then."""
+    """Stop steps that missed the end of their job, perhaps because the broker was down."""
     with read_session() as session:
         message_ids = recovery.find_stale_messages(session)
     cancelling.terminate_steps(ActiveMessages(part_messages=tuple(message_ids)))
@@ -121,7 +121,7 @@ def _publish_ends() -> None:
 
 
 def _cancel_unawaited() -> None:
-    """Jobs of callers who hung up and did not come again; the same request makes a new job then."""
+    """Cancel jobs whose callers hung up and did not return; a repeated request makes a new job."""
     for job_id in waiting_callers.list_unawaited():
         log.info("nobody waits for the job any more", job_id=job_id)
         with suppress(JobNotFound, Conflict):
@@ -138,7 +138,7 @@ def _send_unless_queued(job: AbandonedJob) -> None:
 
 
 def _is_queued(job: AbandonedJob) -> bool:
-    """Whether the messages of the job are perhaps only waiting for their turn."""
+    """Return whether the messages of the job may still be waiting in a queue."""
     return job.may_be_queued and _has_messages(_list_queues(job))
 
 

@@ -1,4 +1,4 @@
-"""Find out, before the first chunk of a job is heard, what language it is in."""
+"""Detect the language of a job before its first chunk is transcribed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The engines of this worker process: each is loaded when its first chunk arrives, and stays.
+"""The loaded engines of this worker process: each is loaded for its first chunk, and then kept.
 
-Before that, there must be room for it: see `core.memory.leases`.
+A memory lease is needed first: see `core.memory.leases`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ _loaded: dict[str, tuple[str, object]] = {}
 
 
 def load_recognizer(name: str, model: str | None = None) -> Recognizer:
-    """The speech engine of that name. Never call it before the pool has forked.
+    """Return the speech engine of that name. Never call it before the pool has forked.
 
-    *model*: the one that it will be asked to hear with. Raises `OutOfMemoryBudget` when that does
-    not fit into the memory now, `EngineError` when it never does.
+    *model*: the model that it will use. Raises `OutOfMemoryBudget` if the model does not fit into
+    the memory now, and `EngineError` if it never does.
     """
     spec = catalog.recognizer(name)
     return cast("Recognizer", _load(spec, model or catalog.default_model(spec)))
 
 
 def load_diarizer(name: str) -> Diarizer:
-    """The diarizer of that name. Never call it before the pool has forked. Raises as above."""
+    """Return the diarizer of that name. Never call it before the pool has forked.
+
+    Raises the same errors as `load_recognizer`.
+    """
     return cast("Diarizer", _load(catalog.diarizer(name)))
 
 
 @lru_cache(maxsize=1)
 def leases() -> ResourceManager:
-    """The leases of this process. Never call it before the pool has forked."""
+    """Return the leases of this process. Never call it before the pool has forked."""
     return ResourceManager()
 
 
@@ -53,7 +56,7 @@ def _load(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> object:
         raise
     name, engine = _loaded.get(spec.kind, ("", None))
     if name != spec.name:
-        # Two may not fit beside each other.
+        # Two engines may not fit into memory together.
         _loaded.pop(spec.kind, None)
         log.info("loading engine", kind=spec.kind, engine=spec.name)
         try:
@@ -66,7 +69,7 @@ def _load(spec: EngineSpec | DiarizerSpec, model: str | None = None) -> object:
 
 
 def _unload_engines() -> None:
-    """Make way for others, although only the end of the process gives all its memory back."""
+    """Release models for others. Only the end of the process frees all of its memory."""
     kinds = tuple(_loaded)
     _loaded.clear()
     gc.collect()

@@ -20,7 +20,7 @@ from transcripts import formats
 
 @step("merge", JobStep)
 def merge(self: JobStep, job_id: str) -> None:
-    """Make one transcript of all parts. Safe to run twice: one of them ends the job."""
+    """Merge all parts into one transcript. Safe to run twice: only one run ends the job."""
     with transaction() as session:
         if not lifecycle.begin_merge(session, job_id, self.owner, self.worker):
             return

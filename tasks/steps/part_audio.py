@@ -1,4 +1,4 @@
-"""The sound of a chunk or a shard, on this machine; cut again where storage has lost it."""
+"""The audio of a part as a local file; it is cut again if storage has lost it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from transcripts.types import ChannelInterval
 
 log = structlog.get_logger(__name__)
 
-#: Bytes of a second, and of the header of a file.
+#: Bytes per second of audio, and of the file header.
 _BYTES_PER_SECOND, _HEADER_BYTES = 2 * wav.RATE, 44
 
 
 @contextmanager
 def open_audio(job_id: str, key: str, interval: ChannelInterval) -> Iterator[Path]:
-    """The file of a part, for as long as the block lasts.
+    """Yield the audio file of a part, until the block ends.
 
-    *key*: where it should lie in storage. Raises `NotFound` when the recording is gone, too.
+    *key*: its key in storage. Raises `NotFound` if the recording is missing too.
     """
     with ExitStack() as stack:
         yield _open_stored(stack, key, interval) or _recut_audio(stack, job_id, key, interval)
 
 
 def _open_stored(stack: ExitStack, key: str, interval: ChannelInterval) -> Path | None:
-    """The part's audio as it was stored; None when it is lost or spoiled."""
+    """Return the part's stored audio; None if it is lost or damaged."""
     try:
         path = stack.enter_context(storage().open_local(key))
     except NotFound:
@@ -41,7 +41,7 @@ def _open_stored(stack: ExitStack, key: str, interval: ChannelInterval) -> Path 
 
 
 def _is_whole(path: Path, seconds: float) -> bool:
-    """Whether header and length are those of a part that is as long as this."""
+    """Return whether the header and the size fit a part of *seconds*."""
     try:
         declared = wav.read_duration(path)
     except EngineError:

@@ -1,4 +1,4 @@
-"""Stores the parts of a recording while it is still decoded, several at a time."""
+"""Store the parts of a recording while it is still decoded, several at a time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from core.storage import storage
 if TYPE_CHECKING:
     from chunking.tracks import AudioPart
 
-#: A storage answers each after some ten milliseconds; the decoder keeps a core busy meanwhile.
+#: Storage answers after some ten milliseconds; meanwhile the decoder keeps a core busy.
 MAX_PARALLEL = 4
 
 
 class PartUploads(AbstractContextManager["PartUploads", None]):
-    """Parts on their way to storage; nothing goes on when the ``with`` block is left.
+    """Uploads of parts. No upload continues after the ``with`` block.
 
-    *folder*: where a part lies until it is stored.
+    *folder*: contains a part until it is stored.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,13 +35,13 @@ class PartUploads(AbstractContextManager["PartUploads", None]):
         self._pool.shutdown(cancel_futures=True)
 
     def store_part(self, part: AudioPart, key: str) -> Future[None]:
-        """Begin to store a part."""
+        """Start storing a part."""
         future = self._pool.submit(self._write_part, part, key)
         self._futures.append(future)
         return future
 
     def wait(self) -> None:
-        """Wait for all that was begun. Raises what kept one of them from being stored."""
+        """Wait for all started uploads. Raises the error of a failed one."""
         for future in self._futures:
             future.result()
 

@@ -1,4 +1,4 @@
-"""Take a recording apart: decode it, find speech, cut it, and send the parts out."""
+"""Decode a recording, detect speech, cut it, and send the parts."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from chunking.cut import AudioChunker
     from chunking.tracks import AudioParts
 
-#: Seconds in which a day of sound is decoded on a slow machine, after it was fetched.
+#: Seconds for decoding a day of audio on a slow machine, after the download.
 _TIME_LIMIT_SECONDS = 3600 + int(fetch.TIMEOUT_SECONDS)
 
 
 @step("prepare", JobStep, soft_time_limit=_TIME_LIMIT_SECONDS, time_limit=_TIME_LIMIT_SECONDS + 60)
 def prepare(self: JobStep, job_id: str) -> None:
-    """Cut a job's recording into chunks and shards, and have them worked on. Safe to run twice.
+    """Cut a job's recording into chunks and shards, and send them. Safe to run twice.
 
-    The first chunks of a long one are worked on before it is cut to its end.
+    The first chunks of a long recording are processed before the cut is complete.
     """
     with transaction() as session:
         if not lifecycle.begin_preparation(session, job_id, self.owner, self.worker):
@@ -77,7 +77,7 @@ def prepare(self: JobStep, job_id: str) -> None:
 
 
 def _fetch_recording(job_id: str, owner: str, url: str, folder: Path) -> bool:
-    """Have the recording in storage. False when another worker has the job now."""
+    """Download the recording into storage. Return False if another worker has the job now."""
     is_owner = fetch.fetch_source(job_id, owner, url, folder)
     progress.publish_status(job_id)
     return is_owner
@@ -85,7 +85,7 @@ def _fetch_recording(job_id: str, owner: str, url: str, folder: Path) -> bool:
 
 @contextmanager
 def _open_scratch_folder() -> Iterator[Path]:
-    """A folder for decoded sound, which may fill the disk."""
+    """Yield a folder for decoded audio, which may fill the disk."""
     free_space.require_space()
     try:
         with scratch.temporary_folder("prepare-") as folder:
@@ -113,7 +113,7 @@ def _build_chunker(spec: JobSpec) -> AudioChunker:
     length = current_settings.chunk_duration or catalog.recognizer(spec.engine).chunk_seconds
     config = ChunkingConfig(
         chunk_duration=length,
-        # More would have some sound heard three times.
+        # With more overlap, some audio would be transcribed three times.
         overlap_duration=min(current_settings.chunk_overlap, length / 2),
         min_silence_duration=current_settings.min_silence_duration,
         silence_threshold=current_settings.silence_threshold,

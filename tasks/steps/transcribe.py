@@ -1,4 +1,4 @@
-"""Hear what is said in one chunk of a job."""
+"""Transcribe one chunk of a job."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from transcripts.types import ChunkResult, Transcription
 
 @step("transcribe_chunk", ChunkStep)
 def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
-    """Write down the words of one chunk.
+    """Store the words of one chunk.
 
-    Safe to run twice: a chunk whose words are stored, or that a living worker has, is left alone.
+    Safe to run twice: a chunk that is stored, or leased by a live worker, is skipped.
     """
     part = PartId(job_id, PartKind.CHUNK, position)
     with transaction() as session:
@@ -39,7 +39,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
     if interval is None:
         return
 
-    # No transaction is open while the engine listens: that may take minutes.
+    # No transaction is open while the engine works: that may take minutes.
     spec = job.spec
     engine = loaded_engines.load_recognizer(spec.engine, spec.model)
     hints = Hints(spec.language, spec.model, phrases, spec.initial_prompt)
@@ -63,7 +63,7 @@ def transcribe_chunk(self: ChunkStep, job_id: str, position: int) -> None:
 
 
 def _shift_to_recording(transcription: Transcription, start: float) -> Transcription:
-    """The same in times of the recording."""
+    """Return the transcription in times of the recording."""
     return replace(
         transcription,
         words=shift_words(transcription.words, start),

@@ -1,1 +1,1 @@
-"""What a worker does beside its steps: heartbeat, memory, metrics, start and shutdown."""
+"""Everything of a worker besides its steps: heartbeat, memory, metrics, startup, shutdown."""

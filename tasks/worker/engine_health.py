@@ -1,8 +1,9 @@
-"""Asks engines that depend on a server or a model what they have, for as long as a worker serves
-them: such an engine is only there when its server, or its model, is.
+"""Check engines that depend on a server or a model, while a worker serves their queues.
 
-``python -m tasks.worker.engine_health KIND ENGINE WORKER`` asks one of them. It is a process of its
-own because the worker's main process forks, which gRPC does not survive.
+Such an engine is only available while its server or model is.
+
+``python -m tasks.worker.engine_health KIND ENGINE WORKER`` checks one engine. It is a separate
+process because the worker's main process forks, which gRPC does not survive.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from engines.spec import DiarizerSpec, EngineSpec
 
 log = structlog.get_logger(__name__)
 
-#: Between two questions.
+#: Seconds between two checks.
 CHECK_EVERY_SECONDS = 5.0
 
 
 class HealthChecks:
-    """The processes that ask on behalf of one worker."""
+    """The checking processes of one worker."""
 
     def __init__(self, worker: str, queues: Iterable[str]) -> None:
         served = set(queues)
@@ -44,18 +45,18 @@ class HealthChecks:
 
     @property
     def queues(self) -> set[str]:
-        """Queues that are announced by these processes, and by nobody else."""
+        """Return the queues that only these processes announce."""
         return {spec.queue for spec in self._specs}
 
     def start_missing(self) -> None:
-        """Start what does not run."""
+        """Start the processes that are not running."""
         for spec in self._specs:
             child = self._running.get(spec.queue)
             if child is None or child.poll() is not None:
                 self._running[spec.queue] = _start_check(spec, self._worker)
 
     def stop(self) -> None:
-        """End them; when this returns, they announce nothing more."""
+        """Stop the processes; afterwards they announce nothing."""
         for child in self._running.values():
             child.terminate()
         for child in self._running.values():
@@ -68,7 +69,7 @@ class HealthChecks:
 
 
 def is_health_check(process: psutil.Process) -> bool:
-    """Whether a child of a worker is one of these, and so works on no job."""
+    """Return whether a worker's child process is a health check, and so works on no job."""
     with suppress(psutil.Error):
         return __name__ in process.cmdline()
     return False
@@ -78,13 +79,13 @@ def _start_check(spec: EngineSpec | DiarizerSpec, worker: str) -> Popen[bytes]:
     return Popen(
         [sys.executable, "-m", "tasks.worker.engine_health", spec.kind, spec.name, worker],
         stdin=DEVNULL,
-        # Ctrl-C is for the worker, which then ends us.
+        # Ctrl-C is for the worker, which then stops this process.
         start_new_session=True,
     )
 
 
 def watch_engine(spec: EngineSpec | DiarizerSpec, worker: str) -> None:
-    """Ask again and again, until the worker is gone."""
+    """Check the engine repeatedly, until the worker is gone."""
     parent = os.getppid()
     previous_reason: str | None = ""
     while os.getppid() == parent:
@@ -96,7 +97,7 @@ def watch_engine(spec: EngineSpec | DiarizerSpec, worker: str) -> None:
 
 
 def _check_engine(spec: EngineSpec | DiarizerSpec, worker: str) -> str | None:
-    """Announce the engine's queue if the engine can work now; returns why it cannot."""
+    """Announce the engine's queue if the engine works now; else return the reason."""
     capabilities: dict[str, Any] = {}
     try:
         capabilities, reason = asdict(catalog.query_capabilities(spec)), None

@@ -1,7 +1,7 @@
-"""Signs of life of a worker: the leases of what it has in hand, and the queues it serves.
+"""Heartbeat of a worker: it renews the leases of current steps, and announces the queues.
 
-The worker's main process gives them, not the pool process that does the work: an engine may hold
-Python's lock for as long as a chunk takes, and a pool process that is gone must not look alive.
+The worker's main process does this, and not the pool process of the step: an engine may hold the
+GIL for as long as a chunk takes, and a dead pool process must not look alive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat(RepeatingStep):
-    """Beats three times a lease."""
+    """Sends a heartbeat three times per lease."""
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
@@ -35,7 +35,7 @@ class Heartbeat(RepeatingStep):
         self._health_checks = HealthChecks(consumer.hostname, ())
 
     def set_up(self, consumer: Any) -> None:
-        # No pool: a connection that is open while a pool process is forked would be shared by both.
+        # No pool: an open connection would be shared with a pool process that is forked meanwhile.
         self._engine = build_engine(settings().database, poolclass=NullPool)
         self._health_checks = HealthChecks(consumer.hostname, _list_queues(consumer))
         self._announce(consumer)
@@ -64,12 +64,12 @@ class Heartbeat(RepeatingStep):
                 parts.renew_leases(session, owners)
                 job_leases.renew_leases(session, owners)
         except Exception as error:
-            # The worker must outlive its database; the next beat tries again.
+            # The worker must survive an outage of the database; the next heartbeat retries.
             log.warning("leases not renewed", reason=type(error).__name__)
 
 
 def _list_queues(consumer: Any) -> list[str]:
-    """What the worker takes from; while the broker is away there is no consumer, so nothing."""
+    """Return the worker's queues; empty while the broker is down and there is no consumer."""
     task_consumer = getattr(consumer, "task_consumer", None)
     return [] if task_consumer is None else [queue.name for queue in task_consumer.queues]
 

@@ -1,4 +1,4 @@
-"""Every line of a worker's log says which job it is about, also those that Celery writes."""
+"""Add the job to every log line of a worker, including Celery's lines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from celery.signals import task_postrun, task_prerun
 from celery.worker import state
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
-#: A header of every message: the request that it goes back to, as the service's log names it.
+#: Header of every message: the id of the API request that caused it, as in the API's log.
 REQUEST_ID = "request_id"
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def build_headers() -> dict[str, str]:
-    """For messages that are sent now."""
+    """Return the headers of messages that are sent now."""
     request_id = get_contextvars().get(REQUEST_ID)
     return {REQUEST_ID: request_id} if request_id else {}
 
@@ -40,7 +40,7 @@ def _clear_context(**_: Any) -> None:
 
 
 def add_job(_logger: Any, _name: str, line: structlog.typing.EventDict) -> Any:
-    """For lines of Celery's: they name a task, and the task's arguments name the job."""
+    """Add the job to Celery's log lines. They name a task, whose arguments name the job."""
     if "job_id" in line:
         return line
     task_data = getattr(line["_record"], "data", {})

@@ -1,8 +1,8 @@
-"""What becomes of processes when memory is short; `core.memory.leases` says who may load what.
+"""Handling of processes when memory is short; `core.memory.leases` decides who may load a model.
 
-A process that finds no room hands its message back and sits out, so that whoever has the model goes
-on with all of the work. One that has a model which others need is ended, and its worker starts
-another in its place: nothing else gives memory back for certain.
+A process without enough memory hands its message back and pauses, so that processes with the model
+do all of the work. A process with a model that others need memory for is terminated, and its worker
+starts another one: only this surely frees the memory.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from tasks.worker.repeating_step import RepeatingStep
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two looks of a worker whether others need what its idle processes have.
+#: Seconds between a worker's checks whether others need the memory of its idle processes.
 CHECK_EVERY_SECONDS = 1.0
-#: Seconds that others must have waited before an idle process is ended.
+#: Seconds that others must have waited before an idle process is terminated.
 IDLE_EVICT_SECONDS = 1.0
-#: Seconds that a process without room leaves the work to others, and between its looks.
+#: Seconds that a process without enough memory leaves the work to others, and between its checks.
 WAIT_SECONDS = 10.0
 WAIT_STEP_SECONDS = 0.5
-#: Seconds that a worker which ends at once gives the database for each step in hand.
+#: Seconds that a cold shutdown waits for the database, per current step.
 REQUEUE_SECONDS = 3.0
-#: MiB that a process may take beside its models.
+#: MiB that a process may use besides its models.
 LIBRARIES_MB = 1024
 
 
 def max_process_kib(queues: Iterable[str]) -> int:
-    """Resident KiB above which a pool process of these queues must leak, and is replaced.
+    """Return the KiB of resident memory above which a pool process must leak, and is replaced.
 
-    That is twice what the largest engine and the largest diarizer of the queues are said to take,
-    so that one which is healthy is never loaded anew after each chunk.
+    It is twice the memory given for the largest engine and diarizer of the queues, plus the
+    libraries. So a healthy process never has to reload its model after each chunk.
     """
     served = set(queues)
     kinds = catalog.recognizers(), catalog.diarizers()
@@ -60,22 +60,22 @@ def max_process_kib(queues: Iterable[str]) -> int:
 
 
 def wait_for_room(leases: ResourceManager) -> None:
-    """Wait until there is room for what this process wanted, or for a while."""
+    """Wait until the last request of this process fits, or for `WAIT_SECONDS`."""
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until and not leases.is_leaving and not leases.has_room():
         time.sleep(WAIT_STEP_SECONDS)
 
 
 class Request(request.Request):
-    """A step as the worker's main process sees it."""
+    """A step, as seen by the worker's main process."""
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> None:
-        """Hand the step back whose process is lost; end one that handed it back in order to leave.
+        """Release the step of a lost process; terminate a process that must leave.
 
-        This is the moment at which it surely has nothing in hand.
+        At this moment the process surely has no step.
         """
         if isinstance(exc_info.exception, WorkerLostError):
-            # First: Celery requeues the message, and then another worker may have it.
+            # First: Celery requeues the message, and then another worker may claim the step.
             worker_shutdown.requeue_requests([self], counts=True)
         super().on_failure(exc_info, *args, **kwargs)
         if isinstance(exc_info.exception, Ignore):
@@ -84,8 +84,8 @@ class Request(request.Request):
                 _terminate(self.worker_pid)
 
     def cancel(self, *args: Any, **kwargs: Any) -> None:
-        """Hand the step back: the worker was told to end at once, and will requeue its message."""
-        # Celery calls this in the handler of a signal: what that interrupted may hold a lock.
+        """Release the step at a cold shutdown, before the worker requeues its message."""
+        # Celery calls this in a signal handler: the interrupted code may hold a lock.
         helper = Thread(
             target=worker_shutdown.requeue_requests, args=([self],), kwargs={"counts": False}
         )
@@ -95,7 +95,7 @@ class Request(request.Request):
 
 
 class MemoryPressure(RepeatingStep):
-    """Has idle processes make way for what others need."""
+    """Terminates idle processes whose memory others need."""
 
     interval = CHECK_EVERY_SECONDS
 
@@ -111,7 +111,7 @@ class MemoryPressure(RepeatingStep):
 
 
 def _end_idle_processes(claims: Sequence[MemoryClaim], budget: float) -> None:
-    """End idle processes, as many as others need."""
+    """Terminate as many idle processes as others need."""
     for pid in _list_idle_processes() & {claim.pid for claim in claims}:
         if is_eviction_due(claims, pid, budget, clock.now(), IDLE_EVICT_SECONDS):
             _terminate(pid)
@@ -121,10 +121,10 @@ def _end_idle_processes(claims: Sequence[MemoryClaim], budget: float) -> None:
 
 
 def _list_idle_processes() -> set[int]:
-    """Pool processes that have nothing in hand, if that is certain."""
+    """Return the pool processes that surely have no step."""
     active = tuple(state.active_requests)
     if set(state.reserved_requests) - set(active):
-        return set()  # on its way to one of them
+        return set()  # it is about to reach one of them
     children = psutil.Process().children()
     return {child.pid for child in children} - {
         active_request.worker_pid for active_request in active

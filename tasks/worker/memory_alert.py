@@ -1,4 +1,4 @@
-"""Says that memory runs short before it does: in the log, once, and among the metrics."""
+"""Alert before memory runs out: once in the log, and in the metrics."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from core.settings import settings
 
 log = structlog.get_logger(__name__)
 
-#: An alert is over when so large a share of the budget is free again beside what is free at its
-#: begin; else one that wavers would ring again and again.
+#: An alert ends when this share of the budget is free again, in addition to the share that was free
+#: at its begin. Otherwise a fluctuating value would cause repeated alerts.
 HYSTERESIS = 0.05
 
 
 class MemoryAlert:
-    """Of one worker, which looks at all processes of its host that have a model."""
+    """The alert of one worker; it covers all processes with a model on its host."""
 
     def __init__(self) -> None:
-        #: Share of the budget that they really take.
+        #: Share of the budget that these processes really use.
         self.used_share = 0.0
-        #: Alerts until now.
+        #: Number of alerts so far.
         self.alert_count = 0
         self._is_active = False
 
     def update(self, claims: Sequence[MemoryClaim], budget: float) -> None:
-        """See how things are against ``MEMORY_ALERT_AT``. *budget*: MiB."""
+        """Compare the used memory with ``MEMORY_ALERT_AT``. *budget*: MiB."""
         resident = sum(claim.resident for claim in claims if claim.holds)
         self.used_share = resident / budget
         if self.used_share >= settings().memory_alert_at and not self._is_active:
@@ -38,5 +38,5 @@ class MemoryAlert:
             self._is_active = False
 
 
-#: Of this worker's main process.
+#: The alert of this worker's main process.
 worker_alert = MemoryAlert()

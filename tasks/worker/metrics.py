@@ -1,4 +1,4 @@
-"""Metrics of a worker: its main process counts for all its processes, and reports them."""
+"""Metrics of a worker: its main process collects those of all its processes, and reports them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ log = structlog.get_logger(__name__)
 
 @worker_init.connect
 def _share_counters(**_: Any) -> None:
-    # Before the pool is forked: its processes count where this one looks.
+    # Before the pool is forked, so that its processes count in the same folder.
     metrics.count_in_folder(Path(_metrics_folder().name))
 
 
 @lru_cache(maxsize=1)
 def _metrics_folder() -> tempfile.TemporaryDirectory[str]:
-    """Removed when this process ends; and what a killed one has left, with all that it has left."""
+    """Return a folder that is removed at exit, or with all leftovers of a killed process."""
     return tempfile.TemporaryDirectory(prefix="metrics-")
 
 
 class WorkerMetrics(RepeatingStep):
-    """Reports every few seconds."""
+    """Reports the metrics every few seconds."""
 
     interval = REPORT_EVERY_SECONDS
 
@@ -63,12 +63,13 @@ class WorkerMetrics(RepeatingStep):
                 [*metrics.collect_metrics(), *self._processes.build_metrics()],
             )
         except (redis.RedisError, psutil.Error, OSError) as error:
-            # The worker must outlive its metrics; the next time tells all that was missed.
+            # The worker must survive errors of its metrics; the next report includes all that was
+            # missed.
             log.debug("metrics not reported", reason=type(error).__name__)
 
 
 class _WorkerProcesses:
-    """The processes of a worker: the main one and its pool."""
+    """The processes of a worker: the main process and its pool."""
 
     def __init__(self) -> None:
         self._main = psutil.Process()
@@ -81,7 +82,7 @@ class _WorkerProcesses:
     def refresh(self) -> None:
         children = {child.pid: child for child in self._main.children()}
         self._replaced += len(self._pool.keys() - children.keys())
-        # The same objects as before: they know what they had used by then.
+        # The existing objects are kept: they remember their last CPU times.
         self._pool = {pid: self._pool.get(pid, child) for pid, child in children.items()}
         self._memory = {
             "main": _memory_bytes(self._main),
@@ -125,7 +126,7 @@ def _memory_bytes(process: psutil.Process) -> int:
 
 
 def _cpu_percent(process: psutil.Process) -> float:
-    """Percent of one core since the last look."""
+    """Return the percent of one core used since the last call."""
     with suppress(psutil.Error):
         return float(process.cpu_percent())
     return 0.0

@@ -1,10 +1,10 @@
-"""A worker that is told to end: what it has in hand may come to its end, but not for ever.
+"""Shutdown of a worker: current steps may finish, but only for a limited time.
 
-Celery takes no more messages then and waits for its processes, however long they take, without any
-sign of life for their leases. So a thread of the worker's main process goes on giving these; and
-when ``SHUTDOWN_SECONDS`` are over it ends the processes and hands back what they had: its messages
-return to the head of their queues, and other workers take them at once. A worker that is told to
-end at once, or that loses a process of its pool, hands back in the same way.
+At a warm shutdown, Celery takes no more messages and waits for its processes without any limit, and
+without renewing their leases. So a thread of the worker's main process renews the leases. After
+``SHUTDOWN_SECONDS`` it kills the processes and releases their steps. Their messages return to the
+head of their queues, and other workers take them at once. A worker releases steps in the same way
+at a cold shutdown, and when it loses a pool process.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from core.settings import settings
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two looks at what is in hand.
+#: Seconds between two checks of the current steps.
 CHECK_EVERY_SECONDS = 0.2
 
 
 def handle_shutdown(how: str = "Warm", **_: Any) -> None:
-    """See to what the worker has in hand: Celery has just been told to end."""
-    # Told to do so at once, it cancels its requests: see `tasks.worker.memory.Request`.
+    """Watch over the current steps after Celery was told to stop."""
+    # At a cold shutdown Celery cancels its requests instead: see `tasks.worker.memory.Request`.
     if how == "Warm":
-        # Celery learns of a step that was begun this moment only when it is over.
+        # Celery registers a step that was started this moment only when it is over.
         requests = tuple({*state.reserved_requests, *state.active_requests})
         threading.Thread(
             target=_wait_for_requests, args=(requests,), name="shutdown", daemon=True
@@ -44,10 +44,10 @@ def handle_shutdown(how: str = "Warm", **_: Any) -> None:
 
 
 def requeue_requests(requests: Sequence[Any], *, counts: bool) -> None:
-    """Note that what these messages are about is done by nobody now, before they are requeued.
+    """Release the jobs and parts of these messages, before the messages are requeued.
 
-    *counts*: whether this was one of the tries that a part or a stage has. When the database is
-    down, the leases run out by themselves.
+    *counts*: whether this counts as an attempt of the part or stage. If the database is down, the
+    leases expire by themselves.
     """
     arguments = {"worker": requests[0].hostname, "counts": counts}
     _update_leases(
@@ -73,9 +73,9 @@ def _wait_for_requests(requests: Sequence[Any]) -> None:
 
 def _abandon_requests(unfinished: Sequence[Any]) -> None:
     log.warning("work is left to others", steps=len(unfinished))
-    # First: soon others may have them under the same names. What was begun in vain is no try.
+    # First: other workers may soon have them under the same names. Interrupted work is no attempt.
     requeue_requests(unfinished, counts=False)
-    # Whoever has nothing in hand is gone by now, and deaf engines hear nothing milder.
+    # Idle processes have exited by now, and busy engines may ignore milder signals.
     for process in psutil.Process().children():
         with suppress(psutil.Error):
             process.kill()

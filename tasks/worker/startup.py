@@ -1,7 +1,7 @@
-"""A worker that starts: what one of its name had in hand when it was killed goes on at once.
+"""Startup of a worker: the steps of a killed worker with the same name continue at once.
 
-A supervisor or a container that starts a worker again gives it the name that it had. Nobody else
-knows so soon that the former one is gone: its leases say so only when they have run out.
+A supervisor or container restarts a worker with the same name. Only the new worker knows so early
+that the former one is gone: its leases show this only when they expire.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from tasks.queues import CONTROL
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that a living worker of the same name has to say so; and that all of it may take.
+#: Seconds to wait for a reply from a live worker of the same name, and for the whole recovery.
 PING_TIMEOUT_SECONDS, RECOVERY_TIMEOUT_SECONDS = 1.0, 20.0
 
 
 def start_recovery(sender: Any, **_: Any) -> None:
-    """Have it done before the worker takes anything. *sender*: the worker, its pool not yet forked.
+    """Free old leases before the worker takes messages.
 
-    In a process of its own: whatever was connected to here would be shared by all of the pool.
+    *sender*: the worker, before its pool forks. This runs in a separate process: the pool would
+    share all connections opened here.
     """
     helper = Process(target=free_old_leases, args=(sender.app, sender.hostname))
     helper.start()
@@ -36,7 +37,7 @@ def start_recovery(sender: Any, **_: Any) -> None:
 
 
 def free_old_leases(app: Celery, worker: str) -> None:
-    """Free what was left behind, and have it sent again."""
+    """Free the leases of a killed worker with this name, and have its steps sent again."""
     try:
         with read_session() as session:
             is_needed = orphaned_leases.has_leases(session, worker)
@@ -46,10 +47,13 @@ def free_old_leases(app: Celery, worker: str) -> None:
             orphaned_leases.free_leases(session, worker)
         app.send_task("housekeeping", queue=CONTROL, priority=0, ignore_result=True)
     except Exception as error:
-        # A worker starts without its database and its broker, too. Then the leases run out.
+        # A worker can start without its database and broker. Then the leases expire by themselves.
         log.warning("leases not freed", reason=type(error).__name__)
 
 
 def _is_alive(app: Celery, worker: str) -> bool:
-    """Two of one name, started by mistake: the second must not take what the first works on."""
+    """Return whether a live worker has this name.
+
+    Two may be started by mistake: the second must not take over the steps of the first.
+    """
     return bool(app.control.ping([worker], timeout=PING_TIMEOUT_SECONDS))

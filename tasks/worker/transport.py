@@ -1,4 +1,4 @@
-"""How messages get to Redis and back: as kombu does it, but with less to do for each of them."""
+"""Transport of messages over Redis: kombu's, with less work per message."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ log = structlog.get_logger(__name__)
 
 
 class QoS(kombu_redis.QoS):
-    """Keeps what a consumer has not acknowledged."""
+    """Tracks the unacknowledged messages of a consumer."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        #: Tags of messages that are done with, and that Redis has not let go yet.
+        #: Tags of acknowledged messages that Redis has not removed yet.
         self._pending_acks: deque[str] = deque()
 
     def ack(self, delivery_tag: str) -> None:
-        """Let go of a message, and of those that Redis would not let go before.
+        """Acknowledge a message, and earlier ones that Redis refused to remove.
 
-        Redis refuses all that changes something while its disk is full. A message that counted as
-        in hand for ever would keep its consumer from taking another, so it only stays in Redis,
-        until the next `ack` removes it.
+        Redis refuses all changes while its disk is full. A message that stays unacknowledged would
+        keep its consumer from taking another one. So it is acknowledged here, and only stays in
+        Redis until the next `ack` removes it.
         """
         self._pending_acks.append(delivery_tag)
         try:
@@ -38,10 +38,10 @@ class QoS(kombu_redis.QoS):
         virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Put a message that is requeued where it came from, as other brokers do.
+        """Put a requeued message back to the head of its queue, as other brokers do.
 
-        kombu puts it behind all others of its priority: what a lost process had in hand would be
-        done last. What Redis refuses to put back, recovery sends again.
+        kombu puts it behind all others of its priority, so the step of a lost process would be done
+        last. If Redis refuses, recovery sends the message again.
         """
         if not requeue:
             self.ack(delivery_tag)
@@ -54,10 +54,10 @@ class QoS(kombu_redis.QoS):
 
 
 class Channel(kombu_redis.Channel):
-    """Keeps its client of Redis, where kombu makes one for every command it sends.
+    """Keeps its Redis client, while kombu creates one for every command.
 
-    To make one takes about as long as to talk to Redis: it copies what is known of all commands.
-    A client only borrows connections from the channel's pool, so threads may share it.
+    Creating one takes about as long as talking to Redis: it copies a table of all commands. A
+    client only borrows connections from the channel's pool, so threads may share it.
     """
 
     QoS = QoS
@@ -72,11 +72,11 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """The transport for Redis addresses of the broker, once `install_transport` was called."""
+    """The transport for a broker with a Redis URL, after `install_transport`."""
 
     Channel = Channel
 
 
 def install_transport() -> None:
-    """Use it from now on in this process."""
+    """Use this transport from now on in this process."""
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__name__}"))

@@ -1,8 +1,8 @@
-"""The command line, one module a command."""
+"""The command line, one module per command."""
 
 
 def main() -> None:
-    """What a script ``transcribe`` calls that was installed with 0.1, before the next set-up."""
+    """Entry point of ``transcribe`` scripts that version 0.1 installed."""
     from chordscribe import main as run_command
 
     run_command()

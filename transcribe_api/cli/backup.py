@@ -1,4 +1,4 @@
-"""``transcribe backup`` and ``transcribe restore``: the embedded service in one file."""
+"""``transcribe backup`` and ``transcribe restore``: all data of the embedded stack in one file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MB = 1e6
 @click.argument("target", metavar="TO", type=click.Path(path_type=Path))
 @data_dir_option
 def backup(target: Path, data_dir: Path | None) -> None:
-    """Copy all that the service of `transcribe up` keeps into one new file, a .tar.
+    """Copy all data of the service of `transcribe up` into one new file, a .tar.
 
-    TO is the file, or a folder that it gets a name in. The service may run meanwhile, and need not.
-    The file holds recordings, transcripts and secrets; only this account can read it.
+    TO is the file, or a folder in which the file gets a name. The service may be running or not.
+    The file contains recordings, transcripts and secrets; only this account can read it.
     """
     use_data_dir(data_dir)
     from core.backups.archive import write_archive  # after the settings are known
@@ -55,11 +55,10 @@ def backup(target: Path, data_dir: Path | None) -> None:
 )
 @data_dir_option
 def restore(file: Path, data_dir: Path | None) -> None:
-    """Fill an empty data directory from a file that `transcribe backup` has made.
+    """Fill an empty data directory from a file that `transcribe backup` made.
 
-    Every byte is compared with what was backed up; if one is wrong, nothing is restored. Records of
-    an older version are brought up to date. `transcribe up` then goes on with jobs that were not
-    over.
+    Every byte is compared with the backup; if one differs, nothing is restored. Records of an older
+    version are migrated. `transcribe up` then continues unfinished jobs.
     """
     use_data_dir(data_dir)
     from core.backups.restore import restore_backup  # after the settings are known
@@ -94,7 +93,7 @@ def _refuse_unless_embedded() -> None:
 
 @contextmanager
 def _exit_on_errors() -> Iterator[None]:
-    """A sentence instead of a traceback."""
+    """Print errors as one sentence instead of a traceback, and exit."""
     try:
         yield
     except (TranscribeError, OSError) as error:

@@ -1,4 +1,4 @@
-"""``transcribe bench``: how fast this machine is."""
+"""``transcribe bench``: measure the speed of this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def bench(words: tuple[str, ...]) -> None:
-    """Measure speed and memory; what follows is for ``python -m bench``. Needs a checkout."""
+    """Measure speed and memory; arguments are those of ``python -m bench``. Needs a checkout."""
     if not (ROOT / "bench" / "__main__.py").exists():
         click.echo("transcribe: the benchmarks are in the repository, not in the package", err=True)
         sys.exit(1)

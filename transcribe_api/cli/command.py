@@ -1,4 +1,4 @@
-"""The command line: ``transcribe FILE… -o DIR``, ``transcribe up`` and what else there is."""
+"""The command line: ``transcribe FILE… -o DIR``, ``transcribe up`` and the other commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from transcribe_api.cli.service import (
     use_data_dir,
 )
 
-#: Where each command is: loaded only when it is asked for, since some need much.
+#: The module of each command; imported only when used, since some need many libraries.
 _COMMANDS = {
     "files": "files",
     "backup": "backup",
@@ -42,7 +42,7 @@ _COMMANDS = {
 
 
 class _FilesFirstGroup(click.Group):
-    """A group whose first word may be a file, or an option of files, instead of a command."""
+    """A group whose first word may also be a file or an option of ``files``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_COMMANDS])
@@ -64,11 +64,11 @@ class _FilesFirstGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # which Click would have end with 1
+        except KeyboardInterrupt:  # Click would exit with 1
             sys.exit(INTERRUPTED)
 
     def _refuse_mistyped(self, ctx: click.Context, word: str) -> None:
-        """A word that looks like no file and is none was meant to be a command."""
+        """Fail if *word* looks like a command and no such file exists."""
         if ctx.resilient_parsing or not word.isidentifier() or Path(word).exists():
             return
         matches = get_close_matches(word, self.list_commands(ctx), 1)
@@ -92,9 +92,9 @@ def main() -> None:
     transcribe --watch DIR       the same with every file that appears in a folder
     transcribe files --help      all options of these two
     transcribe up                run the service with page, workers and queue on this machine
-    transcribe jobs list         what a running service has done
-    transcribe keys create NAME  make a key, for a service that others can reach
-    transcribe backup TO         copy all that the service keeps into one file, while it runs
+    transcribe jobs list         list the jobs of a running service
+    transcribe keys create NAME  create a key, for a service that others can reach
+    transcribe backup TO         copy all data of the service into one file, while it runs
     """
 
 
@@ -144,7 +144,7 @@ def up(
 
 
 def _describe_flower_login() -> str:
-    """Who may look, for whoever reads along; what goes into a file must not tell a password."""
+    """Return the login for a terminal; output to a file must not contain a password."""
     if sys.stdout.isatty():
         from transcribe_api.stack import flower as stack_flower  # which needs the database
 

@@ -1,4 +1,4 @@
-"""``transcribe completion``: what a shell needs to complete commands, options and files."""
+"""``transcribe completion``: shell scripts that complete commands, options and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks what works on this machine, and says what repairs the rest."""
+"""Check what works on this machine, and report how to repair the rest."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ from transcribe_api.stack.processes import count_usable_cores
 
 
 class State(StrEnum):
-    """How something is."""
+    """The state of something that was checked."""
 
     OK = "ok"
-    #: Not there, and not needed by who does not want it.
+    #: Not installed; not a fault unless it is needed.
     ABSENT = "absent"
     BROKEN = "broken"
-    #: It works, and not as most would want.
+    #: It works, but not as most operators want.
     WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     state: State
-    #: What was found; for what is not well, what to do about it.
+    #: The state; for a problem, its remedy.
     detail: str
 
 
 def run_checks(host: str, port: int) -> Iterator[Finding]:
-    """Everything, one after the other; nothing is changed and no model is loaded.
+    """Yield the results of all checks; they change nothing and load no model.
 
-    *host*, *port*: where a service is to answer.
+    *host*, *port*: the address at which a service should listen.
     """
     engines = list(_check_engines())
     yield from engines
@@ -75,7 +75,7 @@ def _check_engines() -> Iterator[Finding]:
 
 
 def _check_engine(spec: EngineSpec | DiarizerSpec) -> Finding:
-    """Whether it could work here; what is installed and could not is no "ok"."""
+    """Return whether it can work here; an installed engine that cannot work is not "ok"."""
     subject = f"{spec.kind} {spec.name}"
     try:
         reason = find_obstacle(spec)
@@ -88,7 +88,7 @@ def _check_engine(spec: EngineSpec | DiarizerSpec) -> Finding:
     )
 
 
-#: What was never tried where this was made, said where people look what works.
+#: What was never tested, shown to operators.
 _UNTESTED = {
     "asr": "; never tried with a real Riva server, only with its stand-in",
     "whisperx": "; never tried on a GPU, nor with models larger than small",
@@ -96,7 +96,7 @@ _UNTESTED = {
 
 
 def _check_defaults(engines: Sequence[Finding]) -> Iterator[Finding]:
-    """What `auto` stands for here, and why, by what was found of the engines."""
+    """Yield what `auto` selects here, and why, based on the engine checks."""
     usable = {finding.subject for finding in engines if finding.state is State.OK}
     yield _check_default(
         "engine", settings().default_transcription_engine, _select_usable_engines(usable)
@@ -132,7 +132,7 @@ def _select_usable_diarizers(usable: Collection[str]) -> list[str]:
 
 
 def _check_models() -> Iterator[Finding]:
-    """Only models that are here, or that a job without a model needs."""
+    """Check only models that are here, or that a job without a model needs."""
     needed = {settings().whisper_default_model}
     if catalog.recognizer("whisperx") is catalog.WHISPERX and catalog.WHISPERX.is_installed():
         needed.add(settings().whisperx_default_model)
@@ -146,7 +146,7 @@ def _check_models() -> Iterator[Finding]:
 
 
 def _check_weights() -> Iterator[Finding]:
-    """Whether pulled models have the sizes that they must have, which costs nothing to see."""
+    """Check the file sizes of pulled models, which is fast."""
     for name, model in MODELS.items():
         folder, subject = settings().model_dir / name, f"weights {name}"
         manifest = model_manifest.read(folder)
@@ -257,7 +257,7 @@ def _check_embedded_redis() -> Finding:
 
 
 def _check_running_redis() -> Finding:
-    """As it says of itself: what is on the disk is not all that it has."""
+    """Check Redis by its own status: it has more in memory than on disk."""
     try:
         info = redis_client().info("persistence")
     except redis.ResponseError as error:

@@ -33,16 +33,16 @@ from transcribe_api.client import Client, ServiceError, Unreachable
 from transcribe_api.folder_names import build_folder_name, choose_folder_name
 from transcribe_api.python.batch_client import BatchClient, ProgressDisplay
 
-#: How much likelier a term is made whose line does not say.
+#: Boost of a term whose line has none.
 DEFAULT_BOOST = 20.0
-#: Seconds for which an interrupted command waits for the answers to what it has sent.
+#: Seconds for which an interrupted command waits for responses to requests in progress.
 SEND_SECONDS = 10.0
-#: Seconds from one look into a watched folder to the next.
+#: Seconds between two checks of a watched folder.
 POLL_SECONDS = 1.0
 
 
 class _Speakers(click.ParamType[dict[str, int]]):
-    """How many speakers: 2, or 2-4."""
+    """A number of speakers: 2, or 2-4."""
 
     name = "speakers"
 
@@ -54,7 +54,7 @@ class _Speakers(click.ParamType[dict[str, int]]):
 
 
 class _Recording(click.Path):
-    """A file; of a folder, it is said how to have all files in it transcribed."""
+    """A file; for a folder, the error explains how to transcribe all files in it."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, path_type=Path)
@@ -137,8 +137,8 @@ def files(
 ) -> None:  # fmt: skip
     """Transcribe FILES and write the results into a directory.
 
-    Uses the service at --url or TRANSCRIBE_URL; else the one of `transcribe up` on this machine, if
-    it runs; else a service of its own that ends with the command.
+    Uses the service at --url or TRANSCRIBE_URL, else that of `transcribe up` on this machine if it
+    runs, else a private service that ends with the command.
     """
     if bool(files) == (watch is not None):
         raise click.UsageError("name recordings, or a folder with --watch")
@@ -176,7 +176,7 @@ def files(
 
 
 def _refuse_results() -> None:
-    """Raise `UsageError` when it is said how results are to be written that nobody waits for."""
+    """Raise `UsageError` if options for the results are given together with --detach."""
     source = click.get_current_context().get_parameter_source
     for name, option in (("output", "-o"), ("formats", "--format")):
         if source(name) is ParameterSource.COMMANDLINE:
@@ -187,7 +187,7 @@ def _refuse_results() -> None:
 
 
 def _print_unsent(files: Sequence[Path]) -> None:
-    """Say which files the service may have taken although its answer never came."""
+    """Print the files that the service may have received although no response arrived."""
     for file in files:
         click.echo(
             f"{click.format_filename(file)}: was still being sent; `transcribe jobs list` tells "
@@ -197,7 +197,7 @@ def _print_unsent(files: Sequence[Path]) -> None:
 
 
 def _print_open_jobs(job_ids: Sequence[str]) -> None:
-    """Say how to look after jobs that go on without this command."""
+    """Print how to manage jobs that continue without this command."""
     click.echo(
         f"The service goes on with {len(job_ids)} job{'s' * (len(job_ids) > 1)}. To wait for them, "
         "and to have the results written: `transcribe jobs follow JOB_ID -o DIR`; to look: "
@@ -209,7 +209,7 @@ def _print_open_jobs(job_ids: Sequence[str]) -> None:
 
 
 def _transcribe(batch: BatchClient, targets: Mapping[Path, Path], display: ProgressDisplay) -> bool:
-    """Transcribe all files side by side; whether all went well."""
+    """Transcribe all files concurrently; return whether all succeeded."""
     for file, output in targets.items():
         display.show_start(file)
         batch.enqueue(file, output)
@@ -229,7 +229,7 @@ def _watch(
     display: ProgressDisplay,
     own_client: Client | None,
 ) -> NoReturn:
-    """Transcribe what is in a folder and what comes. *own_client*: of a private service."""
+    """Transcribe the files of a folder and new ones. *own_client*: client of a private service."""
     watch_folder = WatchFolder(folder, results)
     while True:
         for file in watch_folder.list_ready(time.monotonic()):
@@ -242,13 +242,13 @@ def _watch(
                 continue
             watch_folder.retry_later(outcome.file, time.monotonic())
             if own_client is not None:
-                own_client.ping()  # without a service of our own, there is none to wait for
+                own_client.ping()  # if a private service has ended, there is nothing to wait for
 
 
 def _choose_targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Each file's directory: the output itself for one file, else one named after the file.
+    """Return the results directory of each file: *output* for one file, else a folder in it.
 
-    So, too, where another recording's results lie: they stay, and the two are not mixed.
+    If *output* already has the results of another recording, one file gets a folder, too.
     """
     if len(files) == 1 and not _has_other_results(output, files[0]):
         return {files[0]: output}
@@ -259,7 +259,7 @@ def _choose_targets(files: Sequence[Path], output: Path) -> dict[Path, Path]:
 
 
 def _has_other_results(output: Path, file: Path) -> bool:
-    """Whether the directory holds the results of a recording with another name."""
+    """Return whether the directory contains the results of a recording with another name."""
     try:
         recording_name = json.loads((output / "final_transcription.json").read_text())["file_path"]
         return bool(build_folder_name(str(recording_name)) != build_folder_name(file.name))
@@ -268,13 +268,13 @@ def _has_other_results(output: Path, file: Path) -> bool:
 
 
 class _JobContext:
-    """A context of the service: one that is named, or one that lasts as long as it is needed."""
+    """A context of the service: a named one, or a temporary one for --terms."""
 
     def __init__(self, client: Client, name: str | None, terms: IO[str] | None) -> None:
         self._client, self._name, self._terms = client, name, terms
         self._created_id: str | None = None
         self.context_id: str | None = None
-        #: By jobs that go on without this command.
+        #: Jobs that continue without this command need it.
         self.is_needed = False
 
     def __enter__(self) -> _JobContext:
@@ -305,7 +305,7 @@ def _find_context_id(client: Client, name_or_id: str) -> str:
 
 
 def _read_terms(file: IO[str]) -> list[dict[str, Any]]:
-    """The terms of a file: a phrase a line, with a tab and its boost if it has one of its own."""
+    """Return the terms of a file: one phrase per line, optionally with a tab and its boost."""
     terms: dict[str, float] = {}
     for number, line in enumerate(file, 1):
         phrase, _, boost = line.strip().partition("\t")

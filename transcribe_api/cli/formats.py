@@ -1,4 +1,4 @@
-"""Formats of a transcript, as commands take them."""
+"""The option --format: formats of a transcript."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMATS_HELP = f"Write these only, as transcription.NAME: {','.join(FORMATS)}."
 
 
 class Formats(click.ParamType[list[str]]):
-    """Names with commas between them."""
+    """Format names, separated by commas."""
 
     name = "formats"
 

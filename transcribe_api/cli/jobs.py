@@ -1,4 +1,4 @@
-"""``transcribe jobs …``: what a running service has done and is doing."""
+"""``transcribe jobs …``: list and manage the jobs of a running service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from transcribe_api.python.batch_client import follow_job
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _job_ids_argument = click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
 
-#: Jobs that are asked for at once.
+#: Jobs per request.
 PAGE_SIZE = 100
 STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 STAGES = ("transcribe", "diarize", "merge")
@@ -40,7 +40,7 @@ STAGES = ("transcribe", "diarize", "merge")
 
 @click.group(short_help="What a running service has done and does.")
 def jobs() -> None:
-    """Jobs of a running service: of the one at --url or TRANSCRIBE_URL, or of `transcribe up`."""
+    """Jobs of a running service: at --url or TRANSCRIBE_URL, or of `transcribe up`."""
 
 
 @jobs.command("list")
@@ -53,7 +53,7 @@ def show_all(
     status: str | None, engine: str | None, limit: int, as_json: bool,
     url: str | None, data_dir: Path | None,
 ) -> None:  # fmt: skip
-    """The jobs, newest first; with --json, one a line."""
+    """List the jobs, newest first; with --json, one per line."""
     with exit_on_errors(), open_client(url, data_dir) as client:
         listed_jobs = list(
             itertools.islice(_iterate_jobs(client, status=status, engine=engine), limit)
@@ -70,7 +70,7 @@ def show_all(
 @_json_option
 @service_options
 def show(job_ids: Sequence[str], as_json: bool, url: str | None, data_dir: Path | None) -> None:
-    """The state of jobs."""
+    """Show the state of jobs."""
 
     def show_job(client: Client, job_id: str) -> None:
         job = client.status(job_id)
@@ -93,7 +93,7 @@ def follow(
     job_ids: Sequence[str], output: Path | None, formats: Sequence[str] | None, as_json: bool,
     url: str | None, data_dir: Path | None,
 ) -> None:  # fmt: skip
-    """Wait until jobs are over, and write their results if --output says where."""
+    """Wait for jobs to end, and write their results if --output is given."""
     is_done = True
     with (
         exit_on_errors(),
@@ -112,7 +112,7 @@ def follow(
 @_job_ids_argument
 @service_options
 def cancel(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> None:
-    """End jobs. What is stored of them stays for a retry, until its time is over."""
+    """Cancel jobs. Stored parts remain for a retry, until they expire."""
     _for_each_job(
         job_ids, url, data_dir, lambda client, job_id: _print_status(job_id, client.cancel(job_id))
     )
@@ -125,7 +125,7 @@ def cancel(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> No
 def retry(
     job_ids: Sequence[str], stage: str | None, url: str | None, data_dir: Path | None
 ) -> None:
-    """Have jobs that are over done again, as far as they are not done."""
+    """Retry jobs that have ended: repeat what failed, or all of --stage and later stages."""
     _for_each_job(
         job_ids,
         url,
@@ -138,7 +138,7 @@ def retry(
 @_job_ids_argument
 @service_options
 def delete(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> None:
-    """Remove jobs with everything of them, be they running or over."""
+    """Delete jobs and all of their data, running or finished."""
 
     def delete_job(client: Client, job_id: str) -> None:
         client.delete(job_id)
@@ -151,9 +151,9 @@ def delete(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> No
 @click.argument("job_id")
 @service_options
 def logs(job_id: str, url: str | None, data_dir: Path | None) -> None:
-    """What the processes of `transcribe up` have logged of a job, in order, as JSON.
+    """Show what the processes of `transcribe up` logged about a job, in order, as JSON.
 
-    Services elsewhere keep their logs where their operator has them.
+    For a service on another machine, ask its operator for the logs.
     """
     use_data_dir(data_dir)
     with exit_on_errors():
@@ -178,7 +178,7 @@ def _for_each_job(
     data_dir: Path | None,
     action: Callable[[Client, str], None],
 ) -> None:
-    """Do something with each job; what is refused of one does not keep the others from it."""
+    """Apply *action* to each job; an error of one job does not stop the others."""
     code = DONE
     with exit_on_errors(), open_client(url, data_dir) as client:
         for job_id in job_ids:
@@ -203,7 +203,7 @@ def _iterate_jobs(client: Client, **filters: str | None) -> Iterator[dict[str, A
 def _read_log_entries(folder: Path, job_id: str) -> Iterator[dict[str, Any]]:
     for file in sorted(folder.glob("*.log")):
         with file.open(errors="replace") as lines:
-            # Most lines are of other jobs: to look is cheaper than to parse.
+            # Most lines are of other jobs: a search is cheaper than parsing.
             for line in (line for line in lines if job_id in line):
                 try:
                     entry = json.loads(line)

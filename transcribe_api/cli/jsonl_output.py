@@ -1,4 +1,4 @@
-"""What happens to files, for programs: a JSON object a line."""
+"""Events of files for programs: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from transcribe_api.python.batch_client import FileOutcome
 
 
 class JsonlOutput:
-    """Every object has an ``event`` (``sending``, ``status``, ``detached``, ``completed``,
-    ``failed``) and a ``file``."""
+    """Prints one object per event.
+
+    All have an ``event`` (``sending``, ``status``, ``detached``, ``completed``, ``failed``) and a
+    ``file``.
+    """
 
     def __enter__(self) -> JsonlOutput:
         return self
@@ -23,7 +26,7 @@ class JsonlOutput:
         print_json({"event": "sending", "file": str(file)})
 
     def show_accepted(self, file: Path, job: dict[str, Any]) -> None:
-        """The first state has its id, too."""
+        """Print nothing: the first status has the job's id, too."""
 
     def show_status(self, file: Path, status: dict[str, Any]) -> None:
         print_json({"event": "status", "file": str(file), **status})

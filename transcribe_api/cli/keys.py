@@ -1,4 +1,4 @@
-"""``transcribe keys …``: make, list and revoke the keys that open the service."""
+"""``transcribe keys …``: create, list and revoke the keys of the service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class _Duration(click.ParamType[timedelta]):
-    """A time to live such as 90d."""
+    """A duration such as 90d."""
 
     name = "duration"
 
@@ -39,7 +39,7 @@ class _Duration(click.ParamType[timedelta]):
 
 @click.group()
 def keys() -> None:
-    """Keys, which callers send to use the service."""
+    """Manage the keys with which callers use the service."""
 
 
 @keys.command(short_help="Make a key called NAME and print it.")
@@ -57,7 +57,7 @@ def create(
     name: str, scopes: Sequence[str], expires_in: timedelta | None, data_dir: Path | None,
     **more: Any,
 ) -> None:  # fmt: skip
-    """Make a key called NAME and print it: once, and alone on standard output."""
+    """Create a key called NAME and print it, once, as the only text on standard output."""
     from core import clock
     from core.access import keys
 
@@ -78,7 +78,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @data_dir_option
 def show_all(as_json: bool, data_dir: Path | None) -> None:
-    """List all keys, newest first. What they are is written down nowhere, and so not shown."""
+    """List all keys, newest first. The keys themselves are not stored, so they cannot be shown."""
     from core.access import keys
 
     with _open_session(data_dir) as session:
@@ -93,7 +93,7 @@ def show_all(as_json: bool, data_dir: Path | None) -> None:
 @click.argument("key", metavar="PREFIX|ID")
 @data_dir_option
 def revoke(key: str, data_dir: Path | None) -> None:
-    """Have a key open nothing from now on. What was made with it stays."""
+    """Revoke a key immediately. Jobs created with it remain."""
     from core.access import keys
 
     with _open_session(data_dir) as session:
@@ -103,7 +103,7 @@ def revoke(key: str, data_dir: Path | None) -> None:
 
 @contextmanager
 def _open_session(data_dir: Path | None) -> Iterator[Session]:
-    """A transaction on the newest form of the database; errors end the command with a sentence."""
+    """Open a transaction on the migrated database; on errors, print a sentence and exit."""
     use_data_dir(data_dir)
     from core.db import migrate
     from core.db.transactions import transaction

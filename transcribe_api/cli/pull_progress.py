@@ -1,4 +1,4 @@
-"""The one bar that ``transcribe models pull`` shows, wherever the bytes come from."""
+"""The progress bar of ``transcribe models pull``, for all sources."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from engines.models.download_progress import DownloadMeter
 
-#: Seconds between two looks.
+#: Seconds between two updates.
 _INTERVAL_SECONDS = 0.25
 
 
 @contextmanager
 def show_progress(name: str) -> Iterator[DownloadMeter]:
-    """Show how far the meter is while the block lasts; nothing where nobody looks."""
+    """Show the meter's progress during the block; nothing without a terminal."""
     meter, console, stop_event = DownloadMeter(), Console(stderr=True), Event()
     columns = (
         TextColumn("{task.description}"),

@@ -19,5 +19,5 @@ import click
 def riva_sim(arguments: tuple[str, ...]) -> None:
     if find_spec("riva") is None:
         raise click.ClickException("install it with: pip install -e '.[riva]'")
-    # In a process of its own kind: this one may load no engine.
+    # Replace this process, since it must not load an engine.
     os.execv(sys.executable, [sys.executable, "-m", "riva_sim", *arguments])  # noqa: S606

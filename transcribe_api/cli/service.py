@@ -1,4 +1,4 @@
-"""What the commands have in common: which service they speak to, and how they end."""
+"""Common parts of the commands: choice of the service, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Exit codes:
   130  interrupted
 """
 
-#: 0 stands for a free one.
+#: 0: any free port.
 PORT = click.IntRange(0, ports.MAX_PORT)
 
 _NO_SERVICE_MESSAGE = (
@@ -53,17 +53,17 @@ _url_decorator = click.option("--url", help="Address of a service; the same as T
 
 
 def data_dir_option(command: _Command) -> _Command:
-    """Let a command be told where the embedded service lies."""
+    """Add the option for the data directory of the embedded stack."""
     return _data_dir_decorator(command)
 
 
 def service_options(command: _Command) -> _Command:
-    """Let a command be told which running service it is about."""
+    """Add the options that select a running service."""
     return _url_decorator(_data_dir_decorator(command))
 
 
 def use_data_dir(data_dir: Path | None) -> None:
-    """Take settings anew, with this data directory. Before anything else asks for them."""
+    """Reload the settings with this data directory. Call it before anything reads the settings."""
     if data_dir is not None:
         os.environ["TRANSCRIBE_DATA_DIR"] = str(data_dir)
         settings.cache_clear()
@@ -74,7 +74,7 @@ class Service:
     """A service that transcribes files for a command."""
 
     client: Client
-    #: It ends with the command, and so do its jobs.
+    #: The service and its jobs end with the command.
     is_private: bool
 
 
@@ -82,11 +82,11 @@ class Service:
 def open_service(
     url: str | None, workers: int, options: Mapping[str, Any], *, is_private: bool
 ) -> Iterator[Service]:
-    """The service that is named; else the one that runs here; else one that ends with the block.
+    """Yield the named service, else the one running here, else a private one for the block.
 
-    *workers*, *is_private*: one that ends with the block is asked for. *options*: the options of
-    the jobs. Raises `EngineUnavailable` when nobody but this machine works for the service, and it
-    cannot; `StartError` for a data directory that is named and cannot be one.
+    *workers*, *is_private*: request a private service. *options*: options of the jobs. Raises
+    `EngineUnavailable` if only this machine works for the service and cannot run the engine;
+    `StartError` if a configured data directory is unusable.
     """
     is_private = is_private or bool(workers)
     url = None if is_private else url or settings().transcribe_url
@@ -119,7 +119,7 @@ def open_service(
 
 @contextmanager
 def open_client(url: str | None, data_dir: Path | None) -> Iterator[Client]:
-    """A client of a service that runs: of the one that is named, or of `transcribe up` here."""
+    """Yield a client of a running service: the named one, or `transcribe up` on this machine."""
     use_data_dir(data_dir)
     named_url = url or (None if data_dir else settings().transcribe_url)
     service_url = named_url or _read_stack_url()
@@ -133,27 +133,27 @@ def open_client(url: str | None, data_dir: Path | None) -> Iterator[Client]:
 
 
 def find_running_url() -> str | None:
-    """The address of the service that runs in the data directory, or None."""
+    """Return the address of the service that runs in the data directory, or None."""
     try:
         url = _read_stack_url()
         with Client(url, key=_find_key(url)) as client:
             client.ping()
     except Unreachable:
         return None
-    except ServiceError:  # it answers: what it asks for, the caller will be told
+    except ServiceError:  # it answers; the caller reports the error
         return url
     return url
 
 
 def _find_data_dir_obstacle() -> str | None:
-    """Why the named data directory cannot be one; the usual one need not be there for a command."""
+    """Return why a configured data directory is unusable; the default one need not exist."""
     config = settings()
     is_named = "transcribe_data_dir" in config.model_fields_set
     return data_directory.find_obstacle(config.transcribe_data_dir) if is_named else None
 
 
 def _find_key(url: str) -> str | None:
-    """What opens the service: a key of the caller, or for one of this machine its own token."""
+    """Return the caller's key, or for a service on this machine its local token."""
     is_local = local.is_local_url(url)
     return settings().transcribe_api_key or (local_token.read_token() if is_local else None)
 
@@ -162,7 +162,7 @@ def _read_stack_url() -> str:
     folder = settings().transcribe_data_dir
     try:
         return str(json.loads((folder / "stack.json").read_text())["url"])
-    except (OSError, ValueError, LookupError, TypeError):  # a killed one may have left half of it
+    except (OSError, ValueError, LookupError, TypeError):  # a kill may leave half a file
         raise Unreachable(
             data_directory.find_obstacle(folder) or _NO_SERVICE_MESSAGE.format(folder)
         ) from None
@@ -170,10 +170,10 @@ def _read_stack_url() -> str:
 
 @contextmanager
 def exit_on_signals(code: int = INTERRUPTED) -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does: with everything cleared away.
+    """Treat SIGTERM as Ctrl-C: clean up, then exit.
 
-    Whatever comes after the first of them is too late to stop the clearing. What is ignored stays
-    so: a script that starts a command with ``&`` has it ignore Ctrl-C.
+    Further signals do not interrupt the cleanup. Ignored signals stay ignored: a shell script that
+    starts a command with ``&`` makes it ignore Ctrl-C.
     """
     signals = (signal.SIGINT, signal.SIGTERM)
     signal_numbers = [
@@ -184,7 +184,7 @@ def exit_on_signals(code: int = INTERRUPTED) -> Iterator[None]:
 
     def interrupt(*_: object) -> None:
         for signal_number in signal_numbers:
-            # No SIG_IGN: Python would complain of one that has come already.
+            # Not SIG_IGN: Python reports an error if a signal is already pending.
             signal.signal(signal_number, lambda *_: None)
         raise KeyboardInterrupt
 
@@ -200,7 +200,7 @@ def exit_on_signals(code: int = INTERRUPTED) -> Iterator[None]:
 
 @contextmanager
 def exit_on_errors() -> Iterator[None]:
-    """A sentence instead of a traceback, and the exit code that belongs to it."""
+    """Print errors as one sentence instead of a traceback, with the matching exit code."""
     try:
         yield
     except ServiceError as error:
@@ -215,10 +215,10 @@ def exit_on_errors() -> Iterator[None]:
 
 
 def tell_operator(sentence: str) -> None:
-    """Say something that is no answer: on standard error, which programs do not read."""
+    """Print a message on standard error, which programs do not parse."""
     click.echo(f"transcribe: {sentence}", err=True)
 
 
 def print_json(value: Any) -> None:
-    """Print an object on a line of its own, for programs."""
-    click.echo(json.dumps(value))  # in ASCII: a file's name may be no text
+    """Print an object on one line, for programs."""
+    click.echo(json.dumps(value))  # in ASCII: a file name may be invalid Unicode

@@ -1,4 +1,4 @@
-"""``transcribe subtitles lint FILE…``: what in subtitle files breaks a rule."""
+"""``transcribe subtitles lint FILE…``: check subtitle files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ def subtitles() -> None:
               help="Seconds between two cues.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit code 1 also for what cannot be mended.")
 def lint(files: Sequence[Path], strict: bool, **sizes: Any) -> None:
-    """Say what in FILES is no proper subtitle, or too long, too fast or too short to be read.
+    """Report faults in FILES: of the format, or cues too long, too fast or too short to read.
 
-    A line a fault: file, cue, rule and what is wrong. Exit code 1 when there is one that could be
-    mended: what is said quickly, and goes on at once, cannot be shown longer.
+    Prints one line per fault: file, cue, rule and description. Exit code 1 if a fault can be
+    corrected. A fast cue that another one follows at once cannot be shown longer, so it does not
+    count.
     """
     try:
         layout = Layout(**sizes)

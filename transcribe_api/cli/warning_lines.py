@@ -1,4 +1,4 @@
-"""Warnings of a transcript as lines to read, many of one kind in one line."""
+"""Warnings of a transcript as lines of text; many of one kind become one line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from transcripts.clock_time import format_clock_time
 
-#: Of one kind, so many have a line each; more are told in one line.
+#: Most warnings of one kind that get a line each; more are combined in one line.
 MAX_LINES = 3
-#: Places that this line names.
+#: Intervals listed in that line.
 MAX_INTERVALS = 8
 
-#: What is said of many places at once; of other kinds the first sentence stands for all.
+#: Summaries of several warnings; for other kinds the first sentence is used.
 _SUMMARIES = {
     "chunk_failed": "could not be transcribed",
     "speakers_failed": "the speakers could not be found",
@@ -25,7 +25,7 @@ _SUMMARIES = {
 
 
 def fold_warnings(warnings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for each warning, in their order; for many of one kind one, where the first stands."""
+    """Yield one line per warning, in order; many of one kind are combined at the first one."""
     by_code: dict[str, list[Mapping[str, Any]]] = {}
     for warning in warnings:
         by_code.setdefault(warning["code"], []).append(warning)
@@ -54,7 +54,7 @@ def _format_summary(summary: str, timed_warnings: list[Mapping[str, Any]]) -> st
 
 
 def _format_interval(warning: Mapping[str, Any]) -> str:
-    """``0:05-0:12``, one time where both are written alike, or nothing without a place."""
+    """Return ``0:05-0:12``, one time if both look equal, or an empty string without a time."""
     if warning["start"] is None:
         return ""
     start, end = (format_clock_time(warning[name]) for name in ("start", "end"))

@@ -1,6 +1,6 @@
-"""A folder in which recordings appear: which are whole, and which were done before.
+"""A folder in which recordings appear: find complete files that are not done yet.
 
-Nothing in it is moved or changed. What was done is remembered in a file beside the results.
+Nothing in the folder is moved or changed. A file in the results directory records what is done.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import Any
 
 from transcribe_api.folder_names import choose_folder_name
 
-#: Seconds without a change after which a file counts as whole.
+#: Seconds without a change after which a file counts as complete.
 SETTLED_SECONDS = 3.0
-#: In the directory of the results.
+#: Name of the record in the results directory.
 RECORD_FILENAME = ".transcribed.json"
 
-#: Names that programs give to what they have not fetched to the end.
+#: Suffixes that programs use for incomplete downloads.
 _PARTIAL_SUFFIXES = {".part", ".partial", ".tmp", ".crdownload", ".download"}
 
-#: What a change shows by: size in bytes, and time of the last change in nanoseconds.
+#: Identifies a version of a file: size in bytes, and time of the last change in nanoseconds.
 _FileStamp = tuple[int, int]
 
 
 class WatchFolder:
-    """Remembers by name, size and time: a file that was changed is another one."""
+    """Identifies files by name, size and time: a changed file counts as a new one."""
 
     def __init__(self, folder: Path, results: Path) -> None:
         self._folder = folder
         self._record_file = results / RECORD_FILENAME
         self._done: dict[str, dict[str, Any]] = self._read()
-        # Earlier versions named folders as their files.
+        # Earlier versions named folders like their files.
         self._folders: dict[str, str] = {
             name: entry.get("folder", name) for name, entry in self._done.items()
         }
         self._seen: dict[Path, tuple[_FileStamp, float]] = {}
-        #: Files that `list_ready` gave out, as they were then.
+        #: Files that `list_ready` returned, with their versions at that time.
         self._handed_out: dict[Path, _FileStamp] = {}
 
     def list_ready(self, now: float) -> list[Path]:
-        """The files that are new and did not change for a while; each is given once.
+        """Return the new files that did not change for a while; each file is returned once.
 
-        *now*: seconds of a clock that never goes back.
+        *now*: seconds of a monotonic clock.
         """
         present = dict(self._scan_folder())
         self._seen = {
@@ -54,20 +54,20 @@ class WatchFolder:
         return ready
 
     def mark_done(self, file: Path, **details: Any) -> None:
-        """Remember that a file, as it was when `list_ready` gave it, is done with, well or not."""
+        """Record that a file, in the version that `list_ready` returned, is finished or failed."""
         size, changed = self._handed_out.pop(file)
         folder = self.folder_name(file)
         self._done[file.name] = {"size": size, "changed": changed, "folder": folder, **details}
         self._write()
 
     def folder_name(self, file: Path) -> str:
-        """Of the folder for its results: always the same, and no other file's."""
+        """Return the name of the results folder of a file: always the same, and unique."""
         if file.name not in self._folders:
             self._folders[file.name] = choose_folder_name(file.name, self._folders.values())
         return self._folders[file.name]
 
     def retry_later(self, file: Path, now: float) -> None:
-        """Have `list_ready` give a file once more, after a while."""
+        """Make `list_ready` return the file again, after a while."""
         self._handed_out.pop(file)
         if file in self._seen:
             self._seen[file] = (self._seen[file][0], now)
@@ -78,7 +78,7 @@ class WatchFolder:
                 continue
             try:
                 file_stat = file.stat()
-            except OSError:  # it went away just now
+            except OSError:  # it was removed meanwhile
                 continue
             yield file, (file_stat.st_size, file_stat.st_mtime_ns)
 

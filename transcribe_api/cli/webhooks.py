@@ -1,4 +1,4 @@
-"""``transcribe webhooks …``: what an operator needs to know of webhooks."""
+"""``transcribe webhooks …``: commands for operators of webhooks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from transcribe_api.cli.service import data_dir_option, exit_on_errors, use_data
 
 @click.group()
 def webhooks() -> None:
-    """Webhooks, which tell callers that a job is over."""
+    """Webhooks, which notify callers that a job has ended."""
 
 
 @webhooks.command()
 @click.option("--owner", type=click.UUID, help="Owner of the jobs; without it, of those of nobody.")
 @data_dir_option
 def secret(owner: uuid.UUID | None, data_dir: Path | None) -> None:
-    """Print the secret that webhooks are signed with, to be put into the receiver."""
+    """Print the secret that signs webhooks, for the configuration of the receiver."""
     use_data_dir(data_dir)
     from core import webhooks as deliveries
     from core.db import migrate  # after the settings are known

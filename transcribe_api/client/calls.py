@@ -22,23 +22,23 @@ FieldValue = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[_Answer]):
-    """A request that is answered at once."""
+    """A request with a single response."""
 
     method: str
     path: str
     read: Callable[[httpx2.Response], _Answer]
-    #: What httpx takes beside these.
+    #: Other arguments of httpx.
     request_options: Mapping[str, Any] = field(default_factory=dict)
-    #: Sent along in constant memory, under its own name.
+    #: Sent with the request in constant memory, under its own name.
     file: Path | None = None
 
     @contextmanager
     def request(self) -> Iterator[dict[str, Any]]:
-        """The arguments of httpx, with the file open while it is sent."""
+        """Yield the arguments of httpx, with the file open while it is sent."""
         if self.file is None:
             yield {"method": self.method, "url": self.path, **self.request_options}
             return
-        # A name of a file may hold bytes that are no text.
+        # The name of a file may contain bytes that are not valid text.
         name = os.fsencode(self.file.name).decode("utf-8", "replace")
         with self.file.open("rb") as file:
             files = {"files": {"file": (name, file)}}
@@ -201,7 +201,7 @@ def sessions(*, limit: int | None = None, cursor: str | None = None) -> Call[dic
 
 
 def _encode_fields(values: Mapping[str, FieldValue]) -> dict[str, str]:
-    """As forms and queries have them; None is not sent."""
+    """Return the values as strings for forms and queries, without None."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""The token that a service leaves in its data directory for the programs of its own account."""
+"""The token in the data directory that gives local programs of the same account access."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 
 def read_token(url: str) -> str | None:
-    """What opens the service at *url* without a key: if it is on this machine, and keeps its data
-    where ``TRANSCRIBE_DATA_DIR`` says, or in the usual place.
+    """Return the local token for the service at *url*, or None.
+
+    There is one only if the service is on this machine and its data are in ``TRANSCRIBE_DATA_DIR``
+    or in the default place.
     """
     if not is_local_url(url):
         return None
@@ -21,7 +23,7 @@ def read_token(url: str) -> str | None:
 
 
 def is_local_url(url: str) -> bool:
-    """Whether an address leads to this machine, and never to another."""
+    """Return whether an address always leads to this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True

@@ -1,4 +1,4 @@
-"""What a service answers, and what it means when it does not."""
+"""Responses and errors of the service."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import httpx2
 
 _FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
 
-#: Seconds to connect and to wait for an answer; a stream sends something every 15 s.
+#: Seconds to connect and to wait for a response; a stream sends something every 15 s.
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 
 
 class ServiceError(Exception):
-    """The service refused; the message is its own sentence."""
+    """The service refused the request; the message is the service's own."""
 
     def __init__(self, message: str, *, status: int, code: str, field: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        #: The field that is wrong, where one is.
+        #: The invalid field, if the error is about one.
         self.field = field
 
 
@@ -32,21 +32,21 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: ``status`` with the job's state, or ``segment`` with words."""
+    """An event of a job: ``status`` with the job's state, or ``segment`` with words."""
 
     name: str
     data: dict[str, Any]
-    #: What to go on after, when the connection is lost; empty before the first segment.
+    #: Position to continue from after a lost connection; empty before the first segment.
     id: str = ""
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing more will happen to the job."""
+        """Return whether this is the last event of the job."""
         return self.name == "status" and is_over(self.data)
 
 
 def is_over(status: dict[str, Any]) -> bool:
-    """Whether a status is the last one of its job."""
+    """Return whether a status is the last one of its job."""
     return status["status"] in _FINAL_STATUSES
 
 
@@ -80,7 +80,7 @@ class EventReader:
 
 @contextmanager
 def convert_transport_errors() -> Iterator[None]:
-    """Make `Unreachable` of what goes wrong on the way to the service and back."""
+    """Convert transport errors to `Unreachable`."""
     try:
         yield
     except httpx2.TransportError as error:
@@ -88,7 +88,7 @@ def convert_transport_errors() -> Iterator[None]:
 
 
 def raise_for_problem(response: httpx2.Response) -> None:
-    """Make `ServiceError` of an answer, which was read, that tells of an error."""
+    """Raise `ServiceError` if a response, whose body was read, is an error."""
     if response.status_code < 400:
         return
     try:
@@ -108,5 +108,5 @@ def raise_for_problem(response: httpx2.Response) -> None:
 
 
 def build_headers(key: str | None) -> dict[str, str]:
-    """What every request says."""
+    """Return the headers of every request."""
     return {"Authorization": f"Bearer {key}"} if key else {}

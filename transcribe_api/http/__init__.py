@@ -1,1 +1,1 @@
-"""What every request and every response goes through."""
+"""Code that every request and every response passes through."""

@@ -1,4 +1,4 @@
-"""Tells the other processes how this one of the service does, and shows how all of them do."""
+"""Report the metrics of this API process, and expose those of all processes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _reporting_pid = 0
 
 
 def install_reporter(app: Flask) -> None:
-    """Have this process tell of itself from its first request on, which comes after any fork."""
+    """Start reporting at the first request of this process, which is after any fork."""
     app.before_request(_start_reporter)
 
 
 def build_exposition() -> bytes:
-    """All metrics of all processes, as Prometheus reads them. Parts that are down are left out."""
+    """Return all metrics of all processes for Prometheus, without parts whose source is down."""
     own_report = ProcessReport(
         _process_name(), {}, worker_registry.extract_samples(_collect_own_metrics())
     )
@@ -66,7 +66,7 @@ def build_exposition() -> bytes:
 
 
 class _Registry:
-    """What the library takes for a registry."""
+    """The registry interface that the library expects."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families

@@ -1,6 +1,6 @@
-"""The gate: what is refused before anything is known of who asks, and what every answer carries.
+"""The gate: checks before the caller is identified, and headers of every response.
 
-a request ─▶ name that it asks for ─▶ page that it comes from ─▶ key ─▶ route
+a request ─▶ host name ─▶ origin page ─▶ key ─▶ route
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from werkzeug.exceptions import BadRequest
 from transcribe_api.http.auth import authentication
 from transcribe_api.http.gate import headers, hosts, origins
 
-#: What gunicorn takes for the path under which a proxy has put the service. Such paths are a matter
-#: of the environment variable of that name; from a request they only lead past a proxy's rules.
+#: Headers from which gunicorn takes the path prefix that a proxy uses. The prefix is set by the
+#: environment variable of that name; from a request it could only bypass a proxy's rules.
 _PATH_HEADERS = ("HTTP_SCRIPT_NAME", "HTTP_PATH_INFO")
 
 
 def install_gate(app: Flask) -> None:
-    """Put the gate before all routes of this application.
+    """Install the gate before all routes of this application.
 
     Call it right after `request_log.install_request_log`.
     """

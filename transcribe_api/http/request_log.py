@@ -1,4 +1,4 @@
-"""What is noted of every request: one line in the log, and the metrics."""
+"""Log line and metrics of every request."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from transcribe_api.http.requests.uploads import StreamingRequest
 
 log = structlog.get_logger(__name__)
 
-#: A request may come with a name, and the answer says under which one it is in the log.
+#: Header with the request's id in the log; the client may set it.
 REQUEST_ID = "X-Request-ID"
 _REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
-#: Asked again and again by machines: only noted when the answer is an error.
+#: Polled by machines: logged only if the response is an error.
 _POLLED_RULES = frozenset({"/healthz", "/readyz", "/metrics"})
 
-#: Anybody may make up others.
+#: Other methods could be any text.
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 def install_request_log(app: Flask) -> None:
-    """Have every request of this application noted. Call it before anything else looks at them."""
+    """Log every request of this application. Call it before other request hooks are installed."""
     app.before_request(_start_request)
     app.after_request(_finish_request)
 
@@ -37,7 +37,7 @@ def _start_request() -> None:
     g.started_at = time.perf_counter()
     request_id = request.headers.get(REQUEST_ID, "")
     g.request_id = request_id if _REQUEST_ID_PATTERN.fullmatch(request_id) else str(uuid.uuid4())
-    # The thread may still hold what another request was about.
+    # The thread may still hold values of an earlier request.
     clear_contextvars()
     bind_contextvars(request_id=g.request_id)
     if job_id := _read_job_id():
@@ -47,14 +47,14 @@ def _start_request() -> None:
 def _read_job_id() -> str | None:
     try:
         return str(uuid.UUID((request.view_args or {}).get("job_id", "")))
-    except ValueError:  # it is about no job, or about none that there can be
+    except ValueError:  # no job id, or an invalid one
         return None
 
 
 def _finish_request(response: Response) -> Response:
     seconds = time.perf_counter() - g.started_at
     response.headers[REQUEST_ID] = g.request_id
-    # The rule and not the path: a path may hold ids, of which there is no end.
+    # The rule, not the path: paths contain ids, which would give unlimited label values.
     rule = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
     metrics.REQUESTS.labels(method, rule, str(response.status_code)).inc()

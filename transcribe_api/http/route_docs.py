@@ -1,4 +1,4 @@
-"""What a route tells of itself: a decorator notes it on the view, `openapi` reads it there."""
+"""Route documentation: a decorator stores it on the view, `openapi` reads it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _ROUTE_ATTRIBUTE = "documented"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered when all is well."""
+    """A successful response."""
 
     status: int
-    #: Shape of the JSON; None: the answer has no JSON form.
+    #: Schema of the JSON; None if the response is not JSON.
     model: type[BaseModel] | None = None
-    #: Media types of what is no JSON, such as files.
+    #: Media types of other responses, such as files.
     media: tuple[str, ...] = ()
-    #: Shape of each event, where the answer is a stream of them.
+    #: Schema of each event, if the response is an event stream.
     events: type[BaseModel] | None = None
     #: Names from `openapi.HEADERS`.
     headers: tuple[str, ...] = ()
@@ -30,19 +30,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """All that cannot be seen from the rule, the methods and the docstring of a view."""
+    """What the rule, the methods and the docstring of a view do not contain."""
 
     answers: tuple[Answer, ...]
     query: type[BaseModel] | None
-    #: JSON that must be sent.
+    #: Required JSON body.
     body: type[BaseModel] | None
-    #: Fields of a form that must be sent, a file among them.
+    #: Form fields, including a file.
     form: type[BaseModel] | None
-    #: Request headers, other than those that carry keys.
+    #: Request headers, except those for keys.
     headers: type[BaseModel] | None
-    #: Statuses of errors that do not follow from the rest.
+    #: Error statuses that do not follow from the other fields.
     refusals: tuple[int, ...]
-    #: Answered without a key, whatever the settings say.
+    #: Needs no key, whatever the settings.
     public: bool
 
 
@@ -55,7 +55,7 @@ def document_route(
     refusals: tuple[int, ...] = (),
     public: bool = False,
 ) -> Callable[[View], View]:
-    """Put the view below into /openapi.json; its docstring gives the summary."""
+    """Document the decorated view in /openapi.json; its docstring is the summary."""
     route = Route(
         answers=answers,
         query=query,
@@ -74,6 +74,6 @@ def document_route(
 
 
 def find_route(view: Callable[..., Any]) -> Route | None:
-    """What was noted on a view, also on one that was wrapped since."""
+    """Return the documentation of a view, even if the view was wrapped later."""
     route: Route | None = getattr(view, _ROUTE_ATTRIBUTE, None)
     return route

@@ -1,4 +1,4 @@
-"""What the command line does with files: send, follow, fetch."""
+"""Batch transcription of the command line: submit files, follow jobs, fetch results."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from typing import Any, Protocol
 
 from transcribe_api.client import Client, ServiceError, Unreachable, is_over
 
-#: Names that a service may have us write; anything else is not ours to write.
+#: Names of artefacts that a service may make us write; others are skipped.
 _ARTEFACT_PATTERN = re.compile(r"(chunks/)?[a-z0-9_]+\.(json|wav|srt|vtt|txt)")
 
-#: Times that a lost connection is tried again, a second apart.
+#: Attempts to restore a lost connection, one second apart.
 RECONNECT_ATTEMPTS = 30
-#: Seconds after which Ctrl-C is heard at the latest.
+#: Maximum seconds until Ctrl-C takes effect.
 POLL_SECONDS = 0.5
-#: Files that are sent and followed at the same time.
+#: Files that are sent and followed concurrently.
 CONCURRENT_FILES = 8
 
 
 class ProgressDisplay(Protocol):
-    """Says what happens to files: to people by bars, or to programs. Called by several threads."""
+    """Shows the progress of files, as bars or for programs. Several threads call it."""
 
     def show_start(self, file: Path) -> None:
-        """A file is going to be sent, or its job to be followed."""
+        """Show that a file will be sent, or its job followed."""
 
     def show_accepted(self, file: Path, job: dict[str, Any]) -> None:
-        """The service has taken a file, and this is its job."""
+        """Show that the service has accepted a file, with its job."""
 
     def show_status(self, file: Path, status: dict[str, Any]) -> None:
-        """This is how the job of a file is now."""
+        """Show the status of a file's job."""
 
     def show_outcome(self, outcome: FileOutcome) -> None:
-        """So a file ended."""
+        """Show the outcome of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """How one file ended."""
+    """The outcome of one file."""
 
     file: Path
-    #: Where the transcript lies, or None when there is none.
+    #: Folder of the transcript, or None if there is none.
     output: Path | None
-    #: Why there is none.
+    #: Why there is no transcript.
     reason: str | None
-    #: As the service tells them.
+    #: As returned by the service.
     warnings: tuple[Mapping[str, Any], ...] = ()
     job_id: str | None = None
-    #: The reason is not the file's own: later it may go well.
+    #: The cause is not the file: a later attempt may succeed.
     is_temporary: bool = False
-    #: The job goes on, and nobody waits for it.
+    #: The job continues, and nobody waits for it.
     is_detached: bool = False
 
 
 class BatchClient:
-    """Threads that transcribe files side by side, for as long as the program lasts."""
+    """Threads that transcribe files concurrently, as long as the program runs."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class BatchClient:
         *,
         is_detached: bool = False,
     ) -> None:
-        """*formats*: write the transcript in these; none: write all that the job has left.
+        """Write the transcript in *formats*; if empty, write all artefacts of the job.
 
-        *is_detached*: send files only, and wait for nothing.
+        *is_detached*: only send files, and wait for nothing.
         """
         self._client = client
         self._options = options
@@ -86,23 +86,24 @@ class BatchClient:
         self._is_stopped = False
         self._pending: SimpleQueue[tuple[Path, Path]] = SimpleQueue()
         self._outcomes: SimpleQueue[FileOutcome | BaseException] = SimpleQueue()
-        # Threads of our own: those of a pool would keep an interrupted program until they are done.
+        # Daemon threads: those of a pool would keep an interrupted program running until they
+        # finish.
         for _ in range(CONCURRENT_FILES):
             Thread(target=self._run_thread, daemon=True).start()
 
     def enqueue(self, file: Path, output: Path) -> None:
-        """Have a file transcribed into a directory."""
+        """Queue a file for transcription into a directory."""
         self._pending.put((file, output))
 
     @property
     def open_jobs(self) -> Sequence[str]:
-        """The ids of the jobs that were accepted and are not known to be over."""
+        """Return the ids of accepted jobs that are not known to be over."""
         return list(self._open_jobs)
 
     def stop_sending(self, timeout: float) -> Sequence[Path]:
-        """Send no further file, and wait for those on their way: a job must not stay unknown.
+        """Send no more files, and wait for those being sent, so that their jobs become known.
 
-        Returns the files that were not sent within *timeout* seconds.
+        Return the files that were not sent within *timeout* seconds.
         """
         self._is_stopped = True
         deadline = monotonic() + timeout
@@ -111,13 +112,13 @@ class BatchClient:
         return list(self._sending)
 
     def next_outcome(self, timeout: float | None = None) -> FileOutcome | None:
-        """How the next file ended; None when none did within *timeout* seconds.
+        """Return the outcome of the next file; None if there is none within *timeout* seconds.
 
-        Raises `ServiceError` when the service refuses one of the options.
+        Raises `ServiceError` if the service refuses one of the options.
         """
         deadline = math.inf if timeout is None else monotonic() + timeout
         while (remaining := deadline - monotonic()) > 0:
-            # Not all of it at once: Python may sleep on when Ctrl-C and SIGTERM come together.
+            # In short steps: Python may continue to sleep if Ctrl-C and SIGTERM arrive together.
             with suppress(Empty):
                 outcome = self._outcomes.get(timeout=min(remaining, POLL_SECONDS))
                 if isinstance(outcome, BaseException):
@@ -154,7 +155,7 @@ class BatchClient:
             return FileOutcome(file, output, None, tuple(final_status["warnings"]), job_id)
         except (ServiceError, Unreachable, OSError) as error:
             if self._is_option(getattr(error, "field", None)):
-                raise  # it is as wrong with every other file
+                raise  # it would fail for every other file, too
             is_temporary = _is_temporary(error)
             if job_id is not None and not is_temporary:
                 self._open_jobs.pop(job_id, None)
@@ -180,9 +181,9 @@ def follow_job(
     display: ProgressDisplay,
     formats: Sequence[str] = (),
 ) -> FileOutcome:
-    """Show a job that was sent before until it is over, and write its results if *output* is set.
+    """Show a job until it is over, and write its results if *output* is set.
 
-    Raises `ServiceError` for a job that is not there, and `Unreachable`.
+    Raises `ServiceError` if the job does not exist, and `Unreachable`.
     """
     file = Path(client.status(job_id)["filename"])
     display.show_start(file)
@@ -206,7 +207,7 @@ def _is_temporary(error: Exception) -> bool:
 def follow_status(
     client: Client, job_id: str, on_status: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Listen to a job until it is over, over lost connections; returns its last state."""
+    """Follow a job until it is over, reconnecting if necessary; return its last state."""
     for attempt in range(RECONNECT_ATTEMPTS):
         try:
             for status in _iterate_statuses(client, job_id):
@@ -227,7 +228,7 @@ def _iterate_statuses(client: Client, job_id: str) -> Iterator[dict[str, Any]]:
 
 
 def fetch_results(client: Client, job_id: str, output: Path, formats: Sequence[str] = ()) -> None:
-    """Write a completed job into a directory: in these formats, or all files that it has left."""
+    """Write a completed job into a directory, in *formats* or as all of its artefacts."""
     output.mkdir(parents=True, exist_ok=True)
     for format_name in formats:
         (output / f"transcription.{format_name}").write_bytes(client.document(job_id, format_name))
@@ -245,7 +246,7 @@ def _fetch_artefacts(client: Client, job_id: str, output: Path) -> None:
 
 
 def _remove_former_chunks(output: Path, names: Collection[str]) -> None:
-    """Chunks of a job whose results lay here before would seem to be of this one."""
+    """Remove chunks of an earlier job's results, which would seem to belong to this one."""
     for file in output.glob("chunks/chunk_*.wav"):
         if f"chunks/{file.name}" not in names:
             file.unlink(missing_ok=True)

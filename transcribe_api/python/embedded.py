@@ -1,7 +1,7 @@
-"""The embedded stack in a process of its own, for a program that wants it for a while.
+"""The embedded stack as a child process of a program.
 
-It has its own settings, so that one program can have several; and it ends by itself when the
-program is killed.
+It has separate settings, so one program can run several. It ends by itself if the program is
+killed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from transcribe_api.stack.processes import hold_signals
 
 
 class StartError(Exception):
-    """The stack did not come up; the message says why."""
+    """The stack did not start; the message contains the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """A stack that answers."""
+    """A stack that is ready."""
 
     url: str
-    #: What opens it, should its records hold keys; see `core.access.local_token`.
+    #: Local token, needed if the stack's database contains keys; see `core.access.local_token`.
     token: str | None
 
 
@@ -38,10 +38,10 @@ class RunningService:
 def run_service(
     settings: Mapping[str, str], *, workers: int = 0, data_dir: Path | None = None
 ) -> Iterator[RunningService]:
-    """A service that ends with the block, together with all of its processes.
+    """Run a service for the block; all of its processes end with it.
 
-    *settings*: environment variables beside those of this process. *data_dir*: where everything is
-    kept; without it, in a scratch folder that goes with the block. Raises `StartError`.
+    *settings*: environment variables in addition to those of this process. *data_dir*: its data
+    directory; None: a temporary folder. Raises `StartError`.
     """
     with _open_folder(data_dir) as folder, _start_process(folder, settings, workers) as process:
         process.wait_until_ready()
@@ -65,11 +65,11 @@ def _start_process(
         *(sys.executable, "-m", "transcribe_api", "up", "--port", "0", "--no-flower"),
         *("--data-dir", str(folder), "--workers", str(workers), "--parent", str(os.getpid())),
     )
-    # It listens on this machine alone, for this program alone.
+    # It listens only on this machine, for this program.
     environment = {**os.environ, "AUTH": "auto", **settings}
     with tempfile.TemporaryFile("w+") as errors, ExitStack() as exit_stack:
         with hold_signals():
-            # Ctrl-C in a terminal is for the program, which ends the stack when it is ready to.
+            # Ctrl-C in a terminal is for the program, which stops the stack when it is ready to.
             process = Popen(
                 command, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=errors, text=True,
                 start_new_session=True,

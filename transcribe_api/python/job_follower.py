@@ -1,4 +1,4 @@
-"""Follows jobs until they are over, writes their results into folders, and tells who asked."""
+"""Follow jobs until they are over, write their results into folders, and call callbacks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from transcribe_api.python.batch_client import fetch_results
 
 log = logging.getLogger(__name__)
 
-#: Seconds from one look at all jobs to the next, at least; and a job's share of them: a service may
-#: answer only so many requests a minute.
+#: Minimum seconds between two checks of all jobs, and additional seconds per job, since a service
+#: may limit requests per minute.
 POLL_SECONDS = 1.0
 POLL_SECONDS_PER_JOB = 0.2
-#: Seconds until the service has counted a job that is over: it counts every two seconds or so.
+#: Seconds until the service's statistics include a finished job; they are updated about every two
+#: seconds.
 STATISTICS_LAG_SECONDS = 4.0
 
 
@@ -35,11 +36,11 @@ class FinishedJob:
     status: str
     #: UTC, in ISO 8601.
     completed_at: str | None
-    #: As it was handed in.
+    #: As it was submitted.
     file_path: str
-    #: Where the results lie, if it is completed.
+    #: Folder of the results, if completed.
     output_dir: str
-    #: Why it has failed.
+    #: Why it failed.
     error: str | None = None
 
 
@@ -51,7 +52,7 @@ class _FollowedJob:
 
 
 class JobFollower:
-    """One thread that follows all jobs. `start` it, and `stop` it."""
+    """One thread that follows all jobs. Call `start` and `stop`."""
 
     def __init__(
         self,
@@ -60,14 +61,14 @@ class JobFollower:
         journal: Path | None,
         log_interval: float | None,
     ) -> None:
-        """*journal*: a file that remembers unfinished jobs; *log_interval*: seconds, or never."""
+        """Record unfinished jobs in *journal*; *log_interval*: seconds, or None to log nothing."""
         self.client = client
         self._callbacks = callbacks
         self._journal = journal
         self._log_interval = log_interval
         self._logged_at = time.monotonic()
         self._jobs: dict[str, _FollowedJob] = {}
-        #: Guards the jobs, and says when one has ended with all that belongs to it.
+        #: Guards the jobs, and signals when one has ended including its callbacks.
         self._changed = threading.Condition()
         self._open_jobs: set[str] = set()
         self._stop_event = threading.Event()
@@ -81,20 +82,20 @@ class JobFollower:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop. What a callback is doing is waited for, unless it is the caller."""
+        """Stop, and wait for a running callback unless it is the caller."""
         self._stop_event.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
 
     def follow(self, job_id: str, file_path: Path | str, output_dir: Path | str) -> None:
-        """Write the results of a job into a folder, when it is completed."""
+        """Write the results of a job into a folder when it completes."""
         with self._changed:
             self._jobs[job_id] = _FollowedJob(str(file_path), Path(output_dir).resolve())
             self._open_jobs.add(job_id)
             self._write_journal()
 
     def get_status(self, job_id: str) -> dict[str, Any]:
-        """What the service says, but nothing is over before its results are written."""
+        """Return the job's status; it is not over before its results are written."""
         status = self.client.status(job_id)
         with self._changed:
             job = self._jobs.get(job_id)
@@ -110,7 +111,7 @@ class JobFollower:
         return {**status, **unfinished, "progress": min(status["progress"], 99)}
 
     def get_system_status(self) -> dict[str, Any]:
-        """What the service says; the jobs that were told to be over are among those it counts."""
+        """Return the service's status, once its statistics include all jobs reported as over."""
         finished_count = sum(job.finished is not None for job in list(self._jobs.values()))
         deadline = time.monotonic() + STATISTICS_LAG_SECONDS
         while True:
@@ -138,7 +139,7 @@ class JobFollower:
             self._log_periodically()
 
     def _check_job(self, job_id: str) -> None:
-        """Finish the job if it is over; when the service cannot tell, look again later."""
+        """Finish the job if it is over; if the service cannot answer, retry later."""
         job = self._jobs[job_id]
         with suppress(Unreachable):
             status = self._fetch_status(job_id)
@@ -149,7 +150,7 @@ class JobFollower:
         try:
             return self.client.status(job_id)
         except ServiceError as error:
-            if error.status != 404:  # too many requests, or it cannot answer now
+            if error.status != 404:  # too many requests, or a temporary failure
                 return None
             return {"status": "cancelled", "message": "", "completed_at": None}
 

@@ -1,1 +1,1 @@
-"""Routes, one file a resource."""
+"""Routes, one file per resource."""

@@ -1,4 +1,4 @@
-"""Contexts: named lists of terms that an engine should expect to hear."""
+"""Contexts: named lists of terms that an engine should expect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ bp = Blueprint("contexts", __name__, url_prefix="/api/transcribe/contexts")
 @bp.post("")
 @document_route(Answer(201, Context, headers=("Location",)), body=ContextWhole)
 def create() -> ResponseReturnValue:
-    """A new context."""
+    """Create a context."""
     values = json_bodies.parse_body(ContextWhole).model_dump()
     with transaction() as session:
         row = user_resources.create_row(
@@ -38,7 +38,7 @@ def create() -> ResponseReturnValue:
 @bp.get("")
 @document_route(Answer(200, ContextPage), query=PageQuery)
 def list_all() -> ResponseReturnValue:
-    """A page of contexts, newest first."""
+    """List contexts by page, newest first."""
     limit, after = page_query.parse_limit(request.args), page_query.parse_cursor(request.args)
     page = user_resources.list_rows(
         db.session(), ContextRow, limit, after, owner_id=guard.caller().visible_owner
@@ -52,7 +52,7 @@ def list_all() -> ResponseReturnValue:
 @bp.get("/<context_id>")
 @document_route(Answer(200, Context))
 def show(context_id: str) -> ResponseReturnValue:
-    """One context."""
+    """Return one context."""
     row = user_resources.get_row(
         db.session(),
         ContextRow,
@@ -65,7 +65,7 @@ def show(context_id: str) -> ResponseReturnValue:
 @bp.put("/<context_id>")
 @document_route(Answer(200, Context), body=ContextWhole)
 def replace(context_id: str) -> ResponseReturnValue:
-    """Say anew all that a caller can say of a context."""
+    """Replace all fields of a context."""
     row_id = parsing.parse_row_id(context_id, "context_id")
     return _apply_change(row_id, json_bodies.parse_body(ContextWhole).model_dump())
 
@@ -73,7 +73,7 @@ def replace(context_id: str) -> ResponseReturnValue:
 @bp.patch("/<context_id>")
 @document_route(Answer(200, Context), body=ContextChange)
 def change(context_id: str) -> ResponseReturnValue:
-    """Change what is sent, and nothing else."""
+    """Change only the fields that are sent."""
     row_id = parsing.parse_row_id(context_id, "context_id")
     return _apply_change(
         row_id, json_bodies.parse_body(ContextChange).model_dump(exclude_unset=True)
@@ -91,7 +91,7 @@ def _apply_change(row_id: uuid.UUID, values: dict[str, Any]) -> ResponseReturnVa
 @bp.delete("/<context_id>")
 @document_route(Answer(204))
 def delete(context_id: str) -> ResponseReturnValue:
-    """Forget the context; transcripts that were made with it stay."""
+    """Delete the context; transcripts that used it remain."""
     row_id = parsing.parse_row_id(context_id, "context_id")
     with transaction() as session:
         user_resources.delete_row(

@@ -1,4 +1,4 @@
-"""The interface, described: as OpenAPI for programs, as a page for people."""
+"""Documentation of the API: as OpenAPI for programs, as a page for people."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ bp = Blueprint("docs", __name__)
 
 _EXTENSION_KEY = "openapi document"
 
-#: The page runs its own scripts and asks this service, and nothing else. Swagger UI sets styles on
-#: its elements and has icons inside its style sheet.
+#: The page only runs its own scripts and only connects to this service. Swagger UI sets inline
+#: styles and has icons inside its style sheet.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -23,16 +23,16 @@ POLICY = (
 
 @bp.get("/openapi.json")
 def document() -> Response:
-    """Every route with what it takes and answers, as OpenAPI 3.1."""
+    """Return every route with its inputs and responses, as OpenAPI 3.1."""
     extensions = current_app.extensions
-    if _EXTENSION_KEY not in extensions:  # in the order in which it is meant to be read
+    if _EXTENSION_KEY not in extensions:  # in reading order
         extensions[_EXTENSION_KEY] = json.dumps(openapi.build_document(current_app))
     return Response(extensions[_EXTENSION_KEY], mimetype="application/json")
 
 
 @bp.get("/docs")
 def page() -> Response:
-    """The same for people, with a form to try each request. Asks no other machine for anything."""
+    """Return the interactive documentation page, which contacts no other machine."""
     response = current_app.send_static_file("docs.html")
     response.headers["Content-Security-Policy"] = POLICY
     return response

@@ -1,4 +1,4 @@
-"""Engines: which there are, and which a living worker serves."""
+"""Engines: all known ones, and whether a worker serves them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ bp = Blueprint("engines", __name__, url_prefix="/api/transcribe/jobs")
 @bp.get("/engines")
 @document_route(Answer(200, Engines))
 def show() -> ResponseReturnValue:
-    """Every engine, with what it can do. Available means: someone is there to do it."""
+    """List every engine with its features. Available: at least one worker serves it."""
     engines = {
         name: rendering.render_engine(name, available=worker_registry.count_workers(spec.queue) > 0)
         for name, spec in catalog.recognizers().items()

@@ -1,4 +1,4 @@
-"""Health: whether the process lives, and whether it can take jobs."""
+"""Health: whether the process runs, and whether it can accept jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from transcribe_api.database import db
 from transcribe_api.http.route_docs import Answer, document_route
 from transcribe_api.schemas.system import Alive, Readiness
 
-#: Seconds for which one look is good enough.
+#: Seconds for which a check is cached.
 CACHE_SECONDS = 1.0
 _EXTENSION_KEY = "readiness"
 
@@ -33,14 +33,14 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @document_route(Answer(200, Alive), public=True)
 def alive() -> ResponseReturnValue:
-    """The process answers."""
+    """Check that the process answers."""
     return jsonify({"status": "ok"})
 
 
 @bp.get("/readyz")
 @document_route(Answer(200, Readiness), Answer(503, Readiness), public=True)
 def ready() -> ResponseReturnValue:
-    """Database, Redis and storage answer; 503 names the ones that do not, or a full disk."""
+    """Check database, Redis and storage; 503 names those that fail, or a full disk."""
     checks = _check_all()
     is_ready = all(state == "ok" for state in checks.values())
     status = "ok" if is_ready else "unavailable"
@@ -48,7 +48,7 @@ def ready() -> ResponseReturnValue:
 
 
 def _check_all() -> dict[str, str]:
-    """How the parts are, looked up once a second at most: anybody may ask, and often."""
+    """Return the state of the parts, checked at most once a second since anybody may ask often."""
     last_check: _LastCheck = current_app.extensions.setdefault(_EXTENSION_KEY, _LastCheck())
     with last_check.lock:
         if time.monotonic() - last_check.checked_at >= CACHE_SECONDS:
@@ -59,7 +59,7 @@ def _check_all() -> dict[str, str]:
 
 @dataclass
 class _LastCheck:
-    """What was found last."""
+    """The last check."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     checked_at: float = -math.inf
@@ -77,7 +77,7 @@ def _check_service(ping: Callable[[], object]) -> str:
 def _is_disk_full(error: Exception) -> bool:
     if isinstance(error, SQLAlchemyError):
         return isinstance(explain_outage(error), StorageFull)
-    # Redis answers so for as long as it cannot write its file, mostly on a full disk.
+    # Redis returns this while it cannot write its file, usually because the disk is full.
     return isinstance(error, StorageFull) or str(error).startswith("MISCONF")
 
 

@@ -1,4 +1,4 @@
-"""Jobs: create one, look at it, follow it."""
+"""Jobs: create, show and follow them."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ _ACCEPTED = Answer(202, JobAccepted, headers=("Location", "Idempotency-Replayed"
 @bp.post("/transcribe")
 @document_route(_ACCEPTED, form=JobForm, headers=SubmissionHeaders)
 def create() -> ResponseReturnValue:
-    """Accept a recording, to be transcribed by the engine named in the form or the default one."""
+    """Submit a recording, for the engine named in the form or the default one."""
     return _create(None)
 
 
 @bp.post("/transcribe/asr")
 @document_route(_ACCEPTED, form=EngineForm, headers=SubmissionHeaders)
 def create_asr() -> ResponseReturnValue:
-    """Accept a recording for NVIDIA Riva."""
+    """Submit a recording for NVIDIA Riva."""
     return _create("asr")
 
 
 @bp.post("/transcribe/whisperx")
 @document_route(_ACCEPTED, form=WhisperxForm, headers=SubmissionHeaders)
 def create_whisperx() -> ResponseReturnValue:
-    """Accept a recording for WhisperX."""
+    """Submit a recording for WhisperX."""
     return _create("whisperx")
 
 
 def _create(engine: str | None) -> ResponseReturnValue:
-    submissions.read_idempotency_key()  # a wrong one is refused before the recording comes in
+    submissions.read_idempotency_key()  # refuse an invalid one before the recording is received
     source = sources.receive_source(cast(StreamingRequest, request))
     known_fields.refuse_unknown(request.form, known_fields.list_field_names(JobForm))
     return submissions.answer_submission(parsing.parse_job(request.form, engine), source)
@@ -72,7 +72,7 @@ def _create(engine: str | None) -> ResponseReturnValue:
 @bp.get("")
 @document_route(Answer(200, JobPage), query=JobsQuery)
 def show_all() -> ResponseReturnValue:
-    """The jobs, newest first, by the page; the query may name a status, an engine or a session."""
+    """List jobs by page, newest first; the query can filter by status, engine or session."""
     filters = parsing.parse_job_filters(request.args)
     limit, after = page_query.parse_limit(request.args), page_query.parse_cursor(request.args)
     page = listing.list_transcripts(
@@ -85,7 +85,7 @@ def show_all() -> ResponseReturnValue:
 @bp.get("/status/<job_id>")
 @document_route(Answer(200, JobState))
 def show(job_id: str) -> ResponseReturnValue:
-    """The state of a job: from Redis, or from the database when it waits or Redis knows nothing."""
+    """Return the state of a job: from Redis, or from the database if it waits or Redis has none."""
     job_id = guard.check_job_access(job_id)
     state = progress.read_status(job_id)
     if state is None or state.is_queue_dependent:
@@ -96,7 +96,7 @@ def show(job_id: str) -> ResponseReturnValue:
 @bp.get("/stream/<job_id>")
 @document_route(Answer(200, events=StreamEvent), query=StreamQuery, headers=StreamHeaders)
 def follow(job_id: str) -> ResponseReturnValue:
-    """The state of a job and what is heard, as they come, from after ``Last-Event-ID``."""
+    """Stream the state and the transcriptions of a job, continuing after ``Last-Event-ID``."""
     last_id = request.headers.get("Last-Event-ID", "")
     key_id = guard.caller().key_id
     events = streaming.prefetch_first(
@@ -112,7 +112,7 @@ def follow(job_id: str) -> ResponseReturnValue:
 @bp.post("/<job_id>/cancel")
 @document_route(Answer(200, JobState), refusals=(409,))
 def cancel(job_id: str) -> ResponseReturnValue:
-    """End the job. What is stored of it stays for a retry, until its time is over."""
+    """Cancel the job. Stored parts remain for a retry, until they expire."""
     job_id = guard.check_job_access(job_id)
     endings.cancel_job(job_id)
     return jsonify(job_status.describe_job(db.session(), job_id).to_json())
@@ -121,7 +121,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
 @bp.post("/<job_id>/retry")
 @document_route(Answer(202, JobState), query=RetryQuery, refusals=(409,))
 def retry(job_id: str) -> ResponseReturnValue:
-    """Have a job that is over done again as far as it is not done, or one stage of it."""
+    """Retry a job that has ended: what failed, or one stage of it."""
     job_id = guard.check_job_access(job_id)
     stage, diarization_options = parsing.parse_retry(request.args)
     with transaction() as session:
@@ -138,6 +138,6 @@ def retry(job_id: str) -> ResponseReturnValue:
 @bp.delete("/<job_id>")
 @document_route(Answer(204))
 def delete(job_id: str) -> ResponseReturnValue:
-    """Remove a job with everything of it, be it running or over."""
+    """Delete a job and all of its data, running or finished."""
     endings.delete_job(guard.check_job_access(job_id))
     return "", 204

@@ -1,4 +1,4 @@
-"""Recordings that lie on this machine: named by their path, and written beside each other."""
+"""Transcribe recordings on the service's own machine, named by their path."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class _LocalSource:
 @bp.post("/process")
 @document_route(Answer(202, JobReference), body=Process)
 def process() -> ResponseReturnValue:
-    """Have a file of this machine transcribed, and what comes out of it written to a folder."""
-    submissions.read_idempotency_key()  # a wrong one is refused first
+    """Transcribe a file of the service's machine, and write the results to a folder."""
+    submissions.read_idempotency_key()  # refuse an invalid one first
     body = json_bodies.parse_body(Process)
     source = _LocalSource(resolve_path(body.file_path, "file_path"))
     output_dir = resolve_path(body.output_dir, "output_dir")
@@ -67,5 +67,5 @@ def process() -> ResponseReturnValue:
 @bp.get("/status/<job_id>")
 @document_route(Answer(200, JobState))
 def status(job_id: str) -> ResponseReturnValue:
-    """The state of a job, as under `/api/transcribe/jobs/status`."""
+    """Return the state of a job, as `/api/transcribe/jobs/status` does."""
     return jobs.show(job_id)

@@ -1,7 +1,7 @@
-"""The audio API of OpenAI: their clients work when their ``base_url`` is set to ours and ``/v1``.
+"""OpenAI's audio API: their clients work with `base_url` set to this service and `/v1`.
 
-The caller waits for the whole recording, however long it is, as those clients do; the job behind it
-is one like all others.
+As those clients expect, the caller waits until the whole recording is transcribed, however long it
+is. The request creates an ordinary job.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ from transcripts.spacing import find_separator
 
 bp = Blueprint("openai", __name__, url_prefix="/v1")
 
-#: A comment, which clients pass over: it keeps proxies from closing the stream.
+#: A comment, which clients ignore: it keeps proxies from closing the stream.
 _KEEPALIVE_COMMENT = ": still here\n\n"
 
-#: What became of a recording that could not be transcribed; see `core.errors`.
+#: Job errors that are not the caller's fault; see `core.errors`.
 _SERVER_FAULTS = {"internal_error", "engine_failed", "worker_lost", "unavailable"}
 
 
 class JobFailed(TranscribeError):
-    """The job that a caller waits for was not completed."""
+    """The job that a caller waits for did not complete."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class JobFailed(TranscribeError):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """What a request asks for."""
+    """A parsed request."""
 
     spec: JobSpec
     response_format: str
@@ -73,7 +73,7 @@ class TranscriptionRequest:
     stream: bool
 
 
-#: Fields of OpenAI's that have no effect here.
+#: OpenAI's fields that have no effect here.
 _IGNORED_FIELDS = (
     "temperature", "include", "include[]", "chunking_strategy", "keywords",
     "known_speaker_names", "known_speaker_names[]",
@@ -82,11 +82,11 @@ _IGNORED_FIELDS = (
 _FIELDS = (
     *known_fields.list_field_names(TranscriptionForm), "timestamp_granularities", *_IGNORED_FIELDS,
 )  # fmt: skip
-#: Names what was passed over.
+#: Header that lists the ignored fields.
 _IGNORED_HEADER = "X-Ignored-Fields"
 
 _ERROR_STATUSES = (400, 401, 403, 404, 408, 413, 421, 429, 503, 507)
-#: Every refusal of these routes, in the shape that their clients read.
+#: All errors of these routes, in the form that their clients expect.
 _REFUSALS = tuple(Answer(status, OpenaiProblem) for status in _ERROR_STATUSES)
 _TRANSCRIPTION = Answer(
     200,
@@ -99,13 +99,13 @@ _TRANSCRIPTION = Answer(
 @bp.post("/audio/transcriptions")
 @document_route(_TRANSCRIPTION, *_REFUSALS, Answer(500, OpenaiProblem), form=TranscriptionForm)
 def transcribe() -> ResponseReturnValue:
-    """Transcribe a recording, and answer when that is done, or while it is with ``stream=true``."""
+    """Transcribe a recording; respond at the end, or during transcription with ``stream=true``."""
     source = sources.receive_source(cast(StreamingRequest, request))
     known_fields.refuse_unknown(request.form, _FIELDS)
     after_this_request(_add_ignored_header)
     transcription_request = _parse_request(request.form)
     if transcription_request.stream:
-        # The first event is sent by when the job is there: what is refused is no stream.
+        # The first event is sent when the job exists, so a refusal is an error response.
         events = streaming.prefetch_first(_stream_events(transcription_request, source))
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Response(events, mimetype="text/event-stream", headers=headers)
@@ -118,14 +118,14 @@ def transcribe() -> ResponseReturnValue:
 @bp.get("/models")
 @document_route(Answer(200, Models), *_REFUSALS)
 def show_models() -> ResponseReturnValue:
-    """The models that a worker has now."""
+    """List the models that a worker can use now."""
     return jsonify({"object": "list", "data": openai_models.list_served_models()})
 
 
 @bp.get("/models/<path:model>")
 @document_route(Answer(200, Model), *_REFUSALS)
 def show_model(model: str) -> ResponseReturnValue:
-    """One model, be it served now or not."""
+    """Return one model, whether it is served now or not."""
     openai_models.resolve_model(model)
     return jsonify(openai_models.describe_model(model))
 
@@ -204,7 +204,7 @@ def _render_answer(job_id: str, transcription_request: TranscriptionRequest) -> 
 
 
 def _stream_events(transcription_request: TranscriptionRequest, source: Source) -> Iterator[str]:
-    # A slot first: a caller who cannot be told anything must not leave a job behind.
+    # Reserve a slot first: without one, a request must not leave a job behind.
     with job_events.reserve_slot(guard.caller().key_id) as slot:
         job_id = join_or_submit(transcription_request.spec, source)
         has_access = build_caller_check(job_id)
@@ -231,8 +231,8 @@ def _stream_deltas(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> 
 
 
 def _stream_ending(job_id: str, transcription_request: TranscriptionRequest) -> Iterator[str]:
-    """The whole text as it came to be: where two chunks overlap, the deltas told it twice."""
-    # The session is closed before a listener, who may be slow, is sent anything.
+    """Yield the final text; deltas repeat words where two chunks overlap."""
+    # Close the session before anything is sent to a client, which may be slow.
     with read_session() as session:
         transcript = lifecycle.get_job(session, job_id).transcript
         has_speakers = transcription_request.response_format == openai_formats.DIARIZED
@@ -252,7 +252,7 @@ def _answer_error(error: TranscribeError) -> Response:
     response = problems.answer_error(error)
     translated = _translate_problem(response, _translate_status(error, response.status_code))
     if isinstance(error, JobFailed):
-        # It was tried again already: clients of OpenAI's would only make more jobs that fail.
+        # The service already retried: OpenAI's clients would only create more failing jobs.
         translated.headers["X-Should-Retry"] = "false"
     return translated
 
@@ -265,20 +265,20 @@ def _answer_http_error(error: HTTPException) -> Response:
 @bp.app_errorhandler(HTTPStatus.NOT_FOUND)
 @bp.app_errorhandler(HTTPStatus.METHOD_NOT_ALLOWED)
 def _answer_unrouted(error: HTTPException) -> Response:
-    """What no route takes is no blueprint's: under our prefix it is answered as the rest is."""
+    """Answer unmatched routes under our prefix in our error format; they have no blueprint."""
     is_ours = request.path.startswith(f"{bp.url_prefix}/")
     return _answer_http_error(error) if is_ours else problems.answer_http_error(error)
 
 
 def _translate_status(error: TranscribeError, http_status: int) -> int:
-    """Their clients know 400 where we say 422."""
+    """Return OpenAI's status for an error: their clients expect 400 instead of 422."""
     if isinstance(error, JobFailed):
         return 500 if error.code in _SERVER_FAULTS else 400
     return 400 if http_status == 422 else http_status
 
 
 def _translate_problem(response: Response, status: int) -> Response:
-    """The same refusal in OpenAI's shape."""
+    """Return the same error in OpenAI's form."""
     payload = {"error": _translate_fields(response.get_json(), status)}
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     return Response(json.dumps(payload), status, headers=headers, mimetype="application/json")

@@ -1,4 +1,4 @@
-"""The page for people: send recordings, watch the words come, read and listen."""
+"""The web page: send recordings, watch the transcript grow, read and listen."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from core.settings import settings
 
 bp = Blueprint("page", __name__)
 
-#: What the page may do and load: its own files and the recordings in the storage, and no text that
-#: it shows can become a script.
+#: The page may load only its own files and recordings in storage, and no text that it shows can
+#: become a script.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; media-src {media}; base-uri 'none'; form-action 'none'; "
@@ -21,7 +21,7 @@ _POLICY = (
 
 @bp.get("/")
 def show() -> Response:
-    """The page itself; it asks this service for the rest."""
+    """Return the page; it requests everything else from this service."""
     response = current_app.send_static_file("page/index.html")
     media = " ".join(("'self'", "blob:", *_list_storage_origins()))
     response.headers["Content-Security-Policy"] = _POLICY.format(media=media)
@@ -29,7 +29,7 @@ def show() -> Response:
 
 
 def _list_storage_origins() -> list[str]:
-    """The origin that links to recordings lead to, where that is not this service."""
+    """Return the origin of links to recordings, if it is not this service."""
     config = settings()
     if not config.minio_endpoint or config.minio_public_url == "none":
         return []

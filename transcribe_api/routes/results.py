@@ -1,4 +1,4 @@
-"""Results: the transcript of a finished job, in every form, and the files behind it."""
+"""Results: the transcript of a completed job in every format, and its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from transcripts.formats import Layout
 
 bp = Blueprint("results", __name__, url_prefix="/api/transcribe/jobs")
 
-#: Seconds for which a link to the recording works.
+#: Seconds for which a link to the recording is valid.
 AUDIO_URL_SECONDS = 3600
 
 _DOCUMENT_MEDIA_TYPES = tuple(media.partition(";")[0] for media in rendering.MEDIA_TYPES.values())
@@ -48,7 +48,7 @@ def _file_answers(media: tuple[str, ...]) -> tuple[Answer, ...]:
 @bp.get("/result/<job_id>")
 @document_route(Answer(200, Result), refusals=(409,))
 def show(job_id: str) -> ResponseReturnValue:
-    """The whole transcript, once the job is completed."""
+    """Return the whole transcript, once the job is completed."""
     job = _find_completed_job(job_id)
     return jsonify(rendering.render_result(job, _build_audio_url(job)))
 
@@ -58,7 +58,7 @@ def show(job_id: str) -> ResponseReturnValue:
     Answer(200, Result, media=_DOCUMENT_MEDIA_TYPES), query=LayoutQuery, refusals=(409,)
 )
 def download(job_id: str, format: str) -> ResponseReturnValue:
-    """The transcript in one format; subtitles in the layout that the query asks for."""
+    """Return the transcript in one format; the query sets the layout of subtitles."""
     if format not in rendering.MEDIA_TYPES:
         allowed = ", ".join(rendering.MEDIA_TYPES)
         raise InvalidInput(f"format: {format!r} is not known; allowed: {allowed}", field="format")
@@ -68,7 +68,7 @@ def download(job_id: str, format: str) -> ResponseReturnValue:
         return jsonify(rendering.render_result(job, _build_audio_url(job)))
     document = rendering.render_document(job.transcript, format, subtitle_layout)
     response = Response(document, content_type=rendering.MEDIA_TYPES[format])
-    if isinstance(document, bytes):  # no browser shows it
+    if isinstance(document, bytes):  # browsers cannot display it
         response.headers.set(
             "Content-Disposition", "attachment", filename=f"transcription.{format}"
         )
@@ -78,7 +78,7 @@ def download(job_id: str, format: str) -> ResponseReturnValue:
 @bp.get("/artefacts/<job_id>")
 @document_route(Answer(200, Artefacts), refusals=(409,))
 def list_artefacts(job_id: str) -> ResponseReturnValue:
-    """The names of the files that the job has left in storage."""
+    """List the names of the job's artefacts in storage."""
     prefix = layout.job_prefix(_find_completed_job(job_id).job_id)
     names = [key.removeprefix(prefix) for key in storage().list_keys(prefix)]
     return jsonify({"artefacts": [name for name in names if layout.is_artefact(name)]})
@@ -89,7 +89,7 @@ def list_artefacts(job_id: str) -> ResponseReturnValue:
     *_file_answers(_ARTEFACT_MEDIA_TYPES), headers=RangeHeaders, refusals=(409, 412, 416)
 )
 def artefact(job_id: str, name: str) -> ResponseReturnValue:
-    """One of those files, as it lies in storage."""
+    """Return one artefact, as it is in storage."""
     job = _find_completed_job(job_id)
     if not layout.is_artefact(name):
         raise NotFound(f"there is no artefact {name}")
@@ -105,19 +105,19 @@ def artefact(job_id: str, name: str) -> ResponseReturnValue:
     public=True,
 )
 def audio(token: str) -> ResponseReturnValue:
-    """The recording, for whoever has a link from a result. Only where the storage gives none."""
+    """Return the recording for a link in a result. Only used if the storage has no own links."""
     try:
         job_id = _build_signer().loads(token, max_age=AUDIO_URL_SECONDS)
     except BadSignature:
         raise NotFound("this link is wrong or no longer works") from None
     response = files.serve_recording(layout.source(job_id), job_id)
-    # Whoever has the link may put a player of their own around it.
+    # Owners of the link may embed the recording in their own player.
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
 
 
 def _format_version(job: TranscriptJob) -> str:
-    """Another one when the job was done again."""
+    """Return a version that changes when the job is repeated."""
     return f"{job.job_id} {clock.format_iso(job.completed_at)}"
 
 
@@ -143,7 +143,7 @@ def _find_completed_job(job_id: str) -> TranscriptJob:
 
 def _build_audio_url(job: TranscriptJob) -> str | None:
     key = job.transcript.audio_key
-    if key is None:  # removed when its time was over
+    if key is None:  # removed when its retention ended
         return None
     storage_url = storage().presign_url(key, seconds=AUDIO_URL_SECONDS)
     return storage_url or _base_url() + url_for(
@@ -152,7 +152,7 @@ def _build_audio_url(job: TranscriptJob) -> str | None:
 
 
 def _base_url() -> str:
-    """Where callers reach the service; without PUBLIC_URL, as this one did, by a name of ours."""
+    """Return the public address; without PUBLIC_URL, the already checked host of this request."""
     return settings().public_url or request.host_url.rstrip("/")
 
 

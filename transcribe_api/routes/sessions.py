@@ -1,4 +1,4 @@
-"""Sessions, which callers make to put their transcripts under."""
+"""Sessions, with which callers group their transcripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ bp = Blueprint("sessions", __name__, url_prefix="/api/transcribe/sessions")
 @bp.post("")
 @document_route(Answer(201, Session, headers=("Location",)), body=SessionWhole)
 def create() -> ResponseReturnValue:
-    """A new session."""
+    """Create a session."""
     body = json_bodies.parse_body(SessionWhole)
     with transaction() as session:
         row = user_resources.create_row(
@@ -37,7 +37,7 @@ def create() -> ResponseReturnValue:
 @bp.get("")
 @document_route(Answer(200, SessionPage), query=PageQuery)
 def list_all() -> ResponseReturnValue:
-    """A page of sessions, newest first."""
+    """List sessions by page, newest first."""
     limit, after = page_query.parse_limit(request.args), page_query.parse_cursor(request.args)
     page = user_resources.list_rows(
         db.session(), SessionRow, limit, after, owner_id=guard.caller().visible_owner
@@ -51,7 +51,7 @@ def list_all() -> ResponseReturnValue:
 @bp.get("/<session_id>")
 @document_route(Answer(200, Session))
 def show(session_id: str) -> ResponseReturnValue:
-    """One session."""
+    """Return one session."""
     row = user_resources.get_row(
         db.session(),
         SessionRow,
@@ -64,7 +64,7 @@ def show(session_id: str) -> ResponseReturnValue:
 @bp.put("/<session_id>")
 @document_route(Answer(200, Session), body=SessionWhole)
 def replace(session_id: str) -> ResponseReturnValue:
-    """Say anew all that a caller can say of a session."""
+    """Replace all fields of a session."""
     row_id = parsing.parse_row_id(session_id, "session_id")
     return _apply_change(row_id, json_bodies.parse_body(SessionWhole).model_dump())
 
@@ -72,7 +72,7 @@ def replace(session_id: str) -> ResponseReturnValue:
 @bp.patch("/<session_id>")
 @document_route(Answer(200, Session), body=SessionChange)
 def change(session_id: str) -> ResponseReturnValue:
-    """Change what is sent, and nothing else."""
+    """Change only the fields that are sent."""
     row_id = parsing.parse_row_id(session_id, "session_id")
     return _apply_change(
         row_id, json_bodies.parse_body(SessionChange).model_dump(exclude_unset=True)
@@ -90,7 +90,7 @@ def _apply_change(row_id: uuid.UUID, values: dict[str, str]) -> ResponseReturnVa
 @bp.delete("/<session_id>")
 @document_route(Answer(204))
 def delete(session_id: str) -> ResponseReturnValue:
-    """Forget the session; its transcripts stay, with its id."""
+    """Delete the session; its transcripts remain, with its id."""
     row_id = parsing.parse_row_id(session_id, "session_id")
     with transaction() as session:
         user_resources.delete_row(

@@ -1,4 +1,4 @@
-"""The service as a whole, for its operators: its state, and metrics for Prometheus."""
+"""State of the whole service for operators, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ bp = Blueprint("system", __name__)
 @bp.get("/api/transcribe/system/status")
 @document_route(Answer(200, SystemStatus))
 def show() -> ResponseReturnValue:
-    """Jobs, queues, memory, processors and workers, as far as they are known now."""
+    """Return jobs, queues, memory, processors and workers, as far as known."""
     return jsonify(system_status.collect_status())
 
 
 @bp.get("/metrics")
 @document_route(Answer(200, media=("text/plain",)))
 def metrics() -> ResponseReturnValue:
-    """All metrics of the service and of every living worker, in Prometheus' text format."""
+    """Return all metrics of the API and of every live worker, in Prometheus' text format."""
     return Response(api_metrics.build_exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

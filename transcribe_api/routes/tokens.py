@@ -1,4 +1,4 @@
-"""Access tokens, for what cannot send a key."""
+"""Access tokens, for clients that cannot send a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ bp = Blueprint("tokens", __name__, url_prefix="/api/transcribe/auth")
 @bp.post("/token")
 @document_route(Answer(200, AccessToken))
 def create() -> ResponseReturnValue:
-    """A token for `?access_token=` of a stream, where a browser cannot send the key itself."""
+    """Create a token for `?access_token=` of a stream, where a browser cannot send a key."""
     payload = {
         "access_token": authentication.create_stream_token(),
         "expires_in": authentication.TOKEN_SECONDS,

@@ -1,4 +1,4 @@
-"""Transcripts: what callers may change of them."""
+"""Transcripts: edits of segments and speaker names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ bp = Blueprint("transcripts", __name__, url_prefix="/api/transcribe/transcripts"
 @bp.patch("/<transcript_id>/speakers")
 @document_route(Answer(200, SpeakerLabels), body=SpeakerNames, refusals=(409,))
 def name_speakers(transcript_id: str) -> ResponseReturnValue:
-    """Name some speakers; the answer tells what is shown of each of them all."""
+    """Name some speakers; the response has the displayed names of all speakers."""
     row_id = parsing.parse_row_id(transcript_id, "transcript_id")
     body = json_bodies.parse_body(SpeakerNames)
     with transaction() as session:
@@ -33,7 +33,7 @@ def name_speakers(transcript_id: str) -> ResponseReturnValue:
 @bp.patch("/<transcript_id>/segments/<position>")
 @document_route(Answer(200, ResultSegment), body=SegmentChange, refusals=(409,))
 def change_segment(transcript_id: str, position: str) -> ResponseReturnValue:
-    """Put another text or speaker where something was heard; the answer is the whole segment."""
+    """Change a segment's text or speaker; the response is the whole segment."""
     row_id = parsing.parse_row_id(transcript_id, "transcript_id")
     segment_position = parsing.parse_position(position)
     body = json_bodies.parse_body(SegmentChange)

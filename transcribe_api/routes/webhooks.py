@@ -1,4 +1,4 @@
-"""Webhooks: what was sent when a job ended, and the secret that it was signed with."""
+"""Webhooks: deliveries at the end of a job, and the secret that signs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ bp = Blueprint("webhooks", __name__, url_prefix="/api/transcribe")
 @bp.get("/webhooks/secret")
 @document_route(Answer(200, WebhookSecret))
 def secret() -> ResponseReturnValue:
-    """What the caller's webhooks are signed with."""
+    """Return the secret that signs the caller's webhooks."""
     signing_secret = webhooks.get_signing_secret(guard.caller().owner)
     return jsonify({"secret": signing_secret}), 200, {"Cache-Control": "no-store"}
 
@@ -30,7 +30,7 @@ def secret() -> ResponseReturnValue:
 @bp.get("/jobs/<job_id>/deliveries")
 @document_route(Answer(200, Deliveries))
 def deliveries(job_id: str) -> ResponseReturnValue:
-    """The webhooks of a job, and how far each of them is."""
+    """List the webhooks of a job, with their state."""
     job = lifecycle.get_job(db.session(), guard.check_job_access(job_id))
     rendered_deliveries = [
         rendering.render_delivery(row) for row in webhooks.list_deliveries(db.session(), job.job_id)
@@ -41,7 +41,7 @@ def deliveries(job_id: str) -> ResponseReturnValue:
 @bp.post("/jobs/<job_id>/deliveries/<delivery_id>/replay")
 @document_route(Answer(202, Delivery), refusals=(409,))
 def replay(job_id: str, delivery_id: str) -> ResponseReturnValue:
-    """Send a webhook once more, now, delivered or not; the tries before no longer count."""
+    """Send a webhook again now, delivered or not; earlier attempts no longer count."""
     job_id, row_id = (
         guard.check_job_access(job_id),
         parsing.parse_row_id(delivery_id, "delivery_id"),

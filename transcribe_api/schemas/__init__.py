@@ -1,5 +1,5 @@
-"""What is sent and answered, as models: one module a part of the interface.
+"""Models of requests and responses, one module per part of the API.
 
-Models of requests validate as well as document. Models of answers only document: tests hold every
-answer to them, and the service never checks its own words again.
+Models of requests validate and document. Models of responses only document: tests check every
+response against them, and the service does not validate its own output.
 """

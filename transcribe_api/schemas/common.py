@@ -1,4 +1,4 @@
-"""What many requests and answers have in common."""
+"""Models common to many requests and responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.states import JobStatus
 from transcribe_api.http.requests import page_query, parsing
 from transcribe_api.http.responses import rendering
 
-#: What is sent in a form as a file.
+#: A file in a form.
 Recording = Annotated[
     bytes,
     Field(
@@ -29,7 +29,7 @@ NextCursor = Annotated[
 
 
 class PageQuery(BaseModel):
-    """Which page of a list."""
+    """Page of a list."""
 
     limit: int = Field(
         default=page_query.DEFAULT_LIMIT,
@@ -72,12 +72,12 @@ class Problem(BaseModel):
 
 
 def build_enum(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]], None]:
-    """For `json_schema_extra`: the values that *names* gives when it is asked."""
+    """Return a `json_schema_extra` with the values that *names* returns when called."""
     return lambda schema: schema.update(enum=list(names()))
 
 
 class Paths(BaseModel):
-    """Every name that stands in a path, as the routes call it."""
+    """All path parameters, named as in the routes."""
 
     job_id: UUID = Field(description="From the answer to a submission.", examples=[EXAMPLE_ID])
     transcript_id: UUID = Field(description="From the answer to a submission or a list of jobs.")

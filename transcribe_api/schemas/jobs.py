@@ -1,4 +1,4 @@
-"""Jobs, as they are submitted, listed and followed."""
+"""Jobs: submission, lists and state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _require_one_recording(schema: dict[str, Any]) -> None:
 
 
 class EngineForm(BaseModel):
-    """A recording and what is wanted. A field that is empty counts as not sent."""
+    """A recording and its options. An empty field counts as not sent."""
 
     model_config = ConfigDict(json_schema_extra=_require_one_recording)
 
@@ -102,7 +102,7 @@ class EngineForm(BaseModel):
 
 
 class WhisperxForm(EngineForm):
-    """A recording and what is wanted. A field that is empty counts as not sent."""
+    """A recording and its options. An empty field counts as not sent."""
 
     model: str | Absent = Field(
         default=None,
@@ -112,7 +112,7 @@ class WhisperxForm(EngineForm):
 
 
 class JobForm(EngineForm):
-    """A recording, the engine and what is wanted. A field that is empty counts as not sent."""
+    """A recording, the engine and other options. An empty field counts as not sent."""
 
     model: str | Absent = Field(
         default=None,
@@ -127,7 +127,7 @@ class JobForm(EngineForm):
 
 
 class SubmissionHeaders(BaseModel):
-    """What may be said beside the form."""
+    """Headers of a submission."""
 
     idempotency_key: _Key | Absent = Field(
         default=None,
@@ -137,13 +137,13 @@ class SubmissionHeaders(BaseModel):
 
 
 class StreamQuery(BaseModel):
-    """What stands in the address of a stream, since `EventSource` sends no headers of ours."""
+    """Query of a stream, since `EventSource` cannot send additional headers."""
 
     access_token: str | Absent = Field(default=None, description="In place of a key.")
 
 
 class StreamHeaders(BaseModel):
-    """What a browser sends by itself when it comes again."""
+    """Headers that a browser sends when it reconnects."""
 
     last_event_id: str | Absent = Field(
         default=None,
@@ -153,7 +153,7 @@ class StreamHeaders(BaseModel):
 
 
 class JobsQuery(PageQuery):
-    """Which jobs, and which page of them."""
+    """Filters for jobs, and page of the list."""
 
     status: JobStatus | Absent = Field(default=None, description="Only jobs in this state.")
     engine: str | Absent = Field(
@@ -165,7 +165,7 @@ class JobsQuery(PageQuery):
 
 
 class RetryQuery(BaseModel):
-    """What is done again; and of the speakers, what is asked for anew."""
+    """What to repeat, and new options for the speakers."""
 
     stage: Redo | Absent = Field(
         default=None,
@@ -187,7 +187,7 @@ class RetryQuery(BaseModel):
 
 
 class Process(Body):
-    """A file of the machine that the service runs on; both paths lie in folders of MEDIA_ROOTS."""
+    """A file of the service's machine; both paths must be in folders of MEDIA_ROOTS."""
 
     file_path: str = Field(max_length=4096, examples=["/srv/media/video.mp4"])
     output_dir: str = Field(
@@ -198,13 +198,13 @@ class Process(Body):
 
 
 class JobReference(BaseModel):
-    """The job that was made."""
+    """The created job."""
 
     job_id: UUID
 
 
 class JobAccepted(BaseModel):
-    """A job that was written down, and is not lost from now on."""
+    """A job that is stored, and cannot be lost from now on."""
 
     job_id: UUID = Field(examples=[EXAMPLE_ID])
     transcript_id: UUID
@@ -217,7 +217,7 @@ class JobAccepted(BaseModel):
 
 
 class ChunkTranscription(BaseModel):
-    """What was heard in one chunk, as soon as it was; the transcript may put it differently."""
+    """Preliminary transcription of one chunk; the final transcript may differ."""
 
     chunk: int = Field(ge=0, description="Chunks are counted from 0.")
     start: Seconds = Field(description="Seconds from the start of the recording.")
@@ -228,7 +228,7 @@ class ChunkTranscription(BaseModel):
 
 
 class StreamEvent(BaseModel):
-    """Without a name: the state of the job. Named `segment`: what was heard in a chunk."""
+    """Without a name: the state of the job. Named `segment`: the transcription of a chunk."""
 
     event: Literal["message", "segment"] = "message"
     id: str | Absent = Field(default=None, description="What `Last-Event-ID` takes.")

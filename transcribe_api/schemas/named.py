@@ -1,4 +1,4 @@
-"""What callers name: sessions, contexts with terms to expect, and speakers."""
+"""Sessions, contexts with expected terms, and speaker names."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from transcribe_api.schemas.common import NextCursor
 from transcripts.speakers.role_lexicons import LEXICONS
 from transcripts.speakers.roles import normalize_phrase
 
-#: More terms than this help no engine.
+#: More terms than this do not help any engine.
 MAX_TERMS = 1000
-#: How much likelier a phrase may be made, or less likely below 0.
+#: Maximum boost of a phrase; negative values make it less likely.
 MAX_BOOST = 100
-#: More roles, and more cues of one, than a conversation has.
+#: More roles, and more cues of one role, than a conversation has.
 MAX_ROLES, MAX_CUES = 10, 300
-#: A role's name, which is shown beside the speaker's.
+#: Characters of a role's name, which is shown beside the speaker's.
 MAX_ROLE_LENGTH = 50
 ROLE_PATTERN = rf"[^\W_]([\w -]{{0,{MAX_ROLE_LENGTH - 2}}}[^\W_])?"
 #: Characters of a speaker's name.
@@ -38,19 +38,19 @@ MAX_SPEAKER_LENGTH = 100
 
 
 class SessionWhole(Body):
-    """All that a caller can say of a session."""
+    """All fields of a session that a caller can set."""
 
     name: Line = Field(examples=["Monday"])
 
 
 class SessionChange(Body):
-    """What is not sent stays as it is; null would be neither."""
+    """Changes of a session: missing fields keep their values; null is not allowed."""
 
     name: Line = Field(default="", examples=["Monday"])
 
 
 class Session(BaseModel):
-    """A session, which callers put transcripts under."""
+    """A session, with which callers group transcripts."""
 
     session_id: UUID = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Monday"])
@@ -66,7 +66,7 @@ class SessionPage(BaseModel):
 
 
 class Term(Body):
-    """A phrase to expect."""
+    """An expected phrase."""
 
     phrase: Line = Field(examples=["metformin"])
     boost: float = Field(
@@ -82,7 +82,7 @@ def _refuse_duplicates(terms: list[Term]) -> list[Term]:
     for index, term in enumerate(terms):
         previous = positions.setdefault(term.phrase, index)
         if previous != index:
-            # Not a ValueError, which pydantic would lay to the whole list.
+            # Not a ValueError, which pydantic would report for the whole list.
             field = f"terms.{index}.phrase"
             raise InvalidInput(f"{field}: the same phrase as terms.{previous}.phrase", field=field)
     return terms
@@ -132,12 +132,12 @@ Roles = Annotated[
     dict[str, Cues],
     Field(max_length=MAX_ROLES, json_schema_extra=_build_roles_schema),
     WrapValidator(_validate_roles),
-    PlainSerializer(lambda roles: roles),  # pydantic knows nothing of the names
+    PlainSerializer(lambda roles: roles),  # pydantic does not know the lexicon names
 ]
 
 
 class ContextWhole(Body):
-    """All that a caller can say of a context."""
+    """All fields of a context that a caller can set."""
 
     name: Line = Field(examples=["Medicines"])
     terms: Terms = Field(
@@ -154,20 +154,20 @@ class ContextWhole(Body):
 
 
 class ContextChange(ContextWhole):
-    """What is not sent stays as it is; null would be neither."""
+    """Changes of a context: missing fields keep their values; null is not allowed."""
 
     name: Line = Field(default="", examples=["Medicines"])
 
 
 class ContextTerm(BaseModel):
-    """A phrase to expect."""
+    """An expected phrase."""
 
     phrase: str = Field(examples=["metformin"])
     boost: float = Field(examples=[20.0])
 
 
 class Context(BaseModel):
-    """A context: terms to expect, for engines that can be told."""
+    """A context: expected terms, for engines that support them."""
 
     context_id: UUID = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Medicines"])
@@ -195,7 +195,7 @@ _SpeakerName = Annotated[
 
 
 class SpeakerNames(Body):
-    """Names of speakers by their numbers, the `speaker_tag` of segments."""
+    """Speaker names by number, the `speaker_tag` of segments."""
 
     names: dict[str, _SpeakerName | None] = Field(
         description="Null or an empty name takes a name away; who is not named keeps theirs.",
@@ -204,6 +204,6 @@ class SpeakerNames(Body):
 
 
 class SpeakerLabels(BaseModel):
-    """What a reader now sees of every speaker."""
+    """Displayed names of all speakers."""
 
     names: dict[str, str] = Field(examples=[{"0": "Dr. Smith", "1": "SPEAKER_01"}])

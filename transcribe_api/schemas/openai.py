@@ -1,4 +1,4 @@
-"""The audio API of OpenAI, as far as it is spoken here."""
+"""The supported part of OpenAI's audio API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transcribe_api.submission import openai_models
 
 
 class TranscriptionForm(BaseModel):
-    """What their clients send. Fields of theirs that are not told here have no effect."""
+    """OpenAI's request. Their fields that are not listed here have no effect."""
 
     file: Recording
     model: str = Field(
@@ -34,7 +34,7 @@ class TranscriptionForm(BaseModel):
 
 
 class Usage(BaseModel):
-    """What was worked on."""
+    """Amount of audio that was processed."""
 
     type: Literal["duration"]
     seconds: Seconds
@@ -48,7 +48,7 @@ class PlainTranscription(BaseModel):
 
 
 class VerboseSegment(BaseModel):
-    """A segment in Whisper's form; what an engine does not tell is as if there were no doubt."""
+    """A segment in Whisper's form; fields that engines do not report have neutral values."""
 
     id: int
     seek: int
@@ -83,7 +83,7 @@ class VerboseTranscription(BaseModel):
 
 
 class SpeakerSegment(BaseModel):
-    """What one speaker says."""
+    """A segment with its speaker."""
 
     type: Literal["transcript.text.segment"]
     id: str
@@ -106,11 +106,11 @@ class DiarizedTranscription(BaseModel):
 class TranscriptionResponse(
     RootModel[PlainTranscription | VerboseTranscription | DiarizedTranscription]
 ):
-    """The transcript, in the form that was asked for."""
+    """The transcript, in the requested format."""
 
 
 class TranscriptionEvent(BaseModel):
-    """A line of the stream: `transcript.text.delta`, `.segment` and at last `.done`."""
+    """A line of the stream: `transcript.text.delta`, `.segment` and finally `.done`."""
 
     data: str = Field(description="JSON with `type`, and `delta`, a segment, or the whole `text`.")
 
@@ -125,14 +125,14 @@ class Model(BaseModel):
 
 
 class Models(BaseModel):
-    """What can be asked for now."""
+    """Models that can be used now."""
 
     object: Literal["list"]
     data: list[Model]
 
 
 class OpenaiError(BaseModel):
-    """What is wrong, and what is allowed."""
+    """The error, and what is allowed."""
 
     message: str
     type: str
@@ -141,6 +141,6 @@ class OpenaiError(BaseModel):
 
 
 class OpenaiProblem(BaseModel):
-    """An error in OpenAI's shape."""
+    """An error in OpenAI's form."""
 
     error: OpenaiError

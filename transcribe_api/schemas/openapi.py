@@ -1,4 +1,4 @@
-"""The interface as an OpenAPI 3.1 document, read off the routes and the models that they name."""
+"""The API as an OpenAPI 3.1 document, built from the routes and their models."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _SECURITY_SCHEMES = {
         "description": "The same key, for clients that cannot send the other header.",
     },
 }
-#: Without a key, where none is asked for; or with one, in either header.
+#: No key, if none is required; or a key, in either header.
 _SECURITY: list[Json] = [{}, {"bearer": []}, {"key": []}]
 
-#: What an answer's headers hold, by the names that `Answer.headers` uses.
+#: Response headers, by the names in `Answer.headers`.
 HEADERS: dict[str, Json] = {
     "Location": {
         "description": "Where to look at what was made.",
@@ -114,7 +114,7 @@ _ERROR_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A method of a rule, with what its view tells of itself."""
+    """A method of a rule, with the documentation of its view."""
 
     rule: Rule
     method: str
@@ -123,7 +123,7 @@ class Operation:
 
 
 def build_document(app: Flask) -> Json:
-    """The document. Takes some milliseconds: ask once."""
+    """Return the document. Takes some milliseconds: cache the result."""
     operations = list(_list_operations(app))
     schemas = _SchemaRegistry(operations)
     paths: dict[str, Json] = {}
@@ -157,7 +157,7 @@ def _list_operations(app: Flask) -> Iterator[Operation]:
 
 
 class _PlainSchemaGenerator(GenerateJsonSchema):
-    """Schemas without the noise: no titles that repeat names, no defaults that say nothing."""
+    """Generates schemas without titles that repeat names, and without empty defaults."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
@@ -169,7 +169,7 @@ class _PlainSchemaGenerator(GenerateJsonSchema):
 
 
 class _SchemaRegistry:
-    """The JSON schemas of all models, made together so that each has one name."""
+    """The JSON schemas of all models, generated together so that each has one name."""
 
     def __init__(self, operations: list[Operation]) -> None:
         modes: set[tuple[type[BaseModel], JsonSchemaMode]] = {
@@ -189,7 +189,7 @@ class _SchemaRegistry:
                 for answer in operation.route.answers
                 if answer.model
             }
-            # Only this mode knows that data is JSON in a string.
+            # Only this mode describes the JSON inside the string `data`.
             modes |= {
                 (answer.events, "validation") for answer in operation.route.answers if answer.events
             }
@@ -208,7 +208,7 @@ class _SchemaRegistry:
         return self._schemas[(model, "serialization")]
 
     def list_parameters(self, model: type[BaseModel], location: str) -> Iterator[Json]:
-        """Each field of a model as a parameter of its own."""
+        """Yield each field of a model as a separate parameter."""
         name = self.request_schema(model)["$ref"].removeprefix(_SCHEMAS)
         self._inlined.add(name)
         definition = self._definitions[name]
@@ -221,14 +221,14 @@ class _SchemaRegistry:
             }
 
     def shared_schemas(self) -> dict[str, Json]:
-        """What the document refers to; ask last."""
+        """Return the schemas that the document refers to; call it last."""
         return {
             name: schema for name, schema in self._definitions.items() if name not in self._inlined
         }
 
 
 def _hoist_description(schema: Json) -> Json:
-    """The description stands at the parameter, the rest in its schema."""
+    """Move the description from the schema to the parameter."""
     rest = {key: value for key, value in schema.items() if key != "description"}
     description = {key: value for key, value in schema.items() if key == "description"}
     return {**description, "schema": rest}
@@ -294,12 +294,12 @@ def _describe_responses(
 
 
 def _list_error_statuses(route: Route, parameters: list[Json]) -> set[int]:
-    """The errors that follow from what a route takes, and those that it names itself."""
+    """Return the error statuses implied by the route's inputs, and those that it lists."""
     statuses = {421, *route.refusals}
     if not route.public:
-        # Without room the database may answer nothing: 507 is no matter of uploads alone.
+        # On a full disk the database may fail on any request, so 507 is not limited to uploads.
         statuses |= {401, 403, 429, 503, 507}
-        # Fields of addresses that nobody knows are refused by all but these.
+        # All but public routes refuse unknown query fields.
         statuses |= {422}
     if route.body or route.form:
         statuses |= {400, 408, 413, 422}
@@ -347,12 +347,12 @@ def _response_name(status: int) -> str:
 
 
 def format_path(rule: Rule) -> str:
-    """A rule as OpenAPI writes it."""
+    """Return a rule in OpenAPI's notation."""
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
 
 
 def _describe_tags(app: Flask, operations: list[Operation]) -> list[Json]:
-    """One for each module of routes, told by its docstring, in the order of their registration."""
+    """Return a tag per module of routes with its docstring, in order of registration."""
     used = {operation.rule.endpoint.partition(".")[0] for operation in operations}
     modules = {name: sys.modules[bp.import_name] for name, bp in app.blueprints.items()}
     return [

@@ -1,4 +1,4 @@
-"""Results: transcripts, their layout as subtitles, and the files behind them."""
+"""Results: transcripts, subtitle layout, and artefacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was 
 
 
 class TranscribedWord(BaseModel):
-    """A word, with the punctuation that the engine sets."""
+    """A word, with the engine's punctuation."""
 
     word: str = Field(examples=["Hello."])
     start: Seconds = Field(description="Seconds from the start of the recording.")
@@ -37,13 +37,13 @@ class TranscribedWord(BaseModel):
 
 
 class ResultWord(TranscribedWord):
-    """A word, and who says it."""
+    """A word and its speaker."""
 
     speaker_tag: int | None = _SPEAKER
 
 
 class ResultSegment(BaseModel):
-    """What one speaker says in a row, a sentence or so."""
+    """Consecutive speech of one speaker, about a sentence."""
 
     start: Seconds = Field(description="Seconds from the start of the recording.")
     end: Seconds
@@ -57,7 +57,7 @@ class ResultSegment(BaseModel):
     )
 
 
-#: Characters of a segment's text: ten times what an engine says in one.
+#: Maximum characters of a segment's text: ten times what an engine writes.
 MAX_TEXT_LENGTH = 5000
 
 _Text = Annotated[
@@ -69,7 +69,7 @@ _Text = Annotated[
 
 
 def _convert_whole_float(value: object) -> object:
-    """To JSON, 1.0 is the integer 1."""
+    """Convert 1.0 to 1, since they are the same number in JSON."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -77,7 +77,7 @@ _Number = Annotated[int, Field(ge=0), BeforeValidator(_convert_whole_float)]
 
 
 class SegmentChange(Body):
-    """Another text for a segment, another speaker, or both."""
+    """New text for a segment, a new speaker, or both."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["text"]}, {"required": ["speaker_tag"]}]}
@@ -108,14 +108,14 @@ class SegmentChange(Body):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The columns that are to be others. Raises `InvalidInput` when there are none."""
+        """Return the columns to change. Raises `InvalidInput` if there are none."""
         if not self.model_fields_set & {"text", "speaker_tag"}:
             raise InvalidInput("text: send a text, a speaker_tag, or both", field="text")
         return self.model_dump(include={"text", "speaker_tag"}, exclude_unset=True)
 
     @property
     def expected(self) -> dict[str, Any]:
-        """What the caller saw in them, as far as he says so."""
+        """Return the former values that the caller stated."""
         values: dict[str, Any] = {} if self.former is None else {"text": self.former}
         if "former_speaker_tag" in self.model_fields_set:
             values["speaker_tag"] = self.former_speaker_tag
@@ -123,7 +123,7 @@ class SegmentChange(Body):
 
 
 class RangeHeaders(BaseModel):
-    """What a player sends that jumps to somewhere."""
+    """Headers of a player that jumps to a position."""
 
     range_: str | Absent = Field(
         default=None, alias="Range", description="A part of the file: `bytes=0-99`."
@@ -164,7 +164,7 @@ class Result(BaseModel):
 
 
 class LayoutQuery(BaseModel):
-    """How `srt` and `vtt` are broken into lines; other formats take none of it."""
+    """Line layout of `srt` and `vtt`; not allowed for other formats."""
 
     max_line_length: int = Field(
         default=42,
@@ -174,7 +174,7 @@ class LayoutQuery(BaseModel):
     )
     max_lines: int = Field(default=2, ge=1, le=5, description="Lines shown at a time.")
     max_cps: float = Field(default=20, ge=5, le=100, description="Columns a second, to read.")
-    # What the one may be at most is the least of the other, so that any two fit together.
+    # The maximum of one is the minimum of the other, so any two values are compatible.
     min_duration: float = Field(
         default=1, ge=0, le=2, description="Seconds; less where the next cue follows sooner."
     )
@@ -184,6 +184,6 @@ class LayoutQuery(BaseModel):
 
 
 class Artefacts(BaseModel):
-    """The files that a job has left in storage."""
+    """The artefacts of a job in storage."""
 
     artefacts: list[str] = Field(examples=[["chunks/chunk_0000.wav", "transcription.srt"]])

@@ -1,4 +1,4 @@
-"""The service itself: its engines and its health."""
+"""The service itself: engines, health and state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EngineHealth(BaseModel):
 
 
 class Engine(BaseModel):
-    """What is known of an engine; the keys after the second depend on the engine."""
+    """Properties of an engine; the keys after the second depend on the engine."""
 
     engine: str = Field(examples=["whisper"])
     available: bool = Field(description="Whether a living worker serves the engine's queue.")
@@ -50,21 +50,21 @@ class Engines(BaseModel):
 
 
 class AccessToken(BaseModel):
-    """Stands for a key, to read with and for an hour."""
+    """Replaces a key for reading, for an hour."""
 
     access_token: str
     expires_in: int = Field(description="Seconds.", examples=[3600])
 
 
 class Queue(BaseModel):
-    """A queue, and who takes from it."""
+    """A queue, and the number of its workers."""
 
     waiting: int | None = Field(description="Messages; null when the broker does not answer.")
     workers: int = Field(description="Living workers that take from it.")
 
 
 class Memory(BaseModel):
-    """Memory of the machine that answers."""
+    """Memory of the machine that responds."""
 
     total_gb: float
     used_gb: float
@@ -73,21 +73,21 @@ class Memory(BaseModel):
 
 
 class Cpu(BaseModel):
-    """Processors of the machine that answers."""
+    """Processors of the machine that responds."""
 
     percent: float = Field(description="In use, since this was last asked.")
     cores: int
 
 
 class Resources(BaseModel):
-    """The machine that answers."""
+    """Resources of the machine that responds."""
 
     memory: Memory
     cpu: Cpu
 
 
 class WorkerStatus(BaseModel):
-    """A living worker, as it told last."""
+    """A live worker, as in its last report."""
 
     name: str = Field(examples=["asr.sphinx@host"])
     queues: list[str]
@@ -103,7 +103,7 @@ class WorkerStatus(BaseModel):
 
 
 class OrchestratorStats(BaseModel):
-    """All jobs of any time."""
+    """Statistics of all jobs ever."""
 
     average_processing_time: float = Field(
         description="Seconds of work on a job; of the last thousand that were completed."
@@ -117,7 +117,7 @@ class OrchestratorStats(BaseModel):
 
 
 class SystemStatus(BaseModel):
-    """The service as a whole."""
+    """State of the whole service."""
 
     active_jobs: int = Field(description="Queued or processing.")
     completed_jobs: int
@@ -138,7 +138,7 @@ class Alive(BaseModel):
 
 
 class Readiness(BaseModel):
-    """What the service needs, and whether it answers."""
+    """The required parts of the service, and whether they answer."""
 
     status: Literal["ok", "unavailable"]
     checks: dict[str, Literal["ok", "unavailable", "full"]] = Field(

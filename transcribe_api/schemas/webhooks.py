@@ -1,4 +1,4 @@
-"""Webhooks, as callers look at them."""
+"""Webhooks, as callers see them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.states import DeliveryState
 
 
 class Delivery(BaseModel):
-    """A webhook that was written down when a job ended."""
+    """A webhook that was recorded when a job ended."""
 
     id: UUID = Field(description="The `webhook-id` of every try.")
     event: str = Field(examples=["job.completed"])
@@ -26,12 +26,12 @@ class Delivery(BaseModel):
 
 
 class Deliveries(BaseModel):
-    """The webhooks of a job, in the order of their making."""
+    """The webhooks of a job, in order of creation."""
 
     deliveries: list[Delivery]
 
 
 class WebhookSecret(BaseModel):
-    """What the caller's webhooks are signed with."""
+    """The secret that signs the caller's webhooks."""
 
     secret: str = Field(pattern="^whsec_", examples=["whsec_c2VjcmV0"])

@@ -1,1 +1,1 @@
-"""The embedded stack: a private Redis, workers, beat and the service, as children."""
+"""The embedded stack: a private Redis, workers, beat and the API server, as child processes."""

@@ -1,4 +1,4 @@
-"""The processes of the embedded stack: what each is called, and how it is started."""
+"""The processes of the embedded stack, with their names and commands."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Component:
 
     name: str
     command: tuple[str, ...]
-    #: Whether the stack is only ready when this is.
+    #: Whether the stack waits for it at startup.
     is_awaited: bool = True
-    #: Of this process alone.
+    #: Additional environment variables of this process.
     environment: Mapping[str, str] = field(default_factory=dict)
-    #: Of a program that writes into the data directory alone; -1: that of the stack. Workers write
-    #: results for callers too, whose folders follow the usual one.
+    #: For programs that write only into the data directory; -1: the stack's umask. Workers also
+    #: write result folders for callers, which use the usual umask.
     umask: int = -1
 
 
 def list_components(
     data_dir: Path, host: str, port: int, flower_port: int | None, *, engine_processes: int
 ) -> Sequence[Component]:
-    """All but Redis, which the others need. *flower_port*: None for no Flower."""
+    """Return all but Redis, which the others need. *flower_port*: None for no Flower."""
     return [
         _build_worker("control", [CONTROL, MERGE, DELIVER], 4, pool="threads"),
         _build_worker("prepare", [PREPARE], 1),
@@ -56,19 +56,19 @@ def list_components(
 
 
 def count_threads() -> int:
-    """Threads that the service may have."""
+    """Return the maximum number of threads of the API server."""
     return settings().max_streams + RESERVED_THREADS
 
 
 def build_redis(folder: Path, socket: Path) -> Component:
-    """The private Redis, with its files in a folder."""
+    """Return the private Redis, with its files in a folder."""
     command = embedded_redis.build_command(folder, socket)
     return Component("redis", command, umask=private_files.UMASK)
 
 
 def _build_api(host: str, port: int) -> Component:
-    # One process: streams and uploads wait, they do not compute. Threads are only made when
-    # they are needed; a stream keeps one, and the others stay free for requests.
+    # One process: streams and uploads wait, they do not compute. Threads are created only on
+    # demand; a stream occupies one, and the others stay free for requests.
     threads = count_threads()
     command = (
         *(sys.executable, "-m", "gunicorn"),
@@ -82,18 +82,18 @@ def _build_api(host: str, port: int) -> Component:
 
 
 def _build_beat(data_dir: Path) -> Component:
-    # Not `beat`, as in 0.1: neither version can load what the other has written there.
+    # Not `beat`, as in 0.1: neither version can load the other's file.
     schedule = str(data_dir / "beat-schedule")
     command = (*_celery_command("beat"), "-s", schedule, "--pidfile=")
     return Component("beat", command, is_awaited=False, umask=private_files.UMASK)
 
 
 def _build_engine_worker(spec: EngineSpec, processes: int) -> Component:
-    """A worker for an engine: so many processes, or one that has as many threads."""
+    """Return an engine's worker: *processes* processes, or one with as many threads."""
     if not spec.fills_machine:
         return _build_worker(spec.queue, [spec.queue], processes)
     threads = os.environ.get("OMP_NUM_THREADS", str(processes))
-    # Passive: threads that wait for each other sleep, for others use these cores too.
+    # Passive: threads that wait for each other sleep, since other processes use these cores too.
     environment = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     return replace(_build_worker(spec.queue, [spec.queue], 1), environment=environment)
 
@@ -116,5 +116,5 @@ def _build_flower(port: int) -> Component:
 
 
 def _celery_command(command: str) -> tuple[str, ...]:
-    # Quiet: a banner is no line of a log.
+    # Quiet: a banner is not a log line.
     return sys.executable, "-m", "celery", "-q", "-A", "tasks", command, "--loglevel", "INFO"

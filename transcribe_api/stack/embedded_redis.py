@@ -1,4 +1,4 @@
-"""The embedded Redis: how it is run, what is wrong when it ends, and files that it cannot load."""
+"""The embedded Redis: its command, the reasons why it ends, and damaged files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import psutil
 from core import clock
 from core.filesystem import free_space
 
-#: What the server keeps in its folder; nothing else is ever set aside.
+#: Files of the server in its folder; nothing else is ever set aside.
 AOF_DIRECTORY = "appendonlydir"
-#: Between its name and the time, in the name of what was set aside.
+#: Part of the new name of set-aside files, before the time.
 _DAMAGED_SUFFIX = ".damaged-"
 
 _READY_LINE = "Ready to accept connections"
-#: Said of a file that is there, may be read, and makes no sense.
+#: Messages about a file that exists and is readable, but is not valid.
 _DAMAGE_PATTERN = re.compile(
     r"Bad file format reading the append only file"
     r"|Error reading the append only file .*, error: "
@@ -33,7 +33,7 @@ _DAMAGE_PATTERN = re.compile(
     r"|Can't open or create append-only dir .*: Not a directory"
 )
 _LOADING_PATTERN = re.compile(r"in anticipation of a load|Reading RDB base file")
-#: How a server ends that stumbles over nonsense: a file that breaks off in zeros is enough.
+#: Exit codes of a crash on invalid data: a file that ends in zeros is enough.
 _CRASH_EXIT_CODES = tuple(
     -signal_number
     for signal_number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE)
@@ -42,19 +42,19 @@ _ALLOCATION_PATTERN = re.compile(r"(?:Out Of Memory|failed) allocating (\d+) byt
 
 
 def build_command(folder: Path, socket: Path) -> tuple[str, ...]:
-    """The command that runs the server on its files in *folder*, listening on *socket* alone."""
+    """Return the command that runs the server on its files in *folder*, only on *socket*."""
     return (
         *(_find_program(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
-        # A title of its own would overwrite the mark by which a leftover is found.
+        # Setting a title would overwrite the environment mark that identifies leftover processes.
         *("--set-proc-title", "no"),
         *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
     )
 
 
 def has_refused_files(output: str, code: int) -> bool:
-    """Whether a server that ended with *code* could not load its files.
+    """Return whether a server that ended with *code* could not load its files.
 
-    *output*: all that it wrote from its start on.
+    *output*: all its output since its start.
     """
     if _READY_LINE in output or _lacks_memory(output):
         return False
@@ -65,7 +65,7 @@ def has_refused_files(output: str, code: int) -> bool:
 
 
 def set_aside(folder: Path) -> Path:
-    """Give the files in *folder* another name, under which they are kept. Raises `OSError`."""
+    """Rename the files in *folder*, so that they are kept. Raises `OSError`."""
     files = folder / AOF_DIRECTORY
     return files.rename(f"{files}{_DAMAGED_SUFFIX}{clock.utc_now():%Y%m%dT%H%M%SZ}")
 
@@ -78,12 +78,12 @@ def put_back(moved_files: Path) -> None:
 
 
 def find_set_aside(folder: Path) -> list[Path]:
-    """What was set aside in *folder* until now, oldest first."""
+    """Return the files set aside in *folder* so far, oldest first."""
     return sorted(folder.glob(f"{AOF_DIRECTORY}{_DAMAGED_SUFFIX}*"))
 
 
 def explain_set_aside(moved_files: Path) -> str:
-    """A sentence for whoever started the service."""
+    """Return a sentence for the operator."""
     return (
         f"Redis could not load its files, which are damaged: they are kept as {moved_files}, Redis "
         "starts empty, and unfinished jobs go on from the database; remove them when nobody wants "
@@ -92,7 +92,7 @@ def explain_set_aside(moved_files: Path) -> str:
 
 
 def explain_end(output: str, folder: Path) -> str | None:
-    """Why a server ended that has not refused its files, and what to do; None: not known."""
+    """Return why a server ended that did not reject its files, and a remedy; None if unknown."""
     if _lacks_memory(output):
         return "Redis finds no memory: end other programs, or take a larger machine"
     if "No space left on device" in output or "Disk quota exceeded" in output:
@@ -105,8 +105,9 @@ def explain_end(output: str, folder: Path) -> str | None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """Whether a server would refuse its files in *folder*, as a sentence. A copy is loaded: the
-    files stay as they are. Raises `OSError`.
+    """Return whether a server would reject its files in *folder*, as a sentence.
+
+    It loads a copy: the files stay unchanged. Raises `OSError`.
     """
     if not (folder / AOF_DIRECTORY).exists():
         return None
@@ -130,7 +131,7 @@ def _copy(files: Path, copy: Path) -> None:
 
 
 def _try_start(folder: Path) -> tuple[str, int]:
-    """Run a server until it is ready or has ended; what it wrote and how it ended."""
+    """Run a server until it is ready or has ended; return its output and exit code."""
     command = build_command(folder, folder / "try.sock")
     lines = []
     with Popen(
@@ -145,7 +146,7 @@ def _try_start(folder: Path) -> tuple[str, int]:
 
 
 def _lacks_memory(output: str) -> bool:
-    """Whether memory ran out; what no machine like this could have is asked for by nonsense."""
+    """Return whether memory ran out; requests beyond the machine's memory are due to bad data."""
     total = psutil.virtual_memory().total
     return any(int(requested) <= total for requested in _ALLOCATION_PATTERN.findall(output))
 

@@ -1,4 +1,4 @@
-"""Which engines a stack that starts will have, said before its workers can say so."""
+"""Announce the engines of a starting stack, before its workers can report."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from engines import catalog
 
 
 def expect_engines() -> None:
-    """Say which engines are about to be there: a job that is sent early is meant for the best."""
+    """Record the engines that are about to start, so that early jobs can use the best one."""
     expected, absent = [], []
     for spec in catalog.all_specs():
-        if not spec.is_installed() or not spec.memory_mb:  # of a server, only its worker knows
+        if not spec.is_installed() or not spec.memory_mb:  # only its worker knows its server
             continue
         try:
             if spec.offer:

@@ -1,4 +1,4 @@
-"""How many files and connections a process of the stack may have open, and how many it needs."""
+"""Limits of open files and connections of the stack's processes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import resource
 
 from transcribe_api.stack.stack_error import StackError
 
-#: What a stack needs whose engines have one process each: its Redis has the most open, 70 at rest
-#: and one more for each request that is answered at the same time.
+#: Needed by a stack with one process per engine: Redis has the most open, 70 when idle and one more
+#: for each concurrent request.
 BASE_FILES = 256
-#: Connections to Redis of each further process of the engines.
+#: Redis connections of each further engine process.
 FILES_PER_PROCESS = 8
-#: Files that a process may have open beside its connections.
+#: Open files of a process besides its connections.
 SPARE_FILES = 512
 
 
 def require_open_files(threads: int, processes: int) -> None:
-    """Let this process, and those that it starts, have as many files open as serve *threads*.
+    """Raise the limit of open files of this process and its children, to serve *threads*.
 
-    Many systems allow 1024 and grant more to whoever asks. *processes*: of each engine. Raises
-    `StackError` when not even enough to start is granted.
+    Many systems allow 1024 and grant more on request. *processes*: per engine. Raises `StackError`
+    if the limit is too low even for the start.
     """
     _raise_limit(2 * threads + SPARE_FILES)
     if obstacle := find_obstacle(processes):
@@ -27,7 +27,7 @@ def require_open_files(threads: int, processes: int) -> None:
 
 
 def find_obstacle(processes: int) -> str | None:
-    """Why a stack with so many *processes* of each engine cannot run, as a sentence."""
+    """Return why a stack with *processes* per engine cannot run, as a sentence, or None."""
     granted, needed = count_granted(), BASE_FILES + FILES_PER_PROCESS * processes
     if granted is None or granted >= needed:
         return None
@@ -39,7 +39,7 @@ def find_obstacle(processes: int) -> str | None:
 
 
 def count_granted() -> int | None:
-    """How many files a process may have open if it asks for all it can get; None: any number."""
+    """Return how many files a process can have open at most; None: no limit."""
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if hard_limit == resource.RLIM_INFINITY else hard_limit
 

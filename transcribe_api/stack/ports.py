@@ -1,4 +1,4 @@
-"""Ports to listen on: which are free, and what is said of those that are not."""
+"""Ports to listen on: free ones, and errors about others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_PORT = 65535
 
 
 def find_free(host: str) -> int:
-    """A port that nobody has now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -20,9 +20,9 @@ def find_free(host: str) -> int:
 
 
 def find_obstacle(host: str, port: int, option: str = "--port") -> str | None:
-    """Why nobody can listen there now, and what to do; None: it can be done.
+    """Return why nobody can listen there now, with a remedy; None if it is possible.
 
-    *option*: with which another port is chosen.
+    *option*: the option that selects another port.
     """
     if not 0 <= port <= MAX_PORT:
         return f"{option} {port}: allowed are 1 to {MAX_PORT}, and 0 for a free one"
@@ -36,7 +36,7 @@ def find_obstacle(host: str, port: int, option: str = "--port") -> str | None:
 
 
 def refuse_unusable(host: str, port: int, option: str = "--port") -> None:
-    """Raise `StackError` where nobody can listen now."""
+    """Raise `StackError` if nobody can listen there now."""
     if obstacle := find_obstacle(host, port, option):
         raise StackError(obstacle)
 

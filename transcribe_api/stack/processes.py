@@ -1,4 +1,4 @@
-"""Ends processes: gently first, whole trees, and those that a killed stack left behind."""
+"""Stop processes: gracefully first, whole trees, and leftovers of a killed stack."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import psutil
 #: Environment variable that every process of a stack inherits: the stack's data directory.
 MARK_VARIABLE = "TRANSCRIBE_STACK"
 
-#: Seconds that a process is given to end by itself, before it is told harder.
+#: Seconds for a process to end before a stronger signal.
 STOP_SECONDS = 8
 
-#: The same, where nobody is left whom it could serve.
+#: The same for leftovers, which serve nobody any more.
 LEFTOVER_SECONDS = 1
 
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
-#: Times that leftovers are looked for: one may be starting another just then.
+#: Searches for leftovers: one may just be starting another process.
 _LEFTOVER_ROUNDS = 3
 
 
 def end_processes(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> None:
-    """Terminate, then quit, then kill with all descendants.
+    """Send SIGTERM, then SIGQUIT, then SIGKILL to all descendants as well.
 
-    *seconds*: time to end when told the first time. Only the given processes are told: a pool
-    whose members are told together with its main process hangs.
+    *seconds*: time to end after the first signal. The first two signals go only to the given
+    processes: a pool hangs if its members get a signal together with its main process.
     """
     all_processes = [
         *processes,
@@ -44,10 +44,10 @@ def end_processes(processes: Sequence[psutil.Process], seconds: float = STOP_SEC
 
 
 def end_leftovers(data_dir: Path) -> None:
-    """End what a stack with this data directory left behind when it was killed.
+    """Stop the leftovers of a killed stack with this data directory.
 
-    Almost at once: what they have in hand is done again, as after any kill, and a Redis needs but a
-    moment to write down its last.
+    They get little time: their work is repeated, as after any kill, and Redis needs only a moment
+    to write its last data.
     """
     leftovers = {process.pid: process for process in _find_marked(data_dir)}
     _send_signal(
@@ -68,13 +68,13 @@ def end_leftovers(data_dir: Path) -> None:
 
 @contextmanager
 def hold_signals() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM come at the end of the block, so that it leaves nothing half done."""
+    """Delay Ctrl-C and SIGTERM to the end of the block, so that it is not interrupted."""
     received: list[int] = []
     try:
         previous = [
             signal.signal(kind, lambda kind, _: received.append(kind)) for kind in _HELD_SIGNALS
         ]
-    except ValueError:  # not the main thread: signals do not come here
+    except ValueError:  # not the main thread, which alone gets signals
         yield
         return
     try:
@@ -87,7 +87,7 @@ def hold_signals() -> Iterator[None]:
 
 
 def count_usable_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
+    """Return the cores that this process may use, fewer in a container than on the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The error of a stack that cannot start or go on."""
+"""Errors of a stack that cannot start or continue."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class StackError(TranscribeError):
 
 
 class ComponentExited(StackError):
-    """A component of the stack ended while it was waited for."""
+    """A component of the stack ended while the stack waited for it."""
 
     def __init__(self, message: str, *, code: int, output: str) -> None:
         super().__init__(message)
-        #: With which it ended; below 0: the signal.
+        #: Exit code; negative: the signal.
         self.exit_code = code
-        #: All that it wrote from its start on.
+        #: All its output since its start.
         self.output = output

@@ -1,7 +1,7 @@
-"""The embedded stack: a private Redis, workers for all queues, beat and the service, as children.
+"""The embedded stack: private Redis, workers for all queues, beat and API server, as children.
 
-Nothing needs to be installed or configured beside the Python packages. Two stacks with different
-data directories run beside each other; two with the same one do not.
+Nothing but the Python packages needs to be installed or configured. Two stacks with different data
+directories can run at the same time; two with the same one cannot.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from transcribe_api.stack.processes import (
 )
 from transcribe_api.stack.stack_error import ComponentExited, StackError
 
-#: Seconds until all components must answer: a slow machine loads its libraries for a while.
+#: Seconds until all components must answer: a slow machine takes long to load libraries.
 START_SECONDS = 120
-#: Bytes without which a start is not tried: records, logs, and what each process tells.
+#: Free bytes required for a start: records, logs, and process reports.
 MIN_FREE_BYTES = 8 * free_space.MIB
-#: A component that ends this often within a minute will not come up by itself.
+#: A component that ends more often than this within a minute is not restarted.
 MAX_RESTARTS = 5
-#: Seconds before a component that ended while the disk is full is started again, however often.
+#: Seconds before a component that ended on a full disk is restarted, without limit.
 FULL_DISK_WAIT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ log = structlog.get_logger(__name__)
 class Stack:
     """A running stack; use it in a ``with`` block, which leaves no process behind.
 
-    The settings of this process say where: call `core.settings.settings` only after
+    It uses the settings of this process: call `core.settings.settings` only after
     ``TRANSCRIBE_DATA_DIR`` is set.
     """
 
@@ -70,9 +70,9 @@ class Stack:
         flower: int | None = None,
         notify: Callable[[str], object] = log.warning,
     ) -> None:
-        """*flower*: its port, 0 for a free one; None: it is not started.
+        """Prepare a stack; *flower*: its port, 0 for a free one; None: no Flower.
 
-        *notify* is called with sentences for whoever started the stack.
+        *notify* is called with sentences for the operator.
         """
         self._data_dir = settings().transcribe_data_dir
         self._host = host
@@ -82,23 +82,23 @@ class Stack:
         self._notify = notify
         self._children: dict[str, psutil.Popen] = {}
         self._restarts: dict[str, list[float]] = {}
-        #: Where in its log each component began to write when it was last started.
+        #: Position in the log of each component at its last start.
         self._log_starts: dict[str, int] = {}
         self._lock: IO[str] | None = None
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
+        """Return the address of the API server."""
         return f"http://{self._host}:{self._port}"
 
     @property
     def flower_url(self) -> str | None:
-        """Where Flower answers, if it was started."""
+        """Return the address of Flower, if it was started."""
         return None if self._flower_port is None else stack_flower.build_url(self._flower_port)
 
     @property
     def logs(self) -> Path:
-        """A file for every process."""
+        """Return the folder with a log file per process."""
         return self._data_dir / "logs"
 
     def __enter__(self) -> Stack:
@@ -119,7 +119,7 @@ class Stack:
         private_files.make_folder(self.logs)
         self._lock = data_directory_lock.acquire_lock(self._data_dir)
         end_leftovers(self._data_dir)
-        # Only now: leftovers may have had them.
+        # Only now: leftovers may have used the ports.
         ports.refuse_unusable(self._host, self._port)
         if self._flower_port is not None:
             ports.refuse_unusable(stack_flower.HOST, self._flower_port, option="--flower-port")
@@ -134,23 +134,22 @@ class Stack:
         for component in needed:
             self._start_component(component)
         self._wait_until_ready([component.name for component in needed])
-        # Beat only matters once something was lost, and Flower to whoever looks: they need not
-        # hold up the start.
+        # The start does not wait for beat, which matters only after losses, nor for Flower.
         for component in components:
             if not component.is_awaited:
                 self._start_component(component)
         self._write_stack_file()
 
     def stop(self) -> None:
-        """End every process, gently first. Safe to run twice."""
+        """Stop all processes, gracefully first. Safe to call twice."""
         with hold_signals():
-            # The Redis goes last: workers say goodbye to it.
+            # Stop Redis last: workers use it while they shut down.
             server = self._children.pop("redis", None)
             end_processes(list(self._children.values()), settings().shutdown_seconds + STOP_SECONDS)
             if server is not None:
                 end_processes([server])
             self._children.clear()
-            if self._lock is not None:  # without it, what runs there is another stack's
+            if self._lock is not None:  # without the lock, the processes are another stack's
                 end_leftovers(self._data_dir)
                 (self._data_dir / "stack.json").unlink(missing_ok=True)
                 self._remove_socket()
@@ -158,9 +157,9 @@ class Stack:
                 self._lock = None
 
     def watch(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Start again what ends by itself, until interrupted or for as long as it is wanted.
+        """Restart components that end, until interrupted or *is_wanted* returns False.
 
-        Raises `StackError` when something does not stay up.
+        Raises `StackError` if a component keeps ending.
         """
         components = {component.name: component for component in self._list_components()}
         while is_wanted():
@@ -183,7 +182,7 @@ class Stack:
     def _retry_on_full_disk(
         self, name: str, components: Mapping[str, Component], shortage: str
     ) -> None:
-        """Start a component that may end again at once: it will stay up when there is room."""
+        """Restart a component that may end again at once: it will run when there is space."""
         log.warning("a component ended while the disk is full", part=name, reason=shortage)
         time.sleep(FULL_DISK_WAIT_SECONDS)
         with suppress(OSError, StackError):
@@ -232,17 +231,17 @@ class Stack:
         self._wait_until(lambda: redis.Redis.from_url(settings().redis).ping(), "redis", ["redis"])
 
     def _run_redis_empty(self, folder: Path, socket_path: Path) -> None:
-        """What is not done is sent again: recovery sees that Redis has forgotten."""
+        """Set the files aside and start empty; recovery detects this and resends open work."""
         moved_files = embedded_redis.set_aside(folder)
         try:
             self._run_redis(folder, socket_path)
-        except BaseException:  # so it was not for the files
+        except BaseException:  # the files were not the cause
             embedded_redis.put_back(moved_files)
             raise
         self._notify(embedded_redis.explain_set_aside(moved_files))
 
     def _remove_socket(self) -> None:
-        """It lies elsewhere when the path of the data directory is too long for a socket."""
+        """Remove the socket; it is outside a data directory whose path is too long for a socket."""
         socket_path = settings().redis_socket
         socket_path.unlink(missing_ok=True)
         if socket_path.parent != self._data_dir:
@@ -260,8 +259,9 @@ class Stack:
                 stderr=STDOUT,
                 env={**self._build_environment(), **component.environment},
                 umask=component.umask,
-                # Ctrl-C in a terminal reaches the whole group, and a pool that is told to end
-                # together with its worker hangs: only we tell, and only main processes.
+                # Ctrl-C in a terminal goes to the whole group, and a pool hangs if its members get
+                # a signal together with its worker. So only the stack sends signals, and only to
+                # main processes.
                 start_new_session=True,
             )
 
@@ -270,7 +270,7 @@ class Stack:
             **os.environ,
             "TRANSCRIBE_DATA_DIR": str(self._data_dir),
             MARK_VARIABLE: str(self._data_dir),
-            # One chunk a process: numerical libraries must not add threads of their own.
+            # One chunk per process: numerical libraries must not start threads of their own.
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         }
 
@@ -304,7 +304,7 @@ class Stack:
                 )
 
     def _read_output(self, name: str) -> str:
-        """What a component has written since it was last started."""
+        """Return the output of a component since its last start."""
         with (self.logs / f"{name}.log").open("rb") as log_file:
             log_file.seek(self._log_starts[name])
             return log_file.read().decode(errors="replace")
@@ -321,14 +321,14 @@ class Stack:
 
 
 def _mark_redis_intact() -> None:
-    """A Redis that is empty has lost nothing while nothing is to be done."""
+    """Mark the current Redis memory as known if no work is unfinished: nothing was lost."""
     with read_session() as session:
         if not recovery.list_unfinished(session):
             redis_epoch.detect_memory_loss()
 
 
 def _ping_workers(limit: int) -> set[str]:
-    """The names of the workers that answer; waits for no more than *limit* of them."""
+    """Return the names of the workers that answer; waits for *limit* of them at most."""
     replies = celery_app.control.ping(timeout=1.0, limit=limit) or []
     return {name.partition("@")[0] for reply in replies for name in reply}
 

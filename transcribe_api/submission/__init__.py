@@ -1,1 +1,1 @@
-"""From a recording and options to a job that is on its way."""
+"""Turn a recording and its options into a job, and send it to the queue."""

@@ -1,8 +1,8 @@
-"""Callers under `/v1` who send the same request again get the job that they already have.
+"""Join repeated requests under `/v1` with the job that they already have.
 
-A client that waits too short a time breaks off and sends its recording again, without a name for
-the request. It is known by its key, or where nobody has one by its address and by saying that it
-tries again; and by what it sends.
+A client with a short timeout disconnects and sends its recording again, without an idempotency key.
+It is identified by its API key and by the content of the request. Without an API key, it is
+identified by its address, and only if it declares a retry.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from transcribe_api.http.auth import guard
 from transcribe_api.submission import submissions
 from transcribe_api.submission.sources import Source
 
-#: How OpenAI's clients say that they try again, and how often they did.
+#: Header in which OpenAI's clients declare the number of retries.
 RETRY_COUNT = "X-Stainless-Retry-Count"
-#: A job that is over is joined for so long.
+#: Time for which a completed job can be joined.
 JOIN_WINDOW = timedelta(minutes=10)
 
 
 def join_or_submit(spec: JobSpec, source: Source) -> str:
-    """The id of the job that does what the present request asks for; made now if there is none.
+    """Return the id of the job for the current request, and create the job if necessary.
 
-    It ends with the last caller who waits for it. Raises what `submissions.submit` does.
+    The job is cancelled when its last waiting caller disconnects. Raises the errors of
+    `submissions.submit`.
     """
     identity = submissions.identify_request(source, request.form)
     if identity is None:
@@ -50,7 +51,7 @@ def join_or_submit(spec: JobSpec, source: Source) -> str:
 
 
 def _identify_request(source: Source) -> idempotency.IdempotentRequest:
-    """The present request by who sends what. No caller can choose such a key: it has spaces."""
+    """Identify the request by sender and content; callers cannot choose its key, with spaces."""
     fingerprint = submissions.compute_fingerprint(source, request.form)
     sender = guard.caller().key_id or request.remote_addr
     return idempotency.IdempotentRequest(
@@ -59,7 +60,7 @@ def _identify_request(source: Source) -> idempotency.IdempotentRequest:
 
 
 def _forget_unjoinable(identity: idempotency.IdempotentRequest) -> None:
-    """Forget the job of the same request, unless that is the one to join."""
+    """Forget the job of the same request, unless it can be joined."""
     with transaction() as session:
         job_id = idempotency.find_job_id(session, identity)
         if job_id and not (_may_join() and _is_joinable(session, job_id)):
@@ -72,7 +73,7 @@ def _may_join() -> bool:
 
 
 def _is_joinable(session: Session, job_id: str) -> bool:
-    """Whether the job runs, or was completed lately and nobody corrected it since."""
+    """Return whether the job runs, or was completed recently and is not edited."""
     job = lifecycle.get_job(session, job_id)
     if not JobStatus(job.run.status).is_over:
         return True

@@ -1,4 +1,4 @@
-"""Which engine is meant by a model's name, of ours or of OpenAI's."""
+"""Resolve a model name, ours or OpenAI's, to an engine."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from core.live import worker_registry
 from engines import catalog
 from engines.spec import EngineSpec
 
-#: What programs written for OpenAI ask for unless they are told otherwise.
+#: Default models of programs written for OpenAI.
 _OPENAI_MODELS = re.compile(r"whisper-1|gpt-.*transcribe.*")
 
 
 class UnknownModel(NotFound):
-    """No engine of ours goes by this name."""
+    """No engine has this model."""
 
     code = "model_not_found"
 
 
 def resolve_model(name: str) -> tuple[str | None, str | None]:
-    """The engine, None for the usual one, and its model. Raises `UnknownModel`.
+    """Return the engine (None: the default) and its model. Raises `UnknownModel`.
 
-    Names are those of `list_models`, a model's alone, which stands for the best engine that has
-    it, or one of OpenAI's, which stands for the usual engine.
+    A name is one of `list_models`; a model alone, for the best engine that has it; or one of
+    OpenAI's, for the default engine.
     """
     engine, _, model = name.partition("/")
     if model in ("", *_list_engine_models(engine)) and engine in catalog.recognizers():
@@ -38,7 +38,7 @@ def resolve_model(name: str) -> tuple[str | None, str | None]:
 
 
 def list_models() -> list[str]:
-    """Every engine, and every model of one that has several: ``whisperx/large-v3``."""
+    """Return every engine, and every model of engines with several: ``whisperx/large-v3``."""
     return [
         name
         for engine in catalog.recognizers()
@@ -47,9 +47,9 @@ def list_models() -> list[str]:
 
 
 def list_served_models() -> list[dict[str, Any]]:
-    """Those of them that a living worker can load at once, as OpenAI tells of models.
+    """Return the models that a live worker can load at once, in OpenAI's form.
 
-    One that would have to be fetched first is none of them: the worker may reach no hub.
+    Models that must be downloaded first are left out, since the worker may not reach a hub.
     """
     return [
         describe_model(name)
@@ -60,7 +60,7 @@ def list_served_models() -> list[dict[str, Any]]:
 
 
 def describe_model(name: str) -> dict[str, Any]:
-    """A model, as OpenAI tells of one. We know of no day on which it was made."""
+    """Return a model in OpenAI's form. Its creation date is unknown."""
     return {"id": name, "object": "model", "created": 0, "owned_by": "transcribe"}
 
 

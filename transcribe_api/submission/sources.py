@@ -1,4 +1,4 @@
-"""Where a recording comes from: the form itself, an address, or a folder of the storage."""
+"""Sources of a recording: the form itself, a URL, or a folder of the storage."""
 
 from __future__ import annotations
 
@@ -26,52 +26,53 @@ from transcribe_api.http.requests.uploads import (
     clean_filename,
 )
 
-#: Form fields of which one must be there.
+#: Form fields; exactly one is required.
 FIELDS = ("file", "source_url", "source_key")
 
-#: Characters of an address: those that storages sign are long.
+#: Characters of a URL: signed storage URLs are long.
 MAX_URL_LENGTH = 8000
-#: Bytes of a key, as S3 has it.
+#: Bytes of a key, as in S3.
 MAX_KEY_BYTES = 1024
-#: Seconds until an address must have begun to answer.
+#: Seconds until a URL must begin to respond.
 _TIMEOUT_SECONDS = 15.0
 
 _URL_PATH_PATTERN = re.compile(r"[^/?#]*//[^/?#]*([^?#]*)")
 
 
 class Source(Protocol):
-    """A recording that is to become a job."""
+    """The recording of a new job."""
 
     @property
     def filename(self) -> str:
-        """What it is called where callers see it."""
+        """Return the name that callers see."""
         ...
 
     @property
     def sha256(self) -> str | None:
-        """Its checksum, if that is known."""
+        """Return the checksum, if known."""
         ...
 
     def size(self) -> int | None:
-        """Its bytes, if that is known."""
+        """Return the size in bytes, if known."""
         ...
 
     def check(self) -> None:
-        """Raise `InvalidInput` for what can be seen to be wrong before the job begins, and
-        `StorageFull` for what there is no room for.
+        """Check the recording before the job begins.
+
+        Raises `InvalidInput` for detectable faults, and `StorageFull` if there is no space for it.
         """
         ...
 
     def store(self, job_id: str) -> None:
-        """Store it as the recording of a job, unless a worker is to do that."""
+        """Store it as the recording of a job, unless a worker will do that."""
         ...
 
 
 def receive_source(request: StreamingRequest) -> Source:
-    """The recording of this request. Raises `InvalidInput` when there is none, or more than one."""
+    """Return the recording of this request. Raises `InvalidInput` unless there is exactly one."""
     file = request.files.get(uploads.RECORDING_FIELD)
     url, key = (request.form.get(field, "").strip() for field in FIELDS[1:])
-    # A page whose file field was left empty sends it all the same.
+    # Browsers send a file field even if it is empty.
     present = [bool(file and (file.filename or not (url or key))), bool(url), bool(key)]
     if sum(present) > 1:
         field_names = " and ".join(
@@ -88,19 +89,19 @@ def receive_source(request: StreamingRequest) -> Source:
 
 
 def probe_recording(path: Path) -> None:
-    """Raise `MediaError` for a file that can be seen to be no recording we transcribe."""
+    """Raise `MediaError` if a file is evidently not a recording that can be transcribed."""
     decoder.probe(path, decoder.Limits(max_seconds=settings().max_recording_seconds))
 
 
 def require_space(size: int) -> None:
-    """Raise `StorageFull` unless a recording of *size* bytes can be stored here, and worked on."""
-    # Another machine's storage takes no room of ours.
+    """Raise `StorageFull` unless there is space to store and process *size* bytes."""
+    # Storage on another machine takes no local space.
     free_space.require_space(0 if settings().minio_endpoint else size)
 
 
 @dataclass(frozen=True, slots=True)
 class _UploadedSource:
-    """It came with the request."""
+    """A recording in the request."""
 
     upload: Upload
 
@@ -124,7 +125,7 @@ class _UploadedSource:
 
 @dataclass(frozen=True, slots=True)
 class _UrlSource:
-    """A worker fetches it: see `tasks.steps.fetch`."""
+    """A recording that a worker downloads: see `tasks.steps.fetch`."""
 
     url: str
     sha256: None = None
@@ -138,7 +139,7 @@ class _UrlSource:
         return None
 
     def check(self) -> None:
-        """Open the address as the worker will, and read no more than the beginning of an answer."""
+        """Request the URL as the worker will, and read only the beginning of the response."""
         safe_http.check_url(self.url, "source_url", max_length=MAX_URL_LENGTH)
         try:
             with safe_http.send_request(
@@ -162,7 +163,7 @@ class _UrlSource:
 
 @dataclass(frozen=True, slots=True)
 class _StoredSource:
-    """An operator put it there; the storage makes a copy of its own, and the original stays."""
+    """An object placed by an operator; the storage copies it, and the original remains."""
 
     key: str
     sha256: None = None
@@ -217,6 +218,6 @@ def _check_key(key: str) -> None:
 
 
 def _source_folder() -> str:
-    """Where the caller's recordings lie; who is asked for a key has a folder of its own."""
+    """Return the folder of the caller's recordings; each key owner has a separate one."""
     owner = guard.caller().owner
     return settings().source_prefix + (f"{owner}/" if owner else "")

@@ -1,4 +1,4 @@
-"""Submissions: what is asked for becomes a job, once, and is sent on its way."""
+"""Submissions: create one job per request, and send it to the queue."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from transcripts.warning import TranscriptWarning, WarningCode
 
 log = structlog.get_logger(__name__)
 
-#: As HTTP has it: visible ASCII, no spaces.
+#: As in HTTP: visible ASCII, no spaces.
 _IDEMPOTENCY_KEY_PATTERN = re.compile(r"[!-~]{1,255}")
 
 
 def read_idempotency_key() -> str | None:
-    """The name that the caller gave to the present request. Raises `InvalidInput`."""
+    """Return the idempotency key of the current request. Raises `InvalidInput`."""
     key = request.headers.get(idempotency.HEADER)
     if key is not None and not _IDEMPOTENCY_KEY_PATTERN.fullmatch(key):
         raise InvalidInput(
@@ -48,7 +48,7 @@ def read_idempotency_key() -> str | None:
 
 
 def answer_submission(spec: JobSpec, source: Source) -> ResponseReturnValue:
-    """The answer to a request to have a recording transcribed."""
+    """Submit a recording, and return the response."""
     response, is_replayed = submit(spec, source)
     headers = {"Location": url_for("jobs.show", job_id=response["job_id"])}
     if is_replayed:
@@ -62,11 +62,10 @@ def submit(
     body: Mapping[str, str] | None = None,
     identity: idempotency.IdempotentRequest | None = None,
 ) -> tuple[dict[str, Any], bool]:
-    """Have the recording transcribed, unless the same request has already seen to that.
+    """Submit the recording, unless the same request already has a job.
 
-    Gives what is told of the job, and whether it was there before. *body*: what was asked for, if
-    not by a form. *identity*: how the request is known again, if not by the key that its caller
-    gave it.
+    Return the description of the job, and whether it existed before. *body*: the options, if not
+    from a form. *identity*: identifies the request, if not by its idempotency key.
     """
     identity = identity or identify_request(source, request.form if body is None else body)
     if identity and (response := _find_answer(identity)):
@@ -86,7 +85,7 @@ def submit(
 
 
 def send_job(start_step: Callable[[str], None], job_id: str) -> None:
-    """Send a job on its way; should the broker be down, housekeeping sends it later."""
+    """Send a job to the queue; if the broker is down, housekeeping sends it later."""
     try:
         start_step(job_id)
     except OperationalError:
@@ -96,7 +95,7 @@ def send_job(start_step: Callable[[str], None], job_id: str) -> None:
 def identify_request(
     source: Source, options: Mapping[str, str]
 ) -> idempotency.IdempotentRequest | None:
-    """The present request by the name that its caller gave it, if it did."""
+    """Identify the current request by its idempotency key, or return None."""
     key = read_idempotency_key()
     if key is None:
         return None
@@ -106,9 +105,9 @@ def identify_request(
 
 
 def compute_fingerprint(source: Source, options: Mapping[str, str]) -> str:
-    """The same for the same recording and the same fields, under the same address."""
-    # The form as it came, and not what it stands for today: defaults may change with the workers.
-    # Part of a form may have no name.
+    """Return a hash that is equal for the same recording, fields and route."""
+    # Hash the form as sent, not its interpretation: defaults may change with the workers. A part of
+    # a form may have no name.
     stripped = {name: value.strip() for name, value in options.items() if name}
     fields = {name: value for name, value in stripped.items() if value}
     content = {
@@ -126,13 +125,13 @@ def _find_answer(identity: idempotency.IdempotentRequest) -> dict[str, Any] | No
 
 def _read_concurrent_answer(identity: idempotency.IdempotentRequest | None) -> dict[str, Any]:
     response = identity and _find_answer(identity)
-    if not response:  # its job is deleted already
+    if not response:  # its job was deleted already
         raise Unavailable("the same request was under way; send it again")
     return response
 
 
 def _refuse_foreign_references(spec: JobSpec) -> None:
-    """What is not here is a caller's own affair, but what is somebody else's is not."""
+    """Refuse references to other owners' rows; references to missing rows are allowed."""
     visible_owner = guard.caller().visible_owner
     references: tuple[tuple[type[UserResource], str | None], ...] = (
         (SessionRow, spec.session_id),
@@ -168,7 +167,7 @@ def _accept_job(
                 idempotency.store_response(session, identity, job_id, response)
             return response
     except BaseException:
-        # Without its row nobody would ever find the object again.
+        # Without its row, nothing would ever delete the object.
         storage().delete(layout.job_prefix(job_id))
         raise
 

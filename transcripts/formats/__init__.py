@@ -1,4 +1,4 @@
-"""Writes a transcript down: JSON and Word documents, subtitles, plain text and tables."""
+"""Output formats of a transcript: JSON and Word documents, subtitles, plain text and tables."""
 
 from transcripts.formats.cues import Layout
 from transcripts.formats.document_docx import docx

@@ -1,7 +1,7 @@
-"""Lays segments out as subtitle cues, for every format that shows them.
+"""Layout of segments as subtitle cues, for every format that has cues.
 
-A cue holds what fits on the screen, ends where a clause does, never overlaps the next one, and
-stays long enough to be read where the next speaker leaves time for that.
+A cue holds what fits on the screen, ends at the end of a clause if possible, and never overlaps the
+next cue. It stays long enough to be read if the next speaker leaves time for that.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from transcripts.text.display_width import measure_width
 from transcripts.text.phrases import find_breaks, join_phrases
 from transcripts.types import Segment, Word
 
-#: Two cues that begin at the same time are set apart by one frame of film (milliseconds).
+#: Two cues that begin at the same time are separated by one film frame (milliseconds).
 FRAME_MILLISECONDS = 40
-#: Where people talk at the same time, cues come one after another, up to so much late (seconds).
+#: Where people talk at the same time, cues follow one another, delayed by up to this much
+#: (seconds).
 MAX_DELAY_SECONDS = 3.0
-#: A cue too short to be read becomes one with its neighbour across at most this pause (seconds).
+#: A cue too short to be read is merged with its neighbour across a pause up to this long (seconds).
 MAX_MERGE_PAUSE_SECONDS = 0.5
 
-#: Characters of a line for each of its columns, at most; the rest would be marks without end.
+#: Most characters per column of a line. More are an endless series of combining marks.
 _MAX_CHARACTERS_PER_COLUMN = 4
 
-# Neither a player nor an encoder can do anything with these; white space is folded before.
+# Neither players nor encoders can handle these characters; white space is folded before.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _EMBED_RIGHT_TO_LEFT, _END_OF_EMBEDDING = "\u202b", "\u202c"
 _JOINER = "\u200d"
@@ -42,18 +43,18 @@ _UNSAFE = re.compile(rf"\s|{_UNPRINTABLE.pattern}")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How subtitles look. The defaults are what broadcasters agree on."""
+    """How subtitles look. The defaults are common broadcast values."""
 
-    #: Columns: a full-width character, as of Chinese, takes two.
+    #: Columns: a full-width character, such as a Chinese one, takes two.
     max_line_length: int = 42
     max_lines: int = 2
-    #: Columns a second; speech that is faster than this is shown for as long as it lasts.
+    #: Columns per second; faster speech is shown for as long as it lasts.
     max_cps: float = 20.0
     #: Seconds; less where the next cue follows sooner.
     min_duration: float = 1.0
     #: Seconds.
     max_duration: float = 7.0
-    #: Seconds at least between two cues; some players flicker where there are none.
+    #: Seconds at least between two cues; some players flicker without a gap.
     gap: float = 0.0
     speaker_labels: bool = True
 
@@ -70,19 +71,19 @@ DEFAULT_LAYOUT = Layout()
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is on the screen from *start* to *end* (milliseconds)."""
+    """Lines on the screen from *start* to *end* (milliseconds)."""
 
     start: int
     end: int
     lines: tuple[str, ...]
     speaker: int | None
-    #: What is said is written from right to left, whatever the name before it is.
+    #: The spoken text is written from right to left, independent of the name before it.
     is_right_to_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Lead:
-    """Stands before the words of a cue: who speaks."""
+    """The name of the speaker, before the words of a cue."""
 
     text: str
     space_before: bool | None = None
@@ -94,7 +95,7 @@ class _Draft:
 
     words: tuple[Word, ...]
     speaker: int | None
-    #: Stands before the words: who speaks.
+    #: The name of the speaker, shown before the words.
     lead: str = ""
 
     @property
@@ -107,7 +108,7 @@ class _Draft:
 
     @property
     def tokens(self) -> list[Spaced]:
-        """What is wrapped into lines; a name is not torn apart."""
+        """Return the tokens to wrap into lines; a name is one token, so it is not split."""
         return [_Lead(self.lead), *self.words] if self.lead else [*self.words]
 
 
@@ -118,11 +119,11 @@ def lay_out(
     *,
     leads: bool = False,
 ) -> list[Cue]:
-    """All cues by start, each as long as it may be shown.
+    """Return all cues by start, each shown for as long as allowed.
 
-    With *leads* a new speaker's first cue begins with ``SPEAKER_00:``, which takes its room in the
-    first line. Where people talk at the same time, each cue waits for the one ahead of it to be
-    read, up to `MAX_DELAY_SECONDS`.
+    With *leads*, the first cue of a new speaker begins with ``SPEAKER_00:``, which takes space in
+    its first line. Where people talk at the same time, each cue starts when the one before it can
+    have been read, but at most `MAX_DELAY_SECONDS` late.
     """
     leads = leads and layout.speaker_labels
     drafts: Iterable[_Draft] = _sort_by_start(
@@ -139,7 +140,11 @@ def lay_out(
 
 
 def embed_direction(cue: Cue) -> tuple[str, ...]:
-    """The lines as players show them in the right order: most take a line to begin at the left."""
+    """Return the lines with embedding marks for right-to-left text.
+
+
+    Without them most players assume that a line begins at the left.
+    """
     if not cue.is_right_to_left:
         return cue.lines
     return tuple(f"{_EMBED_RIGHT_TO_LEFT}{line}{_END_OF_EMBEDDING}" for line in cue.lines)
@@ -148,7 +153,7 @@ def embed_direction(cue: Cue) -> tuple[str, ...]:
 def _build_drafts(
     segments: Iterable[Segment], layout: Layout, names: Mapping[int, str] | None, *, leads: bool
 ) -> Iterator[_Draft]:
-    """What each segment needs, cut at its clauses and pauses."""
+    """Yield the drafts of each segment, split at clauses and pauses."""
     last_speaker = None
     for segment in segments:
         words = [
@@ -163,7 +168,7 @@ def _build_drafts(
 
 
 def _sanitize_word(word: Word, layout: Layout) -> Iterable[Word]:
-    """The word as texts without white space that fit into a line, its time shared out to them."""
+    """Return the word as texts without white space that fit into a line and share its time."""
     limit = layout.max_line_length
     if 0 < measure_width(word.text) <= limit and not _UNSAFE.search(word.text):
         return (word,)
@@ -187,7 +192,7 @@ def _sanitize_word(word: Word, layout: Layout) -> Iterable[Word]:
 
 
 def _split_text(text: str, limit: int) -> Iterator[str]:
-    """The text in pieces of at most so many columns: its phrases, where its script has some."""
+    """Yield pieces of at most *limit* columns, cut between phrases if the script has no spaces."""
     max_characters = _MAX_CHARACTERS_PER_COLUMN * limit
     while len(text) > max_characters or measure_width(text) > limit:
         end = _find_cut(text[:max_characters], limit)
@@ -197,7 +202,7 @@ def _split_text(text: str, limit: int) -> Iterator[str]:
 
 
 def _find_cut(text: str, limit: int) -> int:
-    """Characters up to the first phrase's end, else those that fit; marks stay with letters."""
+    """Return the length of the first phrase, or of what fits; marks stay with their letters."""
     candidates = (
         position for position in range(len(text), 0, -1) if measure_width(text[:position]) <= limit
     )
@@ -212,13 +217,13 @@ def _find_cut(text: str, limit: int) -> int:
 
 
 def _is_attached(text: str, index: int) -> bool:
-    """Whether the character there belongs to the one before it."""
+    """Return whether the character at *index* belongs to the one before it."""
     joined = _JOINER in text[index - 1 : index + 1]
     return joined or unicodedata.category(text[index])[0] == "M" or text[index] in _SKIN_TONES
 
 
 def _build_lead(name: str, first_word: Word, layout: Layout) -> str:
-    """The name to begin a cue with, shortened to a line; none if it leaves no room for a word."""
+    """Return the name that begins a cue, cut to fit a line; empty if no word fits beside it."""
     name = _UNPRINTABLE.sub("", name)
     limit = layout.max_line_length
     lead = f"{name}:"
@@ -238,7 +243,7 @@ def _split_draft(
 
 
 def _find_limit(words: Sequence[Word], first: int, lead: str, layout: Layout) -> int:
-    """The index after the last word that fits into a cue that begins with word *first*."""
+    """Return the index after the last word that fits into a cue that begins with word *first*."""
     lines, used = 1, measure_width(lead)
     latest = words[first].start + layout.max_duration
     for index in range(first, len(words)):
@@ -255,7 +260,7 @@ def _find_limit(words: Sequence[Word], first: int, lead: str, layout: Layout) ->
 
 
 def _sort_by_start(drafts: Iterable[_Draft]) -> list[_Draft]:
-    """In the order in which they begin; those of one speaker stay in theirs, whatever the times."""
+    """Return the drafts by start; those of one speaker keep their order whatever their times."""
     latest: dict[int | None, int] = {}
     keyed = []
     for draft in drafts:
@@ -268,7 +273,7 @@ def _sort_by_start(drafts: Iterable[_Draft]) -> list[_Draft]:
 def _add_leads(
     drafts: Iterable[_Draft], names: Mapping[int, str] | None, layout: Layout
 ) -> Iterator[_Draft]:
-    """The same, named anew where somebody else has spoken into what is said."""
+    """Yield the drafts, with the name repeated when a speaker continues after an interruption."""
     last_speaker = None
     for draft in drafts:
         if draft.speaker == last_speaker:
@@ -282,7 +287,7 @@ def _add_leads(
 
 
 def _merge_short_cues(drafts: Iterable[_Draft], layout: Layout) -> list[_Draft]:
-    """Cues too short to be read become one with their neighbour, if speaker and room allow it."""
+    """Merge cues too short to be read with their neighbour if speaker and layout allow it."""
     merged: list[_Draft] = []
     for draft in drafts:
         last = merged[-1] if merged else None
@@ -323,7 +328,7 @@ def _compute_starts(drafts: Sequence[_Draft], layout: Layout) -> list[int]:
 
 
 def _measure_reading_time(draft: _Draft, layout: Layout) -> int:
-    """Milliseconds that a cue can do with: those that it was said in, if it is read sooner."""
+    """Return the milliseconds that a cue needs: its reading time, or its duration if shorter."""
     columns = sum(map(measure_width, _wrap_lines(draft.tokens, layout)))
     return to_milliseconds(min(draft.end - draft.start, columns / layout.max_cps))
 
@@ -345,7 +350,7 @@ def _build_cue(draft: _Draft, start: int, next_start: int | None, layout: Layout
 
 
 def _is_right_to_left(words: Iterable[Word]) -> bool:
-    """Whether most letters are of a script that is written so."""
+    """Return whether most letters are of a right-to-left script."""
     directions = Counter(
         unicodedata.bidirectional(character) for word in words for character in word.text
     )
@@ -353,7 +358,7 @@ def _is_right_to_left(words: Iterable[Word]) -> bool:
 
 
 def _wrap_lines(tokens: Sequence[Spaced], layout: Layout) -> tuple[str, ...]:
-    """As few lines as possible, and these as even as possible."""
+    """Return as few lines as possible, as even in width as possible."""
     lines = _fill_lines(tokens, layout.max_line_length)
     narrowest = sum(map(measure_width, lines)) // len(lines)
     for width in range(narrowest, layout.max_line_length):
@@ -364,7 +369,7 @@ def _wrap_lines(tokens: Sequence[Spaced], layout: Layout) -> tuple[str, ...]:
 
 
 def _fill_lines(tokens: Sequence[Spaced], width: int) -> list[str]:
-    """Lines that each take as many tokens as fit; a longer token has a line of its own."""
+    """Return lines that each take as many tokens as fit; a longer token gets its own line."""
     lines = [tokens[0].text]
     for token in tokens[1:]:
         longer = lines[-1] + find_separator_before(lines[-1], token) + token.text

@@ -1,4 +1,4 @@
-"""Word documents (.docx), to be read, corrected and printed."""
+"""Word documents (.docx) for reading, correcting and printing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from transcripts.types import Segment
 if TYPE_CHECKING:
     from docx.document import Document
 
-#: Characters that Word allows in the title of a document's properties.
+#: Most characters that Word allows in the title of the document properties.
 MAX_TITLE_CHARACTERS = 255
 
-# XML has no way to write most of these, and the others mean nothing to a reader.
+# XML cannot represent most of these characters; the others have no meaning for a reader.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -29,11 +29,11 @@ def docx(
     created_at: datetime,
     names: Mapping[int, str] | None = None,
 ) -> bytes:
-    """A Word file: the title, then paragraphs that each begin with speaker and start in bold.
+    """Return a Word file: the title, then paragraphs that begin with speaker and start in bold.
 
-    *created_at*: when the transcript was, in UTC; the file's properties tell it.
+    *created_at*: when the transcript was created, in UTC, for the document properties.
     """
-    # Imported here: who writes no such document does not wait for the library.
+    # Imported here, so that callers of other formats do not wait for the library.
     from docx import Document
 
     document = Document()
@@ -47,7 +47,7 @@ def docx(
 
 def _set_properties(document: Document, title: str, created_at: datetime) -> None:
     document.add_heading(title, level=0)
-    # Otherwise the properties are those of the library's template.
+    # Otherwise the document has the properties of the library's template.
     properties = document.core_properties
     properties.title = title[:MAX_TITLE_CHARACTERS]
     properties.author = properties.comments = ""

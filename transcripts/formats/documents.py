@@ -1,4 +1,4 @@
-"""The two JSON documents: of the REST service and of the diarization pipeline."""
+"""The two JSON documents: ``segments`` of the REST API and ``final_transcription.json``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transcripts.types import Segment, Word
 
 
 def segments_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """``segments`` of ``GET /jobs/result``; what is not known is null."""
+    """Return ``segments`` of ``GET /jobs/result``; unknown values are null."""
     return [
         {
             "start": round_seconds(segment.start),
@@ -33,9 +33,10 @@ def final_transcription(
     segments: Sequence[Segment],
     speakers: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
-    """``final_transcription.json``; *speakers* are names by number, SPEAKER_00 where none is given.
+    """Return ``final_transcription.json`` with the speakers who have segments.
 
-    Lists the speakers who say something. ``speaker_id`` is null where nobody knows who speaks.
+    *speakers* are names by speaker number; SPEAKER_00 is used if there is none. ``speaker_id`` is
+    null if the speaker is not known.
     """
     present = sorted({segment.speaker for segment in segments if segment.speaker is not None})
     return {
@@ -67,5 +68,5 @@ def _word_to_json(word: Word) -> dict[str, Any]:
 
 
 def _round_confidence(value: float | None) -> float | None:
-    """A confidence to three places; NaN is as good as none."""
+    """Return the confidence rounded to three places; None for NaN."""
     return round(value, 3) if value is not None and math.isfinite(value) else None

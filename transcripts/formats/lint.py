@@ -1,4 +1,4 @@
-"""Says what in subtitles breaks a rule: of the format, or of the layout that is wished."""
+"""Check subtitles against the rules of their format and of a layout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from transcripts.text.display_width import measure_width
 
 
 def lint(text: str, layout: Layout = DEFAULT_LAYOUT) -> list[Fault]:
-    """Every fault of a subtitle file, SubRip or WebVTT, in the order of the file.
+    """Return all faults of a subtitle file, SubRip or WebVTT, in the order of the file.
 
-    Lengths are those that a reader sees: columns without tags, and a break of line is none.
+    Line lengths are visible columns: tags and line breaks do not count.
     """
     cues, faults = read_subtitles(text)
     cue_numbers = list(cues)
@@ -27,7 +27,7 @@ def lint(text: str, layout: Layout = DEFAULT_LAYOUT) -> list[Fault]:
 
 
 def lint_cues(cues: Sequence[Cue], layout: Layout = DEFAULT_LAYOUT) -> Iterator[Fault]:
-    """The faults of cues that were read, or that are about to be written."""
+    """Yield the faults of cues, whether read from a file or about to be written."""
     for index, cue in enumerate(cues):
         following = cues[index + 1] if index + 1 < len(cues) else None
         yield from _check_text(index + 1, cue, layout)
@@ -70,7 +70,7 @@ def _check_times(number: int, cue: Cue, following: Cue | None, layout: Layout) -
 def _build_duration_fault(
     number: int, rule: str, message: str, cue: Cue, following: Cue | None, layout: Layout
 ) -> Fault:
-    """A fault that would be none if the cue were shown longer."""
+    """Return a fault that a longer display time would correct; not mendable if there is no room."""
     end: float = following.start - to_milliseconds(layout.gap) if following else math.inf
     if cue.end < min(end, cue.start + to_milliseconds(layout.max_duration)):
         return Fault(number, rule, message)

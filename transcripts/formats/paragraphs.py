@@ -1,4 +1,4 @@
-"""Puts segments together to paragraphs, for every format that is read from top to bottom."""
+"""Join segments into paragraphs, for formats that are read from top to bottom."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from transcripts.spacing import join_texts
 from transcripts.types import Segment
 
-#: A new paragraph begins after so much silence, also when the same speaker goes on (seconds).
+#: Silence of this length begins a new paragraph, even if the speaker is the same (seconds).
 PARAGRAPH_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """What one speaker says in a row."""
+    """Consecutive speech of one speaker."""
 
     #: Seconds.
     start: float
@@ -23,7 +23,7 @@ class Paragraph:
 
 
 def build_paragraphs(segments: Iterable[Segment]) -> list[Paragraph]:
-    """All that is said, without the white space around it; segments without text are left out."""
+    """Return the paragraphs, with white space folded; segments without text are left out."""
     groups: list[list[Segment]] = []
     for segment in segments:
         if not segment.text.split():

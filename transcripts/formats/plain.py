@@ -1,4 +1,4 @@
-"""Plain text (.txt), to be read from top to bottom."""
+"""Plain text (.txt), read from top to bottom."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def txt(
     *,
     speaker_labels: bool = True,
 ) -> str:
-    """Paragraphs with an empty line between them, ``SPEAKER_00: `` before each whose is known."""
+    """Return paragraphs separated by an empty line; ``SPEAKER_00: `` names known speakers."""
     lines = []
     for paragraph in build_paragraphs(segments):
         speaker = paragraph.speaker if speaker_labels else None

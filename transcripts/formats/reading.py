@@ -1,7 +1,7 @@
-"""Reads subtitle files, SubRip and WebVTT, and says what in them is not as the format has it.
+"""Read subtitle files, SubRip and WebVTT, and report what violates the format.
 
-Libraries that read subtitles pass over what they do not understand, as players do. Whoever checks
-a file wants to hear of it.
+Libraries that read subtitles skip what they do not understand, as players do. A checker must report
+it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from transcripts.formats.cues import Cue
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong in a subtitle file."""
+    """A fault in a subtitle file."""
 
-    #: The cue it is in, or comes after, counted from 1; 0 before the first one.
+    #: Number from 1 of the cue that has the fault or precedes it; 0 before the first cue.
     cue: int
     #: ``form``, ``number``, ``times``, ``overlap``, ``empty``, or the name of a `Layout`'s field.
     rule: str
     text: str
-    #: False where the cue would have to be shown longer and cannot be.
+    #: False if only a longer display time would help and there is no room for it.
     mendable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How the blocks of a format look."""
+    """Syntax of the cue blocks of a format."""
 
     times: re.Pattern[str]
-    #: What a reader of the screen does not see.
+    #: Markup that players do not show.
     hidden: re.Pattern[str]
     numbered: bool
     unescape: Callable[[str], str]
@@ -56,16 +56,17 @@ _WEBVTT = _Format(
     unescape=unescape,
 )
 _HEADER = re.compile(r"WEBVTT(?:[ \t][^\n]*)?(?:\n|$)")
-#: A cue, or its name, directly under the first line: players read it.
+#: A cue, or its name, directly below the first line: players read it.
 _MISSING_BLANK_LINE = re.compile(r"WEBVTT[^\n]*\n(?:[^\n]+\n)?[^\n]*-->")
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t]|$)")
 
 
 def read_subtitles(text: str) -> tuple[dict[int, Cue], list[Fault]]:
-    """The cues by their places in the file, from 1 on, and what cannot be read.
+    """Return the cues by their position in the file, from 1, and the faults of the format.
 
-    The lines of a cue are as they are seen. One whose times cannot be read has a place, too; text
-    without times has none. A file that begins with ``WEBVTT`` is WebVTT, every other is SubRip.
+    The lines of a cue are as displayed, without markup. A cue with unreadable times has a position,
+    too; text without times has none. A file that begins with ``WEBVTT`` is WebVTT, any other is
+    SubRip.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     is_vtt = text.startswith("WEBVTT")
@@ -93,7 +94,7 @@ def read_subtitles(text: str) -> tuple[dict[int, Cue], list[Fault]]:
 
 
 def _split_blocks(text: str, is_vtt: bool) -> Iterator[list[str]]:
-    """The lines between empty lines; of WebVTT, without its head and what is no cue."""
+    """Yield the lines between empty lines; for WebVTT without the header and non-cue blocks."""
     blocks = [block.split("\n") for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n"))]
     if is_vtt:
         blocks[0] = blocks[0][1:] if _MISSING_BLANK_LINE.match(text) else []
@@ -117,7 +118,7 @@ def _parse_cue(block: Sequence[str], subtitle_format: _Format) -> Cue | None:
 
 
 def _find_times_line(block: Sequence[str]) -> int | None:
-    """Number of the line with the times: the first one, or the one after a number or a name."""
+    """Return the index of the line with the times: the first, or the second after a number."""
     return next((index for index, line in enumerate(block[:2]) if "-->" in line), None)
 
 

@@ -14,13 +14,13 @@ def srt(
     layout: Layout = DEFAULT_LAYOUT,
     names: Mapping[int, str] | None = None,
 ) -> str:
-    """A SubRip file; every change of speaker begins with ``SPEAKER_00: ``. Empty without words."""
+    """Return a SubRip file, empty without words; ``SPEAKER_00: `` names each new speaker."""
     cues = lay_out(segments, layout, names, leads=True)
     return "\n".join(_format_block(number, cue) for number, cue in enumerate(cues, start=1))
 
 
 def _format_block(number: int, cue: Cue) -> str:
-    # SubRip has no escapes, and an arrow would make a line look like times.
+    # SubRip has no escapes, and an arrow would make a text line look like times.
     text = "\n".join(embed_direction(cue)).replace("-->", "→")
     start, end = format_timestamp(cue.start, ","), format_timestamp(cue.end, ",")
     return f"{number}\n{start} --> {end}\n{text}\n"

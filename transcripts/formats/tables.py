@@ -1,4 +1,4 @@
-"""One line a segment (.tsv) or a turn (.rttm)."""
+"""Tables: one line per segment (.tsv) or per turn (.rttm)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transcripts.types import Segment, Turn
 
 
 def tsv(segments: Iterable[Segment], names: Mapping[int, str] | None = None) -> str:
-    """Tab-separated ``start end speaker text`` with a header; times in seconds."""
+    """Return tab-separated ``start end speaker text`` with a header; times in seconds."""
     rows = [("start", "end", "speaker", "text")]
     for segment in segments:
         speaker = "" if segment.speaker is None else label(segment.speaker, names)
@@ -20,8 +20,8 @@ def tsv(segments: Iterable[Segment], names: Mapping[int, str] | None = None) -> 
 
 
 def rttm(turns: Iterable[Turn], name: str) -> str:
-    """NIST's Rich Transcription Time Marked lines of the recording *name*."""
-    # Fields are told apart by blanks.
+    """Return the turns of recording *name* in NIST's Rich Transcription Time Marked format."""
+    # Blanks separate the fields.
     recording = "_".join(name.split()) or "recording"
     return "".join(
         f"SPEAKER {recording} 1 {_format_time(turn.start)} {_format_time(turn.end - turn.start)}"

@@ -16,7 +16,7 @@ def vtt(
     layout: Layout = DEFAULT_LAYOUT,
     names: Mapping[int, str] | None = None,
 ) -> str:
-    """A WebVTT file; every cue names its speaker with ``<v SPEAKER_00>``. Never without header."""
+    """Return a WebVTT file, at least its header; ``<v SPEAKER_00>`` names a cue's speaker."""
     cues = lay_out(segments, layout)
     blocks = [_format_block(cue, names, voices=layout.speaker_labels) for cue in cues]
     return "\n".join(["WEBVTT\n", *blocks])

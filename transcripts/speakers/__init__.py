@@ -1,1 +1,1 @@
-"""Speakers of a transcript: one identity over shards, their words, roles, channels."""
+"""Speakers of a transcript: linking over shards, assignment to words, roles, channels."""

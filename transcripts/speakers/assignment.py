@@ -1,4 +1,4 @@
-"""Gives every word its speaker."""
+"""Assign a speaker to every word."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ from functools import reduce
 from transcripts.text.boundaries import ends_clause, ends_sentence, pause_after
 from transcripts.types import Turn, Word
 
-#: A word in no turn is given to a turn at most this far away (seconds).
+#: A word outside all turns gets the speaker of a turn at most this far away (seconds).
 MAX_TURN_DISTANCE = 1.0
-#: A change of speaker at a pause of this length stays where the diarizer saw it (seconds).
+#: A change of speaker at a pause this long stays where the diarizer put it (seconds).
 NOTICEABLE_PAUSE_SECONDS = 0.15
-#: A change of speaker in mid phrase is moved to a pause of at least this length (seconds)...
+#: A change of speaker within a phrase moves to a pause of at least this length (seconds)...
 CLEAR_PAUSE_SECONDS = 0.3
-#: ... that is so many words ...
+#: ... that is at most this many words ...
 MAX_MOVED_WORDS = 2
-#: ... and seconds away at most: the end of a sentence may be farther than a pause or a comma, of
-#: which there are many inside of a turn.
+#: ... and seconds away. The end of a sentence may be farther away than a pause or a comma, since a
+#: turn contains many of these.
 MAX_SENTENCE_DISTANCE = 1.0
 MAX_PAUSE_DISTANCE = 0.5
-#: So many words by one speaker may be all of an answer ("yes", "of course"): none are given away.
+#: A speaker's run of this many words may be a whole answer ("yes", "of course"): it loses none.
 ANSWER_WORDS = 2
 
-#: Overlaps that differ by less are equal; also the length of a word that has none (seconds).
+#: Overlaps that differ by less are equal; also the length of a word of zero duration (seconds).
 _INSTANT = 0.01
 
 
 def label(speaker: int, names: Mapping[int, str] | None = None) -> str:
-    """What a reader sees of a speaker: the name that was given to him, or else SPEAKER_00."""
+    """Return the displayed name of a speaker: the name given by a user, or else SPEAKER_00."""
     name = " ".join(names.get(speaker, "").split()) if names else ""
     return name or f"SPEAKER_{speaker:02d}"
 
 
 def assign_speakers(words: Sequence[Word], turns: Sequence[Turn]) -> tuple[Word, ...]:
-    """The same words, each with the speaker whose turns it overlaps most.
+    """Return the words, each with the speaker whose turns it overlaps most.
 
-    The words come by start. Of two who talk at the same time all through a word, the one whose
-    turn lies inside the other's gets it; if one turn runs into the next, the change is in the
-    middle of both. A word in no turn goes to the nearest within `MAX_TURN_DISTANCE`, else to None.
+    The words are ordered by start. If two speakers talk throughout a word and one turn lies inside
+    the other, the word goes to the inner turn. If one turn runs into the next, the change is in the
+    middle of their overlap. A word outside all turns goes to the nearest turn within
+    `MAX_TURN_DISTANCE`, else its speaker is None.
 
-    A diarizer sees a change of speaker some tenths of a second early or late. So a change in mid
-    phrase moves to a clear pause or a punctuation mark a word or two away, if there is one; short
-    answers never lose a word to this.
+    A diarizer reports a change of speaker some tenths of a second early or late. So a change within
+    a phrase moves to a clear pause or a punctuation mark up to `MAX_MOVED_WORDS` words away, if
+    there is one. Short answers never lose a word to this.
     """
     speakers = _move_changes_to_pauses(words, _assign_by_overlap(words, turns))
     return tuple(
@@ -54,10 +55,10 @@ def assign_speakers(words: Sequence[Word], turns: Sequence[Turn]) -> tuple[Word,
 
 
 def _assign_by_overlap(words: Sequence[Word], turns: Iterable[Turn]) -> list[int | None]:
-    """Words and turns are walked through together: every turn is met once."""
+    """Return a speaker for each word, in one pass over words and turns."""
     upcoming = deque(sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker)))
     active: list[Turn] = []
-    past: list[Turn] = []  # at most one: of the turns that have begun, the one that ends last
+    past: list[Turn] = []  # at most one: the turn that ends last of those that have begun
     speakers = []
     for word in words:
         start, end = word.start, max(word.end, word.start + _INSTANT)
@@ -76,7 +77,7 @@ def _assign_by_overlap(words: Sequence[Word], turns: Iterable[Turn]) -> list[int
 
 
 def _find_main_speaker(start: float, end: float, active: Sequence[Turn]) -> int | None:
-    """Who talks for most of that time; *active* is by start."""
+    """Return who talks for most of the interval; *active* is ordered by start."""
     present = [turn for turn in active if turn.start < end and turn.end > start]
     if len(present) < 2:
         return present[0].speaker if present else None
@@ -91,14 +92,14 @@ def _find_main_speaker(start: float, end: float, active: Sequence[Turn]) -> int 
 
 
 def _choose_turn(first: Turn, second: Turn, time: float) -> Turn:
-    """Which of two turns that both go on at *time* counts; *first* does not begin later."""
+    """Return which of two turns counts at *time* while both last; *first* begins no later."""
     if second.end <= first.end:
         return second
     return first if time < (second.start + first.end) / 2 else second
 
 
 def _find_nearest_speaker(start: float, end: float, turns: Sequence[Turn]) -> int | None:
-    """Speaker of the nearest of the turns, if it is near enough."""
+    """Return the speaker of the nearest turn within `MAX_TURN_DISTANCE`, or None."""
 
     def distance(turn: Turn) -> float:
         return max(start - turn.end, turn.start - end)
@@ -108,21 +109,22 @@ def _find_nearest_speaker(start: float, end: float, turns: Sequence[Turn]) -> in
 
 
 def _move_changes_to_pauses(words: Sequence[Word], speakers: list[int | None]) -> list[int | None]:
-    """The same speakers, with changes in mid phrase moved to where a change is likely."""
+    """Return the speakers, with changes within a phrase moved to where a change is likely."""
     changes = [index for index in range(1, len(words)) if speakers[index] != speakers[index - 1]]
     edges = [0, *changes, len(words)] if words else []
     assigned: list[int | None] = []
     for since, index, until in zip(edges, edges[1:], [*edges[2:], len(words)], strict=False):
         change, speaker = index, speakers[index - 1]
         if index < len(words) and speaker is not None and speakers[index] is not None:
-            # What an answer has won at its beginning is nothing that it could lose at its end.
+            # Words that a run gained at its beginning do not count as words that it can lose at its
+            # end.
             change = _find_likely_change(words, max(since, len(assigned)), index, until)
         assigned += [speaker] * (change - len(assigned))
     return assigned
 
 
 def _find_likely_change(words: Sequence[Word], since: int, index: int, until: int) -> int:
-    """The word between *since* and *until* where the speaker changes, if turns do at *index*."""
+    """Return the index from *since* to *until* where the speaker likely changes, near *index*."""
     if _is_break(words, index, NOTICEABLE_PAUSE_SECONDS):
         return index
     reach = range(
@@ -137,7 +139,7 @@ def _find_likely_change(words: Sequence[Word], since: int, index: int, until: in
 
 
 def _count_spare_words(length: int) -> int:
-    """How many words a speaker who says *length* in a row can lose."""
+    """Return how many words a run of *length* words of one speaker can lose."""
     return max(0, min(MAX_MOVED_WORDS, length - ANSWER_WORDS))
 
 
@@ -147,7 +149,7 @@ def _is_break(words: Sequence[Word], index: int, pause: float) -> bool:
 
 
 def _is_near(words: Sequence[Word], index: int, other: int) -> bool:
-    """Whether the words between the two places are all within reach of a diarizer's error."""
+    """Return whether the words between both places are within the usual error of a diarizer."""
     first, last = min(index, other), max(index, other)
     change = words[index].start
     is_end = ends_sentence(words[other - 1], words[other])

@@ -1,4 +1,4 @@
-"""Puts a transcript together in which each channel of the recording is a speaker."""
+"""Merge a transcript in which each channel of the recording is a speaker."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from transcripts.segments import segment
 from transcripts.stitch import TranscribedChunk, stitch
 from transcripts.types import Interval, Segment, Turn, Word
 
-#: A word of which so much lies where a channel only hears another is none of its own.
+#: A word with at least this share in bleed from another channel is dropped.
 MAX_BLEED_SHARE = 0.6
-#: Times of one word in two channels differ by less than this (seconds).
+#: The times of one word in two channels differ by less than this (seconds).
 NEAR_SECONDS = 0.3
 
 _INSTANT = 0.01
@@ -24,11 +24,11 @@ def merge_channels(
     chunks_by_channel: Mapping[int, Sequence[TranscribedChunk]],
     bleed: Mapping[int, Sequence[Interval]] = MappingProxyType({}),
 ) -> tuple[Segment, ...]:
-    """The segments of all channels by start; the number of the channel is that of the speaker.
+    """Return the segments of all channels by start; the speaker number is the channel number.
 
-    A sentence stays whole when somebody speaks into it: the other's segment comes after it and
-    begins before its end. In its *bleed* a channel only hears another: words there are left out,
-    if another channel has words at that time.
+    A sentence stays whole if another speaker interrupts it: the other's segment comes after it and
+    begins before its end. *bleed* maps a channel to intervals in which it only carries another
+    channel's audio. Words there are dropped if another channel has words at that time.
     """
     words = {channel: stitch(chunks) for channel, chunks in chunks_by_channel.items()}
     segments: list[Segment] = []
@@ -54,7 +54,7 @@ def merge_channels(
 
 
 def build_turns(segments: Sequence[Segment]) -> tuple[Turn, ...]:
-    """Who speaks when, as far as words say so."""
+    """Return the segments that have a speaker as turns."""
     return tuple(
         Turn(channel_segment.start, channel_segment.end, channel_segment.speaker)
         for channel_segment in segments
@@ -65,7 +65,7 @@ def build_turns(segments: Sequence[Segment]) -> tuple[Turn, ...]:
 def _drop_bleed(
     words: Sequence[Word], bleed: Sequence[Interval], other_intervals: Sequence[Interval]
 ) -> list[Word]:
-    """The words but those that are another channel's."""
+    """Return the words without those that belong to another channel."""
     if not bleed:
         return list(words)
     bleed_coverage, other_coverage = _IntervalCoverage(bleed), _IntervalCoverage(other_intervals)
@@ -85,7 +85,7 @@ def _build_intervals(words: Sequence[Word]) -> list[Interval]:
 
 
 class _IntervalCoverage:
-    """Tells how much of an interval lies in any of some others."""
+    """Measures how much of an interval a set of other intervals covers."""
 
     def __init__(self, intervals: Sequence[Interval]) -> None:
         self._intervals = merge_intervals(intervals)

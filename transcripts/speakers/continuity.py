@@ -1,7 +1,7 @@
-"""Keeps what speakers have, such as names, when a transcript is put together again.
+"""Keep the attributes of speakers, such as names, when a transcript is merged again.
 
-Numbers of speakers come from who is heard first, so the same number may mean somebody else the
-second time. A speaker is the same when he speaks at the same times.
+Speakers are numbered by first appearance, so the same number may mean another person after the
+second merge. Speakers are matched by the times at which they speak.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _Value = TypeVar("_Value")
 def carry_over(
     names: Mapping[int, _Value], before: Iterable[Turn], after: Iterable[Turn]
 ) -> dict[int, _Value]:
-    """The names by the numbers of *after*; left out where it is not clear whose a name is.
+    """Return the names keyed by the speaker numbers of *after*; ambiguous names are left out.
 
-    A name goes to the speaker who has more than half of the time that its bearer spoke *before*,
-    if most of what was known of that speaker's time was the bearer's. So no name is given twice.
+    A name goes to the new speaker who covers more than half of the old speaker's time, if most of
+    the time that the new speaker shares with any old one is shared with this one. So no name is
+    used twice.
     """
     before, after = list(before), list(after)
     spoken_before: defaultdict[int, float] = defaultdict(float)
@@ -41,7 +42,7 @@ def carry_over(
 
 
 def _measure_shared(before: Iterable[Turn], after: Iterable[Turn]) -> dict[tuple[int, int], float]:
-    """Seconds in which a speaker of the one and a speaker of the other talk. Walked once."""
+    """Return the seconds that each pair of an old and a new speaker share, in one pass."""
     all_turns = sorted(
         [(turn, False) for turn in before] + [(turn, True) for turn in after],
         key=lambda turn_and_age: turn_and_age[0].start,

@@ -1,8 +1,8 @@
-"""Finds one speaker's identity over shards that were diarized apart from one another.
+"""Link the speakers of shards that were diarized independently.
 
-Every shard numbers its speakers by itself. They are joined by the likeness of their voices:
-agglomerative clustering with average linkage, in which a speaker weighs as much as he speaks.
-The diarizer has told the speakers of one shard apart, so these are never joined.
+Every shard numbers its own speakers. Local speakers are joined by the similarity of their voices:
+agglomerative clustering with average linkage, weighted by the seconds that each speaker talks. The
+diarizer already separated the speakers within one shard, so these are not joined.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from operator import mul
 
 from transcripts.types import Diarization, Interval, Turn
 
-#: Cosine distance up to which two voices are one. Between the usual distance of one voice heard
-#: twice (0.2 to 0.4) and that of two people (0.7 and more) with neural speaker embeddings.
+#: Cosine distance up to which two voices are the same. With neural speaker embeddings, two samples
+#: of one voice are usually 0.2 to 0.4 apart, and two people 0.7 or more.
 SAME_VOICE_DISTANCE = 0.5
-#: Who speaks less than this in a recording of several shards is taken for a mistake of the
+#: In a recording of several shards, a speaker with less speech than this is an error of the
 #: diarizer (seconds).
 MIN_SPEECH_SECONDS = 2.0
 #: Turns of one speaker this near touch: about one frame of a diarizer (seconds).
 TOUCHING_SECONDS = 0.05
 
-#: The greatest cosine distance; also the one to a voice of which nothing is known.
+#: The greatest cosine distance; also the distance to an unknown voice.
 _MAX_DISTANCE = 2.0
 
-#: Distance of two people and their numbers, so that of equal distances the first to speak win.
+#: Distance and numbers of two people; at equal distance, the lower numbers are joined first.
 _PairDistance = tuple[float, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """An interval of the recording that was diarized by itself."""
+    """An interval of the recording that was diarized independently."""
 
     interval: Interval
-    #: Times count from the start of the interval.
+    #: Times are seconds from the start of the interval.
     diarization: Diarization
 
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """One or more local speakers that are held for the same."""
+    """One or more local speakers that count as the same person."""
 
-    #: Number of the shard, number of the speaker in it.
+    #: Pairs of shard index and speaker number in that shard.
     locals: tuple[tuple[int, int], ...]
-    #: When, in recording time.
+    #: Intervals of speech in recording time.
     speech: tuple[Interval, ...]
-    #: Seconds of those whose voice is known.
+    #: Seconds of speech of the local speakers with a known voice.
     weight: float = 0.0
-    #: Sum of the unit vectors of the voices, each times its seconds; empty if none is known.
+    #: Sum of the voices' unit vectors, each multiplied by its seconds; empty if no voice is known.
     voice: tuple[float, ...] = ()
 
     @property
@@ -69,14 +69,15 @@ def link_speakers(
     threshold: float = SAME_VOICE_DISTANCE,
     max_speakers: int | None = None,
 ) -> tuple[Turn, ...]:
-    """Turns over the whole recording, by start; speakers count from 0 by first appearance.
+    """Return the turns of the whole recording by start, with speakers numbered by first appearance.
 
-    Voices up to *threshold* (cosine distance) apart are one speaker. If that leaves more than
-    *max_speakers*, the most alike are joined, as a last resort also two of one shard.
+    Voices up to *threshold* (cosine distance) apart are one speaker. If more than *max_speakers*
+    remain, the most similar ones are joined, as a last resort also two of one shard.
 
-    A speaker without embedding stays a speaker of his own. Among several shards, one with less
-    than `MIN_SPEECH_SECONDS` in all becomes part of the most similar voice, or where none is
-    known, of whoever speaks nearest to him in time. A single shard keeps all of its speakers.
+    A speaker without embedding remains a separate speaker. If there are several shards, a speaker
+    with less than `MIN_SPEECH_SECONDS` in total is merged into the most similar voice. If no voice
+    is known, he is merged into the speaker nearest in time. A single shard keeps all of its
+    speakers.
     """
     shards = sorted(shards, key=lambda shard: shard.interval.start)
     people = [
@@ -96,7 +97,7 @@ def link_speakers(
 
 
 def _list_local_speakers(shard_index: int, shard: Shard) -> Iterator[_Person]:
-    """The local speakers of a shard, each by himself."""
+    """Yield the local speakers of a shard, each as a separate person."""
     intervals_by_speaker: dict[int, list[Interval]] = {}
     for turn in shard.diarization.turns:
         interval = Interval(shard.interval.start + turn.start, shard.interval.start + turn.end)
@@ -113,14 +114,14 @@ def _list_local_speakers(shard_index: int, shard: Shard) -> Iterator[_Person]:
 
 
 def _normalize_vector(vector: Iterable[float]) -> tuple[float, ...]:
-    """The vector at length 1; nothing for zeros and NaN, which diarizers give for "unknown"."""
+    """Return the vector at length 1; empty for zeros and NaN, which mean "unknown" in diarizers."""
     vector = tuple(vector)
     length = math.sqrt(sum(map(mul, vector, vector)))
     return tuple(value / length for value in vector) if 0 < length < math.inf else ()
 
 
 def _measure_distance(first: _Person, second: _Person) -> float:
-    """Mean cosine distance of the voices of two people, weighted by how long each was heard."""
+    """Return the mean cosine distance of two voices, weighted by their seconds of speech."""
     if not first.voice or not second.voice:
         return _MAX_DISTANCE
     similarity: float = sum(map(mul, first.voice, second.voice))
@@ -144,7 +145,7 @@ def _cluster_people(
     down_to: int = 1,
     cannot_link: bool = True,
 ) -> list[_Person]:
-    """Join the two most alike, again and again, until none are near enough or *down_to* remain."""
+    """Join the two nearest people until none are within *within* or *down_to* people remain."""
     remaining: dict[int, _Person] = {}
     candidates: list[_PairDistance] = []
     for number, person in enumerate(people):
@@ -169,7 +170,7 @@ def _cluster_people(
 def _find_candidates(
     number: int, person: _Person, others: Mapping[int, _Person], within: float, cannot_link: bool
 ) -> Iterator[_PairDistance]:
-    """How far *person* is from each of the others that it may be joined with."""
+    """Yield the distance of *person* to each of the others that it may be joined with."""
     for other_number, other in others.items():
         if cannot_link and not person.shards.isdisjoint(other.shards):
             continue
@@ -179,7 +180,7 @@ def _find_candidates(
 
 
 def _absorb_minor_speakers(people: list[_Person]) -> list[_Person]:
-    """Give away those who hardly speak; everybody stays if nobody speaks more."""
+    """Merge speakers with little speech into others; return all people if nobody speaks more."""
     main_speakers = [person for person in people if person.seconds >= MIN_SPEECH_SECONDS]
     if not main_speakers:
         return people
@@ -191,7 +192,7 @@ def _absorb_minor_speakers(people: list[_Person]) -> list[_Person]:
 
 
 def _find_host(stray: _Person, main_speakers: Sequence[_Person]) -> int:
-    """Index of the most similar voice; of those that are equally so, the nearest in time."""
+    """Return the index of the most similar voice; among equals, of the nearest in time."""
     distances = [_measure_distance(stray, person) for person in main_speakers]
     closest = [index for index, distance in enumerate(distances) if distance == min(distances)]
     return min(
@@ -200,14 +201,14 @@ def _find_host(stray: _Person, main_speakers: Sequence[_Person]) -> int:
 
 
 def _measure_time_distance(first: Sequence[Interval], second: Sequence[Interval]) -> float:
-    """Seconds between the nearest two intervals, 0 if any overlap."""
+    """Return the seconds between the two nearest intervals; 0 if any overlap."""
     return min(max(0.0, a.start - b.end, b.start - a.end) for a in first for b in second)
 
 
 def _place_turns(
     shards: Sequence[Shard], identity: Mapping[tuple[int, int], int]
 ) -> Iterator[Turn]:
-    """The turns of every shard, as far as it is the one that answers for that time."""
+    """Yield the turns of every shard in recording time, cut to the shard's share of an overlap."""
     for index, (shard, interval) in enumerate(zip(shards, _split_overlaps(shards), strict=True)):
         for turn in shard.diarization.turns:
             start = max(interval.start, shard.interval.start + turn.start)
@@ -217,7 +218,7 @@ def _place_turns(
 
 
 def _split_overlaps(shards: Sequence[Shard]) -> list[Interval]:
-    """The intervals of the shards, cut in the middle of where they overlap."""
+    """Return the intervals of the shards, split in the middle of their overlaps."""
     starts = [shard.interval.start for shard in shards]
     ends = [shard.interval.end for shard in shards]
     for index in range(1, len(shards)):
@@ -227,7 +228,7 @@ def _split_overlaps(shards: Sequence[Shard]) -> list[Interval]:
 
 
 def _merge_turns(turns: Iterable[Turn]) -> list[Turn]:
-    """By start; what one speaker says without a gap is one turn."""
+    """Return the turns by start; touching turns of one speaker are merged."""
     merged: list[Turn] = []
     for turn in sorted(turns, key=lambda turn: (turn.speaker, turn.start, turn.end)):
         last = merged[-1] if merged else None

@@ -1,7 +1,8 @@
-"""Lexicons of roles that come with the house: by name, for contexts that ask for one.
+"""Built-in lexicons of roles, by name, for contexts that request one.
 
-Phrases that one side of such a conversation says and the other hardly does, in all the languages
-at once: a phrase of one does not occur in another. `transcripts.speakers.roles` reads them.
+Each lists phrases that one side of such a conversation says and the other side rarely says. All
+languages are in one list, since a phrase of one language does not occur in another. See
+`transcripts.speakers.roles`.
 """
 
 from __future__ import annotations

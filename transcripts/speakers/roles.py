@@ -1,10 +1,10 @@
-"""Tells what role each speaker has, by phrases that are cues of it; nobody's is guessed.
+"""Detect the role of each speaker by cue phrases; unclear roles stay unset.
 
-What counts is how much oftener a speaker says the cues of a role than all others together, a word
-said: the log-odds ratio with a Dirichlet prior, divided by its standard deviation, of Monroe,
-Colaresi and Quinn, "Fightin' Words" (Political Analysis 16, 2008, section 3.5.1). As a normal
-deviate that has a probability, which is the score. So it does not matter who talks more, and a few
-words say little. A speaker who is alone is compared with the prior.
+The score compares how often a speaker says the cues of a role, per word, with all other speakers
+together. It is the log-odds ratio with a Dirichlet prior, divided by its standard deviation:
+Monroe, Colaresi and Quinn, "Fightin' Words" (Political Analysis 16, 2008, section 3.5.1). The score
+is the probability of this normal deviate. So it does not depend on who talks more, and a few words
+have little effect. A speaker who is alone is compared with the prior.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from dataclasses import dataclass, field
 
 from transcripts.spacing import is_unspaced
 
-#: The cues of each role: phrases. A question mark counts as a word of them, other marks do not.
+#: The cue phrases of each role. A question mark counts as a word of them, other marks do not.
 Lexicon = Mapping[str, Sequence[str]]
 
-#: The prior: so many cues in so many words is what somebody without a role may say.
+#: The prior: a speaker without a role says this many cues in this many words.
 PRIOR_CUES, PRIOR_WORDS = 0.5, 500.0
-#: Words below which nothing is known of a speaker.
+#: With fewer words than this, a speaker gets no role.
 MIN_WORDS = 20
-#: Cues below which no role is told: one may be a quotation.
+#: With fewer cues than this, a speaker gets no role: one cue may be a quotation.
 MIN_CUES = 2
-#: Score below which no role is told. Two cues that nobody else says reach it.
+#: Below this score a speaker gets no role. Two cues that nobody else says reach it.
 MIN_SCORE = 0.8
-#: By so much a score must be above that of the speaker's other roles, and of others with the role.
+#: Least lead of a score over the speaker's other roles, and over other speakers with the role.
 MIN_MARGIN = 0.1
-#: Only speakers who all score as much may share a role.
+#: Speakers may share a role only if all of their scores are at least this.
 CLEAR_SCORE = 0.975
 
 _QUESTION = "?"
@@ -41,27 +41,27 @@ _QUESTION_MARKS = str.maketrans(dict.fromkeys("？؟", _QUESTION))
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What is known of one speaker."""
+    """The role of one speaker."""
 
-    #: None when it is not known.
+    #: None if no role is clear.
     name: str | None
-    #: 0..1, of the likeliest role, be it told or not.
+    #: 0..1, of the likeliest role, whether it is clear or not.
     score: float
 
 
 @dataclass(slots=True)
 class _CueCounts:
-    """What one speaker said, as far as it counts."""
+    """Counts of one speaker's words and cues."""
 
     words: int = 0
     cues: dict[str, int] = field(default_factory=dict)
 
 
 def find_roles(utterances: Iterable[tuple[int | None, str]], lexicon: Lexicon) -> dict[int, Role]:
-    """The role of every speaker, from the texts that they say; in which order does not matter.
+    """Return the role of every speaker, from (speaker, text) pairs in any order.
 
-    Texts without a speaker count for nobody. Two speakers never get one role unless the lexicon
-    clearly says so of both; where neither is clear, the better one gets it, if he is much better.
+    Texts without a speaker are ignored. Two speakers share a role only if both score at least
+    `CLEAR_SCORE`. Otherwise the better one gets it if he leads by `MIN_MARGIN`.
     """
     counts = _count_cues(utterances, lexicon)
     scores = {
@@ -73,7 +73,7 @@ def find_roles(utterances: Iterable[tuple[int | None, str]], lexicon: Lexicon) -
 
 
 def normalize_phrase(phrase: str) -> tuple[str, ...]:
-    """The words of a phrase as they are compared: without capitals, accents and punctuation."""
+    """Return the words of a phrase for comparison: without case, accents and punctuation."""
     text = unicodedata.normalize("NFKD", phrase.translate(_APOSTROPHES)).casefold()
     bare = "".join(
         f" {char} " if is_unspaced(char) else char
@@ -102,7 +102,7 @@ def _count_cues(
 
 
 def _index_by_first_word(phrases: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
-    """Longest first, so that of two phrases that begin alike the one that says more is found."""
+    """Return the phrases by first word, longest first, so that the longest match is found."""
     cues: dict[str, list[tuple[str, ...]]] = {}
     for words in sorted({normalize_phrase(phrase) for phrase in phrases}, key=len, reverse=True):
         if words:
@@ -111,7 +111,7 @@ def _index_by_first_word(phrases: Iterable[str]) -> dict[str, list[tuple[str, ..
 
 
 def _count_occurrences(tokens: Sequence[str], cues: Mapping[str, Sequence[tuple[str, ...]]]) -> int:
-    """How many phrases there are in a text; no word belongs to two of them."""
+    """Return the number of phrases in a text; no word belongs to two of them."""
     total = index = 0
     while index < len(tokens):
         match = next(
@@ -143,13 +143,13 @@ def _score_role(counts: Mapping[int, _CueCounts], speaker: int, role: str) -> fl
 
 
 def _compute_log_odds(cues: int, words: int) -> tuple[float, float]:
-    """Of a word beginning a cue, with the variance of that."""
+    """Return the log odds that a word begins a cue, and their variance."""
     cue_count = cues + PRIOR_CUES
     return math.log(cue_count / (max(words, cues) + PRIOR_WORDS - cue_count)), 1 / cue_count
 
 
 def _choose_role(counts: _CueCounts, scores: Mapping[str, float]) -> Role:
-    """The likeliest role, without a name when the lexicon does not clearly tell it."""
+    """Return the likeliest role, without a name if the lexicon does not clearly indicate it."""
     first, *other_roles = sorted(scores, key=lambda role: (-scores[role], role))
     rival = max((scores[role] for role in other_roles), default=0.0)
     is_clear = (

@@ -1,1 +1,1 @@
-"""The text of transcripts: where it may break, how wide it is, how words join."""
+"""Text of transcripts: boundaries, display width, and words at chunk joins."""

@@ -1,6 +1,6 @@
-"""Where speech may be cut: after sentences, after clauses and in pauses.
+"""Boundaries in speech: after sentences, after clauses and in pauses.
 
-Everything that cuts words into pieces (segments, subtitle cues, speaker changes) asks here.
+Segments, subtitle cues and speaker changes all use these functions to split words.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 
 from transcripts.types import Word
 
-#: A longer pause makes a boundary no better: it is the best one already.
+#: A pause longer than this does not make a boundary better (seconds).
 MAX_PAUSE_SECONDS = 1.0
 
 _QUOTES = "\"'”’»)]}"
 _SENTENCE_MARKS = (".", "!", "?", "…", "。", "！", "？", "।", "؟")
 _CLAUSE_MARKS = (",", ";", ":", "–", "—", "，", "、", "；", "：", "،")
-# Japanese that no line begins with: small kana, and marks that engines may set apart.
+# Japanese characters that no line begins with: small kana, and marks that engines may separate.
 _NO_START = frozenset(
     "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶーゝゞヽヾ々、。，．！？」』）】"
 )
 _NUMBER = re.compile(r"[\d.,]*\d\.")
 _INITIAL_OR_DOTTED = re.compile(r"(?!I\.)[A-Z]\.|(?:\w\.){2,}")  # J. and p.m., but not "So do I."
 
-# English, and the Portuguese titles of this house. Words that end a sentence as often as not
-# ("etc.", "no.") are left out.
+# English abbreviations and Portuguese titles. Words that end a sentence as often as not ("etc.",
+# "no.") are left out.
 _ABBREVIATION = re.compile(
     r"(?:mr|mrs|ms|dr|prof|sr|jr|st|mt|vs|gen|col|sgt|capt|lt|rev|hon|gov|sen|rep|fig|figs|vol|pp"
     r"|approx|dept|est|inc|ltd|cf|sra|srta|dra|profa|exmo|exma|av|pág|tel)\.",
@@ -34,14 +34,14 @@ _ABBREVIATION = re.compile(
 
 
 def pause_after(word: Word, following: Word) -> float:
-    """Seconds of silence between two words, never negative."""
+    """Return the seconds of silence between two words, never negative."""
     return max(0.0, following.start - word.end)
 
 
 def ends_sentence(word: Word, following: Word | None = None) -> bool:
-    """Whether a sentence ends with *word*; abbreviations, initials and numbers are seen through.
+    """Return whether a sentence ends with *word*; abbreviations, initials and numbers end none.
 
-    Engines without punctuation never end a sentence: use the pauses.
+    Always false without punctuation: use the pauses for engines that write none.
     """
     text = word.text.rstrip(_QUOTES)
     if not text.endswith(_SENTENCE_MARKS):
@@ -52,7 +52,7 @@ def ends_sentence(word: Word, following: Word | None = None) -> bool:
 
 
 def ends_clause(word: Word) -> bool:
-    """Whether any punctuation that a reader would rest at stands after *word*."""
+    """Return whether *word* ends with punctuation at which a reader would pause."""
     return word.text.rstrip(_QUOTES).endswith(_CLAUSE_MARKS + _SENTENCE_MARKS)
 
 
@@ -61,8 +61,8 @@ def split_at_boundaries(
 ) -> Iterator[Sequence[Word]]:
     """Split *words* at their best boundaries into parts that all fit.
 
-    ``find_limit(first)`` tells the index after the last word that fits in a part that begins with
-    word *first*; it must let at least one word in.
+    ``find_limit(first)`` returns the index after the last word that fits into a part beginning with
+    word *first*; a part must have room for at least one word.
     """
     first = 0
     while (limit := find_limit(first)) < len(words):
@@ -73,7 +73,7 @@ def split_at_boundaries(
 
 
 def _is_abbreviated(text: str, following: Word | None) -> bool:
-    """Whether the full stop at the end of *text* belongs to the word."""
+    """Return whether the full stop at the end of *text* belongs to the word."""
     if _ABBREVIATION.fullmatch(text) or _INITIAL_OR_DOTTED.fullmatch(text):
         return True
     # "3." before "5 percent", but not "in 1999." before "Then".
@@ -85,10 +85,10 @@ def _is_abbreviated(text: str, following: Word | None) -> bool:
 
 
 def _find_best_boundary(words: Sequence[Word], first: int, limit: int) -> int:
-    """The index, after *first* and up to *limit*, to cut ``words[first:]`` at.
+    """Return the index, after *first* and up to *limit*, at which to cut ``words[first:]``.
 
-    Equal shares are what a cut strives for, so that no sliver is left over at the end; a clear
-    pause or a clause's end outweighs that, but never in the first third of what fits.
+    Cuts aim at parts of equal length, so that no tiny part is left at the end. A clear pause or the
+    end of a clause outweighs that, but never in the first third of what fits.
     """
     capacity, rest = limit - first, len(words) - first
     ideal = first + rest / math.ceil(rest / capacity)
@@ -103,7 +103,7 @@ def _find_best_boundary(words: Sequence[Word], first: int, limit: int) -> int:
 
 
 def _score_boundary(word: Word, following: Word) -> float:
-    """How good a place between two words is for a cut, -1 to 2.5."""
+    """Return how good the place between two words is for a cut, -1 to 2.5."""
     if following.text[:1] in _NO_START:
         return -1.0
     score = min(MAX_PAUSE_SECONDS, pause_after(word, following))

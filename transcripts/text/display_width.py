@@ -1,4 +1,4 @@
-"""How wide text is on a screen: a full-width character takes two columns, a mark none."""
+"""Display width of text: a full-width character takes two columns, a combining mark none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from wcwidth import wcswidth
 
 
 def measure_width(text: str) -> int:
-    """Columns of a line, by the East Asian widths of Unicode (UAX #11)."""
+    """Return the columns of a line, by the East Asian widths of Unicode (UAX #11)."""
     if text.isascii():
         return len(text)
     width: int = wcswidth(text)

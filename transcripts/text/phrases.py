@@ -1,8 +1,8 @@
-"""Words of scripts without spaces, put together where no line may break between them.
+"""Join words of scripts without spaces where no line may break between them.
 
-Engines give such scripts in tokens of one to three characters. Where a reader would divide them is
-known by the dictionaries of ICU: for Chinese, Thai, Lao, Khmer and Burmese at words, for Japanese
-at phrases (*bunsetsu*). No line begins with a mark that belongs to the line before (UAX #14).
+Engines return such scripts in tokens of one to three characters. ICU's dictionaries contain where a
+reader would divide them: at words for Chinese, Thai, Lao, Khmer and Burmese, at phrases
+(*bunsetsu*) for Japanese. No line begins with a mark that belongs to the line before (UAX #14).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KANA = re.compile(r"[\u3041-\u30ff]")
 
 
 def join_phrases(words: Iterable[Word]) -> Iterator[Word]:
-    """The words in order, those of one phrase as one; of other scripts as they are."""
+    """Yield the words with each phrase joined to one word; words of other scripts are unchanged."""
     run: list[Word] = []
     for word in words:
         if run and not _is_continued(run[-1], word):
@@ -32,7 +32,7 @@ def join_phrases(words: Iterable[Word]) -> Iterator[Word]:
 
 
 def find_breaks(text: str) -> set[int]:
-    """Places at which a line may end within the text, as numbers of the characters before them."""
+    """Return the indices in the text at which a line may break."""
     locale = "ja-u-lw-phrase" if _KANA.search(text) else "und"
     by_line, by_word = (
         set(accumulate(map(len, breaker(text, locale)))) for breaker in (LineBreaker, WordBreaker)
@@ -41,7 +41,7 @@ def find_breaks(text: str) -> set[int]:
 
 
 def _is_continued(word: Word, following: Word) -> bool:
-    """Whether both are written without a space, and at least one by its script."""
+    """Return whether both are written without a space, and at least one by its script."""
     if find_separator_before(word.text, following):
         return False
     return is_unspaced(word.text[-1:]) or is_unspaced(following.text[:1])

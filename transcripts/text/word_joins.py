@@ -1,7 +1,7 @@
-"""How words look where one hearing goes over into the next.
+"""Capitals and full stops where the transcription of one window continues in the next.
 
-Engines that write capitals and full stops think that whatever they are given is a whole: they
-begin it with a capital and end it with a full stop, also where a cut fell into a sentence.
+Engines that write punctuation treat every input as complete: they begin it with a capital and end
+it with a full stop, even if a cut fell into a sentence.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from transcripts.types import Word
 #: After a longer pause than this a sentence may well begin (seconds).
 MAX_PAUSE_SECONDS = 1.0
 
-#: Punctuation that is read out, and so is part of the word.
+#: Punctuation that is read aloud and so is part of the word.
 _SPOKEN_MARKS = "%&@#§"
 
 
 def normalize_word(text: str) -> str:
-    """The word without case and punctuation, which depend on what the engine heard around it."""
+    """Return the word without case and punctuation, which depend on the surrounding audio."""
     return "".join(filter(_is_spoken, text.casefold())) or text
 
 
 def merge_words(first: Word, second: Word) -> Word:
-    """One word as two hearings have it, of which the second goes on from there.
+    """Merge the versions of one word at the change from the first transcription to the second.
 
-    What stands ahead of a word decides how it begins, and what follows, what it ends with.
+    The first version decides how the word begins, the second which punctuation ends it.
     """
     text = first.text[: _find_end(first.text)] + second.text[_find_end(second.text) :]
     return first if text == first.text else replace(first, text=text)
 
 
 def smooth_boundary(last: Sequence[Word], incoming: Sequence[Word]) -> tuple[Word, Word]:
-    """The last word of *last* and the first of *incoming*, as they are in the middle of a sentence.
+    """Return the last word of *last* and the first of *incoming*, as written within a sentence.
 
-    Both are the words of neighbouring windows, in their order. A full stop goes where the next
-    word is written small, and a capital goes where nothing ended before it, if the word is
-    written small elsewhere. Where there is nothing to tell by, both words stay as they are.
+    Both are words of neighbouring windows, in order. A full stop is removed if the next word is in
+    lower case. A capital is changed if no clause ended before it and the word is in lower case
+    elsewhere. Without such evidence both words stay unchanged.
     """
     word, following = last[-1], incoming[0]
     if pause_after(word, following) >= MAX_PAUSE_SECONDS:
@@ -59,7 +59,7 @@ def _is_spoken(character: str) -> bool:
 
 
 def _find_end(text: str) -> int:
-    """Index of the punctuation at the end of a word; of what has nothing else, its length."""
+    """Return the index of the punctuation that ends a word; the length if there is nothing else."""
     index = len(text)
     while index and not _is_spoken(text[index - 1]):
         index -= 1
@@ -79,7 +79,7 @@ def _is_full_stop(word: Word) -> bool:
 
 
 def _is_lowercase_elsewhere(lowercase: str, capitalized: str, words: Sequence[Word]) -> bool:
-    """Whether it is written small, and never with a capital in the middle of a sentence."""
+    """Return whether it occurs in lower case, and never capitalized within a sentence."""
     bare_words = {_strip_punctuation(word.text) for word in words}
     if _strip_punctuation(lowercase) not in bare_words:
         return False

@@ -1,1 +1,1 @@
-"""Whether a request needs a key, whose key it is, and what that key allows."""
+"""Authentication: whether a request needs a key, who its owner is, and what it allows."""

@@ -1,4 +1,4 @@
-"""Whether a caller who stays connected may still be told: a key can be revoked meanwhile."""
+"""Recheck the access of callers on long connections: a key may be revoked meanwhile."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from core.db.transactions import read_session
 from core.errors import Unavailable
 from transcribe_api.http.auth import guard
 
-#: Seconds for which an answer of the records holds, for all streams of a key in this process.
+#: Seconds for which a check is cached, for all streams of a key in this process.
 RECHECK_SECONDS = 3.0
 
-#: Says whether whoever listens may be told more.
+#: Returns whether the caller may receive more.
 AccessCheck = Callable[[], bool]
 
-#: When each key was last looked up, and what came of it: as many as keys that have listened.
+#: Time and result of the last check of each key; one entry per key that had a stream.
 _checks_by_key: dict[uuid.UUID, tuple[float, bool]] = {}
 
 
 def allow_anybody() -> bool:
-    """For callers without a key: they may stay."""
+    """Return True: callers without a key may stay."""
     return True
 
 
 def build_access_check() -> AccessCheck:
-    """For the caller of the present request, to be asked as long as the answer is being sent."""
+    """Return the check for the current request's caller, to call while the response is sent."""
     key_id = guard.caller().key_id
     return allow_anybody if key_id is None else partial(_is_key_active, key_id)
 
@@ -46,5 +46,5 @@ def _look_up_key(key_id: uuid.UUID, *, default: bool) -> bool:
     try:
         with read_session() as session:
             return keys.find_active_key(session, key_id) is not None
-    except Unavailable:  # nothing can be told either, until the records answer again
+    except Unavailable:  # nothing can be sent either until the database answers
         return default

@@ -1,4 +1,4 @@
-"""Who sends a request, and whether their key allows it: found out before any body is read."""
+"""Identify the caller and check the scope of the key, before any body is read."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from transcribe_api.http.auth import exposure, rate_limits
 from transcribe_api.http.auth import guard as auth_guard
 from transcribe_api.http.auth.guard import Caller
 
-#: Seconds for which an access token works.
+#: Seconds for which an access token is valid.
 TOKEN_SECONDS = 3600
 
-#: Blueprints of pages for people, which hold nothing of anybody's.
+#: Blueprints of pages for people, which contain no user data.
 _PUBLIC_BLUEPRINTS = frozenset({"docs", "page"})
-#: What only an administrator may see; the beginnings of rules.
+#: Prefixes of routes that only administrators may use.
 _ADMIN_PREFIXES = ("/metrics", "/api/transcribe/system/")
-#: Endpoints whose method does not tell what they are: a token changes nothing, and whoever has the
-#: secret can write webhooks.
+#: Endpoints whose method does not show the needed scope: creating a token changes nothing, and the
+#: webhook secret allows forging webhooks.
 _SCOPE_OVERRIDES = {"tokens.create": Scope.READ, "webhooks.secret": Scope.WRITE}
-#: Read by `EventSource`, which cannot send a header.
+#: `EventSource` reads it, which cannot send a header.
 _STREAM_ENDPOINT = "jobs.follow"
 
 
 def install_authentication(app: Flask) -> None:
-    """Have every request of this application looked at.
+    """Check every request of this application.
 
-    First who sends it is found out, then it is counted, and only then it may be refused: so wrong
-    keys are counted too.
+    The caller is identified first, then the request is counted, and only then it may be refused. So
+    requests with wrong keys are counted, too.
     """
     app.before_request(_identify_caller)
     rate_limits.install_rate_limits(app)
@@ -45,9 +45,10 @@ def install_authentication(app: Flask) -> None:
 
 
 def create_stream_token() -> str:
-    """Stands for the caller's key where that must not be written: in the address of a stream.
+    """Return a token that replaces the caller's key in the address of a stream.
 
-    It shows what the key shows and changes nothing; it ends with its time, or with the key.
+    A key must not appear in an address. The token gives the key's read access, and is valid until
+    it expires or the key is revoked.
     """
     return _build_signer().dumps(str(auth_guard.caller().key_id or ""))
 
@@ -84,7 +85,7 @@ def _is_public() -> bool:
 
 
 def _find_needed_scope() -> Scope | None:
-    # Of what is not there, any key may learn that it is not.
+    # Any valid key may learn that a path does not exist.
     if request.url_rule is None or _is_public():
         return None
     if request.url_rule.rule.startswith(_ADMIN_PREFIXES):
@@ -134,13 +135,13 @@ def _find_token_key(session: Session, text: str) -> ApiKeyRow | None:
         key_id = _build_signer().loads(text, max_age=TOKEN_SECONDS)
     except BadSignature:
         return None
-    # Without an id it was given when nobody was asked for a key.
+    # A token without an id was created while no key was required.
     return keys.find_active_key(session, uuid.UUID(key_id)) if key_id else None
 
 
 def _record_use(row: ApiKeyRow) -> None:
     if keys.is_use_stale(row):
-        # A note; no request fails for want of it.
+        # Optional: the request succeeds without it.
         with suppress(Unavailable), transaction() as session:
             keys.record_use(session, row.id)
 

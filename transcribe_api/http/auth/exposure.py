@@ -1,4 +1,4 @@
-"""Whether a request needs a key: others than the people of this machine may have sent it."""
+"""Decide whether a request needs a key: it does if other machines may have sent it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from core.settings import settings
 from transcribe_api.http.gate import proxies
 from transcribe_api.http.gate.ip_addresses import is_loopback
 
-#: By database: whether a key was ever made, as far as it is known.
+#: Known answers to whether a key was ever created, by database.
 _has_key_by_database: dict[str, bool] = {}
 
 
 def is_key_required(environ: Mapping[str, Any]) -> bool:
-    """Whether this request needs a key. What cannot be told for sure needs one.
+    """Return whether this request needs a key; in doubt it does.
 
-    Raises `Unavailable` when the records have to tell, and do not answer.
+    Raises `Unavailable` if this depends on the database and it does not answer.
     """
     if settings().auth != "auto":
         return settings().auth == "on"
-    # A proxy on this machine need not say that it is one, so whoever has keys wants them asked for.
+    # A local proxy may not identify itself, so keys are required as soon as one was created.
     return not _is_for_this_machine(environ) or _was_key_made()
 
 
 def is_sent_from_this_machine(environ: Mapping[str, Any]) -> bool:
-    """Whether a program of this machine sent the request, as far as the connection tells."""
+    """Return whether a program on this machine sent the request, judging by the connection."""
     if proxies.is_forwarded(environ):
         return False
     address = environ.get("REMOTE_ADDR") or ""
@@ -43,9 +43,9 @@ def is_sent_from_this_machine(environ: Mapping[str, Any]) -> bool:
 
 
 def refuse_unguarded(addresses: Iterable[Any]) -> None:
-    """Raises `SettingsError` when others can reach one of these addresses and there is no key.
+    """Raise `SettingsError` if others can reach one of these addresses and there is no key.
 
-    *addresses*: as sockets name their own: a pair that begins with a host, or a path.
+    *addresses*: as sockets return their own: a pair that begins with a host, or a path.
     """
     reachable = [address for address in addresses if not _is_local(address)]
     if settings().auth != "auto" or not reachable or _has_active_key():
@@ -58,7 +58,7 @@ def refuse_unguarded(addresses: Iterable[Any]) -> None:
 
 
 def _was_key_made() -> bool:
-    """Whether there ever was a key. An expired one must not open the service to everybody."""
+    """Return whether there ever was a key; the service must not open when the last one expires."""
     database = settings().database
     if not _has_key_by_database.get(database):
         try:
@@ -71,7 +71,7 @@ def _was_key_made() -> bool:
 
 def _has_any_key() -> bool:
     with read_session() as session:
-        # Once there is an answer, the table is known to be there.
+        # After the first answer, the table is known to exist.
         if settings().database not in _has_key_by_database and not _has_table(session):
             return False
         return keys.has_any_key(session)
@@ -93,7 +93,7 @@ def _is_for_this_machine(environ: Mapping[str, Any]) -> bool:
 
 
 def _is_bound_to_loopback(environ: Mapping[str, Any]) -> bool:
-    # Servers tell here what they listen on; 0.0.0.0 is no name of this machine alone.
+    # Servers put their listening address here; 0.0.0.0 is not only this machine.
     return _is_unix_socket(environ) or is_loopback(environ.get("SERVER_NAME", ""))
 
 
@@ -103,7 +103,7 @@ def _is_unix_socket(environ: Mapping[str, Any]) -> bool:
 
 
 def _find_own_address(environ: Mapping[str, Any]) -> str | None:
-    """The address at which the connection reached us."""
+    """Return the local address of the connection."""
     connection = environ.get("gunicorn.socket")
     return str(connection.getsockname()[0]) if connection is not None else None
 

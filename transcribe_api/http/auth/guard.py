@@ -1,4 +1,4 @@
-"""Who is asking, and what of the records this caller may see."""
+"""The caller of a request, and the records that this caller may see."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from transcribe_api.http.requests import parsing
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sent the present request."""
+    """The sender of the current request."""
 
-    #: Owner of what this caller makes; None where the service asks nobody for a key.
+    #: Owner of what this caller creates; None if the service requires no key.
     owner: uuid.UUID | None
-    #: All that is allowed, with what each scope implies.
+    #: All allowed scopes, including implied ones.
     scopes: frozenset[Scope]
-    #: Of the key that was sent.
+    #: Id of the key that was sent.
     key_id: uuid.UUID | None = None
-    #: Requests that this key has a minute; None: as the settings say.
+    #: Requests per minute of this key; None: as in the settings.
     per_minute: int | None = None
 
     @property
     def may_see_all(self) -> bool:
-        """Whether everybody's records are shown, and not only the caller's own."""
+        """Return whether all records are visible, not only the caller's own."""
         return Scope.ADMIN in self.scopes
 
     @property
     def visible_owner(self) -> uuid.UUID | None:
-        """Whose records are shown, for ``owner_id`` in `core`; None: everybody's."""
+        """Return the ``owner_id`` for queries in `core`; None: records of all owners."""
         return None if self.may_see_all else self.owner
 
 
-#: Every caller, where the service asks nobody for a key, and the command line of its machine.
+#: All callers if the service requires no key, and the local command line.
 ANYBODY = Caller(owner=None, scopes=frozenset(Scope))
-#: A caller without a key, where one is asked for: owns nothing, so sees nothing.
+#: A caller without the required key: it owns nothing, so it sees nothing.
 NOBODY = Caller(owner=uuid.UUID(int=0), scopes=frozenset())
 
 
 def caller() -> Caller:
-    """The caller of the present request, as `authentication` found out."""
+    """Return the caller of the current request, as set by `authentication`."""
     current: Caller = g.caller
     return current
 
 
 def check_job_access(text: str) -> str:
-    """The id of a job that the caller may see. Raises `InvalidInput` or `JobNotFound`."""
+    """Return the job id if the caller may see the job. Raises `InvalidInput` or `JobNotFound`."""
     job_id = parsing.parse_job_id(text)
     if not caller().may_see_all:
         with read_session() as session:

@@ -1,4 +1,4 @@
-"""How many requests a minute are answered, by key: counted in Redis, by all processes together."""
+"""Limit the requests per minute by key, counted in Redis for all processes together."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from core.settings import settings
 from transcribe_api.http.auth import guard
 from transcribe_api.http.gate import proxies
 
-#: Wrong keys a minute from one address that are told so. Right keys from there go on working: a
-#: key cannot be guessed, but a door that strangers can lock is one that they will lock.
+#: Wrong keys per minute and address that get a 401. Right keys from that address still work: keys
+#: cannot be guessed, and otherwise strangers could lock out other callers.
 WRONG_KEYS_PER_MINUTE = 30
 
-#: Rules that start a job.
+#: Routes that start a job.
 SUBMISSION_RULES = frozenset(
     {
         "/api/transcribe/jobs/transcribe",
@@ -32,12 +32,12 @@ SUBMISSION_RULES = frozenset(
 )
 
 _MINUTE_SECONDS = 60.0
-#: Seconds to wait for Redis before this process counts for itself.
+#: Seconds to wait for Redis before this process counts on its own.
 REDIS_TIMEOUT_SECONDS = 1
 
 
 def install_rate_limits(app: Flask) -> None:
-    """Count the requests of this application, and refuse those that are too many."""
+    """Count the requests of this application, and refuse those over the limit."""
     app.config[ConfigVars.STORAGE_URI] = _build_storage_url(settings().redis)
     app.config[ConfigVars.STORAGE_OPTIONS] = {
         "socket_timeout": REDIS_TIMEOUT_SECONDS,
@@ -48,7 +48,7 @@ def install_rate_limits(app: Flask) -> None:
         strategy="moving-window",
         key_prefix="transcribe",
         in_memory_fallback_enabled=True,
-        # Also what no route matches.
+        # Includes requests that match no route.
         request_identifier=lambda: request.endpoint or "unknown",
         application_limits=[
             ApplicationLimit(_request_limit, key_function=_find_key_id, scope="requests"),
@@ -75,7 +75,7 @@ def _wrong_key_limit() -> str:
 
 
 def _format_limit(limit: int) -> str:
-    """A limit in the library's words; empty where there is none."""
+    """Return a limit in the library's notation; empty if there is none."""
     return f"{limit}/minute" if limit and guard.caller().key_id else ""
 
 
@@ -92,12 +92,12 @@ def _answer_exceeded(limiter: Limiter, error: RateLimitExceeded) -> ResponseRetu
         f"more than {error.limit.limit.amount} {error.limit.scope} in a minute; try again later",
         retry_in=_seconds_left(limiter),
     )
-    # Some routes tell of errors in a form of their own.
+    # Some routes have their own error format.
     return current_app.handle_user_exception(problem)
 
 
 def _seconds_left(limiter: Limiter) -> float:
-    assert limiter.current_limit is not None  # it is what was exceeded
+    assert limiter.current_limit is not None  # it is set when exceeded
     try:
         remaining = limiter.current_limit.reset_at - time.time()
     except redis.RedisError:
@@ -106,5 +106,5 @@ def _seconds_left(limiter: Limiter) -> float:
 
 
 def _build_storage_url(redis_url: str) -> str:
-    """The library has a name of its own for Unix sockets."""
+    """Return the address in the library's form, which differs for Unix sockets."""
     return f"redis+{redis_url}" if redis_url.startswith("unix://") else redis_url

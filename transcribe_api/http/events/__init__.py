@@ -1,1 +1,1 @@
-"""Responses that last as long as a job: event streams, callers who wait."""
+"""Long responses: event streams, and callers that wait for a job."""

@@ -1,4 +1,4 @@
-"""A caller who keeps a connection open until a job is over: is it still there?"""
+"""Check whether a caller that waits for a job is still connected."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from transcribe_api.http.auth.access_recheck import AccessCheck
 
 
 class CallerGone(TranscribeError):
-    """Nobody will read the answer."""
+    """The caller has closed the connection."""
 
     code = "caller_gone"
 
 
 def build_caller_check(job_id: str) -> AccessCheck:
-    """For the caller of the present request: says whether it may be told more.
+    """Return the check whether the current request's caller may receive more.
 
-    As long as it is asked, the job counts as awaited. Raises `CallerGone` once the caller has
-    closed the connection.
+    Each call renews the job's mark as awaited. It raises `CallerGone` once the caller has closed
+    the connection.
     """
     has_access = access_recheck.build_access_check()
     is_connected = _build_connection_check()
@@ -41,16 +41,16 @@ def build_caller_check(job_id: str) -> AccessCheck:
 
 
 def _build_connection_check() -> Callable[[], bool]:
-    """Says whether the present request's connection is open, where the server lets us know."""
+    """Return a check whether the request's connection is open; always true if unknown."""
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
-    # What came over TLS cannot be looked at without being taken.
+    # On TLS connections, data cannot be peeked at without consuming them.
     if connection is None or isinstance(connection, ssl.SSLSocket):
         return lambda: True
     return lambda: _is_open(connection)
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """A connection of which the other side has closed its end can be read, and gives nothing."""
+    """Return whether the peer is connected; a closed connection is readable but empty."""
     try:
         readable, _, _ = select.select([connection], [], [], 0)
         return not readable or bool(connection.recv(1, socket.MSG_PEEK))

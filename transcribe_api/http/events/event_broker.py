@@ -1,4 +1,4 @@
-"""What Redis tells of jobs, handed to everybody in this process who listens to one of them."""
+"""Distribute Redis messages about jobs to all listeners in this process."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from transcribe_api.http.auth.access_recheck import RECHECK_SECONDS, AccessCheck
 
 log = structlog.get_logger(__name__)
 
-#: News that a listener may be behind before it is let go; it can come again.
+#: Events that a listener may be behind before it is disconnected; it can reconnect.
 MAX_QUEUED = 1000
-#: Seconds between tries to reach a Redis that does not answer.
+#: Seconds between attempts to reach a Redis that does not answer.
 PAUSE_SECONDS = 5.0
 
-#: Requests that a process has threads for, beside those of its listeners.
+#: Threads of a process that are reserved for other requests than listeners.
 RESERVED_THREADS = 64
 
-#: Seconds after which a key that has too many listeners may try again.
+#: Seconds after which a key with too many listeners may try again.
 RETRY_AFTER_SECONDS = 5.0
 
 
 class TooManyKeyStreams(RateLimited):
-    """This key has as many listeners in this process as one may have."""
+    """This key has the maximum number of listeners in this process."""
 
     code = "too_many_streams"
 
 
 class TooManyStreams(Transient):
-    """This process has as many listeners as it may."""
+    """This process has the maximum number of listeners."""
 
     code = "too_many_streams"
 
@@ -62,18 +62,19 @@ JobEvent = JobState | ChunkTranscribed
 
 
 class Listener:
-    """Somebody who hears the news of one job."""
+    """Receives the events of one job."""
 
     def __init__(self) -> None:
         self._events: queue.Queue[JobEvent | None] = queue.Queue(MAX_QUEUED)
-        #: Whether it was so slow that it has missed news.
+        #: Whether it was so slow that it missed events.
         self.has_missed_events = False
 
     def wait_for_event(
         self, seconds: float, has_access: AccessCheck = allow_anybody
     ) -> JobEvent | None:
-        """The next news, or None: after so long without any, when some may have been missed, or
-        when *has_access* says that whoever listens may be told no more.
+        """Return the next event, or None.
+
+        None: no event within *seconds*, events may have been missed, or *has_access* returns False.
         """
         deadline = time.monotonic() + seconds
         while has_access() and (remaining := deadline - time.monotonic()) > 0:
@@ -90,13 +91,13 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class ListenerSlot:
-    """A place among the listeners that this process may have."""
+    """A place for one of the listeners that this process allows."""
 
     broker: EventBroker
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[Listener]:
-        """The listener, who hears of the job as long as the block lasts."""
+        """Yield a listener, which receives the job's events during the block."""
         listener = Listener()
         self.broker.add_listener(job_id, listener)
         try:
@@ -118,12 +119,11 @@ class EventBroker:
 
     @property
     def listener_count(self) -> int:
-        """Listeners of this process."""
+        """Return the number of listeners of this process."""
         return self._listener_count
 
     def reserve_threads(self, threads: int) -> None:
-        """Take no more listeners than leave half of few threads, or `RESERVED_THREADS` of many, to
-        others.
+        """Limit listeners so that half of few threads, or `RESERVED_THREADS` of many, stay free.
 
         For a server that gives each listener a thread.
         """
@@ -135,16 +135,16 @@ class EventBroker:
 
     @contextmanager
     def listen(self, job_id: str, key_id: uuid.UUID | None = None) -> Iterator[Listener]:
-        """Somebody who hears of the job as long as the block lasts.
+        """Yield a listener, which receives the job's events during the block.
 
-        *key_id*: of the key that they have. Raises `TooManyStreams` or `TooManyKeyStreams`.
+        *key_id*: id of the caller's key. Raises `TooManyStreams` or `TooManyKeyStreams`.
         """
         with self.reserve_slot(key_id) as slot, slot.listen(job_id) as listener:
             yield listener
 
     @contextmanager
     def reserve_slot(self, key_id: uuid.UUID | None = None) -> Iterator[ListenerSlot]:
-        """A slot for a listener, taken before it is known which job there will be to listen to.
+        """Yield a slot for a listener, reserved before the job to listen to is known.
 
         Raises as `listen` does.
         """
@@ -155,7 +155,7 @@ class EventBroker:
             self._release_slot(key_id)
 
     def add_listener(self, job_id: str, listener: Listener) -> None:
-        """Have a listener, who has a slot, hear of a job."""
+        """Add a listener, which has a slot, to a job."""
         with self._lock:
             self._listeners.setdefault(job_id, set()).add(listener)
             if self._thread is None:
@@ -165,7 +165,7 @@ class EventBroker:
                 self._thread.start()
 
     def remove_listener(self, job_id: str, listener: Listener) -> None:
-        """The listener hears no more."""
+        """Remove a listener."""
         with self._lock:
             listeners = self._listeners[job_id]
             listeners.discard(listener)
@@ -189,7 +189,7 @@ class EventBroker:
             self._listener_count -= 1
             if key_id is not None:
                 self._counts_by_key[key_id] -= 1
-                self._counts_by_key += Counter()  # forgets those without any
+                self._counts_by_key += Counter()  # removes keys without listeners
 
     def _check_key_limit(self, key_id: uuid.UUID | None) -> None:
         limit = settings().max_streams_per_key
@@ -212,7 +212,7 @@ class EventBroker:
                 time.sleep(PAUSE_SECONDS)
 
     def _may_stop(self) -> bool:
-        """Whether nobody listens; then the next who comes starts anew."""
+        """Return whether there are no listeners; the next one then starts a new thread."""
         with self._lock:
             if self._listeners:
                 return False
@@ -220,7 +220,7 @@ class EventBroker:
             return True
 
     def _relay_until_disconnected(self) -> None:
-        # A connection of its own, without the time limit of the others: it mostly waits.
+        # A separate connection without the usual timeout, since it mostly waits.
         connection = redis.Redis.from_url(
             settings().redis, decode_responses=True, socket_timeout=None
         )
@@ -231,7 +231,7 @@ class EventBroker:
                 if message["type"] == "pmessage":
                     self._dispatch(message["channel"], message["data"])
                 elif message["data"] == len(channels):
-                    # Subscribed, perhaps anew: what was published before is not known.
+                    # Subscribed, perhaps again: earlier messages may have been missed.
                     self._wake_listeners()
 
     def _dispatch(self, channel: str, text: str) -> None:
@@ -246,7 +246,7 @@ class EventBroker:
                 listener.deliver(event)
 
     def _wake_listeners(self) -> None:
-        """Have everybody look for what they may have missed."""
+        """Make all listeners check for missed events."""
         with self._lock:
             listeners = [member for group in self._listeners.values() for member in group]
         for listener in listeners:

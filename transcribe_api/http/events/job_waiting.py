@@ -1,4 +1,4 @@
-"""Waits for a job on behalf of a caller who keeps the connection open."""
+"""Wait for a job on behalf of a caller that keeps the connection open."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tasks.reporting.job_state import JobState
 from transcribe_api.http.auth.access_recheck import AccessCheck
 from transcribe_api.http.events.event_broker import ListenerSlot
 
-#: Seconds without news after which the records are looked into all the same.
+#: Seconds without an event after which the database is checked anyway.
 QUIET_SECONDS = 5.0
 
 
 def wait_until_over(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> JobState:
-    """Wait until the job is over, and give its last state. Raises as `follow_states` does."""
+    """Wait until the job is over, and return its last state. Raises as `follow_states` does."""
     [final_state] = deque(follow_states(job_id, has_access, slot), maxlen=1)
     return final_state
 
@@ -26,11 +26,10 @@ def wait_until_over(job_id: str, has_access: AccessCheck, slot: ListenerSlot) ->
 def follow_transcriptions(
     job_id: str, has_access: AccessCheck, slot: ListenerSlot
 ) -> Iterator[Sequence[str]]:
-    """What was heard, as JSON, chunk by chunk in the order of the recording, until the job is over.
+    """Yield transcriptions as JSON, by chunk in recording order, until the job is over.
 
-    As many chunks at a time as are ready; none now and then, while there is nothing new. A chunk
-    that is heard early waits for those before it; what comes after a gap is not told. Raises as
-    `follow_states` does.
+    Each item has all chunks that are ready; it may be empty. A chunk transcribed early waits for
+    those before it; chunks after a failed one are not sent. Raises as `follow_states` does.
     """
     sent_count = 0
     for _ in follow_states(job_id, has_access, slot):
@@ -44,10 +43,10 @@ def follow_transcriptions(
 def follow_states(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> Iterator[JobState]:
     """The state of the job, now and after all that is told of it, until it is over.
 
-    Raises `JobNotFound`, or `InvalidApiKey` when the caller is not welcome any more.
+    Raises `JobNotFound`, or `InvalidApiKey` when the caller has lost access.
     """
     with slot.listen(job_id) as listener:
-        # First listen, then look, so that nothing is missed in between.
+        # Subscribe before reading, so that no event is missed in between.
         while True:
             with read_session() as session:
                 state = job_status.describe_job(session, job_id)
@@ -60,7 +59,7 @@ def follow_states(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> I
 
 
 def _list_ready_chunks(first: int, stored_chunks: set[int]) -> list[int]:
-    """The numbers from *first* on, up to the first that is not stored."""
+    """Return the numbers from *first* on, up to the first one that is not stored."""
     end = first
     while end in stored_chunks:
         end += 1

@@ -1,4 +1,4 @@
-"""Numbers that mostly follow each other, kept and written as ranges: ``0-41,43``."""
+"""Mostly consecutive numbers, stored and written as ranges: ``0-41,43``."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ _PATTERN = re.compile(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", re.ASCII)
 
 
 class Ranges:
-    """A set that only grows. However large it is, it takes the memory of its gaps."""
+    """A set of numbers that only grows. Its memory depends on its gaps, not on its size."""
 
     def __init__(self) -> None:
-        # The first number of each range and the last one, in order; no two ranges touch.
+        # First and last number of each range, in order; ranges never touch.
         self._firsts: list[int] = []
         self._lasts: list[int] = []
 
     @classmethod
     def parse(cls, text: str) -> Ranges:
-        """What `render` wrote; empty when the text is anything else."""
+        """Parse the output of `render`; any other text gives an empty set."""
         ranges = cls()
         for range_text in text.split(",") if _PATTERN.fullmatch(text) else ():
             first, _, last = range_text.partition("-")
@@ -34,7 +34,7 @@ class Ranges:
         )
 
     def render(self, max_length: int) -> str:
-        """All of it, or as many ranges as fit into so many characters."""
+        """Return the ranges, as many as fit into *max_length* characters."""
         text = ",".join(
             str(first) if first == last else f"{first}-{last}"
             for first, last in zip(self._firsts, self._lasts, strict=True)
@@ -51,7 +51,7 @@ class Ranges:
         self._merge_touching(index)
 
     def _merge_touching(self, index: int) -> None:
-        """Make one of the range at this place and the one before it, if they touch."""
+        """Merge the range at *index* with the one before it, if they touch."""
         if 0 < index < len(self._firsts) and self._firsts[index] == self._lasts[index - 1] + 1:
             del self._firsts[index], self._lasts[index - 1]
 

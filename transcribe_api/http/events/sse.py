@@ -1,9 +1,9 @@
-"""Server-sent events of a job: its present state first, then what happens, until it is over.
+"""Server-sent events of a job: its current state, then its events, until it is over.
 
-Redis is only the messenger: a listener who hears nothing for a while looks into the records, so a
-lost message delays and never hangs. The id of an event says which chunks its listener has been
-told by then. So whoever comes again with the last id is told the rest, by any process, and also
-when Redis has lost everything in between.
+Redis only delivers messages. A listener without messages for a while checks the database, so a lost
+message causes a delay and no hang. The id of an event lists the chunks sent so far. So a client
+that reconnects with its last id gets the rest, from any process, even if Redis lost all messages in
+between.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from transcribe_api.http.events.ranges import Ranges
 
 log = structlog.get_logger(__name__)
 
-#: Seconds of silence after which a listener looks into the records, and is sent a comment at
-#: least: that keeps proxies from closing the stream.
+#: Seconds without events after which the database is checked and at least a comment is sent, which
+#: keeps proxies from closing the stream.
 QUIET_SECONDS = 15.0
-#: Milliseconds after which a browser whose stream has ended comes again; and after the last event,
-#: when there is nothing to come for.
+#: Milliseconds after which a browser reconnects: after an interrupted stream, and after the last
+#: event, when there is nothing more to get.
 RECONNECT_MILLISECONDS, STAY_AWAY_MILLISECONDS = 3_000, 3_600_000
-#: Seconds that a listener may take to receive what is sent to it.
+#: Seconds that a listener may take to receive what is sent.
 SEND_TIMEOUT_SECONDS = 30.0
 
-#: Characters of an id; servers refuse headers that are much longer.
+#: Characters of an id; servers reject headers that are much longer.
 MAX_ID_LENGTH = 4000
 _ID_PREFIX = "told:"
 
-#: Chunks whose words are held in memory at a time.
+#: Chunks whose words are in memory at a time.
 _CHUNKS_PER_BLOCK = 50
 
 
@@ -56,18 +56,18 @@ def stream_events(
     has_access: AccessCheck = allow_anybody,
     key_id: uuid.UUID | None = None,
 ) -> Iterator[str]:
-    """The stream of one job, for a listener that was told what *last_id* says.
+    """Yield the stream of one job, for a client that has received the events up to *last_id*.
 
-    It ends early, within seconds, when its listener is not welcome any more. Raises `NotFound` or
-    `TooManyStreams` or `TooManyKeyStreams` with the first item.
+    It ends within seconds when the client loses access. Raises `NotFound`, `TooManyStreams` or
+    `TooManyKeyStreams` with the first item.
     """
     with job_events.listen(job_id, key_id) as listener:
-        # First listen, then look: what happens in between is heard twice, and told once.
+        # Subscribe before reading: an event in between is received twice, but sent once.
         yield from _Stream(job_id, last_id, has_access).iterate(listener)
 
 
 def limit_send_time(environ: Mapping[str, Any]) -> None:
-    """Have the server end a stream that its listener takes nothing from: it holds a thread."""
+    """End the stream if its client receives nothing, since it occupies a thread."""
     connection = environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(SEND_TIMEOUT_SECONDS)
@@ -92,7 +92,7 @@ class _Stream:
             event = listener.wait_for_event(QUIET_SECONDS, self._has_access)
             if not self._has_access():
                 return
-            self._waiter.renew()  # who listens waits for the job, too
+            self._waiter.renew()  # a listener counts as waiting
             yield from self._check_records() if event is None else self._render_event(event)
         if self._is_over:
             yield f"retry: {STAY_AWAY_MILLISECONDS}\n\n"
@@ -109,7 +109,7 @@ class _Stream:
             yield from self._change_state(event)
 
     def _check_records(self) -> Iterator[str]:
-        """What the records say, as far as it was not heard; at least a sign of life."""
+        """Yield missed events from the database, or at least a comment."""
         yield ": still here\n\n"
         try:
             state = self._read_state()
@@ -124,14 +124,14 @@ class _Stream:
                 yield from self._change_state(state)
 
     def _change_state(self, state: JobState) -> Iterator[str]:
-        # What was heard comes before the end: who knows the end listens no more.
+        # Send all segments before the last state, since clients disconnect after it.
         if state.status.is_over and self._lacks_chunks(state):
             yield from self._render_missing()
         self._state = state
         yield _format_event(state.to_text())
 
     def _is_newer(self, state: JobState) -> bool:
-        """Whether this state, which may have been overtaken, comes after the one that was told."""
+        """Return whether a state, which may arrive late, is newer than the last one sent."""
         is_further = state.progress >= self._state.progress
         return state != self._state and (is_further or state.status.is_over)
 
@@ -139,7 +139,7 @@ class _Stream:
         return len(self._sent_chunks) < state.chunks_done
 
     def _render_missing(self) -> Iterator[str]:
-        """What was heard in this job and this listener has not been told."""
+        """Yield the stored segments that this client has not received."""
         missing = (chunk for chunk in self._list_stored_chunks() if chunk not in self._sent_chunks)
         while block := list(islice(missing, _CHUNKS_PER_BLOCK)):
             transcriptions = progress.read_transcriptions(
@@ -167,7 +167,7 @@ class _Stream:
 
 
 def _parse_event_id(last_id: str) -> Ranges:
-    """The chunks that an id says were told; none if it is no id of ours."""
+    """Return the chunks that an id lists; empty if it is not an id of this service."""
     return (
         Ranges.parse(last_id.removeprefix(_ID_PREFIX))
         if last_id.startswith(_ID_PREFIX)

@@ -1,1 +1,1 @@
-"""What every request meets first, whatever the settings say of keys."""
+"""Checks that every request passes first, independent of keys."""

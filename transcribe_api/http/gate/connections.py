@@ -1,4 +1,4 @@
-"""Connections before they are requests: their headers, their deadlines, and whose they are."""
+"""Connections before their requests: headers, deadlines, and limits per address."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from transcribe_api.http.gate import proxies
 from transcribe_api.http.gate.ip_addresses import is_loopback, parse_address
 from transcribe_api.http.gate.paced_reading import PacedUnreader
 
-#: Bytes of the longest header.
+#: Maximum bytes of a header.
 MAX_HEAD_BYTES = 64 * 1024
-#: Of the longest first line of a header, which gunicorn limits too.
+#: Maximum bytes of the first header line, which gunicorn limits too.
 _MAX_LINE_BYTES = 8 * 1024
-#: Milliseconds for which what was sent may stay untaken, before the kernel ends the connection.
+#: Milliseconds for which sent data may stay unacknowledged before the kernel closes the connection.
 _SEND_TIMEOUT_MILLISECONDS = 120_000
-#: IPv6 is given out in networks of this size; one sender has all addresses of one.
+#: IPv6 networks are assigned in this size; one sender has all addresses of such a network.
 _IPV6_PREFIX_LENGTH = 64
 
-#: Times as many bytes that are taken unread before a refusal.
+#: Blocks that are discarded unread before a refusal.
 _MAX_DRAINED_BLOCKS = 16
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -37,7 +37,7 @@ _REQUEST_LINE = re.compile(rb"[!-~]+ [!-~]+ HTTP/\d\.\d\r?\n")
 
 
 class Connection(TConn):
-    """A connection whose headers are read while no thread waits for them."""
+    """A connection whose header is read without a waiting thread."""
 
     def __init__(self, *args: Any, on_close: Callable[[Connection], None]) -> None:
         super().__init__(*args)
@@ -47,26 +47,27 @@ class Connection(TConn):
         self._is_closed = False
         self._discarded = 0
         self._is_read_by_us = False
-        with suppress(OSError, AttributeError):  # a Unix socket, or another system than Linux
+        with suppress(OSError, AttributeError):  # a Unix socket, or not Linux
             self.sock.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_MILLISECONDS
             )
 
     @property
     def address(self) -> str:
-        """Of whoever connected; empty for a Unix socket."""
+        """Return the peer's address; empty for a Unix socket."""
         return self.client[0] if isinstance(self.client, tuple) else ""
 
     def expect_head(self, beginning: bytes = b"") -> None:
-        """Wait for the next request from now on."""
+        """Start to wait for the next request."""
         self.head = bytearray(beginning.lstrip(b"\r\n"))
         self.deadline = time.monotonic() + settings().header_seconds
         self._is_read_by_us = True
-        self.data_ready = True  # for gunicorn: no thread is to wait
+        self.data_ready = True  # for gunicorn: no thread must wait
 
     def read_head(self) -> bool:
-        """Take what has arrived; whether a thread can go on with it. Raises `OSError`, also when
-        the other side is gone.
+        """Read what has arrived; return whether a thread can continue.
+
+        Raises `OSError`, including when the peer has disconnected.
         """
         try:
             block = self.sock.recv(MAX_HEAD_BYTES)
@@ -75,14 +76,14 @@ class Connection(TConn):
         if not block:
             raise ConnectionResetError
         searched = max(len(self.head) - len(_END_OF_HEAD), 0)
-        # Empty lines before a request mean nothing, and are no header.
+        # Empty lines before a request are ignored, and are no header.
         self.head += block if self.head else block.lstrip(b"\r\n")
         return self.has_head(searched)
 
     def has_head(self, searched: int = 0) -> bool:
-        """Whether the header is complete, or begins so that it is refused anyway.
+        """Return whether the header is complete, or begins so that it is refused anyway.
 
-        *searched*: bytes at its beginning that are known to hold no end.
+        *searched*: bytes at the beginning that are known to contain no end.
         """
         if _END_OF_HEAD in self.head[searched:]:
             return True
@@ -93,11 +94,11 @@ class Connection(TConn):
 
     @property
     def is_head_too_long(self) -> bool:
-        """Whether the header has no end where the longest one ends."""
+        """Return whether the header is incomplete at the maximum length."""
         return len(self.head) > MAX_HEAD_BYTES
 
     def init(self) -> None:
-        """In the thread that goes on: what was read comes first."""
+        """Initialize in the thread that continues, with the bytes read so far."""
         super().init()
         if self._is_read_by_us:
             if not isinstance(self.parser.unreader, PacedUnreader):
@@ -107,14 +108,14 @@ class Connection(TConn):
 
     @property
     def has_unread_body(self) -> bool:
-        """Whether the client may still be sending what nobody has read."""
+        """Return whether the client may still be sending a body that nobody has read."""
         body = getattr(self.parser and self.parser.mesg, "body", None)
-        if body is None:  # it is no request
+        if body is None:  # not a request
             return False
         return not isinstance(body.reader, LengthReader) or body.reader.length > 0
 
     def discard_some(self) -> bool:
-        """Take what has arrived unread; whether there may be more, and not yet too much."""
+        """Discard what has arrived; return whether more may follow within the limit."""
         try:
             block = self.sock.recv(MAX_HEAD_BYTES)
         except BlockingIOError:
@@ -125,8 +126,9 @@ class Connection(TConn):
         return bool(block) and self._discarded < _MAX_DRAINED_BLOCKS * MAX_HEAD_BYTES
 
     def drain(self) -> None:
-        """Take what has arrived, without waiting: unread, it would have the kernel withdraw our
-        answer. Raises `OSError`.
+        """Discard what has arrived, without waiting. Raises `OSError`.
+
+        Otherwise the kernel would discard our response when the connection closes.
         """
         self.sock.setblocking(False)
         with suppress(BlockingIOError):
@@ -135,7 +137,7 @@ class Connection(TConn):
                     return
 
     def close(self, graceful: bool = False) -> None:
-        """Safe to run twice."""
+        """Close the connection; safe to call twice."""
         if not self._is_closed:
             self._is_closed = True
             self._on_close(self)
@@ -143,14 +145,14 @@ class Connection(TConn):
 
 
 class AddressCounter:
-    """How many connections each address has; threads may share it."""
+    """Counts the connections of each address; threads may share it."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def add(self, address: str) -> bool:
-        """Count one more; whether it is not one too many."""
+        """Count one more connection; return whether it is within the limit."""
         limit = settings().max_connections_per_address
         with self._lock:
             self._counts[_group_address(address)] += 1
@@ -159,7 +161,7 @@ class AddressCounter:
             )
 
     def remove(self, address: str) -> None:
-        """Count one less."""
+        """Count one connection less."""
         with self._lock:
             self._counts[_group_address(address)] -= 1
             if self._counts[_group_address(address)] <= 0:
@@ -171,7 +173,7 @@ def _is_exempt(address: str) -> bool:
 
 
 def _group_address(address: str) -> str:
-    """The address, or the network of which one sender has all addresses."""
+    """Return the address, or for IPv6 the network that one sender controls."""
     parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, _IPV6_PREFIX_LENGTH), strict=False))

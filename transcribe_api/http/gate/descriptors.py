@@ -1,27 +1,27 @@
-"""How many connections a process can hold and still open what it needs to answer them."""
+"""Compute how many connections a process can hold while it can still answer them."""
 
 from __future__ import annotations
 
 import errno
 import resource
 
-#: What `accept` says when there is no descriptor, or no memory, for one more connection.
+#: Errors of `accept` without a free descriptor, or memory, for a connection.
 EXHAUSTION_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-#: For the database, Redis, the storage, and libraries that are loaded when they are needed.
+#: For the database, Redis, the storage, and libraries that are loaded on demand.
 RESERVED_DESCRIPTORS = 256
-#: Of a request at work, beside its connection: the folder and the file of an upload.
+#: Descriptors of an active request besides its connection: folder and file of an upload.
 DESCRIPTORS_PER_REQUEST = 2
 
 
 def count_affordable_connections(requested: int, threads: int) -> int:
-    """How many connections of those *requested* this process can hold with a reserve for its work.
+    """Return how many of the *requested* connections this process can hold with a reserve.
 
-    As many descriptors as the system grants are asked for.
+    Raises the process's descriptor limit as far as the system allows.
     """
     limit = _raise_limit(requested + DESCRIPTORS_PER_REQUEST * threads + RESERVED_DESCRIPTORS)
     available = limit - min(RESERVED_DESCRIPTORS, limit // 4)
-    # A request at work takes a thread, so no more are at work than there are threads.
+    # An active request takes a thread, so there are at most as many as threads.
     all_at_work = available // (1 + DESCRIPTORS_PER_REQUEST)
     maximum = (
         all_at_work if all_at_work < threads else available - DESCRIPTORS_PER_REQUEST * threads
@@ -30,7 +30,7 @@ def count_affordable_connections(requested: int, threads: int) -> int:
 
 
 def _raise_limit(requested: int) -> int:
-    """The number of descriptors that this process may have, raised to *requested* if allowed."""
+    """Return the process's descriptor limit, raised to *requested* if allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return requested

@@ -1,11 +1,11 @@
-"""Headers by which browsers are told what an answer may do, on every answer."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: For answers that say nothing else of themselves. Nothing that a caller has sent can run, load,
-#: or be shown inside a page of others.
+#: Default headers. Data sent by callers cannot run scripts, load resources, or be framed by other
+#: pages.
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -1,7 +1,7 @@
-"""Which names the service answers to.
+"""Host names for which the service answers.
 
-A page of another site can have its own name looked up anew, as the address of this machine (DNS
-rebinding). Its browser then takes what we answer for the page's own. Only ``Host`` tells.
+A page of another site can make its own name resolve to this machine (DNS rebinding). The browser
+then treats our responses as those of that site. Only the ``Host`` header reveals this.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from transcribe_api.http.gate.ip_addresses import is_loopback, parse_address
 
 
 def refuse_other_hosts(environ: Mapping[str, Any]) -> None:
-    """Raises `WrongHost` unless the request asks for a name of this service.
+    """Raise `WrongHost` unless the request is for a host name of this service.
 
-    Without a ``Host`` no browser is asking, so there is nothing to refuse.
+    A request without ``Host`` is not from a browser and is accepted.
     """
     header = environ.get("HTTP_HOST", "")
     host = web_origins.parse_host(header)
@@ -38,7 +38,7 @@ def _is_allowed(host: str, config: Settings) -> bool:
         return True
     if config.allowed_hosts:
         return any(_matches(host, pattern) for pattern in config.allowed_hosts)
-    # No name leads to an address that is written out, so nobody can have it looked up anew.
+    # Literal addresses cannot be rebound, since they are not resolved.
     return parse_address(host) is not None or host == _read_host_name()
 
 

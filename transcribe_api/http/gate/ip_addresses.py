@@ -1,4 +1,4 @@
-"""Addresses of the internet protocol, as connections and headers write them."""
+"""IP addresses in the notation of connections and headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_address(text: str) -> Address | None:
-    """The address that a text is; None for any other. One of IPv4 inside IPv6 is one of IPv4."""
+    """Parse an address; None for any other text. An IPv4-mapped IPv6 address becomes IPv4."""
     try:
         parsed = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -17,6 +17,6 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address means this machine alone, wherever it is looked up."""
+    """Return whether a name or address means this machine on every machine."""
     parsed = parse_address(host)
     return host == "localhost" or (parsed is not None and parsed.is_loopback)

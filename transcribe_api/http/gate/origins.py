@@ -1,8 +1,8 @@
-"""Which pages may use the service from a browser.
+"""Web pages that may use the service from a browser.
 
-Every page can have its reader's browser send a form to any address, also to one that only that
-browser can reach. Browsers say from where such a request comes; other programs do not, and are not
-meant here.
+Any page can make its reader's browser send a form to any address, even to one that only that
+browser can reach. Browsers state the origin of such a request. Other programs do not, and are not
+affected.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.settings import settings
 
 #: Methods that change nothing.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-#: What ``Sec-Fetch-Site`` says of our own page, and of what a reader does by hand.
+#: Values of ``Sec-Fetch-Site`` for our own page and for direct navigation.
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 _CORS = {
@@ -34,7 +34,7 @@ _PREFLIGHT = {
 
 
 def refuse_other_pages(request: Request) -> None:
-    """Raises `CrossOrigin` when a page of another site would have a browser change something."""
+    """Raise `CrossOrigin` if a page of another site makes a browser change something."""
     if request.method in SAFE_METHODS or _is_configured(request):
         return
     site = request.headers.get("Sec-Fetch-Site")
@@ -47,9 +47,9 @@ def refuse_other_pages(request: Request) -> None:
 
 
 def answer_preflight(request: Request) -> Response | None:
-    """The answer to a browser which asks beforehand whether a configured site may send a request.
+    """Return the response to a CORS preflight request of a configured site, or None.
 
-    Such a question never carries a key.
+    Preflight requests never carry a key.
     """
     is_preflight = "Access-Control-Request-Method" in request.headers
     if request.method == "OPTIONS" and is_preflight and _is_configured(request):
@@ -58,7 +58,7 @@ def answer_preflight(request: Request) -> Response | None:
 
 
 def allow_reading(request: Request, response: Response) -> None:
-    """Let the pages of configured sites read the answer."""
+    """Allow pages of configured sites to read the response."""
     if not settings().cors_origins:
         return
     response.vary.add("Origin")
@@ -72,9 +72,9 @@ def _is_configured(request: Request) -> bool:
 
 
 def _is_own_origin(request: Request) -> bool:
-    """Whether ``Origin`` is missing, or names what the request was sent to.
+    """Return whether ``Origin`` is missing, or is the address of the request.
 
-    Without regard to the scheme: behind a proxy the service is asked by HTTP.
+    The scheme is ignored: a proxy forwards HTTPS requests by HTTP.
     """
     origin = request.headers.get("Origin")
     if origin is None:

@@ -1,4 +1,4 @@
-"""Reads the body of a request for as long as it keeps coming: a slow sender holds a thread."""
+"""Read a request body with a minimum rate, since a slow sender occupies a thread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gunicorn.http.unreader import SocketUnreader
 from core.errors import RequestTimeout
 from core.settings import settings
 
-#: Bytes a second at which a body must arrive, on average, after its first `body_seconds`.
+#: Bytes per second at which a body must arrive, on average, after its first `body_seconds`.
 MIN_BYTES_PER_SECOND = 2048
 
 
 class PacedUnreader(SocketUnreader):
-    """Reads a connection; raises `RequestTimeout` when a body stands still or trickles.
+    """Reads a connection; raises `RequestTimeout` if a body stalls or is too slow.
 
-    Only what is spent on waiting for the sender counts, and not what the service does in between.
+    Only time spent waiting for the sender counts, not the time of the service in between.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -26,12 +26,12 @@ class PacedUnreader(SocketUnreader):
         self._received = 0
 
     def begin_request(self, head: bytes) -> None:
-        """Count anew, for a request whose *head*, and perhaps more, was read already."""
+        """Reset the counters for a request whose *head*, and perhaps more, was read already."""
         self._waited, self._received = 0.0, 0
         self.unread(head)
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        if self.sock.gettimeout() is not None:  # somebody else limits it
+        if self.sock.gettimeout() is not None:  # another timeout applies
             return bytes(super().chunk(size_hint))
         started = time.monotonic()
         self.sock.settimeout(self._compute_timeout())
@@ -46,7 +46,7 @@ class PacedUnreader(SocketUnreader):
         return block
 
     def _compute_timeout(self) -> float:
-        """Seconds for which the next bytes are waited for."""
+        """Return the seconds to wait for the next bytes."""
         base_seconds = settings().body_seconds
         remaining = base_seconds + self._received / MIN_BYTES_PER_SECOND - self._waited
         return max(min(base_seconds, remaining), 0.001)

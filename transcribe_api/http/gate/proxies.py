@@ -1,4 +1,4 @@
-"""Whether a request came through a proxy, and who sent it to one that is trusted."""
+"""Detect requests through a proxy, and find the client behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from core.settings import settings
 from transcribe_api.http.gate.ip_addresses import parse_address
 
-#: What proxies, balancers and the networks before them say of the request that they pass on.
+#: Headers that proxies and load balancers add to forwarded requests.
 FORWARDING_HEADERS = (
     "HTTP_FORWARDED",
     "HTTP_VIA",
@@ -32,24 +32,25 @@ FORWARDING_HEADERS = (
 
 
 def is_forwarded(environ: Mapping[str, Any]) -> bool:
-    """Whether a proxy says that it passed this request on. Not every proxy says so."""
+    """Return whether a proxy marked this request as forwarded. Not every proxy does."""
     return any(name in environ for name in FORWARDING_HEADERS)
 
 
 def find_client_address(environ: Mapping[str, Any]) -> str:
-    """The address of whoever sent the request: as the connection says, or the last of the trusted
-    proxies on its way; empty for a Unix socket.
+    """Return the client's address; empty for a Unix socket.
+
+    It is the address of the connection, or the last untrusted one if trusted proxies forwarded it.
     """
     address = str(environ.get("REMOTE_ADDR") or "")
     forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-    # From the end: what stands before the first that is not trusted may be made up.
+    # From the end: entries before the first untrusted one may be forged.
     while forwarded and is_trusted(address):
         address, forwarded = _parse_forwarded(forwarded[-1]) or address, forwarded[:-1]
     return address
 
 
 def is_trusted(address: str) -> bool:
-    """Whether this is the address of a proxy of TRUSTED_PROXIES."""
+    """Return whether this is the address of a proxy in TRUSTED_PROXIES."""
     return _is_in(address, settings().trusted_proxies)
 
 
@@ -59,7 +60,7 @@ def _is_in(address: str, networks: Iterable[Any]) -> bool:
 
 
 def _parse_forwarded(text: str) -> str | None:
-    """An address of X-Forwarded-For, which some proxies write with its port."""
+    """Parse an address of X-Forwarded-For, which may include a port."""
     text = text.strip()
     if text.count(":") == 1 or text.startswith("["):
         text = text.rpartition(":")[0] if not text.endswith("]") else text

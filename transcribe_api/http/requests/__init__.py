@@ -1,1 +1,1 @@
-"""From a request to valid values, or to an error that names the field."""
+"""Parse requests into valid values, or raise an error that names the field."""

@@ -1,7 +1,7 @@
-"""Reads forms as browsers and programs really send them, and says what is wrong with the others.
+"""Parse forms as real browsers and programs send them, and explain what is wrong with others.
 
-Names of files may be in any encoding, and a part that is called ``file`` is a file with or without
-a name. What cannot be read as a form is refused with its own reason.
+File names may be in any encoding, and a part called ``file`` is a file with or without a name. An
+unreadable form is refused with a specific reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.errors import InvalidInput
 
 _MULTIPART, _URLENCODED = "multipart/form-data", "application/x-www-form-urlencoded"
 _DISPOSITION = "content-disposition"
-#: Encodings of names; the last knows every byte.
+#: Encodings of names; the last one accepts every byte.
 _UTF8, _CHINESE, _WESTERN = "utf-8", "gb18030", "latin-1"
 _NON_ASCII_RUN = re.compile(rb"[\x80-\xff]+")
 #: First bytes of common characters.
@@ -27,7 +27,7 @@ _COMMON_LEAD_BYTES = range(0xB0, 0xD8)
 
 
 class FormReader(FormDataParser):
-    """Raises `InvalidInput` where a form is broken, instead of finding nothing in it."""
+    """Raises `InvalidInput` for a broken form, instead of returning an empty one."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "silent": False})
@@ -51,7 +51,7 @@ class FormReader(FormDataParser):
 
 
 def explain_no_form(mimetype: str) -> InvalidInput | None:
-    """Why a request holds no form at all; None if it holds one."""
+    """Return why a request has no form; None if it has one."""
     if mimetype in (_MULTIPART, _URLENCODED, ""):
         return None
     return InvalidInput(
@@ -60,7 +60,7 @@ def explain_no_form(mimetype: str) -> InvalidInput | None:
 
 
 class _Decoder(MultipartDecoder):
-    """Takes headers of parts in any encoding, and files without a name."""
+    """Accepts headers of parts in any encoding, and files without a name."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         headers = super()._parse_headers(decode_name(bytes(data)).encode())
@@ -71,12 +71,12 @@ class _Decoder(MultipartDecoder):
         return headers
 
 
-# The parser takes no decoder as an argument. That it looks there for one is held by a test.
+# The parser takes no decoder as argument. A test checks that it looks it up in this module.
 formparser.MultipartDecoder = _Decoder  # type: ignore[attr-defined]
 
 
 def decode_name(raw: bytes) -> str:
-    """Text of an unknown encoding: UTF-8, else Chinese where it looks so, else Western."""
+    """Decode text of an unknown encoding: UTF-8, else Chinese if it looks so, else Western."""
     for encoding in (_UTF8, *([_CHINESE] if _looks_chinese(raw) else [])):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
@@ -84,9 +84,10 @@ def decode_name(raw: bytes) -> str:
 
 
 def _looks_chinese(raw: bytes) -> bool:
-    """Two characters and more together, half of them common ones (the first level of GB 2312).
+    """Return whether all runs have two or more characters, at least half of them common ones.
 
-    Western letters with accents mostly stand alone, and as Chinese they would be rare characters.
+    Common ones are the first level of GB 2312. Western letters with accents are mostly isolated,
+    and as Chinese they would be rare characters.
     """
     runs: list[bytes] = _NON_ASCII_RUN.findall(raw)
     lead_bytes = [lead_byte for run in runs for lead_byte in run[::2]]

@@ -1,4 +1,4 @@
-"""From a JSON body to a valid value, or to an error that names the field and what is allowed."""
+"""Parse JSON bodies, or raise an error that names the field and the allowed values."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from core.errors import InvalidInput, TooLarge
 
-#: Room for the largest context with every character escaped.
+#: Enough for the largest context with every character escaped.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
-#: More errors than this in one body are counted and not told: each takes a kilobyte.
+#: With more errors than this in one body only their number is reported: each takes a kilobyte.
 MAX_ERRORS = 10_000
 
-# Control characters, halves of characters, and ends of lines. Format characters may stay: names in
+# Control characters, surrogates and line separators. Format characters are allowed: names in
 # Persian and Hindi need them.
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_one_line(text: str) -> str:
-    """For pydantic: the same text, if all of it can be shown on one line."""
+    """Return the text if it can be shown on one line; a validator for pydantic."""
     if any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES for char in text):
         raise PydanticCustomError("one_line", "Control characters are not allowed")
     return text
 
 
-# The same in the words of JSON Schema. White space around a line is dropped before it is looked at.
+# The same check for JSON Schema. White space around a line is removed before it is checked.
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _PRINTABLE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
-#: A text on one line, whatever stands at its ends.
+#: Text on one line, with anything at its ends.
 PRINTABLE_LINE = f"^{_PRINTABLE}*$"
 _EDGE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
@@ -49,10 +49,10 @@ _EDGE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]
 def build_line_schema(
     max_length: int, *, may_be_empty: bool = False
 ) -> Callable[[dict[str, Any]], None]:
-    """For `json_schema_extra`: what is allowed, before white space is dropped."""
+    """Return a `json_schema_extra` for a line before its white space is removed."""
 
     def add_pattern(schema: dict[str, Any]) -> None:
-        for bound in ("minLength", "maxLength"):  # they count what is left
+        for bound in ("minLength", "maxLength"):  # they count the stripped text
             schema.pop(bound, None)
         line = f"({_EDGE}({_PRINTABLE}{{0,{max_length - 2}}}{_EDGE})?){'?' if may_be_empty else ''}"
         schema["pattern"] = f"^[{_SPACE}]*{line}[{_SPACE}]*$"
@@ -61,7 +61,7 @@ def build_line_schema(
     return add_pattern
 
 
-#: Characters of a name or a phrase.
+#: Maximum characters of a name or a phrase.
 MAX_LINE_LENGTH = 200
 #: A name or a phrase.
 Line = Annotated[
@@ -73,7 +73,7 @@ Line = Annotated[
 
 
 class Body(BaseModel):
-    """What every body has in common: nothing is converted, and no unknown field is passed over."""
+    """Base of all bodies: no type conversion, and no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -82,7 +82,7 @@ BodyType = TypeVar("BodyType", bound=Body)
 
 
 def parse_body(kind: type[BodyType]) -> BodyType:
-    """The body of the present request. Raises `InvalidInput`."""
+    """Parse the body of the current request. Raises `InvalidInput`."""
     try:
         return kind.model_validate_json(_read_bytes())
     except ValidationError as error:
@@ -90,7 +90,7 @@ def parse_body(kind: type[BodyType]) -> BodyType:
 
 
 def explain_validation_error(error: ValidationError) -> InvalidInput:
-    """What pydantic found, as an error of ours that names the first wrong field."""
+    """Convert pydantic's error to an `InvalidInput` that names the first wrong field."""
     if error.error_count() > MAX_ERRORS:
         return InvalidInput(f"the body is wrong in {error.error_count()} places")
     first_error = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -101,7 +101,7 @@ def explain_validation_error(error: ValidationError) -> InvalidInput:
 
 
 def _read_bytes() -> bytes:
-    # A page of another site can have a browser send anything but this type without asking us first.
+    # Without a preflight, a page of another site can send any type but this one.
     if not request.is_json:
         raise InvalidInput("send a JSON object with the header Content-Type: application/json")
     request.max_content_length = MAX_BODY_BYTES

@@ -1,4 +1,4 @@
-"""Fields that nobody knows are refused by name: what has no effect must not seem to have one."""
+"""Refuse unknown fields by name, since a field without effect must not seem to have one."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from pydantic import BaseModel
 from core.errors import InvalidInput
 from transcribe_api.http import route_docs
 
-#: How alike a field must be to be the one that was meant.
+#: Minimum similarity of a field to be suggested.
 _MIN_SIMILARITY = 0.5
-#: Characters of an unknown name that are repeated to its sender.
+#: Characters of an unknown name that the error repeats.
 _MAX_SHOWN = 100
 
 
 def install_query_check(app: Flask) -> None:
-    """Refuse unknown fields in addresses. Call it after the gate.
+    """Refuse unknown query fields. Call it after the gate is installed.
 
-    Public routes pass them over: what watches a service asks ``/healthz?once=…``.
+    Public routes ignore them: monitoring tools request ``/healthz?once=…``.
     """
     app.before_request(_check_query)
 
 
 def list_field_names(model: type[BaseModel]) -> list[str]:
-    """The fields of a form or an address, as they are sent."""
+    """Return the names of a form's or query's fields, as sent."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def refuse_unknown(field_names: Iterable[str | None], allowed: Collection[str]) -> None:
-    """Raise `InvalidInput` for the first field that is not allowed. Parts without a name pass."""
+    """Raise `InvalidInput` for the first unknown field. Parts without a name are ignored."""
     for name in field_names:
         if name and name not in allowed:
             raise InvalidInput(

@@ -1,6 +1,6 @@
-"""Pages of a list in a query: how long, and after which place.
+"""Paging parameters of a query: length and position.
 
-A cursor is a place in a form that callers have no reason to take apart.
+A cursor is a position in an opaque form.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from datetime import UTC, datetime, timedelta
 from core.db.pages import PageCursor
 from core.errors import InvalidInput
 
-#: Rows on a page when the query does not say, and at most.
+#: Rows per page: default and maximum.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
 
 _NUMBER = re.compile(r"[0-9]{1,3}")
 # Microseconds, and the bytes of a UUID: 24 bytes, which base64 makes 32 characters without padding.
 _CURSOR = struct.Struct(">q16s")
-#: How a cursor looks; none is the same as an empty one.
+#: Pattern of a cursor; an empty one counts as none.
 CURSOR_PATTERN = r"^([A-Za-z0-9_-]{32})?$"
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_limit(query: Mapping[str, str]) -> int:
-    """How many rows are asked for. Raises `InvalidInput`."""
+    """Return the requested number of rows. Raises `InvalidInput`."""
     text = query.get("limit", str(DEFAULT_LIMIT))
     if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
         raise InvalidInput(
@@ -38,7 +38,7 @@ def parse_limit(query: Mapping[str, str]) -> int:
 
 
 def parse_cursor(query: Mapping[str, str]) -> PageCursor | None:
-    """Where the page begins; None for the first page. Raises `InvalidInput`."""
+    """Return the start of the page; None for the first page. Raises `InvalidInput`."""
     text = query.get("cursor")
     if not text:
         return None
@@ -52,7 +52,7 @@ def parse_cursor(query: Mapping[str, str]) -> PageCursor | None:
 
 
 def format_cursor(cursor: PageCursor | None) -> str | None:
-    """For `next_cursor`: what `parse_cursor` reads."""
+    """Return `next_cursor` in the form that `parse_cursor` reads."""
     if cursor is None:
         return None
     microseconds = (cursor.created_at - _EPOCH) // _MICROSECOND

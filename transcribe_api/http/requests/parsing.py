@@ -1,4 +1,4 @@
-"""From a request to a valid `JobSpec`, or to an error that names the field and what is allowed."""
+"""Parse a request into a valid `JobSpec`, or raise an error that names field and allowed values."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from engines.catalog import AUTO
 from engines.spec import EngineSpec
 from transcribe_api.engine_choice import choose_diarizer, choose_engine
 
-#: More speakers than this no diarizer tells apart.
+#: No diarizer separates more speakers than this.
 MAX_SPEAKERS = 50
 LANGUAGE_PATTERN = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-#: What a number from a caller is at most, if nothing less.
+#: Maximum of a number from a caller, unless a lower one applies.
 MAX_NUMBER = 999_999_999
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 NO_DIARIZER = "none"
-#: Characters of a prompt: engines read the end of it, some 200 words.
+#: Characters of a prompt: engines use its end, about 200 words.
 MAX_PROMPT_LENGTH = 4000
 
 
 def parse_job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpec:
-    """What the form asks for, of the named engine or of its own choice. Raises `InvalidInput`."""
+    """Parse a form for the named engine, or for the form's own. Raises `InvalidInput`."""
     language, model = _parse_language(form), _read_text(form, "model")
     engine = choose_engine(engine_name or _read_text(form, "engine"), language, model)
     _check_model(model, engine)
@@ -58,7 +58,7 @@ def parse_job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpe
 
 
 def parse_retry(query: Mapping[str, str]) -> tuple[Redo | None, DiarizationOptions]:
-    """Which stage is to be done again; None: what failed. Raises `InvalidInput`."""
+    """Return the stage to repeat (None: what failed) and its options. Raises `InvalidInput`."""
     stage = _parse_enum(query, "stage", Redo)
     if stage is not Redo.DIARIZE:
         _refuse_diarization_options(query)
@@ -80,17 +80,17 @@ def _refuse_diarization_options(query: Mapping[str, str]) -> None:
 
 
 def parse_job_id(text: str) -> str:
-    """A job's id in its one form. Raises `InvalidInput`."""
+    """Return a job's id in canonical form. Raises `InvalidInput`."""
     return _normalize_uuid(text, "job_id")
 
 
 def parse_row_id(text: str, field: str) -> uuid.UUID:
-    """The id of a session, a context or a transcript. Raises `InvalidInput`."""
+    """Return the id of a session, a context or a transcript. Raises `InvalidInput`."""
     return uuid.UUID(_normalize_uuid(text, field))
 
 
 def parse_position(text: str) -> int:
-    """Where something stands in a list, counted from 0. Raises `InvalidInput`."""
+    """Return a position in a list, counted from 0. Raises `InvalidInput`."""
     if not _NUMBER.fullmatch(text):
         raise InvalidInput(
             f"position: {text!r} is no whole number from 0 to {MAX_NUMBER}", field="position"
@@ -99,7 +99,7 @@ def parse_position(text: str) -> int:
 
 
 def parse_job_filters(query: Mapping[str, str]) -> dict[str, Any]:
-    """Which jobs are asked for, for `core.jobs.listing.list_transcripts`. Raises `InvalidInput`."""
+    """Return the filters for `core.jobs.listing.list_transcripts`. Raises `InvalidInput`."""
     engine = _read_text(query, "engine")
     return {
         "status": _parse_enum(query, "status", JobStatus),
@@ -125,7 +125,7 @@ def _parse_diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
 
 
 def _parse_language(form: Mapping[str, str]) -> str | None:
-    """The language that is asked for; None for one that is to be found."""
+    """Return the requested language; None if it should be detected."""
     language = _read_text(form, "language")
     if language is None or language.lower() == AUTO:
         return None
@@ -138,7 +138,7 @@ def _parse_language(form: Mapping[str, str]) -> str | None:
 
 
 def _default_language(engine: EngineSpec) -> str | None:
-    """Of an engine that cannot find the language, its first one."""
+    """Return the first language of an engine that cannot detect it, or None."""
     return engine.languages[0] if engine.languages and not engine.detects_language else None
 
 
@@ -226,7 +226,7 @@ def _parse_enum(form: Mapping[str, str], field: str, kind: type[_Kind]) -> _Kind
 
 
 def parse_flag(form: Mapping[str, str], field: str, *, default: bool) -> bool:
-    """Whether a field says true. Raises `InvalidInput` when it says neither."""
+    """Return whether a field is true. Raises `InvalidInput` if it is neither true nor false."""
     text = (_read_text(form, field) or str(default)).lower()
     if text not in _TRUE | _FALSE:
         raise InvalidInput(f"{field}: {text!r} is neither true nor false", field=field)

@@ -1,4 +1,4 @@
-"""Receives a file of any size in constant memory: to a scratch file, counted and hashed."""
+"""Receive a file of any size in constant memory: to a scratch file, counted and hashed."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from core.settings import settings
 from transcribe_api.folder_names import clean_name
 from transcribe_api.http.requests.forms import FormReader, explain_no_form
 
-#: Bytes that the other fields of a form may take, on top of the file.
+#: Maximum bytes of the other form fields, in addition to the file.
 FORM_BYTES = 1024 * 1024
 
-#: Parts of a form, its file among them; no form of ours has half as many.
+#: Maximum parts of a form, including its file; no real form has half as many.
 MAX_FORM_PARTS = 50
 
 #: Characters of a file name that are kept.
 MAX_NAME_LENGTH = 255
 
-#: The form field of the recording.
+#: Name of the recording's form field.
 RECORDING_FIELD = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A recording that was received whole. It is gone when the request is over."""
+    """A completely received recording. It is deleted when the request ends."""
 
     path: Path
     filename: str
@@ -42,7 +42,7 @@ class Upload:
 
 
 class _Sink:
-    """Where the parser writes a file to as it comes in."""
+    """File object to which the parser writes an arriving file."""
 
     def __init__(self, expected: int) -> None:
         free_space.require_space(expected)
@@ -68,7 +68,7 @@ class _Sink:
             raise free_space.convert_error(error, "the upload cannot be kept") from error
 
     def seek(self, *_: Any) -> int:
-        """The parser rewinds a file when it is whole; we never read it back by this handle."""
+        """Flush; the parser rewinds a complete file, but this handle is never read."""
         self._file.flush()
         return 0
 
@@ -76,13 +76,13 @@ class _Sink:
         self._file.close()
 
     def discard(self) -> None:
-        with suppress(OSError):  # what could not be written is not wanted any more
+        with suppress(OSError):  # unwritten data are not needed any more
             self._file.close()
         self._folder.remove()
 
 
 class StreamingRequest(Request):
-    """A request whose files go to scratch files of ours, not through memory or the system's."""
+    """A request whose files go to our scratch files, not to memory or system temporary files."""
 
     form_data_parser_class = FormReader
     max_form_memory_size = FORM_BYTES
@@ -99,7 +99,7 @@ class StreamingRequest(Request):
         filename: str | None = None,  # noqa: ARG002
         content_length: int | None = None,  # noqa: ARG002
     ) -> Any:
-        if self.sinks:  # each takes a folder and two descriptors
+        if self.sinks:  # each uses a folder and two descriptors
             raise InvalidInput(
                 "send one file; others are jobs of their own",
                 field=RECORDING_FIELD,
@@ -110,13 +110,13 @@ class StreamingRequest(Request):
         return sink
 
     def discard_uploads(self) -> None:
-        """Remove what was received, also when it came only in part."""
+        """Remove the received files, even if incomplete."""
         for sink in self.sinks:
             sink.discard()
 
 
 def receive_upload(request: StreamingRequest) -> Upload:
-    """The recording of this request. Raises `InvalidInput` when there is none, or no whole one."""
+    """Return the recording of this request. Raises `InvalidInput` if there is no complete one."""
     file = request.files.get(RECORDING_FIELD)
     if file is None:
         raise explain_no_form(request.mimetype) or InvalidInput(
@@ -132,7 +132,7 @@ def receive_upload(request: StreamingRequest) -> Upload:
 
 
 def clean_filename(filename: str | None) -> str:
-    """A file name as it may be stored and shown: its last part, without control characters."""
+    """Return a file name to store and show: its last part, without control characters."""
     basename = re.split(r"[/\\]", filename or "")[-1]
     return clean_name(basename).strip()[:MAX_NAME_LENGTH] or "recording"
 

@@ -1,1 +1,1 @@
-"""From records to responses: JSON, files, streams and problems."""
+"""Convert records to responses: JSON, files, streams and problems."""

@@ -1,4 +1,4 @@
-"""A stored file as an answer: whole, or the part that a player jumps to, in constant memory."""
+"""Serve a stored file, as a whole or as a byte range, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from chunking.decode import file_header
 from core.storage import storage
 from transcribe_api.http.responses import streaming
 
-#: What a file is called whose kind is not known.
+#: Media type of files of an unknown kind.
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
-#: Bytes that tell the kind of a recording.
+#: Bytes needed to detect the type of a recording.
 _HEADER_BYTES = 64
 
 
 def serve_recording(key: str, version: str) -> Response:
-    """A recording as it was uploaded, to be played or saved."""
+    """Return a recording as it was uploaded, for playing or saving."""
     head = b"".join(storage().stream(key, 0, _HEADER_BYTES))
     return serve_file(key, file_header.find_media_type(head) or DEFAULT_MEDIA_TYPE, version)
 
 
 def serve_file(key: str, media_type: str, version: str) -> Response:
-    """A stored file; *version* is another text when its bytes may be others.
+    """Return a stored file; *version* must change when its bytes may have changed.
 
     Raises `NotFound`, `Unavailable`, `RequestedRangeNotSatisfiable` or `PreconditionFailed`.
     """
     size = storage().get_size(key)
-    # Never shown as a page: an upload may be one that pretends to be sound.
+    # Never displayed as a page: an upload may be HTML that claims to be audio.
     headers = {"Content-Disposition": "attachment"}
     response = Response(mimetype=media_type, headers=headers)
     response.set_etag(hashlib.sha256(f"{version} {size}".encode()).hexdigest()[:32])
@@ -42,7 +42,7 @@ def serve_file(key: str, media_type: str, version: str) -> Response:
 
 
 def _is_single_range(size: int) -> bool:
-    """Whatever else is asked for may be ignored: the whole file is sent."""
+    """Return whether one valid byte range is requested; otherwise the whole file is sent."""
     requested_range = request.range
     if (
         requested_range is None
@@ -51,7 +51,7 @@ def _is_single_range(size: int) -> bool:
     ):
         return False
     [(first, _)] = requested_range.ranges
-    return first is not None and first >= -size  # negative: so many bytes from the end
+    return first is not None and first >= -size  # negative: this many bytes from the end
 
 
 def _set_body(response: Response, key: str, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Transcripts in the shapes that clients of OpenAI's audio API read."""
+"""Transcripts in the response formats of OpenAI's audio API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transcribe_api.http.responses import rendering
 from transcripts.formats import Layout
 from transcripts.spacing import join_texts
 
-#: Format -> media type.
+#: Maps a format to its media type.
 MEDIA_TYPES = {
     "json": "application/json",
     "text": "text/plain; charset=utf-8",
@@ -24,16 +24,16 @@ MEDIA_TYPES = {
 DIARIZED = "diarized_json"
 GRANULARITIES = ("segment", "word")
 
-#: Speakers beyond these are numbered.
+#: Names of the first speakers; further ones are numbered.
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#: What a confidence of nothing is taken for.
+#: Lower limit of a confidence before its logarithm.
 _MIN_CONFIDENCE = 1e-6
 
 
 def render_transcript(
     transcript: Transcript, response_format: str, granularities: Collection[str]
 ) -> Any:
-    """The transcript in one of the forms of `MEDIA_TYPES`: a text, or a value for JSON."""
+    """Return the transcript in a format of `MEDIA_TYPES`: a text, or a value for JSON."""
     renderers: dict[str, Callable[[], Any]] = {
         "json": lambda: {"text": join_text(transcript), "usage": render_usage(transcript)},
         "text": lambda: join_text(transcript) + "\n",
@@ -46,17 +46,17 @@ def render_transcript(
 
 
 def join_text(transcript: Transcript) -> str:
-    """All that was said, on one line."""
+    """Return the whole text on one line."""
     return join_texts(row.text for row in transcript.segments)
 
 
 def render_usage(transcript: Transcript) -> dict[str, Any]:
-    """Seconds of the recording, which is what we count."""
+    """Return the usage in seconds of the recording, the unit of this service."""
     return {"type": "duration", "seconds": transcript.duration or 0.0}
 
 
 def render_speaker_segments(transcript: Transcript) -> list[dict[str, Any]]:
-    """Who said what, in the order of time."""
+    """Return the segments with speakers, by start."""
     return [
         {
             "type": "transcript.text.segment",
@@ -96,7 +96,7 @@ def _render_verbose(transcript: Transcript, granularities: Collection[str]) -> d
 
 
 def _render_segment(row: SegmentRow) -> dict[str, Any]:
-    """What engines do not tell is what it is for a segment without a doubt."""
+    """Return a segment; fields that engines do not report have the values of a certain segment."""
     return {
         "id": row.position,
         "seek": 0,
@@ -124,13 +124,13 @@ def _log_probability(confidence: float | None) -> float:
 
 
 def _compression_ratio(segment_text: str) -> float:
-    """As Whisper measures it: text that repeats itself compresses well."""
+    """Return Whisper's measure: repetitive text has a high ratio."""
     encoded = segment_text.encode()
     return len(encoded) / len(zlib.compress(encoded)) if encoded else 0.0
 
 
 def _name_speaker(row: SegmentRow, names: dict[str, str]) -> str:
-    """The name that was given, or a capital letter."""
+    """Return the speaker's name, or a capital letter."""
     number = row.speaker_tag
     if number is None:
         return "unknown"

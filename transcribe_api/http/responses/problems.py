@@ -1,4 +1,4 @@
-"""The one table from errors to answers: every error is `application/problem+json` (RFC 9457)."""
+"""Convert errors to responses: every error is `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from core.errors import (
 
 log = structlog.get_logger(__name__)
 
-#: The first that fits.
+#: The first matching entry applies.
 _STATUS_BY_ERROR: tuple[tuple[type[TranscribeError], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -45,14 +45,14 @@ _STATUS_BY_ERROR: tuple[tuple[type[TranscribeError], HTTPStatus], ...] = (
     (Transient, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
-#: Where Python's name is not ours, or not the same in all its versions.
+#: Codes where Python's name is not ours, or differs between its versions.
 _CODES = {413: TooLarge.code, 416: "range_not_satisfiable"}
 
 RETRY_AFTER_SECONDS = 5
 
 
 def install_error_handlers(app: Flask) -> None:
-    """Have every error answered in the same form."""
+    """Install handlers that give all errors the same form."""
     app.register_error_handler(TranscribeError, answer_error)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(SQLAlchemyError, _answer_database_error)
@@ -60,7 +60,7 @@ def install_error_handlers(app: Flask) -> None:
 
 
 def build_problem(status: int, code: str, detail: str, **extra: Any) -> Response:
-    """An answer that says what is wrong."""
+    """Return an error response."""
     payload = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -76,7 +76,7 @@ def build_problem(status: int, code: str, detail: str, **extra: Any) -> Response
 
 
 def answer_error(error: TranscribeError) -> Response:
-    """What a caller is told of an error of ours."""
+    """Return the response for an error of `core.errors`."""
     status = next(
         (status for kind, status in _STATUS_BY_ERROR if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -93,7 +93,7 @@ def answer_error(error: TranscribeError) -> Response:
 
 
 def answer_http_error(error: HTTPException) -> Response:
-    """What a caller is told of an error that Flask or Werkzeug found."""
+    """Return the response for an error of Flask or Werkzeug."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     code = _CODES.get(status) or HTTPStatus(status).name.lower()
     response = build_problem(status, code, error.description or HTTPStatus(status).description)

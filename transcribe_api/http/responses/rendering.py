@@ -1,4 +1,4 @@
-"""From records to answers."""
+"""Convert records to responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from transcripts.formats import Layout
 from transcripts.serialization import words_from_json
 from transcripts.types import Segment, Turn
 
-#: Format -> media type.
+#: Maps a format to its media type.
 MEDIA_TYPES = {
     "json": "application/json",
     "srt": "application/x-subrip; charset=utf-8",
@@ -35,12 +35,12 @@ MEDIA_TYPES = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 
-#: Those of them that a `Layout` breaks into lines.
+#: Formats that use a `Layout`.
 SUBTITLE_FORMATS = ("srt", "vtt")
 
 
 def render_accepted(job: TranscriptJob) -> dict[str, Any]:
-    """The answer to a job that was taken."""
+    """Return the response for an accepted job."""
     title = catalog.recognizer(job.engine).title
     payload: dict[str, Any] = {
         "job_id": job.job_id,
@@ -57,7 +57,7 @@ def render_accepted(job: TranscriptJob) -> dict[str, Any]:
 
 
 def render_job(job: TranscriptJob) -> dict[str, Any]:
-    """A job in a list of jobs."""
+    """Return a job for a list of jobs."""
     transcript = job.transcript
     return {
         "job_id": job.job_id,
@@ -76,7 +76,7 @@ def render_job(job: TranscriptJob) -> dict[str, Any]:
 
 
 def render_result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
-    """The whole transcript."""
+    """Return the whole transcript."""
     transcript = job.transcript
     return {
         "job_id": job.job_id,
@@ -99,7 +99,7 @@ def render_result(job: TranscriptJob, audio_url: str | None) -> dict[str, Any]:
 
 
 def render_segment(row: SegmentRow) -> dict[str, Any]:
-    """What one speaker says in a row."""
+    """Return a segment of the transcript."""
     payload = {
         "start": row.start,
         "end": row.end,
@@ -112,7 +112,7 @@ def render_segment(row: SegmentRow) -> dict[str, Any]:
 
 
 def render_document(transcript: Transcript, format_name: str, layout: Layout) -> str | bytes:
-    """The transcript in one of the `MEDIA_TYPES` other than JSON."""
+    """Return the transcript in one of the `MEDIA_TYPES` other than JSON."""
     segments = _build_segments(transcript)
     names = {int(number): name for number, name in transcript.speaker_names.items()}
     writers: dict[str, Callable[[], str | bytes]] = {
@@ -129,18 +129,18 @@ def render_document(transcript: Transcript, format_name: str, layout: Layout) ->
 
 
 def render_session(row: SessionRow) -> dict[str, Any]:
-    """A session, as it is told of alone and in lists."""
+    """Return a session, as in single responses and lists."""
     return {"session_id": str(row.id), "name": row.name, **_render_times(row)}
 
 
 def render_context(row: ContextRow) -> dict[str, Any]:
-    """A context, as it is told of alone and in lists."""
+    """Return a context, as in single responses and lists."""
     content = {"name": row.name, "terms": row.terms, "roles": row.roles}
     return {"context_id": str(row.id), **content, **_render_times(row)}
 
 
 def render_delivery(row: DeliveryRow) -> dict[str, Any]:
-    """A webhook of a job."""
+    """Return a webhook delivery of a job."""
     is_open = row.state in (DeliveryState.WAITING, DeliveryState.SENDING)
     return {
         "id": str(row.id),
@@ -157,7 +157,7 @@ def render_delivery(row: DeliveryRow) -> dict[str, Any]:
 
 
 def render_engine(name: str, *, available: bool) -> dict[str, Any]:
-    """What `/jobs/engines` tells of one engine."""
+    """Return the entry of one engine in `/jobs/engines`."""
     payload: dict[str, Any] = {"engine": name, "available": available}
     if name == "asr":
         config = settings()
@@ -189,7 +189,7 @@ def render_engine(name: str, *, available: bool) -> dict[str, Any]:
 
 
 def _read_capabilities(name: str) -> dict[str, Any]:
-    """What a worker last said of the engine."""
+    """Return what a worker last reported about the engine."""
     return worker_registry.read_capabilities(catalog.recognizer(name).queue)
 
 
@@ -201,7 +201,7 @@ def _render_times(row: UserResource) -> dict[str, Any]:
 
 
 def _build_segments(transcript: Transcript) -> list[Segment]:
-    """Those in which something was said: a text may have been taken away."""
+    """Return the segments with words; an editor may have deleted a segment's text."""
     rows = (row for row in transcript.segments if row.words)
     return [Segment(words_from_json(row.words), row.speaker_tag) for row in rows]
 

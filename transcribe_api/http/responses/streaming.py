@@ -1,4 +1,4 @@
-"""Answers that are sent while they are made."""
+"""Responses that are sent while they are generated."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Item = TypeVar("Item", str, bytes)
 
 
 def prefetch_first(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the first of them fetched now.
+    """Return the same items, with the first one fetched now.
 
-    So what is wrong from the beginning is answered with an error, not with a stream that breaks.
+    So an initial error becomes an error response, not a broken stream.
     """
     return _chain_items(list(islice(items, 1)), items)
 
 
 def _chain_items(fetched: list[Item], rest: Iterator[Item]) -> Iterator[Item]:
-    # A generator, not a chain: it hands on that the listener has gone.
+    # A generator, not a chain: it passes on that the client has disconnected.
     yield from fetched
     yield from rest
