@@ -12,7 +12,7 @@ FETCHED := $(MODELS:%=$(VENV)/share/chordscribe/models/%/transcribe-model.json)
 NEURAL := .venv-neural
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-stacks test-security test-api test-recovery test-services test-faults test-engines test-models test-models-small test-browser check format bench bench-small nightly lock clean
+.PHONY: help setup demo up env test test-stacks test-security test-api test-recovery test-services test-faults test-engines test-models test-models-small test-browser check format docs bench bench-small nightly lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +129,11 @@ check: $(READY) ## Check form, types and which package imports which
 format: $(READY) ## Put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup ## Build the documentation as a site that opens from the disk; dead links and anchors fail
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict --site-dir out/docs
+	@echo "The site is in out/docs/index.html"
 
 bench: setup ## Measure speed, memory, accuracy against their floors; ARGS=--all for hours, RECORDINGS=FOLDER for your own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[bench]'
