@@ -324,7 +324,7 @@ def retries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return exc
 
     monkeypatch.setattr(step, "retry", retry)
-    monkeypatch.setattr(lifecycle, "_lease_expiry", lambda: 0.0)
+    monkeypatch.setattr(lifecycle, "lease_expiry", lambda: 0.0)
     monkeypatch.setattr(type(step), "release_lease", lambda *_, **__: None)
     return waits
 
