@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chunking.cut import AudioChunker, write_wav
+from chunking.cut import AudioChunker
+from chunking.pcm import write_wav
 from chunking.plan.planner import Window
 from core.errors import NotFound
 from core.storage import layout, storage
