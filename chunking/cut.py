@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 
+import numpy as np
+
 from chunking.decode import decoder
-from chunking.decode.decoder import DEFAULT_LIMITS, Limits
+from chunking.decode.decoder import DEFAULT_LIMITS, DecodeResult, Limits
 from chunking.pcm import read_blocks, write_wav
 from chunking.plan import planner
 from chunking.plan.planner import PlanSettings, Window
@@ -137,15 +140,38 @@ class AudioChunker:
                 if on_windows is not None and (windows := streaming_plan.plan_windows(len(block))):
                     file.flush()
                     on_windows(pcm, windows)
-        decode_result = stream.result
+        return self._build_cutting(pcm, detector, stream.result)
+
+    def take_channels_apart(self, source: Path, workdir: Path, count: int) -> list[Cutting]:
+        """Decode the first *count* channels in one pass, and cut each as `take_apart` does.
+
+        Raises the same errors.
+        """
+        pcm_files = [workdir / f"channel-{channel}.pcm" for channel in range(count)]
+        detectors = [Detector(self.config.vad) for _ in range(count)]
+        with ExitStack() as stack:
+            stream = stack.enter_context(decoder.stream(source, self.limits, split=count))
+            files = [stack.enter_context(pcm.open("wb")) for pcm in pcm_files]
+            for block in stream:
+                samples = np.frombuffer(block, "<i2").reshape(-1, count)
+                for channel, (file, detector) in enumerate(zip(files, detectors, strict=True)):
+                    channel_block = samples[:, channel].tobytes()
+                    file.write(channel_block)
+                    detector.feed(channel_block)
+        return [
+            self._build_cutting(pcm, detector, stream.result)
+            for pcm, detector in zip(pcm_files, detectors, strict=True)
+        ]
+
+    def _build_cutting(self, pcm: Path, detector: Detector, result: DecodeResult) -> Cutting:
         speech = self._find_speech(detector, pcm)
         return Cutting(
             pcm=pcm,
-            duration=decode_result.seconds,
+            duration=result.seconds,
             speech=speech,
-            windows=planner.plan_windows(speech, decode_result.seconds, self.config.plan),
-            shards=planner.plan_shards(speech, decode_result.seconds, self.config.shard_duration),
-            warnings=decode_result.warnings,
+            windows=planner.plan_windows(speech, result.seconds, self.config.plan),
+            shards=planner.plan_shards(speech, result.seconds, self.config.shard_duration),
+            warnings=result.warnings,
             loudness=detector.measure_loudness(),
         )
 

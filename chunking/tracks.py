@@ -58,7 +58,7 @@ def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioPart
     `MAX_CHANNELS`.
     """
     count = _count_channels(source, chunker.limits)
-    cuttings = [_cut_channel(chunker, source, folder, channel) for channel in range(count)]
+    cuttings = chunker.take_channels_apart(source, folder, count)
     bleed_by_channel = find_bleed(
         [cutting.pcm for cutting in cuttings], [cutting.speech for cutting in cuttings]
     )
@@ -86,12 +86,6 @@ def _count_channels(source: Path, limits: decoder.Limits) -> int:
             code="too_many_channels",
         )
     return count
-
-
-def _cut_channel(chunker: AudioChunker, source: Path, folder: Path, channel: int) -> Cutting:
-    channel_folder = folder / f"channel-{channel}"
-    channel_folder.mkdir()
-    return chunker.take_apart(source, channel_folder, channel=channel)
 
 
 def _merge_warnings(cuttings: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:
