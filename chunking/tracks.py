@@ -10,6 +10,7 @@ from chunking.decode import decoder
 from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import Window
 from chunking.vad.bleed import find_bleed, subtract_intervals
+from chunking.vad.copies import find_copies
 from chunking.waveform import build_waveform
 from core.errors import MediaError
 from transcripts.intervals import clip_intervals
@@ -19,10 +20,19 @@ from transcripts.warning import TranscriptWarning, WarningCode
 #: A call has two channels, a round table with several microphones some more. Each is decoded
 #: separately.
 MAX_CHANNELS = 8
+ALL_ALIKE = TranscriptWarning(
+    WarningCode.CHANNELS_ALIKE,
+    "All channels of the recording carry the same signal, so they are transcribed as one, and a "
+    "diarizer separates the speakers.",
+)
 ONE_CHANNEL = TranscriptWarning(
     WarningCode.ONE_CHANNEL,
     "The recording has one channel, so all of it is given to one speaker.",
 )
+
+
+class ChannelsAlike(Exception):
+    """All channels of a recording carry one signal, so they are not one speaker each."""
 
 
 def cut_mix(
@@ -52,19 +62,24 @@ def cut_mix(
 
 
 def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioParts:
-    """Cut each channel separately.
+    """Cut each channel separately; a channel that is a copy of another one has no chunks.
 
-    Raises as `AudioChunker.take_apart` does, and `MediaError` if there are more than
-    `MAX_CHANNELS`.
+    Raises as `AudioChunker.take_apart` does, `MediaError` if there are more than `MAX_CHANNELS`,
+    and `ChannelsAlike`.
     """
     count = _count_channels(source, chunker.limits)
     cuttings = chunker.take_channels_apart(source, folder, count)
-    bleed_by_channel = find_bleed(
-        [cutting.pcm for cutting in cuttings], [cutting.speech for cutting in cuttings]
-    )
+    pcm_files, speech = zip(*((cutting.pcm, cutting.speech) for cutting in cuttings), strict=True)
+    originals = find_copies(pcm_files, speech)
+    if count > 1 and originals.count(None) == 1:
+        for pcm in pcm_files:
+            pcm.unlink()
+        raise ChannelsAlike
+    bleed_by_channel = find_bleed(pcm_files, speech)
     chunks = [
         part
         for channel, cutting in enumerate(cuttings)
+        if originals[channel] is None
         for part in _build_chunks(cutting, channel, bleed_by_channel[channel])
     ]
     duration = max(cutting.duration for cutting in cuttings)
@@ -72,9 +87,21 @@ def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioPart
         duration=duration,
         chunks=tuple(sorted(chunks, key=lambda part: (part.window.start, part.channel))),
         shards=(),
-        warnings=(*_merge_warnings(cuttings), *((ONE_CHANNEL,) if count == 1 else ())),
+        warnings=(*_merge_warnings(cuttings), *_describe_channels(originals)),
         waveform=build_waveform([cutting.loudness for cutting in cuttings], duration),
     )
+
+
+def _describe_channels(originals: Sequence[int | None]) -> Iterator[TranscriptWarning]:
+    if len(originals) == 1:
+        yield ONE_CHANNEL
+    for channel, original in enumerate(originals):
+        if original is not None:
+            yield TranscriptWarning(
+                WarningCode.CHANNELS_ALIKE,
+                f"Channel {channel + 1} carries the same signal as channel {original + 1}, so only "
+                "that one is transcribed.",
+            )
 
 
 def _count_channels(source: Path, limits: decoder.Limits) -> int:

@@ -45,6 +45,7 @@ class WarningCode(StrEnum):
     PROMPT_CUT = "prompt_cut"
     TERMS_CUT = "terms_cut"
     ONE_CHANNEL = "one_channel"
+    CHANNELS_ALIKE = "channels_alike"
     #: From an engine plugin, or stored by version 0.1.
     OTHER = "other"
 
@@ -57,6 +58,7 @@ _INFOS = {
     WarningCode.PROMPT_CUT,
     WarningCode.TERMS_CUT,
     WarningCode.ONE_CHANNEL,
+    WarningCode.CHANNELS_ALIKE,
 }
 #: A retry of the job may correct these: it repeats the failed parts.
 _RETRYABLE = {WarningCode.CHUNK_FAILED, WarningCode.SPEAKERS_FAILED}

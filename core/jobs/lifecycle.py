@@ -36,7 +36,7 @@ from core.jobs import admission, part_creation
 from core.jobs.job_leases import is_owned_by, lease_expiry
 from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.states import OPEN_PART_STATES, JobStatus, PartKind, PartState, Stage
+from core.states import OPEN_PART_STATES, Channels, JobStatus, PartKind, PartState, Stage
 from core.storage import layout
 from transcripts.speakers.roles import Role
 from transcripts.types import ChannelInterval
@@ -161,15 +161,21 @@ def finish_preparation(
     job_id: str,
     owner: str,
     *,
+    channels: Channels,
     duration: float,
     chunks: Sequence[ChannelInterval],
     shards: Sequence[ChannelInterval],
     warnings: Sequence[TranscriptWarning],
 ) -> bool:
-    """Store the parts of the job. False if the job was taken from this owner."""
+    """Store the parts of the job. False if the job was taken from this owner.
+
+    *channels*: how they were used; not as requested if they turned out to be alike.
+    """
     job = get_job(session, job_id)
     if not _change_stage(session, job_id, owner, Stage.PREPARE, Stage.LISTEN):
         return False
+    if (spec := read_spec(job)).channels is not channels:
+        job.engine_params = spec.as_mix().as_dict()
     job.transcript.duration = duration
     job.run.warnings = [*job.run.warnings, *warnings]
     job.transcript.warnings = [*job.transcript.warnings, *warnings]

@@ -23,6 +23,8 @@ class JobSpec:
     min_speakers: int | None = None
     max_speakers: int | None = None
     channels: Channels = Channels.MIX
+    #: The diarizer of a job with `Channels.SEPARATE` whose channels turn out to be alike.
+    mix_diarizer: str | None = None
     priority: Priority = Priority.NORMAL
     session_id: str | None = None
     context_id: str | None = None
@@ -32,6 +34,10 @@ class JobSpec:
     source_url: str | None = None
     #: Folder on the machine that runs the merge; the artefacts are written there.
     output_dir: str | None = None
+
+    def as_mix(self) -> JobSpec:
+        """Return the request for a recording whose channels carry one signal."""
+        return replace(self, channels=Channels.MIX, diarizer=self.mix_diarizer, mix_diarizer=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the value for `transcript_jobs.engine_params`."""

@@ -25,6 +25,7 @@ from tasks.steps import disk_space, fetch
 from tasks.steps.base import JobStep, step
 from tasks.steps.early_dispatch import EarlyDispatch
 from tasks.steps.part_uploads import PartUploads
+from transcripts.warning import TranscriptWarning
 
 if TYPE_CHECKING:
     from chunking.cut import AudioChunker
@@ -53,7 +54,7 @@ def prepare(self: JobStep, job_id: str) -> None:
         early_dispatch = EarlyDispatch(job_id, self.owner, uploads)
         with storage().open_local(layout.source(job_id)) as source:
             disk_space.require_space(spec, source)
-            parts = _cut_recording(spec, source, folder, early_dispatch)
+            spec, parts = _cut_recording(spec, source, folder, early_dispatch)
         shards = parts.shards if spec.diarizer else ()
         early_dispatch.store_remaining(parts.chunks)
         for index, part in enumerate(shards):
@@ -66,6 +67,7 @@ def prepare(self: JobStep, job_id: str) -> None:
             session,
             job_id,
             self.owner,
+            channels=spec.channels,
             duration=parts.duration,
             chunks=[part.interval for part in parts.chunks],
             shards=[part.interval for part in shards],
@@ -96,13 +98,19 @@ def _open_scratch_folder() -> Iterator[Path]:
 
 def _cut_recording(
     spec: JobSpec, source: Path, folder: Path, early_dispatch: EarlyDispatch
-) -> AudioParts:
+) -> tuple[JobSpec, AudioParts]:
+    """Return the parts, and the request as it was followed: channels may turn out to be alike."""
     # Imported only here: every worker imports every step, but only this one needs numpy.
     from chunking import tracks
 
+    warnings: tuple[TranscriptWarning, ...] = ()
     if spec.channels is Channels.SEPARATE:
-        return tracks.cut_channels(_build_chunker(spec), source, folder)
-    return tracks.cut_mix(_build_chunker(spec), source, folder, early_dispatch.add_chunks)
+        try:
+            return spec, tracks.cut_channels(_build_chunker(spec), source, folder)
+        except tracks.ChannelsAlike:
+            spec, warnings = spec.as_mix(), (tracks.ALL_ALIKE,)
+    parts = tracks.cut_mix(_build_chunker(spec), source, folder, early_dispatch.add_chunks)
+    return spec, replace(parts, warnings=(*parts.warnings, *warnings))
 
 
 def _build_chunker(spec: JobSpec) -> AudioChunker:

@@ -67,6 +67,7 @@ def finish_preparation(job_id: str, owner: str = "me", chunks: int = 2, shards: 
     with transaction() as session:
         return lifecycle.finish_preparation(
             session, job_id, owner,
+            channels=lifecycle.read_spec(lifecycle.get_job(session, job_id)).channels,
             duration=30.0 * chunks,
             chunks=[ChannelInterval(30.0 * index, 30.0 * index + 30) for index in range(chunks)],
             shards=[ChannelInterval(0.0, 30.0 * chunks)] * shards,

@@ -554,6 +554,32 @@ def test_a_job_whose_channels_are_speakers_is_told_apart_by_channel(tmp_path):
     assert turns["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
 
 
+def test_channels_that_are_alike_are_mixed_and_told_apart_by_the_diarizer(tmp_path, sent_messages):
+    job_id = accept_job(
+        channels=Channels.SEPARATE,
+        diarizer=None,
+        mix_diarizer="classic",
+        source_url="https://example.org/call.wav?token=1",
+    )
+    with transaction() as session:  # as the step does that has fetched it
+        job = lifecycle.get_job(session, job_id)
+        job.engine_params = {**job.engine_params, "source_url": None}
+    voice = babble(6)
+    call = write_wav(tmp_path / "call.wav", voice, -0.5 * voice)
+    storage().put_file(layout.source(job_id), call)
+    run_step("prepare", job_id)
+    with read_session() as session:
+        rows = [(part.kind, part.channel) for part in lifecycle.list_parts(session, job_id)]
+        spec = lifecycle.read_spec(lifecycle.get_job(session, job_id))
+    assert rows == [("chunk", None), ("shard", None)]
+    assert (spec.channels, spec.diarizer, spec.source_url) == (Channels.MIX, "classic", None)
+    assert read_state(job_id)["warnings"][-1]["code"] == "channels_alike"
+    store_chunk(job_id, 0, "hello there")
+    store_shard(job_id, Turn(0, 6, 0))
+    run_step("merge", job_id)
+    assert read_segments(job_id) == [("hello there", 0)]
+
+
 def test_what_one_channel_hears_of_the_other_is_told_once(tmp_path):
     job_id = accept_job(channels=Channels.SEPARATE, diarizer=None)
     left, right = np.zeros((2, 10 * 16_000), np.float32)

@@ -38,12 +38,15 @@ def parse_job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpe
     _check_language(language, model, engine)
     minimum, maximum = _parse_speakers(form)
     channels = _parse_enum(form, "channels", Channels) or Channels.MIX
-    if channels is Channels.SEPARATE:
+    is_separate = channels is Channels.SEPARATE
+    if is_separate:
         _refuse_speaker_fields(form)
+    diarizer = _parse_diarizer(form, engine)
     return JobSpec(
         engine=engine.name,
-        diarizer=None if channels is Channels.SEPARATE else _parse_diarizer(form, engine),
+        diarizer=None if is_separate else diarizer,
         channels=channels,
+        mix_diarizer=diarizer if is_separate else None,
         language=language or _default_language(engine),
         model=model,
         initial_prompt=_parse_prompt(form),
