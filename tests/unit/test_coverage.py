@@ -95,7 +95,7 @@ def test_a_hole_that_the_engine_tells_of_itself_is_not_told_of_twice() -> None:
         Note(
             0.5,
             20,
-            "somebody seems to speak, but no words were heard",
+            "the audio seems to contain speech, but no words were transcribed",
             WarningCode.SPEECH_WITHOUT_WORDS,
         )
     ]

@@ -372,7 +372,7 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
     run("merge", job_id)
     assert [*fold_warnings(told(job_id)["warnings"])] == [
         "1:00-1:30: nothing could be transcribed here: no such sound",
-        "0:03-0:11: somebody seems to speak, but no words were heard",
+        "0:03-0:11: the audio seems to contain speech, but no words were transcribed",
     ]
     report = json.loads(storage().get_bytes(layout.artefact(job_id, "whisper_results.json")))
     assert [chunk.get("coverage") for chunk in report["chunks"]] == [
