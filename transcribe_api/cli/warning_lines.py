@@ -18,7 +18,7 @@ _SUMMARIES = {
     "speakers_failed": "the speakers could not be found",
     "speech_without_words": "the audio seems to contain speech, but no words were transcribed",
     "sound_missing": "the recording has no audio; silence replaces it",
-    "words_left_out": "words were left out, because nobody seems to have said them",
+    "words_left_out": "words were dropped because they were probably not spoken",
     "words_doubtful": "words are doubtful",
     "edit_removed": "what was typed was taken away: other words are heard there now",
 }
