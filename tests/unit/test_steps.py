@@ -329,7 +329,7 @@ def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
         assert transcript.speaker_names == {"0": "Ana"}
         assert [one.text for one in transcript.segments] == ["now first"]
         assert transcript.warnings[-1].sentence == (
-            "the name 'Ben' was taken away: its speaker was not found again"
+            "the name 'Ben' was removed: its speaker was not detected again"
         )
 
 

@@ -20,7 +20,7 @@ _SUMMARIES = {
     "sound_missing": "the recording has no audio; silence replaces it",
     "words_left_out": "words were dropped because they were probably not spoken",
     "words_doubtful": "words are doubtful",
-    "edit_removed": "what was typed was taken away: other words are heard there now",
+    "edit_removed": "edits were removed: these places have other words now",
 }
 
 
