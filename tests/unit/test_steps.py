@@ -267,7 +267,7 @@ def test_a_failed_chunk_is_a_gap_with_a_name():
     now = told(job_id)
     assert now["status"] == "completed"
     assert [*fold_warnings(now["warnings"])] == [
-        "0:30-1:00: nothing could be transcribed here: no such sound"
+        "0:30-1:00: this chunk could not be transcribed: no such sound"
     ]
     assert result(job_id) == [("here", None)]
 
@@ -371,7 +371,7 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
     )
     run("merge", job_id)
     assert [*fold_warnings(told(job_id)["warnings"])] == [
-        "1:00-1:30: nothing could be transcribed here: no such sound",
+        "1:00-1:30: this chunk could not be transcribed: no such sound",
         "0:03-0:11: the audio seems to contain speech, but no words were transcribed",
     ]
     report = json.loads(storage().get_bytes(layout.artefact(job_id, "whisper_results.json")))
@@ -464,7 +464,7 @@ def test_a_transcript_without_speakers_is_better_than_none():
     assert now["status"] == "completed"
     [warning] = now["warnings"]
     assert (warning["code"], warning["retryable"]) == ("speakers_failed", True)
-    assert warning["sentence"] == "the speakers could not be found: too many voices"
+    assert warning["sentence"] == "the speakers could not be detected: too many voices"
     assert result(job_id) == [("who", None), ("knows", None)]
 
 

@@ -15,7 +15,7 @@ MAX_INTERVALS = 8
 #: Summaries of several warnings; for other kinds the first sentence is used.
 _SUMMARIES = {
     "chunk_failed": "could not be transcribed",
-    "speakers_failed": "the speakers could not be found",
+    "speakers_failed": "the speakers could not be detected",
     "speech_without_words": "the audio seems to contain speech, but no words were transcribed",
     "sound_missing": "the recording has no audio; silence replaces it",
     "words_left_out": "words were dropped because they were probably not spoken",
