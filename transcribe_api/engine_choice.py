@@ -88,7 +88,7 @@ def _explain_no_engine(language: str | None, model: str | None) -> InvalidInput:
             f"model: {model!r} is unknown; allowed: {', '.join(allowed)}", field="model"
         )
     return InvalidInput(
-        f"language: no engine that works here knows {language!r}; name the engine that does",
+        f"language: no available engine supports {language!r}; name an engine that does",
         field="language",
     )
 

@@ -76,7 +76,7 @@ def test_a_model_is_pulled_at_its_commit_and_can_be_verified(run: Run, ours: Pat
     assert told["files"].keys() == WANTED.keys()
     assert f"tiny at {COMMIT[:12]}" in run("list").stdout
     checked = run("verify")
-    assert (checked.returncode, checked.stdout) == (0, "1 whole, 0 broken\n")
+    assert (checked.returncode, checked.stdout) == (0, "1 complete, 0 damaged\n")
     assert [path.name for path in (ours / ".pulling").iterdir()] == ["tiny.lock"]
 
 
@@ -87,7 +87,7 @@ def test_a_changed_byte_is_found(run: Run, ours: Path):
         file.write(b"!")
     done = run("verify")
     assert done.returncode == 1
-    assert f"tiny: {ours / 'tiny'}/model.bin is not what was pulled" in done.stderr
+    assert f"tiny: {ours / 'tiny'}/model.bin has changed since it was pulled" in done.stderr
     assert "config.json" not in done.stderr
 
 

@@ -165,7 +165,7 @@ def test_what_was_removed_cannot_be_heard_again(stage: Redo):
 @pytest.mark.parametrize(
     ("query", "complaint"),
     [
-        ({"stage": "listen"}, "stage: 'listen' is not known; allowed: transcribe, diarize, merge"),
+        ({"stage": "listen"}, "stage: 'listen' is unknown; allowed: transcribe, diarize, merge"),
         ({"max_speakers": "2"}, "max_speakers: only for stage=diarize"),
         ({"stage": "merge", "diarizer": "classic"}, "diarizer: only for stage=diarize"),
         ({"stage": "diarize", "diarizer": "none"}, "allowed: auto, classic"),

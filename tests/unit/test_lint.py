@@ -187,7 +187,7 @@ def test_the_command_names_file_cue_and_rule(tmp_path: Path) -> None:
     assert told.output.splitlines() == [
         f"{bad}:1: max_cps: 22.0 columns per second, 20 are allowed",
         f"{bad}:1: min_duration: shown for 0.5 s, the minimum is 1 s",
-        f"{strange}:0: form: it is not UTF-8: invalid start byte at byte 0",
+        f"{strange}:0: form: the file is not UTF-8: invalid start byte at byte 0",
     ]
     quick = tmp_path / "quick.srt"
     quick.write_text(

@@ -466,7 +466,7 @@ def test_a_model_of_somebodys_own_is_left_alone(ours: Path, use_hub: Hub):
 def test_a_copy_that_is_whole_counts_as_pulled(ours: Path):
     put(ours / "toy")
     assert fetch() == PullResult(ours / "toy")
-    assert run("verify").output == "1 whole, 0 broken\n"
+    assert run("verify").output == "1 complete, 0 damaged\n"
 
 
 def test_two_pulls_at_once_leave_one_whole_model(ours: Path, use_hub: Hub):
@@ -531,7 +531,7 @@ def test_the_list_shows_what_is_pinned_and_where_it_lies(ours: Path, use_hub: Hu
     def line(name: str) -> str:
         return next(line for line in run("list").output.splitlines() if f" {name} " in line)
 
-    assert re.search(r"toy +not here, pinned: makers/toy at \w{12}, MIT", line("toy"))
+    assert re.search(r"toy +not on this machine, pinned: makers/toy at \w{12}, MIT", line("toy"))
     fetch()
     assert f"in {ours / 'toy'}, makers/toy at {COMMIT[:12]}" in line("toy")
     assert "pinned: Systran/faster-whisper-base" in line("base")
@@ -548,7 +548,7 @@ def test_verify_holds_pinned_models_to_the_makers_hashes(ours: Path, use_hub: Hu
     path.write_text(json.dumps(told))
     done = run("verify")
     assert done.exit_code == 1
-    assert "model.bin is not what was pulled" in done.stderr
+    assert "model.bin has changed since it was pulled" in done.stderr
 
 
 def test_the_doctor_finds_a_model_that_was_cut_off(ours: Path, use_hub: Hub):

@@ -50,7 +50,7 @@ def _format_summary(summary: str, timed_warnings: list[Mapping[str, Any]]) -> st
         if len(timed_warnings) > MAX_INTERVALS
         else ""
     )
-    return f"{summary}, at {len(timed_warnings)} places: {intervals}{suffix}"
+    return f"{summary}, in {len(timed_warnings)} intervals: {intervals}{suffix}"
 
 
 def _format_interval(warning: Mapping[str, Any]) -> str:
