@@ -90,4 +90,4 @@ def _build_error(wheel: Wheel, output: str) -> EngineError | Unavailable:
         return EngineError(f"{DISPLAY_NAME} in pip's configuration has no {wheel.file_name}")
     errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
     message = errors[-1].removeprefix("ERROR: ") if errors else "pip gave no reason"
-    return EngineError(f"pip cannot fetch {wheel.file_name}: {message}")
+    return EngineError(f"pip cannot download {wheel.file_name}: {message}")

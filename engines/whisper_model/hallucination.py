@@ -61,7 +61,7 @@ class Sign(StrEnum):
     KNOWN = "it is a known hallucination of the model"
     ECHO = "it only repeats the prompt"
     REPEATS = "it repeats itself"
-    TOO_FAST = "nobody speaks that fast"
+    TOO_FAST = "the words are too fast for speech"
     UNSURE = "the model is very unsure"
 
 

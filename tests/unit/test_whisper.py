@@ -237,7 +237,7 @@ class TestDoubts:
         heard = hear(digits_wav(tmp_path, 2.0, 3.0), model="talker")
         assert texts(heard) == WORDS
         (note,) = heard.notes
-        assert note.text == "words are doubtful: nobody speaks that fast"
+        assert note.text == "words are doubtful: the words are too fast for speech"
         assert 0.0 <= note.start < note.end <= 1.0
 
     def test_a_phrase_that_is_invented_is_left_out_and_named(self, tmp_path: Path, configured):
