@@ -23,8 +23,9 @@ import jiwer
 
 from bench import given
 from bench.table import show
-from chunking.cut import AudioChunker, new_wav
+from chunking.cut import AudioChunker
 from chunking.decode.decoder import BYTES_PER_SECOND, SAMPLE_RATE
+from chunking.pcm import new_wav
 from chunking.plan.planner import PlanSettings, plan_windows
 from engines import catalog
 from engines.base import Hints, Recognizer

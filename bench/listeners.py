@@ -26,8 +26,8 @@ import redis.asyncio
 from bench.figures import Figure, Measured, tell
 from bench.service import Service, running
 from bench.table import show
-from chunking.cut import new_wav
 from chunking.decode import decoder
+from chunking.pcm import new_wav
 from core.settings import settings
 from tasks.reporting import progress
 from transcribe_api.client import Client

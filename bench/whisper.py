@@ -103,8 +103,8 @@ def _timed(way: Callable[..., str], recording: Path, word_times: bool) -> Run:
 
 def _beginning(recording: Path, path: Path) -> Path:
     """A second of the recording: to have the model loaded."""
-    from chunking.cut import new_wav
     from chunking.decode.decoder import stream
+    from chunking.pcm import new_wav
 
     with stream(recording) as blocks, new_wav(path) as file:
         file.writeframes(next(iter(blocks))[:32000])

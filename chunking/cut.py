@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import wave
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from chunking.decode import decoder
-from chunking.decode.decoder import DEFAULT_LIMITS, SAMPLE_RATE, Limits
+from chunking.decode.decoder import DEFAULT_LIMITS, DecodeResult, Limits
+from chunking.pcm import read_blocks, write_wav
 from chunking.plan import planner
 from chunking.plan.planner import PlanSettings, Window
 from chunking.plan.streaming_plan import StreamingPlan
@@ -24,7 +25,6 @@ from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning
 
 _SCRATCH_NAME = "recording.pcm"
-_BLOCK_BYTES = 1 << 20
 #: Standard deviation (dB) for recordings amplified because they are quiet: their hiss varies more.
 _QUIET_STEADY_DEVIATION = 1.5
 
@@ -98,7 +98,7 @@ class Cutting:
 
     def write_wav(self, window: Window, path: Path) -> None:
         """Write *window* as a 16 kHz mono 16-bit WAV file."""
-        write_wav(self.pcm, window, path)
+        write_wav(self.pcm, Interval(window.start, window.end), path)
 
 
 class AudioChunker:
@@ -140,15 +140,38 @@ class AudioChunker:
                 if on_windows is not None and (windows := streaming_plan.plan_windows(len(block))):
                     file.flush()
                     on_windows(pcm, windows)
-        decode_result = stream.result
+        return self._build_cutting(pcm, detector, stream.result)
+
+    def take_channels_apart(self, source: Path, workdir: Path, count: int) -> list[Cutting]:
+        """Decode the first *count* channels in one pass, and cut each as `take_apart` does.
+
+        Raises the same errors.
+        """
+        pcm_files = [workdir / f"channel-{channel}.pcm" for channel in range(count)]
+        detectors = [Detector(self.config.vad) for _ in range(count)]
+        with ExitStack() as stack:
+            stream = stack.enter_context(decoder.stream(source, self.limits, split=count))
+            files = [stack.enter_context(pcm.open("wb")) for pcm in pcm_files]
+            for block in stream:
+                samples = np.frombuffer(block, "<i2").reshape(-1, count)
+                for channel, (file, detector) in enumerate(zip(files, detectors, strict=True)):
+                    channel_block = samples[:, channel].tobytes()
+                    file.write(channel_block)
+                    detector.feed(channel_block)
+        return [
+            self._build_cutting(pcm, detector, stream.result)
+            for pcm, detector in zip(pcm_files, detectors, strict=True)
+        ]
+
+    def _build_cutting(self, pcm: Path, detector: Detector, result: DecodeResult) -> Cutting:
         speech = self._find_speech(detector, pcm)
         return Cutting(
             pcm=pcm,
-            duration=decode_result.seconds,
+            duration=result.seconds,
             speech=speech,
-            windows=planner.plan_windows(speech, decode_result.seconds, self.config.plan),
-            shards=planner.plan_shards(speech, decode_result.seconds, self.config.shard_duration),
-            warnings=decode_result.warnings,
+            windows=planner.plan_windows(speech, result.seconds, self.config.plan),
+            shards=planner.plan_shards(speech, result.seconds, self.config.shard_duration),
+            warnings=result.warnings,
             loudness=detector.measure_loudness(),
         )
 
@@ -158,57 +181,12 @@ class AudioChunker:
         if gain:
             settings = replace(self.config.vad, steady_deviation=_QUIET_STEADY_DEVIATION)
             second_detector = Detector(settings, gain=gain)
-            for block in _read_blocks(pcm):
+            for block in read_blocks(pcm):
                 second_detector.feed(block)
             speech = second_detector.finish()
         return tuple(speech)
 
 
-def write_wav(pcm: Path, window: Window, path: Path) -> None:
-    """Write a *window* of 16 kHz mono 16-bit samples as a WAV file, block by block."""
-    start, end = (byte_offset(seconds) for seconds in (window.start, window.end))
-    with pcm.open("rb") as source, new_wav(path) as target:
-        # Set in advance, so that the header is right even if the file is a pipe or a socket.
-        target.setnframes((end - start) // 2)
-        source.seek(start)
-        while start < end and (block := source.read(min(_BLOCK_BYTES, end - start))):
-            target.writeframesraw(block)
-            start += len(block)
-
-
-@contextmanager
-def new_wav(path: Path) -> Iterator[wave.Wave_write]:
-    """Open a WAV file for writing 16 kHz mono 16-bit samples."""
-    with wave.open(str(path), "wb") as target:
-        target.setnchannels(1)
-        target.setsampwidth(2)
-        target.setframerate(SAMPLE_RATE)
-        yield target
-
-
 def chunk_name(index: int) -> str:
     """Return the file name of chunk *index*."""
     return f"chunk_{index:04}.wav"
-
-
-def _read_blocks(pcm: Path) -> Iterator[bytes]:
-    with pcm.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            yield block
-
-
-def byte_offset(seconds: float) -> int:
-    """Return the byte position of *seconds* in the PCM, on a whole sample."""
-    return 2 * round(seconds * SAMPLE_RATE)
-
-
-def describe(index: int, window: Window) -> dict[str, Any]:
-    """Return the entry of chunk *index* in ``chunks_metadata.json``."""
-    return {
-        "index": index,
-        "file": chunk_name(index),
-        "start_time": round(window.start, 3),
-        "end_time": round(window.end, 3),
-        "duration": round(window.duration, 3),
-        "overlap": round(window.overlap, 3),
-    }

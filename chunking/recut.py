@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chunking.cut import byte_offset, new_wav
 from chunking.decode import decoder
 from chunking.decode.decoder import Limits
+from chunking.pcm import byte_offset, new_wav
 from transcripts.types import ChannelInterval
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from chunking.cut import AudioChunker, Cutting, describe, write_wav
+from chunking.cut import AudioChunker, Cutting
 from chunking.decode import decoder
+from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import Window
 from chunking.vad.bleed import find_bleed, subtract_intervals
 from chunking.waveform import build_waveform
 from core.errors import MediaError
 from transcripts.intervals import clip_intervals
-from transcripts.serialization import intervals_to_json
-from transcripts.types import ChannelInterval, Interval
+from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning, WarningCode
 
 #: A call has two channels, a round table with several microphones some more. Each is decoded
@@ -25,55 +23,6 @@ ONE_CHANNEL = TranscriptWarning(
     WarningCode.ONE_CHANNEL,
     "The recording has one channel, so all of it is assigned to one speaker.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AudioPart:
-    """A chunk or a shard, and the audio file that it is cut out of."""
-
-    #: 16 kHz mono 16-bit samples without a header.
-    pcm: Path
-    window: Window
-    #: Counted from 0; None: the mix of all channels.
-    channel: int | None = None
-    #: Intervals of the window in which the channel only carries another channel's audio.
-    bleed: tuple[Interval, ...] = ()
-    #: Intervals of other speech; unknown for chunks cut early and for shards.
-    speech: tuple[Interval, ...] = field(default=(), compare=False)
-
-    @property
-    def interval(self) -> ChannelInterval:
-        """Return the interval in the recording."""
-        return ChannelInterval(self.window.start, self.window.end, self.channel)
-
-    def write_wav(self, path: Path) -> None:
-        """Write the audio as a 16 kHz mono 16-bit WAV file."""
-        write_wav(self.pcm, self.window, path)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioParts:
-    """All parts of a recording."""
-
-    #: Seconds of the longest channel.
-    duration: float
-    #: By start, and then by channel.
-    chunks: tuple[AudioPart, ...]
-    #: Empty if each channel is a speaker.
-    shards: tuple[AudioPart, ...]
-    #: For the user.
-    warnings: tuple[TranscriptWarning, ...]
-    #: Content of ``waveform.json``.
-    waveform: Mapping[str, Any]
-
-    def metadata(self, file_path: str) -> dict[str, Any]:
-        """Return ``chunks_metadata.json`` of the recording called *file_path*."""
-        return {
-            "file_path": file_path,
-            "total_duration": round(self.duration, 3),
-            "sample_rate": decoder.SAMPLE_RATE,
-            "chunks": [_describe_part(index, part) for index, part in enumerate(self.chunks)],
-        }
 
 
 def cut_mix(
@@ -109,7 +58,7 @@ def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioPart
     `MAX_CHANNELS`.
     """
     count = _count_channels(source, chunker.limits)
-    cuttings = [_cut_channel(chunker, source, folder, channel) for channel in range(count)]
+    cuttings = chunker.take_channels_apart(source, folder, count)
     bleed_by_channel = find_bleed(
         [cutting.pcm for cutting in cuttings], [cutting.speech for cutting in cuttings]
     )
@@ -139,12 +88,6 @@ def _count_channels(source: Path, limits: decoder.Limits) -> int:
     return count
 
 
-def _cut_channel(chunker: AudioChunker, source: Path, folder: Path, channel: int) -> Cutting:
-    channel_folder = folder / f"channel-{channel}"
-    channel_folder.mkdir()
-    return chunker.take_apart(source, channel_folder, channel=channel)
-
-
 def _merge_warnings(cuttings: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:
     """Return the warnings of all channels without duplicates: a file's fault shows in each."""
     return tuple(dict.fromkeys(warning for cutting in cuttings for warning in cutting.warnings))
@@ -157,10 +100,3 @@ def _build_chunks(
         window_bleed = clip_intervals(channel_bleed, window.start, window.end)
         speech = tuple(subtract_intervals(cutting.speech_in(window), window_bleed))
         yield AudioPart(cutting.pcm, window, channel, window_bleed, speech)
-
-
-def _describe_part(index: int, part: AudioPart) -> dict[str, Any]:
-    description = {**describe(index, part.window), "speech": intervals_to_json(part.speech)}
-    if part.channel is None:
-        return description
-    return {**description, "channel": part.channel, "bleed": intervals_to_json(part.bleed)}

@@ -1,4 +1,4 @@
-"""WhisperX for use as a library: transcribes single chunks."""
+"""Whisper for use as a library: transcribes single chunks, with WhisperX where it is installed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ __all__ = ["WhisperConfig", "WhisperProcessor"]
 class WhisperProcessor:
     """Transcribes chunks as `chunking.cut.AudioChunker` writes them.
 
-    Raises `EngineError` if WhisperX is not installed, or the device does not exist.
+    Raises `EngineError` if the engine of the configuration is not installed, or the device does not
+    exist.
     """
 
     def __init__(self, config: WhisperConfig | None = None) -> None:
         self.config = config or WhisperConfig()
-        self._engine = catalog.load_recognizer(catalog.WHISPERX, self.config)
+        self._engine = catalog.load_recognizer(catalog.recognizer(self.config.engine), self.config)
 
     def transcribe(
         self,

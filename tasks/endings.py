@@ -62,14 +62,7 @@ def cancel_job(job_id: str) -> None:
 
     Raises `Conflict` if it is over.
     """
-    with transaction() as session:
-        active_messages = lifecycle.cancel_job(session, job_id)
-        queues, epoch = (
-            messages.list_job_queues(session, job_id),
-            lifecycle.get_job(session, job_id).run.epoch,
-        )
-    cancelling.terminate_steps(active_messages)
-    cancelling.withdraw_messages(job_id, queues, epoch)
+    _end_work(job_id, notify_caller=True)
     handle_job_end(job_id)
 
 
@@ -79,7 +72,8 @@ def delete_job(job_id: str) -> None:
     Listeners receive the end. No webhook is sent, since the caller knows.
     """
     with suppress(Conflict):  # it is over
-        _cancel_silently(job_id)
+        _end_work(job_id, notify_caller=False)
+        progress.publish_status(job_id)
     storage().delete(layout.job_prefix(job_id))
     with transaction() as session:
         lifecycle.delete_job(session, job_id)
@@ -87,16 +81,14 @@ def delete_job(job_id: str) -> None:
     pipeline.start_next_jobs()
 
 
-def _cancel_silently(job_id: str) -> None:
+def _end_work(job_id: str, *, notify_caller: bool) -> None:
+    """Mark a job as cancelled, and end what workers do for it. Raises `Conflict` if it is over."""
     with transaction() as session:
-        active_messages = lifecycle.cancel_job(session, job_id, notify_caller=False)
-        queues, epoch = (
-            messages.list_job_queues(session, job_id),
-            lifecycle.get_job(session, job_id).run.epoch,
-        )
+        active_messages = lifecycle.cancel_job(session, job_id, notify_caller=notify_caller)
+        queues = messages.list_job_queues(session, job_id)
+        epoch = lifecycle.get_job(session, job_id).run.epoch
     cancelling.terminate_steps(active_messages)
     cancelling.withdraw_messages(job_id, queues, epoch)
-    progress.publish_status(job_id)
 
 
 def handle_job_end(job_id: str) -> None:

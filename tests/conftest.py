@@ -15,6 +15,9 @@ from core.errors import EngineError
 from core.settings import Settings, settings
 from engines import catalog
 
+# Before any of them is imported: their asserts are to say as much as those of tests.
+pytest.register_assert_rewrite("tests.factories")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -40,6 +40,8 @@ MAX_REACH_SECONDS = 10.0
 MIN_CONFIDENCE_LEAD = 0.4
 #: This many agreeing neighbours on each side are enough: more do not make a better place to cut.
 MAX_SUPPORT = 2
+#: Weight of a pair of which one word is possibly cut, compared with a pair of whole words.
+CUT_WORD_WEIGHT = 0.7
 #: Among places with equal support, each second of difference between the word's times counts like
 #: this many seconds of distance from the middle: words that agree only by chance differ more.
 DIFFERENCE_WEIGHT = 5.0
@@ -222,8 +224,8 @@ def _find_same_words(
 ) -> tuple[list[_Pair], list[float]]:
     """Return all pairs that may be one word, with a weight of 1, plus up to 1 for equal times.
 
-    The times decide between "no, no" and "no, no, no". A pair with one possibly cut word has 0.7 of
-    that weight; a pair of two such words is left out.
+    The times decide between "no, no" and "no, no, no". A pair with one possibly cut word has
+    `CUT_WORD_WEIGHT` of that weight; a pair of two such words is left out.
     """
     indices_before, indices_after = (
         _find_middle_words(before, overlap),
@@ -242,7 +244,8 @@ def _find_same_words(
                     pairs.append((i, j))
                     difference = distance if halves else _measure_difference(before[i], after[j])
                     weights.append(
-                        (1 + max(0.0, 1 - difference / SAME_TIME_SECONDS)) * (0.7 if halves else 1)
+                        (1 + max(0.0, 1 - difference / SAME_TIME_SECONDS))
+                        * (CUT_WORD_WEIGHT if halves else 1)
                     )
     return pairs, weights
 

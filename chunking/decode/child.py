@@ -76,6 +76,8 @@ class DecodeRequest:
     look: bool = False
     #: Decode this channel, counted from 0, instead of the mix of all.
     channel: int | None = None
+    #: Decode so many channels, interleaved; 0: one channel or the mix of all.
+    split: int = 0
 
 
 def main(argument: str) -> None:
@@ -273,7 +275,7 @@ class _Decoding:
         #: Samples to drop from the next frames.
         self._overlap = 0
         self._resampler: Resampler | None = None
-        self._mixer: Mixer | None = None
+        self._mixers: list[Mixer] = []
         self._shape: tuple[Any, ...] | None = None
 
     def run(self, container: Any, stream: Any, declared: float | None) -> None:
@@ -337,7 +339,7 @@ class _Decoding:
             # A stream may change in the middle: chained Ogg, broadcasts.
             self._flush()
             self._shape = shape
-            self._mixer = Mixer(1 if self._request.channel is not None else shape[2], RATE)
+            self._mixers = self._build_mixers(shape[2])
         if self._resampler is None:
             self._resampler = Resampler(frame)
         frame.pts = None  # the timeline has already used it
@@ -356,9 +358,12 @@ class _Decoding:
             if not len(plain):
                 continue
             self._count_samples(len(plain))
-            block = self._select_channel(channels, plain)
-            if not self._request.look and self._mixer is not None:
-                _write_all(self._mixer.mix(*block).astype("<i2", copy=False).tobytes())
+            blocks = self._select_channels(channels, plain)
+            if not self._request.look:
+                mixed = [
+                    mixer.mix(*block) for mixer, block in zip(self._mixers, blocks, strict=True)
+                ]
+                _write_all(np.stack(mixed, axis=1).astype("<i2", copy=False).tobytes())
 
     def _write_silence(self, samples: int) -> None:
         while samples > 0:
@@ -366,20 +371,35 @@ class _Decoding:
             samples -= block
             self._count_samples(block)
             if not self._request.look:
-                _write_all(bytes(2 * block))
+                _write_all(bytes(2 * block * max(1, self._request.split)))
 
     def _count_samples(self, samples: int) -> None:
         self.outcome.samples += samples
         if self.outcome.samples > self._request.max_seconds * RATE:
             raise RefusedError("recording_too_long")
 
-    def _select_channel(self, channels: Floats, plain: Shorts) -> tuple[Floats, Shorts]:
+    def _build_mixers(self, channel_count: int) -> list[Mixer]:
+        if self._request.split:
+            return [Mixer(1, RATE) for _ in range(self._request.split)]
+        return [Mixer(1 if self._request.channel is not None else channel_count, RATE)]
+
+    def _select_channels(self, channels: Floats, plain: Shorts) -> list[tuple[Floats, Shorts]]:
+        """Return the channels to write, each with FFmpeg's own samples of it."""
+        if self._request.split:
+            # A stream may lose a channel in the middle, where another recording begins.
+            missing = np.zeros(
+                (max(0, self._request.split - len(channels)), len(plain)), np.float32
+            )
+            return [
+                (channel[None], to_pcm(np.nan_to_num(channel)))
+                for channel in np.concatenate([channels, missing])[: self._request.split]
+            ]
         channel = self._request.channel
         if channel is None:
-            return channels, plain
+            return [(channels, plain)]
         if channel >= len(channels):
             raise RefusedError("no_such_channel")
-        return channels[channel : channel + 1], to_pcm(np.nan_to_num(channels[channel]))
+        return [(channels[channel : channel + 1], to_pcm(np.nan_to_num(channels[channel])))]
 
     def is_look_done(self) -> bool:
         """Return whether this is a probe that has decoded enough frames."""

@@ -145,27 +145,31 @@ def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
 
 @contextlib.contextmanager
 def stream(
-    path: Path, limits: Limits = DEFAULT_LIMITS, *, channel: int | None = None
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, channel: int | None = None, split: int = 0
 ) -> Iterator[PcmStream]:
     """Decode a recording. The decoder ends with the block, even if not everything was read.
 
     Among several audio tracks the first one marked as default is used, else the first. A silent
     track is used only if all are silent. *channel*, counted from 0, selects one channel instead of
-    the mix of all.
+    the mix of all. *split*: the first so many channels, with interleaved samples.
 
     Raises:
         MediaError, Unavailable, DecoderKilled, OSError: as in `probe`, also while it is read.
     """
-    with _start_stream(path, limits, channel=channel) as pcm_stream:
+    with _start_stream(path, limits, channel=channel, split=split) as pcm_stream:
         yield pcm_stream
 
 
 class PcmStream:
-    """Blocks of PCM (16 kHz, mono, 16-bit little-endian) in the order of the recording."""
+    """Blocks of PCM (16 kHz, 16-bit little-endian) in the order of the recording.
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+    *channels*: how many have their samples interleaved.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, channels: int = 1) -> None:
         self._process = process
         self._limits = limits
+        self._channels = channels
         self._bytes = 0
         self._reports: dict[str, Any] | None = None
 
@@ -174,7 +178,7 @@ class PcmStream:
         rest = b""
         while block := self._read_pipe(self._process.stdout):
             block = rest + block
-            whole = len(block) - len(block) % 2
+            whole = len(block) - len(block) % (2 * self._channels)
             block, rest = block[:whole], block[whole:]
             self._count_bytes(len(block))
             yield block
@@ -184,7 +188,7 @@ class PcmStream:
     def result(self) -> DecodeResult:
         """Return the result; available after all blocks were read."""
         report = self.report("decoded")
-        seconds = self._bytes / BYTES_PER_SECOND
+        seconds = self._bytes / (BYTES_PER_SECOND * self._channels)
         return DecodeResult(seconds, tuple(_build_warnings(seconds, report)))
 
     def report(self, name: str) -> Mapping[str, Any]:
@@ -197,7 +201,7 @@ class PcmStream:
     def _count_bytes(self, size: int) -> None:
         # The child checks this already, but an attacker may control the child.
         self._bytes += size
-        if self._bytes > (self._limits.max_seconds + 1) * BYTES_PER_SECOND:
+        if self._bytes > (self._limits.max_seconds + 1) * BYTES_PER_SECOND * self._channels:
             raise _build_error("recording_too_long", self._limits)
 
     def _read_pipe(self, pipe: IO[bytes] | None) -> bytes:
@@ -237,7 +241,12 @@ class PcmStream:
 
 @contextlib.contextmanager
 def _start_stream(
-    path: Path, limits: Limits, *, look: bool = False, channel: int | None = None
+    path: Path,
+    limits: Limits,
+    *,
+    look: bool = False,
+    channel: int | None = None,
+    split: int = 0,
 ) -> Iterator[PcmStream]:
     request = {
         "max_seconds": limits.max_seconds,
@@ -245,12 +254,13 @@ def _start_stream(
         "cpu_seconds": round(limits.cpu_seconds) if look else limits.total_cpu_seconds,
         "look": look,
         "channel": channel,
+        "split": split,
     }
     with _open_recording(path, limits) as recording:
         process = _start_process(recording, json.dumps(request))
     with process:
         try:
-            yield PcmStream(process, limits)
+            yield PcmStream(process, limits, max(1, split))
         finally:
             # Has no effect on a process that has ended and was waited for.
             process.kill()

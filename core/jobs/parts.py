@@ -344,11 +344,6 @@ def is_ready_to_merge(session: Session, job_id: str, *, is_counted: bool = False
     return bool(session.scalar(_READY_TO_MERGE, parameters))
 
 
-def has_running_part(session: Session, job_id: str) -> bool:
-    """Return whether a live worker has a part of the job."""
-    return bool(session.scalar(select(exists().where(JobPart.job_id == job_id, has_live_worker()))))
-
-
 def is_unsent() -> ColumnElement[bool]:
     """Condition: the part waits and has no message of its own yet."""
     return and_(JobPart.state == PartState.WAITING, JobPart.sent_at.is_(None))

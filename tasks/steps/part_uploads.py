@@ -11,7 +11,7 @@ from uuid import uuid4
 from core.storage import storage
 
 if TYPE_CHECKING:
-    from chunking.tracks import AudioPart
+    from chunking.parts import AudioPart
 
 #: Storage answers after some ten milliseconds; meanwhile the decoder keeps a core busy.
 MAX_PARALLEL = 4

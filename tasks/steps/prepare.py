@@ -28,7 +28,7 @@ from tasks.steps.part_uploads import PartUploads
 
 if TYPE_CHECKING:
     from chunking.cut import AudioChunker
-    from chunking.tracks import AudioParts
+    from chunking.parts import AudioParts
 
 #: Seconds for decoding a day of audio on a slow machine, after the download.
 _TIME_LIMIT_SECONDS = 3600 + int(fetch.TIMEOUT_SECONDS)

@@ -43,6 +43,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 #: Milliseconds for what a busy machine takes.
 PATIENCE = 90_000
 
+playwright.expect.set_options(timeout=PATIENCE)
+
 
 @dataclass
 class Seen:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.browser.conftest import playwright, wait_until
-from tests.browser.test_page import PLAYED
+from tests.factories.pages import PLAYER_TIME
 from transcribe_api.client import Client
 
 expect = playwright.expect
@@ -116,7 +116,7 @@ def test_a_text_that_is_left_by_escape_stays(opened: Opened, client: Client, don
     page = opened(f"#/jobs/{done}")
     expect(text_of(page, 1)).to_have_text(before["text"])
     page.keyboard.press("n")
-    wait_until(lambda: page.evaluate(PLAYED) > 0)
+    wait_until(lambda: page.evaluate(PLAYER_TIME) > 0)
     page.keyboard.press("e")
     expect(page.get_by_role("textbox", name="Text at")).to_be_focused()
     page.keyboard.type("N? e k / ")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Seen, playwright
-from tests.browser.test_page import is_done, send
+from tests.factories.pages import expect_done, send_sample
+from tests.factories.processes import create_key_on_disk
 from tests.integration.conftest import started
-from tests.integration.test_guarded import key
 
 expect = playwright.expect
 
@@ -25,7 +25,7 @@ def guarded(tmp_path: Path) -> Any:
 def test_a_key_opens_everything_and_stands_in_no_address(
     guarded: Any, opened: Callable[..., Any], seen: Seen
 ):
-    text = key(guarded.data_dir)
+    text = create_key_on_disk(guarded.data_dir)
     page = opened(url=guarded.url)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -35,10 +35,10 @@ def test_a_key_opens_everything_and_stands_in_no_address(
     page.fill("#key-text", text)
     page.click("#key-form [type=submit]")
     expect(page.locator("#key")).to_be_hidden()
-    send(page)
-    is_done(page)
+    send_sample(page)
+    expect_done(page)
     page.reload()
-    is_done(page)
+    expect_done(page)
     with page.expect_download():
         page.get_by_role("button", name="Download as SRT").click()
     assert any("access_token=" in url for url in asked)

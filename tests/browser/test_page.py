@@ -13,11 +13,11 @@ import pytest
 
 from tests.browser.breakable_proxy import BreakableProxy
 from tests.browser.conftest import PHONE, SAMPLE, RunningStack, playwright, wait_until
+from tests.factories.pages import PLAYER_TIME, expect_done, send_sample
 from transcribe_api.client import Client
 from transcripts.warning import TranscriptWarning, WarningCode, to_json
 
 expect = playwright.expect
-expect.set_options(timeout=90_000)
 
 #: A file that a user dragged here, as a browser hands it over.
 DRAGGED = """(content) => {
@@ -33,7 +33,6 @@ NOW = """() => ({
 })"""
 WIDER_THAN_THE_SCREEN = "() => document.documentElement.scrollWidth > innerWidth"
 DARK, LIGHT = "rgb(17, 20, 28)", "rgb(245, 246, 249)"
-PLAYED = "() => document.getElementById('media').currentTime"
 
 Opened = Callable[..., Any]
 
@@ -48,14 +47,6 @@ def drop(page: Any, path: Path) -> None:
     dragged = page.evaluate_handle(DRAGGED, base64.b64encode(path.read_bytes()).decode())
     for event in ("dragover", "drop"):
         page.dispatch_event("#drop", event, {"dataTransfer": dragged})
-
-
-def send(page: Any) -> str:
-    """Sends the sample; the id of its job."""
-    page.set_input_files("#files", SAMPLE)
-    page.click("#send")
-    page.wait_for_url("**/#/jobs/*")
-    return str(page.url.rpartition("/")[2])
 
 
 def heard_while_it_runs(page: Any) -> None:
@@ -104,11 +95,6 @@ def test_what_is_chosen_is_what_is_sent(opened: Opened, client: Client, tmp_path
     client.delete_context(terms["context_id"])
 
 
-def is_done(page: Any) -> None:
-    expect(page.locator("#job-badge")).to_have_text("done")
-    expect(page.locator("#transcript li").first).to_be_visible()
-
-
 def test_from_a_dropped_file_to_a_downloaded_transcript(opened: Opened, tmp_path: Path):
     page = opened()
     drop(page, SAMPLE)
@@ -116,12 +102,12 @@ def test_from_a_dropped_file_to_a_downloaded_transcript(opened: Opened, tmp_path
     page.fill("#most", "2")
     page.click("#send")
     heard_while_it_runs(page)
-    is_done(page)
+    expect_done(page)
     expect(page.locator("#job-title")).to_have_text("talk <b>one.flac")
     word = page.locator("#transcript li").nth(3).locator("p span").nth(2)
     word.click()
     expect(page.locator(".lit")).to_be_visible()
-    assert page.evaluate(PLAYED) >= float(word.get_attribute("data-at"))
+    assert page.evaluate(PLAYER_TIME) >= float(word.get_attribute("data-at"))
     for form in ("SRT", "VTT", "TXT", "DOCX", "JSON", "TSV", "RTTM"):
         with page.expect_download() as saved:
             page.get_by_role("button", name=f"Download as {form}").click()
@@ -152,7 +138,7 @@ def test_warnings_of_a_kind_fold_their_times_play_and_only_what_failed_is_tried_
     warnings.locator("summary").click()
     expect(warnings.locator("li").last).to_have_text("0:02–0:03")
     warnings.get_by_role("button", name="Play from 0:02").first.click()
-    page.wait_for_function(f"({PLAYED})() >= 2")
+    page.wait_for_function(f"({PLAYER_TIME})() >= 2")
     expect(page.locator("#job-warnings")).to_be_focused()
     again = page.locator("#job-buttons").get_by_role("button", name="Try again")
     expect(again).to_have_count(0)
@@ -166,17 +152,17 @@ def test_warnings_of_a_kind_fold_their_times_play_and_only_what_failed_is_tried_
 
 def test_a_reload_in_the_middle_misses_nothing(opened: Opened):
     page = opened()
-    send(page)
+    send_sample(page)
     heard_while_it_runs(page)
     before = page.locator("#heard p").first.inner_text()
     page.reload()
     expect(page.locator("#heard p", has_text=before.splitlines()[-1])).to_have_count(1)
-    is_done(page)
+    expect_done(page)
 
 
 def test_a_lost_connection_is_told_and_comes_back(opened: Opened, way: BreakableProxy):
     page = opened(url=way.url)
-    send(page)
+    send_sample(page)
     expect(page.locator("#percent")).to_contain_text("%")
     page.context.set_offline(True)
     expect(page.locator("#cut-off")).to_be_visible()
@@ -187,7 +173,7 @@ def test_a_lost_connection_is_told_and_comes_back(opened: Opened, way: Breakable
     expect(page.locator("#cut-off")).to_be_visible()
     way.mend()
     expect(page.locator("#cut-off")).to_be_hidden()
-    is_done(page)
+    expect_done(page)
 
 
 def test_what_the_service_says_to_a_text_is_shown(opened: Opened):
@@ -233,12 +219,12 @@ def test_the_waveform_moves_the_player(opened: Opened, done: str):
     page.mouse.move(at["x"] + at["width"] / 2, at["y"] + 20)
     page.mouse.up()
     length = float(line.get_attribute("aria-valuemax"))
-    assert page.evaluate(PLAYED) == pytest.approx(length / 2, abs=1)
+    assert page.evaluate(PLAYER_TIME) == pytest.approx(length / 2, abs=1)
     line.focus()
     page.keyboard.press("ArrowRight")
-    assert page.evaluate(PLAYED) == pytest.approx(length / 2 + 5, abs=1)
+    assert page.evaluate(PLAYER_TIME) == pytest.approx(length / 2 + 5, abs=1)
     page.keyboard.press("Home")
-    assert page.evaluate(PLAYED) == 0
+    assert page.evaluate(PLAYER_TIME) == 0
     expect(line).to_have_attribute("aria-valuetext", re.compile("^0:00 / "))
 
 
@@ -263,7 +249,7 @@ def test_with_the_keyboard_alone(opened: Opened, done: str):
     expect(page.locator("#transcript li").first).to_be_visible()
     page.keyboard.press("n")
     page.keyboard.press("n")
-    wait_until(lambda: page.evaluate(PLAYED) > 1)
+    wait_until(lambda: page.evaluate(PLAYER_TIME) > 1)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("k")
     expect(page.locator(".lit")).to_be_visible()
@@ -355,7 +341,7 @@ def test_jobs_are_listed_by_the_page_and_cancelled_retried_and_deleted(
     expect(page.locator("#jobs > li")).to_have_count(25)
     page.click("#more")
     expect(page.locator("#jobs a", has_text="0.wav").last).to_be_visible()
-    job_id = send(page)
+    job_id = send_sample(page)
     page.locator("#job-buttons").get_by_role("button", name="Cancel").click()
     expect(page.locator("#job-badge")).to_have_text("cancelled")
     page.locator("#job-buttons").get_by_role("button", name="Try again").click()

@@ -12,7 +12,7 @@ import pytest
 
 from tests import receiver
 from tests.browser.conftest import PHONE, SAMPLE, RunningStack, playwright, wait_until
-from tests.browser.test_page import is_done, send
+from tests.factories.pages import expect_done, send_sample
 from tests.integration.conftest import started
 from tests.receiver import Receiver
 from transcribe_api.client import Client
@@ -63,7 +63,7 @@ def keep(page: Any, name: str) -> None:
 
 def at_a_word(page: Any) -> None:
     """As if somebody listened, without the sound going on under the picture."""
-    is_done(page)
+    expect_done(page)
     expect(page.locator("#timeline")).to_have_css("height", "56px")
     page.locator("#transcript li").nth(1).locator("p span").nth(5).click()
     expect(page.locator(".lit")).to_be_visible()
@@ -80,14 +80,14 @@ def test_empty(opened: Opened, fresh: RunningStack):
 
 def test_running(opened: Opened, fresh: RunningStack):
     page = opened(url=fresh.url, **DESK)
-    send(page)
+    send_sample(page)
     expect(page.locator("#heard p").first).to_be_visible()
     expect(page.locator("#stages [aria-current]")).to_have_text("Transcribing")
     expect(page.locator("#percent")).to_have_text(re.compile(r"^[1-9]\d? %$"))
     expect(page.locator("#chunks")).to_have_text(re.compile(r"^\d of \d chunks$"))
     expect(page.locator("#left")).to_contain_text("left")
     keep(page, "running")
-    is_done(page)
+    expect_done(page)
 
 
 def test_done(opened: Opened, fresh: RunningStack, finished: str):

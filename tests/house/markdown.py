@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 
-from tests.house.test_house import ROOT
+from tests.conftest import ROOT
 
 _hooks = runpy.run_path(str(ROOT / "docs" / "site_hooks.py"))
 list_links = _hooks["list_links"]

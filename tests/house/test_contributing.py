@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.house.markdown import list_links, resolve_link
-from tests.house.test_house import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 README = (ROOT / "README.md").read_text()

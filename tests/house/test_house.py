@@ -10,21 +10,14 @@ from core.settings import Settings
 from core.storage import layout
 from engines import catalog
 from tasks import queues
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = (
-    "transcribe_api", "tasks", "engines", "chunking", "core", "transcripts", "riva_sim",
-)  # fmt: skip
+from tests.conftest import ROOT
+from tests.factories.source_files import list_sources
 
 #: Lines that a file may have before it must be taken apart.
 LONGEST_FILE = 420
 
 
-def sources() -> list[Path]:
-    return [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
-
-
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list_sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_grows_into_the_one_that_everybody_adds_to(path: Path):
     assert len(path.read_text().splitlines()) <= LONGEST_FILE
 
@@ -129,7 +122,7 @@ def test_migrations_go_down_and_up_again(database):
 
 
 def test_nothing_tells_of_the_machine_that_it_was_written_on():
-    told = [*sources(), *ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md")]
+    told = [*list_sources(), *ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md")]
     found = [str(path) for path in told if path.is_file() and b"/work/" in path.read_bytes()]
     assert found == []
 
@@ -145,7 +138,7 @@ def test_every_test_that_the_documents_name_exists():
 
 def test_nobody_is_told_to_install_a_strangers_package():
     """On the public index, `transcribe` is somebody else's, and `chordscribe` is nobody's yet."""
-    files = [*sources(), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
+    files = [*list_sources(), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
     bare = re.compile(r"pip install[^\n`]*[\s'\"](transcribe|chordscribe)(\[|['\"\s]|$)")
     found = [path.name for path in files if bare.search(path.read_text())]
     assert found == []

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.house.markdown import list_links, resolve_link, slugify, split_fences
-from tests.house.test_house import ROOT
 
 PAGES = [
     *ROOT.glob("*.md"),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.test_house import PACKAGES, ROOT, sources
+from tests.conftest import ROOT
+from tests.factories.source_files import PACKAGES, list_sources
 
 #: Words that say what became of something, and not what it is or does.
 PARTICIPLES = frozenset(
@@ -93,7 +94,7 @@ def list_modules(tree: ast.AST) -> Iterator[str]:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list_sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_code_uses_a_name_of_0_1(path: Path):
     tree, old = ast.parse(path.read_text()), read_old_names()
     assert set(list_identifiers(tree)) & old["identifiers"] == set()
@@ -101,7 +102,7 @@ def test_no_code_uses_a_name_of_0_1(path: Path):
 
 
 def test_no_module_of_0_1_is_there_again():
-    files = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources()}
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in list_sources()}
     assert files & read_old_names()["modules"] == set()
 
 
@@ -115,7 +116,7 @@ def test_the_list_of_old_names_can_fail():
 def test_public_functions_are_verbs():
     names = [
         node.name
-        for path in sources()
+        for path in list_sources()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
@@ -131,7 +132,7 @@ def test_a_package_has_few_files_at_its_root(package: str):
 def test_no_two_public_classes_have_one_name():
     names = [
         node.name
-        for path in sources()
+        for path in list_sources()
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]

@@ -77,8 +77,8 @@ def marked(data_dir: Path) -> list[psutil.Process]:
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
-    """Look ten times a second, for a minute and a half."""
-    for _ in range(900):
+    """Look ten times a second, for four minutes: other work may share the machine."""
+    for _ in range(2400):
         if is_so():
             return
         time.sleep(0.1)

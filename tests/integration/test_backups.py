@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.factories.transcripts import list_texts
 from tests.integration.conftest import (
     TRANSCRIBE,
     clean_environment,
@@ -17,7 +18,6 @@ from tests.integration.conftest import (
     started,
     write_sample,
 )
-from tests.integration.test_stack import texts
 from tests.killing import kill_processes
 from transcribe_api.client import Client, ServiceError
 
@@ -86,7 +86,7 @@ def test_jobs_go_on_from_a_backup_that_was_made_while_they_ran(tmp_path: Path):
             *_, last = client.events(job_id)
             assert last.data["status"] == "completed"
             again = client.result(job_id)
-            assert (texts(again), again["warnings"]) == (texts(result), [])
+            assert (list_texts(again), again["warnings"]) == (list_texts(result), [])
         kept = client.result(finished)
         assert kept["segments"] == result["segments"]
         assert artefacts(second.url, key, finished) == files

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import select
 import socket
 import unicodedata
-import wave
 from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -17,6 +15,7 @@ import av
 import httpx2
 import pytest
 
+from tests.factories.recordings import build_silence
 from tests.integration.conftest import SAMPLE, RunningStack, another_api, wait_until
 from transcribe_api.client import Client
 
@@ -191,7 +190,7 @@ def send_until_answered(url: str, length: str) -> tuple[int, str]:
 
 def test_silence_is_a_transcript_without_segments(client: Client, tmp_path: Path):
     path = tmp_path / "silence.wav"
-    path.write_bytes(silence(seconds=3))
+    path.write_bytes(build_silence(seconds=3))
     job_id = client.submit(path)["job_id"]
     *_, last = client.events(job_id)
     assert last.data["status"] == "completed"
@@ -203,7 +202,7 @@ def test_silence_is_a_transcript_without_segments(client: Client, tmp_path: Path
 
 def test_a_recording_that_breaks_off_is_transcribed_as_far_as_it_goes(client, tmp_path: Path):
     path = tmp_path / "cut.wav"
-    path.write_bytes(silence(seconds=10)[: 16_000 * 2 * 4])
+    path.write_bytes(build_silence(seconds=10)[: 16_000 * 2 * 4])
     job_id = client.submit(path)["job_id"]
     *_, last = client.events(job_id)
     assert last.data["status"] == "completed"
@@ -228,7 +227,7 @@ def test_a_file_name_is_shown_safely_and_never_used(stack: RunningStack, client:
     for name in odd_names():
         answer = httpx2.post(
             f"{stack.url}{BASE}/transcribe",
-            files={"file": (name, silence(seconds=1))},
+            files={"file": (name, build_silence(seconds=1))},
             data={"diarizer": "none"},
         )
         if answer.status_code != 202:
@@ -307,16 +306,6 @@ def test_hostile_files(client: Client, recordings: Path, entry: dict, stack: Run
     if "canary" in entry["expect"]:
         pytest.fail("a playlist was taken")
     assert {one.pid for one in stack.workers("prepare")} == workers
-
-
-def silence(seconds: float) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(bytes(int(seconds * 32_000)))
-    return buffer.getvalue()
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(stack: RunningStack):

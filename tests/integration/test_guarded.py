@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests.factories.processes import create_key_on_disk, run_transcribe
 from tests.integration.conftest import (
     SAMPLE,
-    TRANSCRIBE,
     clean_environment,
     marked,
     started,
@@ -29,19 +29,6 @@ pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = "/api/transcribe/jobs"
 GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--worker-class", "gthread")
-
-
-def ran(*words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TRANSCRIBE, *words],
-        env=clean_environment(**settings), capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-
-
-def key(data_dir: Path, *options: str) -> str:
-    done = ran("keys", "create", "test", "--data-dir", data_dir, *options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @contextmanager
@@ -66,7 +53,7 @@ def port_of(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_stack_that_others_can_reach_does_not_start_without_a_key(tmp_path: Path):
-    done = ran("up", "--host", "0.0.0.0", "--port", "0", "--data-dir", tmp_path)
+    done = run_transcribe("up", "--host", "0.0.0.0", "--port", "0", "--data-dir", tmp_path)
     assert done.returncode == 3
     assert "transcribe keys create" in done.stderr
     assert "AUTH=off" in done.stderr
@@ -77,18 +64,20 @@ def test_a_stack_that_others_can_reach_does_not_start_without_a_key(tmp_path: Pa
 
 def test_a_stack_that_others_can_reach_serves_those_who_have_a_key(tmp_path: Path, beginning: Path):
     data_dir = tmp_path / "guarded"
-    mine, readers = key(data_dir), key(data_dir, "--scope", "read")
+    mine, readers = create_key_on_disk(data_dir), create_key_on_disk(data_dir, "--scope", "read")
     with started(data_dir, "--host", "0.0.0.0") as stack:
         port = urlsplit(stack.url).port
         url = f"http://127.0.0.1:{port}"
 
-        done = ran(beginning, "-o", tmp_path / "out", TRANSCRIBE_URL=url, TRANSCRIBE_API_KEY=mine)
+        done = run_transcribe(
+            beginning, "-o", tmp_path / "out", TRANSCRIBE_URL=url, TRANSCRIBE_API_KEY=mine
+        )
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "out" / "final_transcription.json").exists()
 
         # Not the data directory of this account, in which there may be a token.
         nobody = {"TRANSCRIBE_URL": url, "TRANSCRIBE_DATA_DIR": str(tmp_path / "nobody")}
-        without = ran(SAMPLE, "-o", tmp_path / "none", **nobody)
+        without = run_transcribe(SAMPLE, "-o", tmp_path / "none", **nobody)
         assert without.returncode == 1
         assert "send a key" in without.stderr
         assert not (tmp_path / "none").exists()
@@ -131,7 +120,7 @@ def test_a_plain_gunicorn_that_others_can_reach_does_not_start_without_a_key(tmp
 def test_a_gunicorn_that_does_not_know_better_answers_nobody_without_a_key(tmp_path: Path):
     """Started where its gunicorn.conf.py is not."""
     settings = {"TRANSCRIBE_DATA_DIR": str(tmp_path / "data")}
-    mine = key(tmp_path / "data")
+    mine = create_key_on_disk(tmp_path / "data")
     with gunicorn("-b", "0.0.0.0:0", cwd=tmp_path, **settings) as process:
         url = f"http://127.0.0.1:{port_of(process)}"
         with httpx2.Client(base_url=url, timeout=60) as http:
@@ -142,7 +131,8 @@ def test_a_gunicorn_that_does_not_know_better_answers_nobody_without_a_key(tmp_p
 
 def test_on_this_machine_alone_no_key_is_asked_for_until_there_is_one(tmp_path: Path):
     path = tmp_path / "service.sock"
-    assert ran("keys", "list", "--data-dir", tmp_path / "data").returncode == 0  # makes the tables
+    made = run_transcribe("keys", "list", "--data-dir", tmp_path / "data")  # makes the tables
+    assert made.returncode == 0, made.stderr
     settings = {"TRANSCRIBE_DATA_DIR": str(tmp_path / "data")}
     with gunicorn("-b", f"unix:{path}", "-b", "127.0.0.1:0", **settings) as process:
         url = f"http://127.0.0.1:{port_of(process)}"
@@ -154,7 +144,7 @@ def test_on_this_machine_alone_no_key_is_asked_for_until_there_is_one(tmp_path: 
         transport = httpx2.HTTPTransport(uds=str(path))
         with httpx2.Client(base_url="http://localhost", transport=transport, timeout=60) as http:
             assert http.get(JOBS).status_code == 200
-            mine = key(tmp_path / "data")
+            mine = create_key_on_disk(tmp_path / "data")
             assert http.get(JOBS).status_code == 401
             assert http.get(JOBS, headers={"X-API-Key": mine}).status_code == 200
         assert httpx2.get(f"{url}{JOBS}", timeout=60).status_code == 401

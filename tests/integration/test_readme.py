@@ -103,7 +103,7 @@ def test_every_command_of_the_readme_works(
         cwd=where, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert '"code"' not in done.stdout, "no error of the service"
+    assert '"detail"' not in done.stdout, "no error of the service"
 
 
 def job_to_act_on(stack: RunningStack, folder: Path, command: str) -> str:

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
+from tests.factories.recordings import build_silence
 from tests.integration.conftest import SAMPLE, RunningStack, started, wait_until
-from tests.integration.test_bad_input import silence
 from tests.receiver import Receiver, listening, reply
 from transcribe_api.client import Client
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 BASE = "/api/transcribe/jobs"
 SOUND = SAMPLE.read_bytes()
-SILENCE = silence(seconds=1)
+SILENCE = build_silence(seconds=1)
 LIMIT = len(SOUND) + 100_000
 
 

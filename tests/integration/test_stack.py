@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.factories.transcripts import list_texts
 from tests.integration.conftest import (
     SAMPLE,
     TRANSCRIBE,
@@ -30,16 +31,12 @@ from transcribe_api.client import Client
 pytestmark = [pytest.mark.processes, pytest.mark.own_stack]
 
 
-def texts(result: dict) -> list[tuple[str, int | None]]:
-    return [(one["text"], one["speaker_tag"]) for one in result["segments"]]
-
-
 def test_a_killed_stack_goes_on_where_it_was(stack: RunningStack, tmp_path: Path):
     """Beside another stack; and nothing of the killed one lives on."""
     with Client(stack.url) as other:
         undisturbed = other.submit(SAMPLE)["job_id"]
         *_, last = other.events(undisturbed)
-        expected = texts(other.result(undisturbed))
+        expected = list_texts(other.result(undisturbed))
 
     data_dir = tmp_path / "killed"
     with started(data_dir) as first:
@@ -57,7 +54,7 @@ def test_a_killed_stack_goes_on_where_it_was(stack: RunningStack, tmp_path: Path
             with Client(second.url) as client:
                 *_, last = client.events(job_id)
                 assert last.data["status"] == "completed"
-                assert texts(client.result(job_id)) == expected
+                assert list_texts(client.result(job_id)) == expected
             mine = second.processes()
             second.process.send_signal(signal.SIGINT)
             second.process.wait(60)

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from tests.conftest import ROOT
+from tests.factories.recordings import build_silence
 from tests.integration.conftest import TRANSCRIBE, clean_environment, wait_until
 
 JOBS = "/api/transcribe/jobs"
@@ -125,6 +126,4 @@ def served(serve: Serve) -> Served:
 
 def sound() -> dict[str, tuple[str, bytes]]:
     """A recording to be uploaded."""
-    from tests.integration.test_bad_input import silence
-
-    return {"file": ("a.wav", silence(seconds=1))}
+    return {"file": ("a.wav", build_silence(seconds=1))}

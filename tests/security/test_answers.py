@@ -12,9 +12,10 @@ import pytest
 from core.errors import RateLimited
 from core.settings import settings
 from core.storage import storage
+from tests.factories.jobs import create_completed_job
+from tests.factories.requests import create_key
 from tests.integration.conftest import wait_until
 from tests.security.conftest import JOBS, Served, make_tables, serving
-from tests.unit.test_auth import completed_job, key
 from transcribe_api.app import create_app
 from transcribe_api.http.events.event_broker import EventBroker, TooManyKeyStreams
 from transcribe_api.http.gate.headers import SECURITY_HEADERS
@@ -55,7 +56,7 @@ def test_no_page_runs_what_others_wrote_or_is_shown_in_theirs(database):
 
 @pytest.mark.parametrize("name", ["transcription.srt", "transcription.html"])
 def test_a_file_of_a_job_is_saved_and_not_shown(database, name: str):
-    job_id = completed_job(None)
+    job_id = create_completed_job(None)
     with create_app().test_client().get(f"{JOBS}/artefacts/{job_id}/{name}") as answer:
         if answer.status_code == 200:
             assert answer.headers["Content-Disposition"] == "attachment"
@@ -183,7 +184,7 @@ def test_wrong_keys_are_counted_by_who_sends_them(monkeypatch, database):
     monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.0/8")
     settings.cache_clear()
     browser = create_app().test_client()
-    key()
+    create_key()
     wrong = {"X-API-Key": "tk_0123456789_" + "a" * 43}
 
     def status(client: str) -> int:

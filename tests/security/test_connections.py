@@ -14,12 +14,11 @@ import psutil
 import pytest
 
 from core.settings import settings
+from tests.factories.requests import UNFINISHED_REQUEST
 from tests.integration.conftest import wait_until
 from tests.security.conftest import JOBS, SESSIONS, Served, serving, sound
 from transcribe_api.http.gate import descriptors
 from transcribe_api.http.gate.connections import AddressCounter
-
-UNFINISHED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: a"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def test_unfinished_headers_hold_no_thread(served: Served):
     """With 32 threads and 200 connections that never come to an end."""
     with ExitStack() as open_:
         for _ in range(200):
-            open_.enter_context(served.connect()).sendall(UNFINISHED)
+            open_.enter_context(served.connect()).sendall(UNFINISHED_REQUEST)
         with served.http() as http:
             for _ in range(20):
                 assert http.get("/healthz").status_code == 200
@@ -48,7 +47,7 @@ def test_unfinished_headers_hold_no_thread(served: Served):
 
 def test_a_header_must_arrive_in_time(hasty: Served):
     with hasty.connect() as slow, hasty.connect() as silent:
-        slow.sendall(UNFINISHED)
+        slow.sendall(UNFINISHED_REQUEST)
         status, headers, body = answer_of(slow)
         assert (status, json.loads(body)["code"]) == (408, "request_timeout")
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -75,7 +74,7 @@ def test_a_header_that_trickles_has_no_more_time(hasty: Served):
 
 def test_the_second_request_of_a_connection_has_its_deadline_too(hasty: Served):
     with hasty.connect() as slow:
-        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + UNFINISHED)
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + UNFINISHED_REQUEST)
         said = b"".join(iter(lambda: slow.recv(65_536), b""))
         assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"408"]
 
@@ -195,7 +194,7 @@ def test_one_small_request_cannot_take_all_descriptors(serve):
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     with ExitStack() as open_:
         for _ in range(300):
-            open_.enter_context(served.connect()).sendall(UNFINISHED)
+            open_.enter_context(served.connect()).sendall(UNFINISHED_REQUEST)
         with ThreadPoolExecutor(8) as pool:
             answers = list(
                 pool.map(
@@ -220,7 +219,7 @@ def test_a_process_without_descriptors_goes_on(serve):
     resource.prlimit(int(worker), resource.RLIMIT_NOFILE, (taken + 10, taken + 10))
     with ExitStack() as open_:
         for _ in range(100):
-            open_.enter_context(served.connect()).sendall(UNFINISHED)
+            open_.enter_context(served.connect()).sendall(UNFINISHED_REQUEST)
         wait_until(lambda: "No resources for another connection" in served.log.read_text())
         assert httpx2.get(f"{served.url}/healthz", timeout=60).status_code == 200
     assert httpx2.get(f"{served.url}/healthz", timeout=60).status_code == 200
@@ -287,7 +286,7 @@ def test_one_address_cannot_take_all_connections(tmp_path):
             for _ in range(5)
         ]
         for connection in taken:
-            connection.sendall(UNFINISHED)
+            connection.sendall(UNFINISHED_REQUEST)
         with socket.create_connection((address, port), timeout=60) as one_more:
             assert answer_of(one_more)[0] == 429
         assert httpx2.get(f"{served.url}/healthz").status_code == 200, "others are answered"

@@ -22,8 +22,9 @@ from core.db.models import ContextRow, SessionRow
 from core.db.transactions import transaction
 from core.settings import settings
 from core.storage import layout, storage
+from tests.factories.jobs import create_completed_job
+from tests.factories.requests import create_key
 from tests.security.conftest import Served, serving, sound
-from tests.unit.test_auth import completed_job, key
 from transcribe_api.app import create_app
 
 #: Deletions come last: what they remove is asked for before.
@@ -62,7 +63,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with serving(data_dir, **unlimited) as served, running_redis(settings().redis_socket):
         keys, own = {"nobody": {}}, {}
         for name in ("ana", "ben"):
-            row, keys[name] = key()
+            row, keys[name] = create_key()
             own[name] = belongings(row.owner_id)
         yield World(served, list(create_app().url_map.iter_rules()), keys, own)
 
@@ -87,7 +88,7 @@ def belongings(owner: uuid.UUID) -> dict[str, str]:
         session.add_all([mine, terms])
         session.flush()
         named = {"session_id": str(mine.id), "context_id": str(terms.id)}
-    job_id = completed_job(owner)
+    job_id = create_completed_job(owner)
     from core.db.transactions import read_session
     from core.jobs import lifecycle
 

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
+from tests.factories.jobs import create_completed_job
+from tests.factories.requests import create_client
 from tests.security.conftest import JOBS, SESSIONS
-from tests.security.test_other_pages import client
-from tests.unit.test_auth import completed_job
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -34,7 +34,7 @@ OWN = ("localhost", "LOCALHOST:8000", "localhost.", "127.0.0.1:8000", "[::1]:800
 
 @pytest.mark.parametrize("auth", ["auto", "off", "on"])
 def test_dns_rebinding_reads_and_writes_nothing(monkeypatch, auth: str):
-    browser = client(monkeypatch, AUTH=auth)
+    browser = create_client(monkeypatch, AUTH=auth)
     for host, path in product(STRANGE, (JOBS, "/", "/healthz", "/static/docs.html", "/nowhere")):
         for method in ("GET", "POST", "DELETE"):
             answer = browser.open(path, method=method, headers={"Host": host})
@@ -47,14 +47,14 @@ def test_dns_rebinding_reads_and_writes_nothing(monkeypatch, auth: str):
 
 
 def test_the_names_of_this_machine_are_answered(monkeypatch):
-    browser = client(monkeypatch, AUTH="off")
+    browser = create_client(monkeypatch, AUTH="off")
     for host in (*OWN, socket.gethostname(), ""):
         answer = browser.get(JOBS, headers={"Host": host} if host else {})
         assert answer.status_code == 200, host
 
 
 def test_the_operator_says_which_names_there_are(monkeypatch):
-    browser = client(
+    browser = create_client(
         monkeypatch, AUTH="off", PUBLIC_URL="https://public.example",
         ALLOWED_HOSTS="a.example, .b.example, 192.0.2.7,[2001:db8::7]",
     )  # fmt: skip
@@ -70,22 +70,22 @@ def test_the_operator_says_which_names_there_are(monkeypatch):
 
 
 def test_the_operator_may_allow_any_name(monkeypatch):
-    browser = client(monkeypatch, AUTH="off", ALLOWED_HOSTS="*")
+    browser = create_client(monkeypatch, AUTH="off", ALLOWED_HOSTS="*")
     assert browser.get("/healthz", headers={"Host": "evil.example"}).status_code == 200
     assert browser.get("/healthz", headers={"Host": "evil@localhost"}).status_code == 421
 
 
 def test_links_to_recordings_lead_to_public_url(monkeypatch):
-    browser = client(monkeypatch, PUBLIC_URL="https://transcribe.example", AUTH="off")
-    job_id = completed_job(None)
+    browser = create_client(monkeypatch, PUBLIC_URL="https://transcribe.example", AUTH="off")
+    job_id = create_completed_job(None)
     for host in ("localhost", "192.0.2.7:8000", "transcribe.example"):
         told = browser.get(f"{JOBS}/result/{job_id}", headers={"Host": host}).json
         assert told["audio_url"].startswith(f"https://transcribe.example{JOBS}/audio/")
 
 
 def test_links_to_recordings_never_lead_to_a_name_of_strangers(monkeypatch):
-    browser = client(monkeypatch, AUTH="off")
-    job_id = completed_job(None)
+    browser = create_client(monkeypatch, AUTH="off")
+    job_id = create_completed_job(None)
     told = browser.get(f"{JOBS}/result/{job_id}", headers={"Host": "localhost:8000"}).json
     assert told["audio_url"].startswith(f"http://localhost:8000{JOBS}/audio/")
     strange = {"Host": "evil.example"}

@@ -14,8 +14,9 @@ import pytest
 from core.access import local_token
 from core.filesystem import private_files
 from core.settings import settings
+from tests.factories.jobs import create_completed_job
+from tests.factories.requests import create_key
 from tests.security.conftest import JOBS, SESSIONS, Served, make_key, transcribe
-from tests.unit.test_auth import completed_job, key
 from transcribe_api.app import create_app
 from transcribe_api.client import Client, local
 
@@ -82,13 +83,13 @@ def test_public_routes_and_signed_links_need_no_key(guarded, database):
     for path in ("/", "/docs", "/openapi.json", "/healthz", "/static/docs.html"):
         assert httpx2.get(f"{served.url}{path}").status_code == 200
     browser = create_app().test_client()
-    row, headers = key()
-    told = browser.get(f"{JOBS}/result/{completed_job(row.owner_id)}", headers=headers).json
+    row, headers = create_key()
+    told = browser.get(f"{JOBS}/result/{create_completed_job(row.owner_id)}", headers=headers).json
     assert browser.get(told["audio_url"]).status_code == 200
 
 
 def test_off_stays_off(monkeypatch, database):
-    key()
+    create_key()
     monkeypatch.setenv("AUTH", "off")
     settings.cache_clear()
     assert create_app().test_client().get(JOBS).status_code == 200
@@ -99,7 +100,7 @@ def test_a_key_whose_time_is_over_does_not_open_the_door(database):
 
     from core import clock
 
-    key(expires_at=clock.utc_now() - timedelta(days=1))
+    create_key(expires_at=clock.utc_now() - timedelta(days=1))
     assert create_app().test_client().get(JOBS).status_code == 401
 
 
@@ -154,7 +155,7 @@ def test_the_token_is_for_its_owner_alone_and_kept(data_dir: Path, database):
 
 def test_the_token_opens_nothing_from_elsewhere(database):
     browser = create_app().test_client()
-    key()
+    create_key()
     headers = {"Authorization": f"Bearer {local_token.read_token()}"}
     assert browser.get(JOBS, headers=headers).status_code == 200
     mapped = {"REMOTE_ADDR": "::ffff:127.0.0.1"}
@@ -176,7 +177,7 @@ def test_the_token_is_sent_to_no_other_machine(data_dir: Path, url: str, databas
 
 def test_a_token_that_is_missing_or_empty_opens_nothing(data_dir: Path, database):
     browser = create_app().test_client()
-    key()
+    create_key()
     for content in ("", "\n", None):
         if content is None:
             (data_dir / "token").unlink()

@@ -10,11 +10,10 @@ from werkzeug.test import TestResponse
 
 from core.db.models import SessionRow, TranscriptJob
 from core.db.transactions import read_session
-from core.settings import settings
+from tests.factories.jobs import create_completed_job
+from tests.factories.recordings import build_recording
+from tests.factories.requests import create_client, create_key
 from tests.security.conftest import JOBS, SESSIONS
-from tests.unit.test_auth import completed_job
-from tests.unit.test_outages import recording
-from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -44,13 +43,6 @@ OWN = (
 )
 
 
-def client(monkeypatch: pytest.MonkeyPatch, **environment: str) -> FlaskClient:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    return create_app().test_client()
-
-
 def count(row: type) -> int:
     with read_session() as session:
         return session.query(row).count()
@@ -58,8 +50,8 @@ def count(row: type) -> int:
 
 @pytest.mark.parametrize("auth", ["auto", "off"])
 def test_a_page_of_another_site_cannot_write(monkeypatch, auth: str):
-    browser = client(monkeypatch, AUTH=auth, PUBLIC_URL=PUBLIC)
-    job_id = completed_job(None)
+    browser = create_client(monkeypatch, AUTH=auth, PUBLIC_URL=PUBLIC)
+    job_id = create_completed_job(None)
     for headers in FOREIGN:
         answers = writings(browser, job_id, headers)
         assert [answer.status_code for answer in answers] == [403] * len(answers), headers
@@ -70,7 +62,7 @@ def test_a_page_of_another_site_cannot_write(monkeypatch, auth: str):
 
 def writings(browser: FlaskClient, job_id: str, headers: dict[str, str]) -> list[TestResponse]:
     """The answers to whatever a page would want to change."""
-    form = {"file": (recording(), "a.wav")}
+    form = {"file": (build_recording(), "a.wav")}
     return [
         browser.post(f"{JOBS}/transcribe", data=form, headers=headers),
         browser.post("/v1/audio/transcriptions", data={"model": "sphinx"}, headers=headers),
@@ -84,14 +76,14 @@ def writings(browser: FlaskClient, job_id: str, headers: dict[str, str]) -> list
 
 
 def test_our_own_page_and_programs_write_as_ever(monkeypatch):
-    browser = client(monkeypatch)
+    browser = create_client(monkeypatch)
     for headers in OWN:
         answer = browser.post(SESSIONS, json={"name": "Monday"}, headers=headers)
         assert answer.status_code == 201, headers
 
 
 def test_what_changes_nothing_is_answered_but_not_readable_for_other_sites(monkeypatch):
-    browser = client(monkeypatch)
+    browser = create_client(monkeypatch)
     for headers in FOREIGN:
         answer = browser.get(SESSIONS, headers=headers)
         assert answer.status_code == 200
@@ -100,7 +92,7 @@ def test_what_changes_nothing_is_answered_but_not_readable_for_other_sites(monke
 
 
 def test_a_page_behind_a_proxy_is_our_own_by_public_url(monkeypatch):
-    browser = client(monkeypatch, PUBLIC_URL=f"{PUBLIC}/", AUTH="off")
+    browser = create_client(monkeypatch, PUBLIC_URL=f"{PUBLIC}/", AUTH="off")
     for host in ("127.0.0.1:8000", "transcribe.example"):
         sent = {"Origin": PUBLIC, "Host": host}
         assert browser.post(SESSIONS, json={"name": "a"}, headers=sent).status_code == 201
@@ -108,7 +100,9 @@ def test_a_page_behind_a_proxy_is_our_own_by_public_url(monkeypatch):
 
 def test_a_page_of_a_configured_site_writes_and_reads(monkeypatch):
     app = "https://app.example:8443"
-    browser = client(monkeypatch, CORS_ORIGINS=f"{app}, http://other.example:80/", AUTH="off")
+    browser = create_client(
+        monkeypatch, CORS_ORIGINS=f"{app}, http://other.example:80/", AUTH="off"
+    )
     sent = {"Origin": app, "Sec-Fetch-Site": "cross-site"}
     answer = browser.post(SESSIONS, json={"name": "Monday"}, headers=sent)
     assert answer.status_code == 201
@@ -125,7 +119,7 @@ def test_a_page_of_a_configured_site_writes_and_reads(monkeypatch):
 
 
 def test_a_browser_that_asks_beforehand_is_answered_for_a_configured_site_alone(monkeypatch):
-    browser = client(monkeypatch, CORS_ORIGINS="https://app.example", AUTH="on")
+    browser = create_client(monkeypatch, CORS_ORIGINS="https://app.example", AUTH="on")
     asked = {"Access-Control-Request-Method": "POST", "Sec-Fetch-Site": "cross-site"}
     ours = browser.options(SESSIONS, headers={**asked, "Origin": "https://app.example"})
     assert (ours.status_code, ours.data) == (204, b"")
@@ -141,10 +135,8 @@ def test_a_browser_that_asks_beforehand_is_answered_for_a_configured_site_alone(
 
 
 def test_a_key_does_not_open_the_service_to_the_page_that_holds_it(monkeypatch):
-    from tests.unit.test_auth import key
-
-    browser = client(monkeypatch, AUTH="on")
-    _, headers = key()
+    browser = create_client(monkeypatch, AUTH="on")
+    _, headers = create_key()
     sent = {**headers, "Origin": "https://evil.example"}
     assert browser.post(SESSIONS, json={"name": "a"}, headers=sent).status_code == 403
     assert browser.post(SESSIONS, json={"name": "a"}, headers=headers).status_code == 201

@@ -18,9 +18,9 @@ import httpx2
 import pytest
 
 from tests.conftest import ROOT
+from tests.factories.requests import UNFINISHED_REQUEST
 from tests.integration.conftest import wait_until
 from tests.security.conftest import JOBS, SESSIONS, Serve, Served, make_key, sound
-from tests.security.test_connections import UNFINISHED
 
 NAME = "transcribe.example.com"
 #: Sends a first event, and then nothing: it has no Redis and no worker.
@@ -260,7 +260,7 @@ def test_a_header_that_never_ends_is_given_up_by_the_proxy(front: Front, request
     if request.node.callspec.params["front"] == "traefik":
         pytest.skip("Traefik has one deadline for header and body together")
     with front.connect() as slow:
-        slow.sendall(UNFINISHED)
+        slow.sendall(UNFINISHED_REQUEST)
         said = b"".join(iter(lambda: slow.recv(65_536), b""))
         assert not said or b" 408 " in said.split(b"\r\n")[0]
 

@@ -17,8 +17,8 @@ from core.jobs import lifecycle
 from core.settings import settings
 from core.storage import layout, storage
 from tests.conftest import ROOT
+from tests.factories.jobs import accept_job
 from tests.services.servers import PASSWORD
-from tests.unit.test_jobs import accept
 
 TOOLS = ("rclone", "aws", "mc")
 
@@ -56,7 +56,7 @@ def test_a_service_on_servers_is_backed_up_and_restored(
         if shutil.which(needed) is None:
             pytest.skip(f"{needed} is not installed")
     migrate.upgrade_database()
-    job_id = accept()
+    job_id = accept_job()
     names = ("source", "chunks/chunk_0000.wav", "transcription.srt")
     for name in names:
         storage().put_bytes(layout.job_prefix(job_id) + name, name.encode())

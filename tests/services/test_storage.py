@@ -23,11 +23,11 @@ from core.settings import settings
 from core.storage import layout, orphaned_uploads
 from core.storage import s3 as s3_storage
 from core.storage.s3 import PART_BYTES, S3Storage
+from tests.factories.jobs import accept_job
 from tests.faults import disk, proxy
 from tests.faults.proxy import Mood, Proxy
 from tests.services.radosgw import RadosGateway
 from tests.services.servers import Server
-from tests.unit.test_jobs import accept
 
 MEGABYTE = 1024 * 1024
 KEY = layout.source("1")
@@ -140,7 +140,7 @@ def test_folders_are_listed_by_the_page_and_objects_know_their_age(store: S3Stor
 
 def test_uploads_without_a_job_are_removed(store: S3Storage, database: None, monkeypatch):
     job_id, young = str(uuid.uuid4()), str(uuid.uuid4())
-    for one in (job_id, accept()):
+    for one in (job_id, accept_job()):
         store.put_bytes(layout.source(one), b"sound")
     store.put_bytes(layout.source(young), b"sound")
     assert orphaned_uploads.remove_orphans() == []

@@ -19,6 +19,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from core.settings import settings
+from tasks import pipeline, queue_lengths
+from tasks.celery import app as celery_app
+from tests.factories.jobs import TimeMachine
+from tests.factories.requests import create_client
 from transcribe_api.http import route_docs
 from transcribe_api.schemas import openapi
 
@@ -38,6 +42,31 @@ class CheckingClient(FlaskClient):
         answer = super().open(*args, **options)
         check(self.application, answer)
         return answer
+
+
+@pytest.fixture
+def auth_client(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """A client of a service that asks for keys."""
+    return create_client(monkeypatch, AUTH="on")
+
+
+@pytest.fixture
+def time_machine(monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
+    """Moves the clock that leases are kept by."""
+    return TimeMachine(monkeypatch)
+
+
+@pytest.fixture
+def sent_messages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What would have been sent to the broker: names of functions of `pipeline`, and jobs."""
+    celery_app.loader.import_default_modules()
+    seen: list[tuple[str, str]] = []
+    for name in ("start_job", "fan_out", "resend_parts", "send_merge"):
+        monkeypatch.setattr(
+            pipeline, name, lambda job_id, *_, name=name, **__: seen.append((name, job_id))
+        )
+    monkeypatch.setattr(queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 0))
+    return seen
 
 
 def check(app: Flask, answer: TestResponse) -> None:

@@ -15,7 +15,7 @@ from core.db.transactions import transaction
 from core.errors import InvalidApiKey, Unavailable
 from core.jobs import lifecycle
 from core.jobs.spec import JobSpec
-from tests.unit.test_auth import API, browser, key, stream, token  # noqa: F401
+from tests.factories.requests import API, create_key, open_stream, request_token
 from transcribe_api.http.auth import access_recheck
 from transcribe_api.http.events import job_waiting, sse
 from transcribe_api.http.events.event_broker import job_events
@@ -42,16 +42,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("by_token", [False, True], ids=["key", "token"])
-def test_an_open_stream_ends_with_its_key(browser: FlaskClient, impatient, by_token: bool):  # noqa: F811
-    row, headers = key()
+def test_an_open_stream_ends_with_its_key(auth_client: FlaskClient, impatient, by_token: bool):
+    row, headers = create_key()
     job_id = running_job(row.owner_id)
     with transaction() as session:
         _, other = keys.create_key(session, "other", [Scope.READ], same_owner_as=row.prefix)
     url = f"{API}/jobs/stream/{job_id}"
     with (
-        stream(browser, job_id, token(browser, headers)) if by_token
-        else browser.get(url, headers=headers) as mine,
-        browser.get(url, headers={"X-API-Key": other}) as theirs,
+        open_stream(auth_client, job_id, request_token(auth_client, headers)) if by_token
+        else auth_client.get(url, headers=headers) as mine,
+        auth_client.get(url, headers={"X-API-Key": other}) as theirs,
     ):  # fmt: skip
         events, others = mine.iter_encoded(), theirs.iter_encoded()
         assert b"queued" in next(events)
@@ -63,7 +63,7 @@ def test_an_open_stream_ends_with_its_key(browser: FlaskClient, impatient, by_to
 
 
 def test_who_waits_for_a_transcript_is_refused_once_the_key_is_revoked(impatient):
-    row, _ = key()
+    row, _ = create_key()
     job_id = running_job(row.owner_id)
     with job_events.reserve_slot(row.id) as place:
         states = job_waiting.follow_states(
@@ -77,7 +77,7 @@ def test_who_waits_for_a_transcript_is_refused_once_the_key_is_revoked(impatient
 
 
 def test_a_database_that_is_down_ends_no_stream(impatient, monkeypatch):
-    row, _ = key()
+    row, _ = create_key()
     assert access_recheck._is_key_active(row.id)
 
     def down() -> None:

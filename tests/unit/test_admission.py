@@ -18,7 +18,14 @@ from core.jobs import lifecycle, recovery
 from core.settings import settings
 from core.states import Stage
 from tasks import pipeline
-from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
+from tests.factories.jobs import (
+    accept_job,
+    begin_merge,
+    begin_preparation,
+    complete_job,
+    finish_preparation,
+    read_state,
+)
 
 DATABASE = os.environ.get("TEST_DATABASE_URL", "")
 
@@ -52,32 +59,32 @@ def end(job_id: str) -> None:
 
 
 def test_a_job_waits_until_another_ends(limit: int):
-    first, second, third = (accept() for _ in range(3))
-    assert begin_prepare(first)
-    assert begin_prepare(second)
-    assert not begin_prepare(third)
-    assert told(third)["message"] == "Waiting for other jobs to end"
-    assert told(third)["status"] == "queued"
-    prepared(first, chunks=0, shards=0)
+    first, second, third = (accept_job() for _ in range(3))
+    assert begin_preparation(first)
+    assert begin_preparation(second)
+    assert not begin_preparation(third)
+    assert read_state(third)["message"] == "Waiting for other jobs to end"
+    assert read_state(third)["status"] == "queued"
+    finish_preparation(first, chunks=0, shards=0)
     begin_merge(first)
-    assert not begin_prepare(third), "a job is at work until it is over"
-    complete(first)
-    assert told(third)["message"] == "Waiting for a worker"
-    assert begin_prepare(third)
-    assert begin_prepare(second), "whoever has begun may begin again"
+    assert not begin_preparation(third), "a job is at work until it is over"
+    complete_job(first)
+    assert read_state(third)["message"] == "Waiting for a worker"
+    assert begin_preparation(third)
+    assert begin_preparation(second), "whoever has begun may begin again"
 
 
 def test_the_turn_goes_by_priority_and_age(limit: int):
-    old, new, urgent = accept(), accept(), accept(priority="high")
-    assert not begin_prepare(new), "its message was only faster"
-    assert begin_prepare(urgent)
-    assert begin_prepare(old)
+    old, new, urgent = accept_job(), accept_job(), accept_job(priority="high")
+    assert not begin_preparation(new), "its message was only faster"
+    assert begin_preparation(urgent)
+    assert begin_preparation(old)
 
 
 def test_the_next_is_sent_when_one_is_over(limit: int, monkeypatch: pytest.MonkeyPatch):
-    first, second, third, fourth = (accept() for _ in range(4))
-    begin_prepare(first)
-    begin_prepare(second)
+    first, second, third, fourth = (accept_job() for _ in range(4))
+    begin_preparation(first)
+    begin_preparation(second)
     sent: list[str] = []
     monkeypatch.setattr(pipeline, "start_job", sent.append)
     pipeline.start_next_jobs()
@@ -94,12 +101,12 @@ def test_the_next_is_sent_when_one_is_over(limit: int, monkeypatch: pytest.Monke
 
 
 def test_workers_that_begin_at_the_same_time_do_not_pass_the_limit(limit: int):
-    waiting = [accept() for _ in range(6)]
+    waiting = [accept_job() for _ in range(6)]
     at_once = threading.Barrier(len(waiting), timeout=60)
 
     def begin(job_id: str) -> bool:
         at_once.wait()
-        return begin_prepare(job_id, owner=job_id)
+        return begin_preparation(job_id, owner=job_id)
 
     with ThreadPoolExecutor(len(waiting)) as pool:
         began = list(pool.map(begin, waiting))

@@ -15,57 +15,24 @@ from werkzeug.test import TestResponse
 from core import clock
 from core.access import keys, secrets
 from core.access.keys import Scope
-from core.db.models import ApiKeyRow, DeliveryRow, SegmentRow
+from core.db.models import DeliveryRow
 from core.db.transactions import read_session, transaction
 from core.errors import SettingsError
 from core.jobs import lifecycle
-from core.jobs.spec import JobSpec
 from core.settings import settings
-from core.states import JobStatus
-from core.storage import layout, storage
+from core.storage import storage
 from core.webhooks import DeliveryState
-from tests.unit.test_outages import recording
+from tests.factories.jobs import create_completed_job
+from tests.factories.recordings import build_recording
+from tests.factories.requests import API, create_key, open_stream, request_token
 from transcribe_api.app import create_app
 from transcribe_api.http.auth import authentication, exposure
 
 pytestmark = pytest.mark.usefixtures("database")
 
-API = "/api/transcribe"
 NOBODY = {"HTTP_HOST": "localhost:8000", "SERVER_NAME": "127.0.0.1"}
 #: The id of no job; the same in each process that collects the tests.
 UNKNOWN = uuid.UUID(int=7)
-
-
-@pytest.fixture
-def browser(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """Of a service that asks for keys."""
-    monkeypatch.setenv("AUTH", "on")
-    settings.cache_clear()
-    return create_app().test_client()
-
-
-def key(*scopes: Scope, **more) -> tuple[ApiKeyRow, dict[str, str]]:
-    """A new key, and the headers that send it."""
-    with transaction() as session:
-        row, text = keys.create_key(session, "app", scopes or [Scope.WRITE], **more)
-    return row, {"Authorization": f"Bearer {text}"}
-
-
-def completed_job(owner: uuid.UUID | None) -> str:
-    spec = JobSpec(engine="sphinx", diarizer=None)
-    with transaction() as session:
-        job_id = str(uuid.uuid4())
-        job = lifecycle.accept_job(
-            session, job_id, spec,
-            filename="a.wav", audio_bytes=1, audio_sha256="0" * 64, owner_id=owner,
-        )  # fmt: skip
-        job.run.status = job.transcript.status = JobStatus.COMPLETED
-        job.transcript.segments.append(
-            SegmentRow(position=0, start=0.0, end=1.0, text="Hello", speaker_tag=0, words=[])
-        )
-    storage().put_bytes(layout.source(job_id), b"sound")
-    storage().put_bytes(layout.artefact(job_id, "transcription.srt"), b"1")
-    return job_id
 
 
 def rules(browser: FlaskClient) -> list[tuple[str, str]]:
@@ -76,11 +43,11 @@ def rules(browser: FlaskClient) -> list[tuple[str, str]]:
     )
 
 
-def test_nothing_is_open_without_a_key_but_what_is_meant_to_be(browser: FlaskClient):
+def test_nothing_is_open_without_a_key_but_what_is_meant_to_be(auth_client: FlaskClient):
     open_ = []
-    for method, rule in rules(browser):
+    for method, rule in rules(auth_client):
         url = rule.replace("<", "").replace(">", "")
-        with browser.open(url, method=method) as answer:
+        with auth_client.open(url, method=method) as answer:
             if answer.status_code != 401:
                 open_.append(rule)
                 continue
@@ -99,43 +66,43 @@ def test_nothing_is_open_without_a_key_but_what_is_meant_to_be(browser: FlaskCli
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
-def test_a_key_comes_in_either_header(browser: FlaskClient, header: str):
-    _, headers = key(Scope.READ)
+def test_a_key_comes_in_either_header(auth_client: FlaskClient, header: str):
+    _, headers = create_key(Scope.READ)
     text = headers["Authorization"]
     sent = {header: text if header == "Authorization" else text.removeprefix("Bearer ")}
-    assert browser.get(f"{API}/jobs", headers=sent).status_code == 200
+    assert auth_client.get(f"{API}/jobs", headers=sent).status_code == 200
 
 
-def test_a_key_in_the_address_opens_nothing(browser: FlaskClient):
-    _, headers = key()
+def test_a_key_in_the_address_opens_nothing(auth_client: FlaskClient):
+    _, headers = create_key()
     text = headers["Authorization"].removeprefix("Bearer ")
     for name in ("access_token", "key", "api_key", "token"):
-        assert browser.get(f"{API}/jobs?{name}={text}").status_code == 401
+        assert auth_client.get(f"{API}/jobs?{name}={text}").status_code == 401
         url = f"{API}/jobs/stream/{uuid.uuid4()}?{name}={text}"
-        assert browser.get(url).status_code == 401
+        assert auth_client.get(url).status_code == 401
 
 
 @pytest.mark.parametrize(
     "sent",
     ["Bearer", "Bearer ", "Bearer tk_0123456789_" + "a" * 43, "Basic dGtfOmE=", "tk_x", "Bearer Ω"],
 )
-def test_what_is_no_key_is_refused_with_a_sentence(browser: FlaskClient, sent: str):
-    answer = browser.get(f"{API}/jobs", headers={"Authorization": sent})
+def test_what_is_no_key_is_refused_with_a_sentence(auth_client: FlaskClient, sent: str):
+    answer = auth_client.get(f"{API}/jobs", headers={"Authorization": sent})
     assert answer.status_code == 401
     assert "key" in answer.json["detail"]
 
 
-def test_a_revoked_key_opens_nothing_from_the_next_request_on(browser: FlaskClient):
-    row, headers = key()
-    assert browser.get(f"{API}/jobs", headers=headers).status_code == 200
+def test_a_revoked_key_opens_nothing_from_the_next_request_on(auth_client: FlaskClient):
+    row, headers = create_key()
+    assert auth_client.get(f"{API}/jobs", headers=headers).status_code == 200
     with transaction() as session:
         keys.revoke_key(session, row.prefix)
-    assert browser.get(f"{API}/jobs", headers=headers).status_code == 401
+    assert auth_client.get(f"{API}/jobs", headers=headers).status_code == 401
 
 
-def test_the_use_of_a_key_is_noted(browser: FlaskClient):
-    row, headers = key(Scope.READ)
-    browser.get(f"{API}/jobs", headers=headers)
+def test_the_use_of_a_key_is_noted(auth_client: FlaskClient):
+    row, headers = create_key(Scope.READ)
+    auth_client.get(f"{API}/jobs", headers=headers)
     with read_session() as session:
         assert keys.get_key(session, row.prefix).last_used_at is not None
 
@@ -160,11 +127,11 @@ def test_the_use_of_a_key_is_noted(browser: FlaskClient):
     ],
 )
 def test_a_scope_allows_its_own(
-    browser: FlaskClient, scope: Scope, method: str, url: str, status: int
+    auth_client: FlaskClient, scope: Scope, method: str, url: str, status: int
 ):
-    _, headers = key(scope)
+    _, headers = create_key(scope)
     body = {"json": {"name": "Monday"}} if url.endswith("sessions") and method == "POST" else {}
-    answer = browser.open(url, method=method, headers=headers, **body)
+    answer = auth_client.open(url, method=method, headers=headers, **body)
     assert answer.status_code == status
     if status == 403:
         assert answer.json["code"] == "forbidden"
@@ -172,27 +139,27 @@ def test_a_scope_allows_its_own(
 
 
 @pytest.mark.parametrize("url", ["/metrics", f"{API}/system/status"])
-def test_what_is_of_administrators_needs_their_scope(browser: FlaskClient, url: str):
-    refused = browser.get(url, headers=key()[1])
+def test_what_is_of_administrators_needs_their_scope(auth_client: FlaskClient, url: str):
+    refused = auth_client.get(url, headers=create_key()[1])
     assert refused.status_code == 403
     assert "admin" in refused.json["detail"]
-    assert browser.get(url, headers=key(Scope.ADMIN)[1]).status_code != 403
+    assert auth_client.get(url, headers=create_key(Scope.ADMIN)[1]).status_code != 403
 
 
-def test_unknown_routes_tell_nothing_without_a_key(browser: FlaskClient):
-    assert browser.get("/nowhere").status_code == 401
-    assert browser.put(f"{API}/jobs").status_code == 401
+def test_unknown_routes_tell_nothing_without_a_key(auth_client: FlaskClient):
+    assert auth_client.get("/nowhere").status_code == 401
+    assert auth_client.put(f"{API}/jobs").status_code == 401
 
 
-def test_a_refused_upload_is_not_read(browser: FlaskClient):
+def test_a_refused_upload_is_not_read(auth_client: FlaskClient):
     class Body(io.BytesIO):
         def read(self, *_):
             raise AssertionError("the body was read")
 
         readline = readinto = read
 
-    for headers, status in (({}, 401), (key(Scope.READ)[1], 403)):
-        answer = browser.post(
+    for headers, status in (({}, 401), (create_key(Scope.READ)[1], 403)):
+        answer = auth_client.post(
             f"{API}/jobs/transcribe",
             headers=headers,
             input_stream=Body(b"x" * 1000),
@@ -202,64 +169,57 @@ def test_a_refused_upload_is_not_read(browser: FlaskClient):
     assert not settings().scratch_dir.exists()
 
 
-def test_a_database_that_is_down_opens_nothing_but_health(browser: FlaskClient, monkeypatch):
+def test_a_database_that_is_down_opens_nothing_but_health(auth_client: FlaskClient, monkeypatch):
     from core.db import transactions
 
-    _, headers = key()
+    _, headers = create_key()
     monkeypatch.setattr(
         transactions, "engine", lambda: transactions.build_engine("sqlite:////nowhere/at/all.db")
     )
-    assert browser.get(f"{API}/jobs", headers=headers).status_code == 503
-    assert browser.get("/healthz").status_code == 200
+    assert auth_client.get(f"{API}/jobs", headers=headers).status_code == 503
+    assert auth_client.get("/healthz").status_code == 200
 
 
 # Access tokens
 
 
-def token(browser: FlaskClient, headers: dict[str, str]) -> str:
-    return browser.post(f"{API}/auth/token", headers=headers).json["access_token"]
-
-
-def stream(browser: FlaskClient, job_id: str, access_token: str) -> TestResponse:
-    url = f"{API}/jobs/stream/{job_id}"
-    return browser.get(url, query_string={"access_token": access_token})
-
-
-def test_a_token_opens_the_streams_of_its_owner_and_nothing_else(browser: FlaskClient):
-    row, headers = key(Scope.READ)
-    mine, others = completed_job(row.owner_id), completed_job(uuid.uuid4())
-    access = token(browser, headers)
-    with stream(browser, mine, access) as answer:
+def test_a_token_opens_the_streams_of_its_owner_and_nothing_else(auth_client: FlaskClient):
+    row, headers = create_key(Scope.READ)
+    mine, others = create_completed_job(row.owner_id), create_completed_job(uuid.uuid4())
+    access = request_token(auth_client, headers)
+    with open_stream(auth_client, mine, access) as answer:
         assert answer.status_code == 200
-    assert stream(browser, others, access).status_code == 404
-    assert browser.get(f"{API}/jobs/status/{mine}?access_token={access}").status_code == 401
+    assert open_stream(auth_client, others, access).status_code == 404
+    assert auth_client.get(f"{API}/jobs/status/{mine}?access_token={access}").status_code == 401
     as_key = {"Authorization": f"Bearer {access}"}
-    assert browser.get(f"{API}/jobs", headers=as_key).status_code == 401
+    assert auth_client.get(f"{API}/jobs", headers=as_key).status_code == 401
 
 
-def test_a_token_ends_with_its_key_and_with_its_time(browser: FlaskClient, monkeypatch):
-    row, headers = key()
-    job_id, access = completed_job(row.owner_id), token(browser, headers)
+def test_a_token_ends_with_its_key_and_with_its_time(auth_client: FlaskClient, monkeypatch):
+    row, headers = create_key()
+    job_id, access = create_completed_job(row.owner_id), request_token(auth_client, headers)
     with monkeypatch.context() as patch:
         patch.setattr(authentication, "TOKEN_SECONDS", -1)
-        assert stream(browser, job_id, access).status_code == 401
+        assert open_stream(auth_client, job_id, access).status_code == 401
     with transaction() as session:
         keys.revoke_key(session, row.prefix)
-    assert stream(browser, job_id, access).status_code == 401
+    assert open_stream(auth_client, job_id, access).status_code == 401
 
 
-def test_a_token_of_our_own_making_or_of_nobody_opens_nothing(browser: FlaskClient, monkeypatch):
-    row, _ = key()
-    job_id = completed_job(row.owner_id)
+def test_a_token_of_our_own_making_or_of_nobody_opens_nothing(
+    auth_client: FlaskClient, monkeypatch
+):
+    row, _ = create_key()
+    job_id = create_completed_job(row.owner_id)
     forged = URLSafeTimedSerializer("guess", salt="access").dumps(str(row.id))
     other_use = URLSafeTimedSerializer(secrets.get_secret("links"), salt="audio").dumps(str(row.id))
     monkeypatch.setenv("AUTH", "off")
     settings.cache_clear()
-    of_nobody = token(browser, {})
+    of_nobody = request_token(auth_client, {})
     monkeypatch.setenv("AUTH", "on")
     settings.cache_clear()
     for access in (forged, other_use, of_nobody, ""):
-        assert stream(browser, job_id, access).status_code == 401
+        assert open_stream(auth_client, job_id, access).status_code == 401
 
 
 # Owners
@@ -304,19 +264,19 @@ def asked(browser: FlaskClient, method: str, url: str, headers: dict[str, str]) 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE])
 @pytest.mark.parametrize("owned", [True, False])
-def test_a_job_of_another_is_not_there(browser: FlaskClient, scope: Scope, owned: bool):
-    job_id = completed_job(uuid.uuid4() if owned else None)
+def test_a_job_of_another_is_not_there(auth_client: FlaskClient, scope: Scope, owned: bool):
+    job_id = create_completed_job(uuid.uuid4() if owned else None)
     with read_session() as session:
         transcript_id = str(lifecycle.get_job(session, job_id).transcript_id)
-    _, mine = key(scope)
+    _, mine = create_key(scope)
     for method, url in of_job(job_id, transcript_id, delivery(job_id)):
         expected = 403 if scope is Scope.READ and method != "GET" else 404
-        assert asked(browser, method, url, mine) == expected, url
-    assert browser.get(f"{API}/jobs", headers=mine).json["jobs"] == []
+        assert asked(auth_client, method, url, mine) == expected, url
+    assert auth_client.get(f"{API}/jobs", headers=mine).json["jobs"] == []
 
 
-def test_the_table_above_knows_every_route_about_a_job(browser: FlaskClient):
-    about = {(method, rule) for method, rule in rules(browser) if "<job_id>" in rule}
+def test_the_table_above_knows_every_route_about_a_job(auth_client: FlaskClient):
+    about = {(method, rule) for method, rule in rules(auth_client) if "<job_id>" in rule}
     table = {
         (method, url.replace("/srt", "/<format>").replace("transcription.srt", "<path:name>"))
         for method, url in of_job("<job_id>", "<transcript_id>", "<delivery_id>")
@@ -324,50 +284,54 @@ def test_the_table_above_knows_every_route_about_a_job(browser: FlaskClient):
     assert about <= table
 
 
-def test_a_job_is_seen_by_its_owner_its_owners_next_key_and_administrators(browser: FlaskClient):
-    old, _ = key()
-    job_id = completed_job(old.owner_id)
-    for row_headers in (key(same_owner_as=old.prefix), key(Scope.ADMIN)):
-        listed = browser.get(f"{API}/jobs", headers=row_headers[1]).json["jobs"]
+def test_a_job_is_seen_by_its_owner_its_owners_next_key_and_administrators(
+    auth_client: FlaskClient,
+):
+    old, _ = create_key()
+    job_id = create_completed_job(old.owner_id)
+    for row_headers in (create_key(same_owner_as=old.prefix), create_key(Scope.ADMIN)):
+        listed = auth_client.get(f"{API}/jobs", headers=row_headers[1]).json["jobs"]
         assert [one["job_id"] for one in listed] == [job_id]
         url = f"{API}/jobs/result/{job_id}"
-        assert asked(browser, "GET", url, row_headers[1]) == 200
+        assert asked(auth_client, "GET", url, row_headers[1]) == 200
 
 
 @pytest.mark.parametrize("kind", ["sessions", "contexts"])
-def test_a_session_or_context_of_another_is_not_there(browser: FlaskClient, kind: str):
-    _, theirs = key()
-    made = browser.post(f"{API}/{kind}", json={"name": "Monday"}, headers=theirs)
+def test_a_session_or_context_of_another_is_not_there(auth_client: FlaskClient, kind: str):
+    _, theirs = create_key()
+    made = auth_client.post(f"{API}/{kind}", json={"name": "Monday"}, headers=theirs)
     where = made.headers["Location"]
-    _, mine = key()
-    assert browser.get(where, headers=theirs).status_code == 200
-    assert browser.get(f"{API}/{kind}", headers=mine).json[kind] == []
+    _, mine = create_key()
+    assert auth_client.get(where, headers=theirs).status_code == 200
+    assert auth_client.get(f"{API}/{kind}", headers=mine).json[kind] == []
     for method, body in (("GET", None), ("PUT", {"name": "x"}), ("PATCH", {}), ("DELETE", None)):
-        assert browser.open(where, method=method, json=body, headers=mine).status_code == 404
+        assert auth_client.open(where, method=method, json=body, headers=mine).status_code == 404
 
 
 @pytest.mark.parametrize("kind", ["session", "context"])
-def test_a_job_may_not_name_what_is_another_owners(browser: FlaskClient, kind: str):
-    _, theirs = key()
-    made = browser.post(f"{API}/{kind}s", json={"name": "Monday"}, headers=theirs).json
+def test_a_job_may_not_name_what_is_another_owners(auth_client: FlaskClient, kind: str):
+    _, theirs = create_key()
+    made = auth_client.post(f"{API}/{kind}s", json={"name": "Monday"}, headers=theirs).json
     field = f"{kind}_id"
 
     def submit(row_id: str, headers: dict[str, str]) -> TestResponse:
-        form = {"file": (recording(), "a.wav"), field: row_id}
-        return browser.post(f"{API}/jobs/transcribe", data=form, headers=headers)
+        form = {"file": (build_recording(), "a.wav"), field: row_id}
+        return auth_client.post(f"{API}/jobs/transcribe", data=form, headers=headers)
 
-    refused = submit(made[field], key()[1])
+    refused = submit(made[field], create_key()[1])
     assert (refused.status_code, refused.json["field"]) == (422, field)
     assert storage().list_keys("jobs/") == []
     assert submit(made[field], theirs).status_code == 202
-    assert submit(made[field], key(Scope.ADMIN)[1]).status_code == 202
-    assert submit(str(uuid.uuid4()), key()[1]).status_code == 202, "unknown ones are the caller's"
+    assert submit(made[field], create_key(Scope.ADMIN)[1]).status_code == 202
+    assert submit(str(uuid.uuid4()), create_key()[1]).status_code == 202, (
+        "unknown ones are the caller's"
+    )
 
 
-def test_a_new_job_belongs_to_the_key_that_sent_it(browser: FlaskClient):
-    row, headers = key()
-    form = {"file": (recording(), "a.wav")}
-    answer = browser.post(f"{API}/jobs/transcribe", data=form, headers=headers)
+def test_a_new_job_belongs_to_the_key_that_sent_it(auth_client: FlaskClient):
+    row, headers = create_key()
+    form = {"file": (build_recording(), "a.wav")}
+    answer = auth_client.post(f"{API}/jobs/transcribe", data=form, headers=headers)
     with read_session() as session:
         job = lifecycle.get_job(session, answer.json["job_id"], owner_id=row.owner_id)
         assert job.transcript.owner_id == row.owner_id
@@ -427,7 +391,7 @@ def test_the_setting_says_it_for_a_service_that_others_reach(monkeypatch, auth: 
 def test_once_there_is_a_key_it_is_asked_for_on_this_machine_too():
     browser = create_app().test_client()
     assert browser.get(f"{API}/jobs").status_code == 200
-    row, headers = key()
+    row, headers = create_key()
     assert browser.get(f"{API}/jobs").status_code == 401
     assert browser.get(f"{API}/jobs", headers=headers).status_code == 200
     with transaction() as session:
@@ -439,10 +403,10 @@ def test_once_there_is_a_key_it_is_asked_for_on_this_machine_too():
 def test_a_service_that_others_reach_does_not_start_without_a_key(address):
     with pytest.raises(SettingsError, match=r"transcribe keys create.*AUTH=off"):
         exposure.refuse_unguarded([("127.0.0.1", 8000), address])
-    key(expires_at=clock.utc_now() - timedelta(days=1))
+    create_key(expires_at=clock.utc_now() - timedelta(days=1))
     with pytest.raises(SettingsError):
         exposure.refuse_unguarded([address])
-    key()
+    create_key()
     exposure.refuse_unguarded([address])
 
 

@@ -31,16 +31,16 @@ from core.jobs.spec import JobSpec
 from core.settings import settings
 from core.states import PartKind, PartState, Stage
 from core.storage import layout, storage
-from tests.unit.test_jobs import (
+from tests.factories.jobs import (
     TimeMachine,
-    accept,
-    begin_prepare,
-    claim_lost,
-    lease,
-    listening,
-    prepared,
+    accept_job,
+    begin_preparation,
+    claim_lost_chunks,
+    create_listening_job,
+    finish_preparation,
+    lease_part,
     send_parts,
-    store,
+    store_part,
 )
 from transcribe_api.cli.command import main
 from transcripts.warning import from_json
@@ -68,11 +68,6 @@ def backup(tmp_path: Path) -> Callable[[], Path]:
         return file
 
     return make
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
-    return TimeMachine(monkeypatch)
 
 
 @pytest.fixture
@@ -126,7 +121,7 @@ def query(database: Path, text: str) -> list[tuple]:
 
 
 def test_what_is_restored_is_what_was_there(backup, elsewhere: Path):
-    job_id = put(listening(), "source", "chunks/chunk_0000.wav", "parts/chunk_0000.json")
+    job_id = put(create_listening_job(), "source", "chunks/chunk_0000.wav", "parts/chunk_0000.json")
     local_token.ensure_token()
     storage().put_bytes("incoming/theirs.wav", b"no object of a job")
     file = backup()
@@ -144,7 +139,7 @@ def test_what_is_restored_is_what_was_there(backup, elsewhere: Path):
 
 
 def test_only_this_account_can_read_a_backup_and_what_is_restored(backup, elsewhere: Path):
-    put(accept(), "source")
+    put(accept_job(), "source")
     file = backup()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     restore(file, elsewhere)
@@ -160,7 +155,7 @@ def test_a_folder_has_the_backup_under_a_name_of_its_own(tmp_path: Path):
 
 
 def test_no_row_changes_while_objects_get_their_second_names(backup, monkeypatch):
-    put(accept(), "source")
+    put(accept_job(), "source")
     link, refusals = snapshot._link, []
 
     def write(source: Path, target: Path) -> None:
@@ -178,7 +173,7 @@ def test_no_row_changes_while_objects_get_their_second_names(backup, monkeypatch
 
 def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, monkeypatch):
     """A job that is deleted, one that is done again, and a new one."""
-    deleted, redone = (put(accept(), "source", "transcription.srt") for _ in range(2))
+    deleted, redone = (put(accept_job(), "source", "transcription.srt") for _ in range(2))
     copy_records, new = snapshot._copy_records, []
 
     def go_on(source: sqlite3.Connection, target: Path) -> None:
@@ -187,7 +182,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, 
         with transaction() as session:
             lifecycle.delete_job(session, deleted)
             lifecycle.get_job(session, redone).transcript.warnings = [from_json("done again")]
-        new.append(put(accept(), "source"))
+        new.append(put(accept_job(), "source"))
         copy_records(source, target)
 
     monkeypatch.setattr(snapshot, "_copy_records", go_on)
@@ -202,7 +197,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(backup, elsewhere: Path, 
 
 
 def test_an_object_that_vanishes_just_then_is_left_out(backup, monkeypatch):
-    put(accept(), "source", "transcription.srt")
+    put(accept_job(), "source", "transcription.srt")
     link = snapshot._link
 
     def link_too_late(source: Path, target: Path) -> None:
@@ -224,9 +219,9 @@ def test_every_backup_has_all_that_its_rows_name_while_many_write(backup, tmp_pa
         try:
             while not is_over.is_set():
                 job_id, again = submit(), submit()
-                lease(job_id)
+                lease_part(job_id)
                 storage().put_bytes(layout.chunk_transcription(job_id, 0), b"{}")
-                store(job_id, 0)
+                store_part(job_id, 0)
                 deleting.add(again)
                 storage().delete(layout.job_prefix(again))
                 with transaction() as session:
@@ -260,8 +255,8 @@ def submit() -> str:
         lifecycle.accept_job(
             session, job_id, spec, filename="a", audio_bytes=5, audio_sha256="0" * 64
         )
-    begin_prepare(job_id)
-    prepared(job_id)
+    begin_preparation(job_id)
+    finish_preparation(job_id)
     return job_id
 
 
@@ -276,21 +271,21 @@ def named_by(database: Path) -> set[str]:
 
 
 def test_what_was_in_hand_is_found_again_from_the_records_alone(
-    backup, elsewhere: Path, time: TimeMachine
+    backup, elsewhere: Path, time_machine: TimeMachine
 ):
     """By what housekeeping asks when Redis is empty, and when the leases have run out."""
-    job_id = put(listening(chunks=2, shards=0), "source")
+    job_id = put(create_listening_job(chunks=2, shards=0), "source")
     send_parts(job_id)
-    lease(job_id, 0)
-    store(job_id, 0)
-    lease(job_id, 1, owner="somebody of the old service")
+    lease_part(job_id, 0)
+    store_part(job_id, 0)
+    lease_part(job_id, 1, owner="somebody of the old service")
     restore(backup(), elsewhere)
     with read_session() as session:
         states = [part.state for part in lifecycle.list_parts(session, job_id, PartKind.CHUNK)]
         assert states == [PartState.STORED, PartState.RUNNING]
         assert [one.job_id for one in recovery.list_unfinished(session)] == [job_id]
-    time.forward(settings().lease_seconds + 1)
-    assert claim_lost(job_id) == [(1, True)]
+    time_machine.forward(settings().lease_seconds + 1)
+    assert claim_lost_chunks(job_id) == [(1, True)]
 
 
 def test_a_backup_replaces_nothing(tmp_path: Path):
@@ -316,7 +311,7 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch
 
 
 def test_a_backup_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatch):
-    put(accept(), "source")
+    put(accept_job(), "source")
 
     def fill_the_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -400,7 +395,7 @@ def test_a_directory_that_is_there_and_empty_is_filled(backup, elsewhere: Path):
 
 
 def test_records_of_an_older_version_are_brought_up_to_date(backup, elsewhere: Path):
-    put(accept(), "source")
+    put(accept_job(), "source")
     command.downgrade(migrate._build_config(), "-1")
     file = backup()
     [(older,)] = query(settings().transcribe_data_dir / RECORDS, "SELECT * FROM alembic_version")
@@ -435,7 +430,7 @@ def test_a_backup_of_a_newer_version_is_refused(backup, elsewhere: Path, newer):
 
 @pytest.mark.parametrize("name", ["source", RECORDS])
 def test_a_wrong_byte_is_seen_and_nothing_is_restored(backup, elsewhere: Path, name: str):
-    put(accept(), "source")
+    put(accept_job(), "source")
 
     def change(content: dict[str, bytes]) -> None:
         [member] = [one for one in content if one.endswith(name)]
@@ -446,7 +441,7 @@ def test_a_wrong_byte_is_seen_and_nothing_is_restored(backup, elsewhere: Path, n
 
 def test_an_archive_that_is_cut_off_is_refused_wherever_that_is(backup, elsewhere: Path):
     for _ in range(3):
-        put(accept(), "source", content=os.urandom(2000))
+        put(accept_job(), "source", content=os.urandom(2000))
     whole = backup()
     data = whole.read_bytes()
     # What follows the manifest is padding.
@@ -458,7 +453,7 @@ def test_an_archive_that_is_cut_off_is_refused_wherever_that_is(backup, elsewher
 
 @pytest.mark.parametrize("name", [RECORDS, MANIFEST, "source"])
 def test_an_archive_that_lacks_a_member_is_refused(backup, elsewhere: Path, name: str):
-    put(accept(), "source")
+    put(accept_job(), "source")
 
     def change(content: dict[str, bytes]) -> None:
         [member] = [one for one in content if one.endswith(name)]
@@ -468,7 +463,7 @@ def test_an_archive_that_lacks_a_member_is_refused(backup, elsewhere: Path, name
 
 
 def test_a_member_that_nobody_has_listed_is_refused(backup, elsewhere: Path):
-    added = f"objects/jobs/{accept()}/source"
+    added = f"objects/jobs/{accept_job()}/source"
     refuse(rewrite(backup(), lambda content: content.update({added: b"x"})), elsewhere, "listed")
 
 

@@ -22,8 +22,8 @@ from tasks.celery import app
 from tasks.steps import loaded_engines
 from tasks.worker import engine_health
 from tasks.worker.engine_health import HealthChecks
+from tests.factories.steps import create_english_job, run_step
 from tests.unit.sounds import piece
-from tests.unit.test_steps import listening, run
 from transcribe_api.http.requests import parsing
 from transcripts.types import Transcription
 
@@ -54,7 +54,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 def with_context(owner: uuid.UUID | None, theirs: uuid.UUID | None) -> str:
     """A job of *owner* whose context belongs to somebody."""
-    job_id = listening(chunks=1, shards=0)
+    job_id = create_english_job(chunks=1, shards=0)
     with transaction() as session:
         context = user_resources.create_row(
             session, ContextRow, name="x", owner_id=theirs, terms=TERMS
@@ -70,7 +70,7 @@ class TestContext:
 
     @pytest.mark.parametrize("owner", [None, uuid.uuid4()])
     def test_an_engine_is_told_the_terms(self, engine: Engine, owner):
-        run("transcribe_chunk", with_context(owner, owner), 0)
+        run_step("transcribe_chunk", with_context(owner, owner), 0)
         assert [hints.phrases for hints in engine.hints] == [{"metformin": 20.0, "Addison's": 5.5}]
 
     @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ class TestContext:
         [(uuid.uuid4(), uuid.uuid4()), (None, uuid.uuid4()), (uuid.uuid4(), None)],
     )
     def test_the_terms_of_others_stay_theirs(self, engine: Engine, owner, theirs):
-        run("transcribe_chunk", with_context(owner, theirs), 0)
+        run_step("transcribe_chunk", with_context(owner, theirs), 0)
         assert [hints.phrases for hints in engine.hints] == [{}]
 
     def test_a_context_that_is_gone_says_nothing(self, engine: Engine):
-        job_id = listening(chunks=1, shards=0)
+        job_id = create_english_job(chunks=1, shards=0)
         with transaction() as session:
             lifecycle.get_job(session, job_id).transcript.context_id = uuid.uuid4()
-        run("transcribe_chunk", job_id, 0)
+        run_step("transcribe_chunk", job_id, 0)
         assert [hints.phrases for hints in engine.hints] == [{}]
 
 

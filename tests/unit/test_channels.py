@@ -9,6 +9,7 @@ import pytest
 
 from chunking import tracks
 from chunking.cut import AudioChunker, ChunkingConfig
+from chunking.decode import decoder
 from chunking.tracks import ONE_CHANNEL
 from core.errors import InvalidInput, MediaError
 from core.jobs.spec import JobSpec
@@ -104,3 +105,27 @@ def test_fields_for_a_diarizer_make_no_sense_beside_it(field: str):
 def test_an_unknown_way_with_channels_is_refused():
     with pytest.raises(InvalidInput, match="mix, separate"):
         parsing.parse_job({"channels": "both"})
+
+
+def test_one_pass_over_all_channels_gives_what_a_pass_for_each_does(tmp_path: Path):
+    left, right = babble(9) * 0.5 + 0.1, -babble(9, level=-30)
+    path = write_wav(tmp_path / "call.wav", left, right, silence(9))
+    with decoder.stream(path, split=3) as together:
+        samples = np.frombuffer(b"".join(together), "<i2").reshape(-1, 3)
+    assert together.result.seconds == pytest.approx(9, abs=0.01)
+    for channel in range(3):
+        with decoder.stream(path, channel=channel) as alone:
+            assert np.array_equal(np.frombuffer(b"".join(alone), "<i2"), samples[:, channel])
+
+
+def test_a_channel_that_a_later_recording_lacks_is_silent_there(tmp_path: Path):
+    stereo = write_wav(tmp_path / "stereo.wav", babble(3), babble(3))
+    mono = write_wav(tmp_path / "mono.wav", babble(2))
+    path = tmp_path / "both.wav"
+    path.write_bytes(stereo.read_bytes() + mono.read_bytes())
+    with decoder.stream(path, split=2) as stream:
+        samples = np.frombuffer(b"".join(stream), "<i2").reshape(-1, 2)
+    assert len(samples) == 5 * decoder.SAMPLE_RATE
+    later = samples[3 * decoder.SAMPLE_RATE + 100 :]
+    assert later[:, 0].any()
+    assert not later[:, 1].any()

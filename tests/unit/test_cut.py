@@ -13,8 +13,8 @@ import pytest
 from chunking import cut
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
 from chunking.decode.decoder import Limits
+from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import PlanSettings, Window
-from chunking.tracks import AudioPart, AudioParts
 from chunking.vad.speech import VadSettings
 from core.errors import MediaError
 from tests.unit.media import babble, encode, noise, pcm, silence, write_wav

@@ -14,7 +14,7 @@ import pytest
 from core.errors import DataDirectoryError
 from core.filesystem import data_directory
 from core.settings import settings
-from tests.unit.test_doctor import run, told
+from tests.factories.commands import parse_findings, run_command
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -27,10 +27,10 @@ def check_refused(expected: str) -> None:
     with pytest.raises(DataDirectoryError, match=expected) as refused:
         data_directory.create_directory()
     assert "TRANSCRIBE_DATA_DIR" in str(refused.value)
-    line = told(run("doctor", "--port", "0").output)["data directory"]
+    line = parse_findings(run_command("doctor", "--port", "0").output)["data directory"]
     assert line.startswith("BROKEN")
     for command in (("up", "--port", "0"), ("keys", "list"), ("jobs", "list")):
-        done = run(*command)
+        done = run_command(*command)
         assert (done.exit_code, "Traceback" in done.output) == (3, False)
         assert str(refused.value) in done.output
     assert str(refused.value) in line
@@ -65,7 +65,7 @@ def test_a_name_that_is_too_long(monkeypatch, tmp_path: Path):
 def test_links_in_a_circle(monkeypatch, tmp_path: Path):
     (tmp_path / "link").symlink_to(tmp_path / "link")
     use(monkeypatch, tmp_path / "link")
-    done = run("doctor")
+    done = run_command("doctor")
     assert done.exit_code == 1
     assert "TRANSCRIBE_DATA_DIR: must be the path of a folder" in done.output
 
@@ -108,8 +108,11 @@ def test_an_account_that_may_not_write():
 def test_the_doctor_says_on_what_it_is_and_doubts_other_machines(monkeypatch, data_dir: Path):
     data_dir.mkdir(mode=0o700)
     kind, mounted = data_directory._find_mount(data_dir)
-    assert f"({kind} at {mounted})" in told(run("doctor", "--port", "0").output)["data directory"]
+    assert (
+        f"({kind} at {mounted})"
+        in parse_findings(run_command("doctor", "--port", "0").output)["data directory"]
+    )
     monkeypatch.setattr(data_directory, "_find_mount", lambda _: ("nfs4", "/home"))
-    line = told(run("doctor", "--port", "0").output)["data directory"]
+    line = parse_findings(run_command("doctor", "--port", "0").output)["data directory"]
     assert line.startswith("WARNING")
     assert "nfs4 at /home" in line

@@ -5,21 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from core.settings import settings
 from engines import catalog
-from transcribe_api.cli.command import main
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(main, words)
-
-
-def told(output: str) -> dict[str, str]:
-    """Each line by what it is about."""
-    lines = [line.split(maxsplit=1) for line in output.splitlines()]
-    return {rest.split("  ")[0]: f"{mark} {rest}" for mark, rest in lines}
+from tests.factories.commands import parse_findings, run_command
 
 
 @pytest.fixture
@@ -37,8 +26,8 @@ def model_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_fresh_machine_is_well(data_dir: Path):
-    done = run("doctor")
-    findings = told(done.output)
+    done = run_command("doctor")
+    findings = parse_findings(done.output)
     assert done.exit_code == 0, done.output
     sphinx = "ok" if catalog.SPHINX.is_installed() else "absent"
     assert findings["engine sphinx"].startswith(sphinx)
@@ -48,7 +37,7 @@ def test_a_fresh_machine_is_well(data_dir: Path):
 
 @pytest.mark.skipif(catalog.WHISPERX.is_installed(), reason="WhisperX is installed here")
 def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it():
-    line = told(run("doctor").output)["engine whisperx"]
+    line = parse_findings(run_command("doctor").output)["engine whisperx"]
     assert line.startswith("absent")
     assert "pip install -e '.[whisperx]'" in line
 
@@ -63,14 +52,14 @@ def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it
 def test_what_does_not_answer_is_broken(monkeypatch, setting: str, value: str, about: str):
     monkeypatch.setenv(setting, value)
     settings.cache_clear()
-    done = run("doctor")
+    done = run_command("doctor")
     assert done.exit_code == 1
-    assert told(done.output)[about].startswith("BROKEN")
-    assert setting in told(done.output)[about]
+    assert parse_findings(done.output)[about].startswith("BROKEN")
+    assert setting in parse_findings(done.output)[about]
 
 
 def test_models_are_listed_with_their_places(model_dir: Path):
-    lines = {line.split()[1]: line for line in run("models", "list").output.splitlines()}
+    lines = {line.split()[1]: line for line in run_command("models", "list").output.splitlines()}
     assert f"3 MB in {model_dir / 'base'}" in lines["base"]
     assert "has no model.bin" in lines["small"]
     assert lines["large-v3"].endswith("not on this machine")
@@ -82,13 +71,13 @@ def test_a_model_in_the_cache_is_found(model_dir: Path):
     snapshot.mkdir(parents=True)
     for file in ("config.json", "tokenizer.json", "model.bin"):
         (snapshot / file).write_text("{}")
-    lines = {line.split()[1]: line for line in run("models", "list").output.splitlines()}
+    lines = {line.split()[1]: line for line in run_command("models", "list").output.splitlines()}
     assert str(snapshot) in lines["tiny"]
 
 
 def test_verify_fails_while_a_model_is_broken(model_dir: Path):
-    done = run("models", "verify")
+    done = run_command("models", "verify")
     assert done.exit_code == 1
     assert "1 complete, 1 damaged" in done.output
     (model_dir / "small" / "model.bin").write_bytes(b"x")
-    assert run("models", "verify").exit_code == 0
+    assert run_command("models", "verify").exit_code == 0

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from docx import Document
 
-from tests.unit.test_speaker_names import transcript
+from tests.factories.transcripts import create_transcript
 from transcribe_api.app import create_app
 from transcripts import formats
 from transcripts.types import Segment, Word
@@ -81,7 +81,7 @@ def test_who_writes_no_word_document_does_not_load_the_library():
 
 @pytest.mark.usefixtures("database")
 def test_a_result_is_fetched_as_a_word_document():
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser = create_app().test_client()
     names = {"names": {"1": "Dr. Smith"}}
     browser.patch(f"/api/transcribe/transcripts/{job.transcript_id}/speakers", json=names)

@@ -19,8 +19,14 @@ from tasks import pipeline
 from tasks.celery import app
 from tasks.reporting import job_status
 from tasks.steps import early_dispatch
+from tests.factories.jobs import (
+    accept_job,
+    begin_preparation,
+    create_listening_job,
+    finish_preparation,
+    store_all_parts,
+)
 from tests.unit.media import babble, silence, write_wav
-from tests.unit.test_jobs import accept, begin_prepare, listening, prepared, store_all
 from transcripts.types import ChannelInterval
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -48,7 +54,7 @@ def job_id(tmp_path: Path) -> str:
     """A job with a recording of six minutes."""
     phrases = [np.concatenate([babble(3, seed=seed), silence(0.6)]) for seed in range(4)]
     path = write_wav(tmp_path / "talk.wav", np.concatenate(phrases * 25))
-    job_id = accept(language="en-US", diarizer="classic")
+    job_id = accept_job(language="en-US", diarizer="classic")
     storage().put_file(layout.source(job_id), path)
     return job_id
 
@@ -128,8 +134,8 @@ def test_whoever_prepares_again_keeps_what_was_begun(job_id, monkeypatch, fanned
 
 
 def test_a_recording_cut_otherwise_begins_anew():
-    job_id = accept()
-    begin_prepare(job_id)
+    job_id = accept_job()
+    begin_preparation(job_id)
     before = [ChannelInterval(0, 10), ChannelInterval(10, 20), ChannelInterval(20, 30)]
     with transaction() as session:
         part_creation.write_parts(session, job_id, PartKind.CHUNK, before, is_complete=False)
@@ -146,8 +152,8 @@ def test_a_recording_cut_otherwise_begins_anew():
 
 
 def test_what_was_heard_before_all_was_cut_stays_heard():
-    job_id = accept()
-    begin_prepare(job_id)
+    job_id = accept_job()
+    begin_preparation(job_id)
     with transaction() as session:
         part_creation.write_parts(
             session, job_id, PartKind.CHUNK, [ChannelInterval(0, 30)], is_complete=False
@@ -160,21 +166,21 @@ def test_what_was_heard_before_all_was_cut_stays_heard():
     with read_session() as session:
         told = job_status.describe_job(session, job_id)
     assert (told.stage, told.chunks_done) == (Stage.PREPARE, 1)
-    assert prepared(job_id, chunks=3)
+    assert finish_preparation(job_id, chunks=3)
     assert [state for _, state in chunks(job_id)] == ["stored", "waiting", "waiting"]
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_the_last_chunk_that_was_sent_ahead_has_the_parts_merged(merged, done: bool):
-    job_id = listening()
-    store_all(job_id, shards=1 if done else 0)
+    job_id = create_listening_job()
+    store_all_parts(job_id, shards=1 if done else 0)
     pipeline.merge_if_last(job_id, is_counted=False)
     assert merged == [job_id] * done
 
 
 def test_the_chord_has_the_parts_merged_until_one_is_sent_again(merged):
-    job_id = listening()
-    store_all(job_id)
+    job_id = create_listening_job()
+    store_all_parts(job_id)
     pipeline.merge_if_last(job_id, is_counted=True)
     assert merged == []
     with transaction() as session:

@@ -13,8 +13,8 @@ import redis
 
 from core.filesystem import private_files
 from core.settings import settings
+from tests.factories.commands import parse_findings, run_command
 from tests.unit.conftest import answers
-from tests.unit.test_doctor import run, told
 from transcribe_api.stack import embedded_redis
 from transcribe_api.stack.supervisor import Stack, StackError
 
@@ -126,7 +126,7 @@ def test_where_no_redis_was_nothing_is_damaged(tmp_path: Path):
 def test_damage_is_found_and_nothing_is_changed(folder: Path, spoil: Callable[[Path], None]):
     spoil(folder)
     before = content(folder)
-    line = told(run("doctor", "--port", "0").output)["redis"]
+    line = parse_findings(run_command("doctor", "--port", "0").output)["redis"]
     assert line.startswith("BROKEN")
     assert str(folder / embedded_redis.AOF_DIRECTORY) in line
     assert "sets it aside" in line
@@ -156,7 +156,7 @@ def test_damaged_files_are_kept_and_redis_starts_without_them(
     assert len(said) == 1
     assert str(kept) in said[0]
     assert redis.Redis.from_url(settings().redis).dbsize() == 0
-    assert "runs" in told(run("doctor", "--port", "0").output)["redis"]
+    assert "runs" in parse_findings(run_command("doctor", "--port", "0").output)["redis"]
 
 
 def test_whole_files_stay_where_they_are(folder: Path, stack: tuple[Stack, list[str]]):

@@ -15,8 +15,14 @@ from core.states import JobStatus
 from tasks import cancelling, endings, pipeline
 from tasks.celery import app
 from tasks.reporting import progress
-from tests.unit.test_jobs import SEGMENT, TimeMachine, accept, begin_merge, listening, store_all
-from tests.unit.test_jobs import time as time
+from tests.factories.jobs import (
+    SEGMENT,
+    TimeMachine,
+    accept_job,
+    begin_merge,
+    create_listening_job,
+    store_all_parts,
+)
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -36,7 +42,7 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def merged(job_id: str) -> None:
-    store_all(job_id)
+    store_all_parts(job_id)
     begin_merge(job_id)
     endings.complete_job(job_id, "me", segments=[SEGMENT], language="en", warnings=[])
 
@@ -55,7 +61,7 @@ ENDS = {
 @pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_everything_follows_every_end_once(end, followed):
-    job_id = listening()
+    job_id = create_listening_job()
     progress.publish_status(job_id)
     end(job_id)
     assert progress.read_status(job_id).status == ENDS[end]
@@ -71,21 +77,21 @@ def test_everything_follows_every_end_once(end, followed):
 
 @pytest.mark.usefixtures("redis_server")
 def test_who_is_deleted_lets_the_next_in_and_sends_no_webhook(followed):
-    job_id = listening()
+    job_id = create_listening_job()
     endings.delete_job(job_id)
     assert followed == ["next"]
     with read_session() as session, pytest.raises(JobNotFound):
         lifecycle.get_job(session, job_id)
 
 
-def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monkeypatch):
+def test_an_end_that_was_not_told_is_told_later(request, time_machine: TimeMachine, monkeypatch):
     """Redis is down when the job ends, or whoever ends it is killed at that moment."""
-    told, killed = listening(), listening()
+    told, killed = create_listening_job(), create_listening_job()
     failed(told)
     with transaction() as session:
         lifecycle.fail_job(session, killed, NO_LUCK)
     assert untold() == [], "whoever ended them may be about to tell"
-    time.forward(lifecycle.NOTIFY_SECONDS + 1)
+    time_machine.forward(lifecycle.NOTIFY_SECONDS + 1)
     assert sorted(untold()) == sorted([told, killed])
     request.getfixturevalue("redis_server")
     monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: False)
@@ -99,9 +105,9 @@ def test_an_end_that_was_not_told_is_told_later(request, time: TimeMachine, monk
 @pytest.mark.parametrize("step", ["prepare", "merge"])
 def test_a_job_whose_workers_were_all_lost_ends_as_by_any_error(followed, step: str):
     """It was begun too often: whoever finds that ends it."""
-    job_id = accept() if step == "prepare" else listening()
+    job_id = accept_job() if step == "prepare" else create_listening_job()
     if step == "merge":
-        store_all(job_id)
+        store_all_parts(job_id)
     with transaction() as session:
         lifecycle.get_job(session, job_id).run.attempts = 100
     app.loader.import_default_modules()

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from chunking.decode import file_header
 from core.storage import layout, storage
-from tests.unit.test_speaker_names import transcript
+from tests.factories.transcripts import create_transcript
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -33,13 +33,13 @@ def link(browser: FlaskClient, request: pytest.FixtureRequest) -> str:
 
 
 def stored(browser: FlaskClient, content: bytes) -> str:
-    job_id = transcript(0).job_id
+    job_id = create_transcript(0).job_id
     storage().put_bytes(layout.source(job_id), content)
     return browser.get(f"/api/transcribe/jobs/result/{job_id}").json["audio_url"]
 
 
 def cut(_: FlaskClient, content: bytes) -> str:
-    job_id = transcript(0).job_id
+    job_id = create_transcript(0).job_id
     storage().put_bytes(layout.chunk_audio(job_id, 0), content)
     return f"/api/transcribe/jobs/artefacts/{job_id}/chunks/chunk_0000.wav"
 

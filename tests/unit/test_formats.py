@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.factories.transcripts import HOUR, build_segment, draw_segments
 from transcripts.formats import (
     Layout,
     final_transcription,
@@ -29,21 +30,10 @@ from transcripts.text.display_width import measure_width
 from transcripts.text.phrases import find_breaks
 from transcripts.types import Segment, Turn, Word
 
-HOUR = 3600.0
-
-
-def said(text: str, start: float = 0.0, *, speaker: int | None = 0, pace: float = 0.4) -> Segment:
-    words = tuple(
-        Word(word, start + at * pace, start + (at + 1) * pace, 0.9, speaker)
-        for at, word in enumerate(text.split())
-    )
-    return Segment(words, speaker)
-
-
 TALK = [
-    said("How are you today?", 1.0),
-    said("Very well, thank you.", 4.0, speaker=1),
-    said("And the family?", 8.0, speaker=1),
+    build_segment("How are you today?", 1.0),
+    build_segment("Very well, thank you.", 4.0, speaker=1),
+    build_segment("And the family?", 8.0, speaker=1),
 ]
 
 
@@ -106,7 +96,7 @@ def test_final_transcription_has_the_keys_of_the_pipeline() -> None:
 
 
 def test_nobody_known_is_no_speaker() -> None:
-    document = final_transcription("talk.mp4", 1.0, [said("hello", speaker=None)])
+    document = final_transcription("talk.mp4", 1.0, [build_segment("hello", speaker=None)])
     assert document["speakers"] == []
     assert document["segments"][0]["speaker_id"] is None
 
@@ -160,7 +150,7 @@ def test_nothing_said_is_an_empty_but_valid_file() -> None:
 def test_times_are_rounded_and_go_past_an_hour_and_a_day(
     start: float, in_srt: str, in_vtt: str
 ) -> None:
-    segments = [said("hello", start)]
+    segments = [build_segment("hello", start)]
     assert f"\n{in_srt} --> " in srt(segments)
     assert f"\n{in_vtt} --> " in vtt(segments)
 
@@ -171,7 +161,7 @@ def test_text_cannot_break_out_of_its_cue() -> None:
         Word("<b>&", 1.0, 2.0),
         Word("nul\x00\ud800", 2.0, 3.0),
     )
-    segments = [Segment(words), said("next", 5.0)]
+    segments = [Segment(words), build_segment("next", 5.0)]
     assert len(pysubs2.SSAFile.from_string(srt(segments), format_="srt")) == 2
     assert len(pysubs2.SSAFile.from_string(vtt(segments), format_="vtt")) == 2
     assert "&lt;b&gt;&amp; nul\n" in vtt(segments)
@@ -184,7 +174,7 @@ def test_a_long_segment_is_cut_at_clauses_into_even_lines() -> None:
         "When the river rose above the old stone bridge, nobody in the village was surprised, "
         "because it had rained for eleven days and the mill was under water already"
     )
-    cues = lay_out([said(text, pace=0.3)])
+    cues = lay_out([build_segment(text, pace=0.3)])
     assert [cue.lines for cue in cues] == [
         ("When the river rose above", "the old stone bridge,"),
         ("nobody in the village was surprised,",),
@@ -193,19 +183,25 @@ def test_a_long_segment_is_cut_at_clauses_into_even_lines() -> None:
 
 
 def test_a_cue_stays_to_be_read_but_goes_for_the_next() -> None:
-    lone = lay_out([said("Yes.", 0.0), said("No.", 10.0)])
+    lone = lay_out([build_segment("Yes.", 0.0), build_segment("No.", 10.0)])
     assert [cue.end - cue.start for cue in lone] == [1000, 1000]
-    crowded = lay_out([said("Yes.", 0.0), said("No.", 0.6, speaker=1)])
+    crowded = lay_out([build_segment("Yes.", 0.0), build_segment("No.", 0.6, speaker=1)])
     assert [(cue.start, cue.end) for cue in crowded] == [(0, 600), (600, 1600)]
 
 
 def test_fast_speech_stays_long_enough_for_its_characters() -> None:
-    (cue,) = lay_out([said("incomprehensible " * 4, pace=0.4)])
+    (cue,) = lay_out([build_segment("incomprehensible " * 4, pace=0.4)])
     assert cue.end - cue.start == 3300  # 66 characters, 20 a second
 
 
 def test_cues_too_short_to_be_read_are_joined() -> None:
-    cues = lay_out([said("Yes.", 0.0), said("I do.", 0.5), said("Why?", 1.5, speaker=1)])
+    cues = lay_out(
+        [
+            build_segment("Yes.", 0.0),
+            build_segment("I do.", 0.5),
+            build_segment("Why?", 1.5, speaker=1),
+        ]
+    )
     assert [" ".join(cue.lines) for cue in cues] == ["Yes. I do.", "Why?"]
 
 
@@ -222,10 +218,10 @@ def test_a_word_longer_than_a_line_is_cut() -> None:
 def test_what_is_said_at_the_same_time_is_shown_long_enough_to_be_read() -> None:
     """Channels that are speakers keep their sentences whole, so their segments overlap."""
     talk = [
-        said("Nobody in the village was surprised because it had rained for days.", 0.0),
-        said("Mm-hm.", 1.0, speaker=1),
-        said("Go on, I am listening to you.", 1.6, speaker=1),
-        said("And then it rained on.", 12.0),
+        build_segment("Nobody in the village was surprised because it had rained for days.", 0.0),
+        build_segment("Mm-hm.", 1.0, speaker=1),
+        build_segment("Go on, I am listening to you.", 1.6, speaker=1),
+        build_segment("And then it rained on.", 12.0),
     ]
     cues = lay_out(talk, leads=True)
     assert [" ".join(cue.lines) for cue in cues] == [
@@ -239,7 +235,7 @@ def test_what_is_said_at_the_same_time_is_shown_long_enough_to_be_read() -> None
 
 def test_who_goes_on_after_somebody_spoke_into_it_is_named_again() -> None:
     narrow = Layout(max_line_length=24, max_lines=1)
-    talk = [said("One two three four, five six"), said("No.", 0.5, speaker=1)]
+    talk = [build_segment("One two three four, five six"), build_segment("No.", 0.5, speaker=1)]
     assert [cue.lines[0] for cue in lay_out(talk, narrow, leads=True)] == [
         "SPEAKER_00: One two",
         "SPEAKER_01: No.",
@@ -249,7 +245,9 @@ def test_who_goes_on_after_somebody_spoke_into_it_is_named_again() -> None:
 
 
 def test_no_cue_is_later_than_it_may_be_however_many_talk() -> None:
-    crowd = [said("all of us say this at once", 0.1 * who, speaker=who) for who in range(9)]
+    crowd = [
+        build_segment("all of us say this at once", 0.1 * who, speaker=who) for who in range(9)
+    ]
     cues = lay_out(crowd)
     assert [cue.speaker for cue in cues] == list(range(9))
     assert all(cue.start <= 100 * at + 3000 + 9 * 40 for at, cue in enumerate(cues))
@@ -301,7 +299,7 @@ def test_full_width_characters_take_two_columns_and_twice_the_time() -> None:
 
 
 def test_what_is_written_from_the_right_is_said_to_be() -> None:
-    hebrew, english = said("שלום לכולם, what?"), said("We say שלום here.", 5.0)
+    hebrew, english = build_segment("שלום לכולם, what?"), build_segment("We say שלום here.", 5.0)
     assert "\u202bשלום לכולם, what?\u202c" in vtt([hebrew])
     assert "\u202bSPEAKER_00: שלום לכולם, what?\u202c" in srt([hebrew])
     assert "\u202b" not in srt([english]) + vtt([english])
@@ -309,8 +307,10 @@ def test_what_is_written_from_the_right_is_said_to_be() -> None:
 
 def test_a_name_without_room_for_a_word_beside_it_is_left_out() -> None:
     narrow = Layout(max_line_length=12, max_lines=1)
-    assert "Maximilian" not in srt([said("unbelievable")], narrow, {0: "Maximilian"})
-    assert "Maximilian…:" in srt([said("unbelievable")], Layout(12, 2), {0: "Maximilian I."})
+    assert "Maximilian" not in srt([build_segment("unbelievable")], narrow, {0: "Maximilian"})
+    assert "Maximilian…:" in srt(
+        [build_segment("unbelievable")], Layout(12, 2), {0: "Maximilian I."}
+    )
 
 
 @pytest.mark.parametrize("wrong", [{"max_lines": 0}, {"max_cps": -1}, {"min_duration": -0.1}])
@@ -323,7 +323,7 @@ def test_an_impossible_layout_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_txt_has_a_paragraph_for_each_turn() -> None:
-    later = said("Goodbye.", 60.0, speaker=1)
+    later = build_segment("Goodbye.", 60.0, speaker=1)
     assert txt([*TALK, later], {0: "Ana"}) == (
         "Ana: How are you today?\n\n"
         "SPEAKER_01: Very well, thank you.\n\n"
@@ -334,9 +334,9 @@ def test_txt_has_a_paragraph_for_each_turn() -> None:
 
 def test_txt_of_unknown_speakers_has_paragraphs_at_long_pauses() -> None:
     segments = [
-        said("One.", 0.0, speaker=None),
-        said("Two.", 1.0, speaker=None),
-        said("Three.", 9.0, speaker=None),
+        build_segment("One.", 0.0, speaker=None),
+        build_segment("Two.", 1.0, speaker=None),
+        build_segment("Three.", 9.0, speaker=None),
     ]
     assert txt(segments) == "One. Two.\n\nThree.\n"
 
@@ -359,30 +359,6 @@ def test_rttm_has_one_line_a_turn() -> None:
 
 # Whatever was said
 
-TEXTS = st.one_of(
-    st.sampled_from(
-        ["so", "well,", "yes.", "-->", "a --> b", "extraordinarily", "", "\n\n", "x" * 90]
-    ),
-    st.text(max_size=12),
-)
-
-
-@st.composite
-def transcripts(draw: st.DrawFn) -> list[Segment]:
-    segments, now = [], draw(st.sampled_from([0.0, 59.9996, HOUR, 30 * HOUR]))
-    for _ in range(draw(st.integers(0, 6))):
-        speaker = draw(st.sampled_from([None, 0, 1]))
-        words = []
-        for text in draw(st.lists(TEXTS, min_size=1, max_size=25)):
-            now += draw(st.sampled_from([0.0, 0.0, 0.1, 0.7]))
-            end = now + draw(st.sampled_from([0.0, 0.0004, 0.3, 0.9, 9.0]))
-            words.append(Word(text, now, end, None, speaker))
-            # Sometimes people talk at the same time.
-            now = end if draw(st.booleans()) else now
-        segments.append(Segment(tuple(words), speaker))
-    return segments
-
-
 LAYOUTS = st.builds(
     Layout,
     max_line_length=st.sampled_from([5, 20, 42]),
@@ -393,7 +369,7 @@ NAMES = st.sampled_from([None, {0: "Ana --> B\n\nC", 1: "<i>" * 20}])
 
 
 @settings(max_examples=120, deadline=None)
-@given(transcripts(), LAYOUTS, NAMES, st.booleans())
+@given(draw_segments(), LAYOUTS, NAMES, st.booleans())
 def test_cues_keep_the_layout_and_never_overlap(
     segments: list[Segment], layout: Layout, names: dict[int, str] | None, leads: bool
 ) -> None:
@@ -410,7 +386,7 @@ def test_cues_keep_the_layout_and_never_overlap(
 
 
 @settings(max_examples=120, deadline=None)
-@given(transcripts(), LAYOUTS)
+@given(draw_segments(), LAYOUTS)
 def test_cues_hold_everything_that_was_said(segments: list[Segment], layout: Layout) -> None:
     cues = lay_out(segments, layout)
     for speaker in {segment.speaker for segment in segments}:
@@ -428,7 +404,7 @@ def test_cues_hold_everything_that_was_said(segments: list[Segment], layout: Lay
 
 
 @settings(max_examples=120, deadline=None)
-@given(transcripts(), LAYOUTS, NAMES)
+@given(draw_segments(), LAYOUTS, NAMES)
 def test_subtitles_read_back_with_as_many_cues_and_the_same_times(
     segments: list[Segment], layout: Layout, names: dict[int, str] | None
 ) -> None:
@@ -444,7 +420,7 @@ def test_subtitles_read_back_with_as_many_cues_and_the_same_times(
 
 
 @settings(max_examples=60, deadline=None)
-@given(transcripts())
+@given(draw_segments())
 def test_documents_are_json_and_tables_have_a_line_each(segments: list[Segment]) -> None:
     json.dumps(segments_json(segments), allow_nan=False)
     json.dumps(final_transcription("x", 1.0, segments), allow_nan=False)

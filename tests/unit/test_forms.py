@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from core.db.transactions import read_session
 from core.jobs import lifecycle
-from tests.unit.test_outages import recording
+from tests.factories.recordings import build_recording
 from transcribe_api.app import create_app
 from transcribe_api.http.requests.forms import decode_name
 
@@ -46,7 +46,7 @@ def shown_name(answer: TestResponse) -> str:
 
 
 def sound() -> bytes:
-    return recording().read()
+    return build_recording().read()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_recording_that_breaks_off_is_no_job(browser: FlaskClient):
 def test_an_unknown_field_is_refused_with_the_nearest_known_one(
     browser: FlaskClient, field: str, meant: str
 ):
-    answer = browser.post(URL, data={"file": (recording(), "a.wav"), field: "1"})
+    answer = browser.post(URL, data={"file": (build_recording(), "a.wav"), field: "1"})
     assert (answer.status_code, answer.json["field"]) == (422, field)
     assert f"did you mean {meant}?" in answer.json["detail"]
 
@@ -144,7 +144,7 @@ def test_an_unknown_field_of_a_list_is_refused(browser: FlaskClient):
 def test_no_field_of_an_address_is_passed_over(
     browser: FlaskClient, method: str, address: str, told: str
 ):
-    answer = browser.open(address, method=method, data={"file": (recording(), "a.wav")})
+    answer = browser.open(address, method=method, data={"file": (build_recording(), "a.wav")})
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert told in answer.json["detail"]
 
@@ -158,14 +158,14 @@ def test_two_fields_that_contradict_each_other_are_refused(
     browser: FlaskClient, enabled: str, diarizer: str
 ):
     form = {"enable_diarization": enabled, "diarizer": diarizer}
-    answer = browser.post(URL, data={"file": (recording(), "a.wav"), **form})
+    answer = browser.post(URL, data={"file": (build_recording(), "a.wav"), **form})
     assert (answer.status_code, answer.json["field"]) == (422, "diarizer")
     assert f"enable_diarization={enabled}" in answer.json["detail"]
 
 
 def test_a_number_of_speakers_that_nobody_looks_for_is_told_to_have_no_effect(browser: FlaskClient):
     form = {"diarizer": "none", "max_speakers": "2", "engine": "sphinx"}
-    answer = browser.post(URL, data={"file": (recording(), "a.wav"), **form})
+    answer = browser.post(URL, data={"file": (build_recording(), "a.wav"), **form})
     [ignored] = [one for one in answer.json["warnings"] if one["code"] == "option_ignored"]
     assert "their number has no effect" in ignored["sentence"]
 
@@ -175,7 +175,7 @@ def test_terms_that_an_engine_cannot_take_are_reported(browser: FlaskClient):
     context_id = browser.post("/api/transcribe/contexts", json=context).json["context_id"]
     for engine, count in (("sphinx", 1), ("whisper", 0)):
         form = {"engine": engine, "context_id": context_id}
-        answer = browser.post(URL, data={"file": (recording(), "a.wav"), **form})
+        answer = browser.post(URL, data={"file": (build_recording(), "a.wav"), **form})
         sentences = [one["sentence"] for one in answer.json.get("warnings", ())]
         assert sum("not support terms of a context" in sentence for sentence in sentences) == count
 
@@ -184,14 +184,14 @@ def test_terms_that_an_engine_cannot_take_are_reported(browser: FlaskClient):
     ("field", "allowed"), [("engine", "allowed: auto, "), ("diarizer", "allowed: auto, none, ")]
 )
 def test_all_that_may_be_said_is_named(browser: FlaskClient, field: str, allowed: str):
-    answer = browser.post(URL, data={"file": (recording(), "a.wav"), field: "nope"})
+    answer = browser.post(URL, data={"file": (build_recording(), "a.wav"), field: "nope"})
     assert answer.json["detail"].startswith(f"{field}: 'nope' is unknown; {allowed}")
 
 
 def test_what_has_no_effect_under_v1_is_named(browser: FlaskClient):
     form = {"model": "whisper-1", "stream": "true", "temperature": "0", "include[]": "logprobs"}
     with browser.post(
-        THEIRS, data={"file": (recording(), "a.wav"), **form}, buffered=False
+        THEIRS, data={"file": (build_recording(), "a.wav"), **form}, buffered=False
     ) as answer:
         assert answer.status_code == HTTPStatus.OK
         assert answer.headers["X-Ignored-Fields"] == "temperature, include[]"
@@ -199,7 +199,7 @@ def test_what_has_no_effect_under_v1_is_named(browser: FlaskClient):
 
 def test_an_unknown_field_under_v1_is_refused(browser: FlaskClient):
     answer = browser.post(
-        THEIRS, data={"file": (recording(), "a.wav"), "model": "whisper-1", "lang": "pt"}
+        THEIRS, data={"file": (build_recording(), "a.wav"), "model": "whisper-1", "lang": "pt"}
     )
     assert (answer.status_code, answer.json["error"]["param"]) == (400, "lang")
     assert "language" in answer.json["error"]["message"]
@@ -208,6 +208,6 @@ def test_an_unknown_field_under_v1_is_refused(browser: FlaskClient):
 @pytest.mark.parametrize("field", ["timestamp_granularities[]", "timestamp_granularities"])
 def test_granularities_need_no_brackets(browser: FlaskClient, field: str):
     form = {"model": "whisper-1", "response_format": "verbose_json", field: "syllable"}
-    answer = browser.post(THEIRS, data={"file": (recording(), "a.wav"), **form})
+    answer = browser.post(THEIRS, data={"file": (build_recording(), "a.wav"), **form})
     assert answer.status_code == HTTPStatus.BAD_REQUEST
     assert "'syllable' is unknown" in answer.json["error"]["message"]

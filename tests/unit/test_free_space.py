@@ -31,11 +31,13 @@ from core.storage import storage
 from tasks import pipeline
 from tasks.celery import app as celery_app
 from tasks.steps import disk_space
+from tests.factories.commands import parse_findings, run_command
+from tests.factories.files import list_job_objects, list_scratch_files
+from tests.factories.recordings import build_recording
+from tests.factories.requests import SUBMIT_URL
 from tests.faults import disk
 from tests.faults.disk import Disk
 from tests.unit.media import tone, write_wav
-from tests.unit.test_doctor import run, told
-from tests.unit.test_outages import URL, objects, recording, scratch
 from transcribe_api.app import create_app
 from transcribe_api.stack import supervisor
 from transcribe_api.stack.supervisor import Component, Stack, StackError
@@ -94,22 +96,23 @@ def test_what_is_about_to_be_written_counts(monkeypatch):
 
 def test_an_upload_is_refused_with_the_figure_and_nothing_is_kept(browser, monkeypatch):
     reserve(monkeypatch, TOO_MUCH)
-    answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+    answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
     assert answer.status_code == 507
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json["code"] == "storage_full"
     assert f"{TOO_MUCH / 1024**2:.1f} MiB must stay free" in answer.json["detail"]
     assert str(settings().transcribe_data_dir) not in answer.text
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
 
     reserve(monkeypatch, 0)
-    assert browser.post(URL, data={"file": (recording(), "a.wav")}).status_code == 202
+    assert browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")}).status_code == 202
 
 
 def test_clients_of_openai_are_refused_in_their_shape(browser: FlaskClient, monkeypatch):
     reserve(monkeypatch, TOO_MUCH)
     answer = browser.post(
-        "/v1/audio/transcriptions", data={"file": (recording(), "a.wav"), "model": "whisper-1"}
+        "/v1/audio/transcriptions",
+        data={"file": (build_recording(), "a.wav"), "model": "whisper-1"},
     )
     assert answer.status_code == 507
     assert answer.json["error"]["code"] == "storage_full"
@@ -121,14 +124,14 @@ def test_readiness_and_doctor_say_so(browser: FlaskClient, monkeypatch: pytest.M
     answer = browser.get("/readyz")
     assert answer.status_code == 503
     assert answer.json["checks"]["storage"] == "full"
-    done = run("doctor")
+    done = run_command("doctor")
     assert done.exit_code == 1
-    assert told(done.output)["data directory"].startswith("BROKEN")
-    assert "MIN_FREE_BYTES" in told(done.output)["data directory"]
+    assert parse_findings(done.output)["data directory"].startswith("BROKEN")
+    assert "MIN_FREE_BYTES" in parse_findings(done.output)["data directory"]
 
 
 def test_a_recording_waits_to_be_cut_and_its_job_goes_on_when_there_is_room(browser, monkeypatch):
-    job_id = browser.post(URL, data={"file": (recording(), "a.wav")}).json["job_id"]
+    job_id = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")}).json["job_id"]
     # More often than a step is tried that fails: it waits as during an outage.
     full = [Space(10**12, 0)] * 2 * (settings().chunk_max_retries + 1)
     monkeypatch.setattr(pipeline, "fan_out", lambda job_id: None)
@@ -178,7 +181,7 @@ def test_where_the_longest_fits_no_header_is_read(monkeypatch):
 
 
 def test_a_job_waits_to_be_cut_while_its_pieces_would_not_fit(browser, monkeypatch):
-    job_id = browser.post(URL, data={"file": (recording(), "a.wav")}).json["job_id"]
+    job_id = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")}).json["job_id"]
     told = iter([True] * 3)
     monkeypatch.setattr(pipeline, "fan_out", lambda job_id: None)
 
@@ -196,24 +199,24 @@ def test_a_job_waits_to_be_cut_while_its_pieces_would_not_fit(browser, monkeypat
 
 def test_recordings_that_lie_here_are_refused_as_uploads_are(browser, monkeypatch, tmp_path):
     """By their key in storage, and by their path."""
-    storage().put_bytes("incoming/a.wav", recording().getvalue())
+    storage().put_bytes("incoming/a.wav", build_recording().getvalue())
     file = tmp_path / "a.wav"
-    file.write_bytes(recording().getvalue())
+    file.write_bytes(build_recording().getvalue())
     monkeypatch.setenv("MEDIA_ROOTS", str(tmp_path))
     named = {"file_path": str(file), "output_dir": str(tmp_path / "out")}
 
     reserve(monkeypatch, TOO_MUCH)
     for answer in (
-        browser.post(URL, data={"source_key": "incoming/a.wav"}),
+        browser.post(SUBMIT_URL, data={"source_key": "incoming/a.wav"}),
         browser.post("/process", json=named),
     ):
         assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
         assert "must stay free" in answer.json["detail"]
         assert "/" not in answer.json["detail"]
-    assert objects() == []
+    assert list_job_objects() == []
 
     reserve(monkeypatch, 0)
-    assert browser.post(URL, data={"source_key": "incoming/a.wav"}).status_code == 202
+    assert browser.post(SUBMIT_URL, data={"source_key": "incoming/a.wav"}).status_code == 202
     assert browser.post("/process", json=named).status_code == 202
 
 
@@ -243,12 +246,12 @@ def test_a_service_that_is_started_without_a_free_byte_says_so(small_disk: Disk,
         answer = browser.get("/readyz")
         assert answer.status_code == 503
         assert answer.json["checks"]["database"] == answer.json["checks"]["storage"] == "full"
-        answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+        answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
         assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
         assert "0.0 MiB are free" in answer.json["detail"]
         answer = browser.get("/api/transcribe/jobs")
         assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
-    assert browser.post(URL, data={"file": (recording(), "a.wav")}).status_code == 202
+    assert browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")}).status_code == 202
     create_app()
     assert local_token.read_token()
 
@@ -256,7 +259,7 @@ def test_a_service_that_is_started_without_a_free_byte_says_so(small_disk: Disk,
 def test_a_start_without_a_free_byte_names_the_figures(small_disk: Disk, monkeypatch):
     reserve(monkeypatch, 0)
     with small_disk.full():
-        done = run("up", "--port", "0")
+        done = run_command("up", "--port", "0")
         assert (done.exit_code, "Traceback" in done.output) == (3, False)
         assert "0.0 MiB are free, and 8.0 MiB are needed" in done.output
         assert str(small_disk.folder) in done.output
@@ -268,21 +271,21 @@ def test_an_upload_that_fills_the_disk_as_it_comes_in_is_stopped(browser, monkey
     monkeypatch.setattr(
         free_space, "measure_space", lambda _: looks.pop() if looks else Space(10**12, 0)
     )
-    answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+    answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
     assert answer.status_code == 507
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
 
 
 def test_a_real_disk_that_fills_and_is_freed(small_disk: Disk, browser: FlaskClient):
     # The service runs already: its database is open.
-    assert browser.post(URL, data={"file": (recording(), "a.wav")}).status_code == 202
+    assert browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")}).status_code == 202
     with small_disk.full():
-        answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+        answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
         assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
         assert "0.0 MiB are free, and 1.0 MiB must stay free" in answer.json["detail"]
-    assert browser.post(URL, data={"file": (recording(), "a.wav")}).status_code == 202
-    form = {"file": (recording(seconds=300), "a.wav")}
-    request = EnvironBuilder(URL, method="POST", data=form).get_environ()
+    assert browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")}).status_code == 202
+    form = {"file": (build_recording(seconds=300), "a.wav")}
+    request = EnvironBuilder(SUBMIT_URL, method="POST", data=form).get_environ()
     with closing(request["wsgi.input"]):  # a large form is in a file of its own
         assert browser.open(request).status_code == 507, "it has no room beside the reserve"
 

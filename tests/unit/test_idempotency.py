@@ -24,8 +24,8 @@ from core.db.transactions import read_session, transaction
 from core.settings import settings
 from core.storage import storage
 from tasks.steps.housekeeping import clean_up
-from tests.unit.test_auth import key
-from tests.unit.test_outages import recording
+from tests.factories.recordings import build_recording
+from tests.factories.requests import create_key
 from transcribe_api.app import create_app
 from transcribe_api.submission import submissions
 
@@ -43,7 +43,7 @@ def submit(
 ) -> TestResponse:
     headers = {} if name is None else {"Idempotency-Key": name}
     shown = form.pop("shown", "a.wav")
-    sent = {"file": (file or recording(), shown), **form}
+    sent = {"file": (file or build_recording(), shown), **form}
     return browser.post(url, data=sent, headers=headers)
 
 
@@ -75,7 +75,7 @@ def test_without_a_key_or_with_another_each_request_is_a_job(browser: FlaskClien
         {"language": "en-US"},
         {"url": f"{URL}/asr"},
         {"shown": "b.wav"},
-        {"file": recording(0.6)},
+        {"file": build_recording(0.6)},
         {"priority": "high"},
         {"session_id": str(uuid.UUID(int=1))},
     ],
@@ -146,11 +146,11 @@ def test_owners_do_not_know_of_each_others_keys(database, monkeypatch):
     monkeypatch.setenv("AUTH", "on")
     settings.cache_clear()
     browser = create_app().test_client()
-    (mine, my_headers), (_, their_headers) = key(), key()
-    _, my_next_headers = key(same_owner_as=mine.prefix)
+    (mine, my_headers), (_, their_headers) = create_key(), create_key()
+    _, my_next_headers = create_key(same_owner_as=mine.prefix)
 
     def sent(headers: dict[str, str], name: str) -> TestResponse:
-        form = {"file": (recording(), name)}
+        form = {"file": (build_recording(), name)}
         return browser.post(URL, data=form, headers={**headers, "Idempotency-Key": "one"})
 
     first = sent(my_headers, "a.wav").json["job_id"]

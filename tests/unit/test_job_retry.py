@@ -10,35 +10,32 @@ from core.jobs import lifecycle, retry
 from core.jobs.spec import DiarizationOptions
 from core.states import PartKind, Redo, Stage
 from core.storage import layout, storage
-from tests.unit.test_jobs import accept, begin_prepare, told
-from tests.unit.test_steps import (
+from tests.factories.jobs import accept_job, begin_preparation, read_state
+from tests.factories.steps import (
+    create_english_job,
     fail_part,
-    listening,
-    result,
-    run,
-    sent,
+    read_segments,
+    run_step,
     store_chunk,
     store_shard,
 )
 from transcribe_api.http.requests import parsing
 from transcripts.types import Turn
 
-pytestmark = pytest.mark.usefixtures("database", "sent")
-
-__all__ = ["sent"]
+pytestmark = pytest.mark.usefixtures("database", "sent_messages")
 
 
 def merged(*turns: Turn) -> str:
     """A job whose transcript was put together; without turns its diarization failed."""
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "good morning")
     store_chunk(job_id, 1, "hello there")
     if turns:
         store_shard(job_id, *turns)
     else:
         fail_part(job_id, PartKind.SHARD, 0, "too many voices")
-    run("merge", job_id)
-    assert told(job_id)["status"] == "completed"
+    run_step("merge", job_id)
+    assert read_state(job_id)["status"] == "completed"
     return job_id
 
 
@@ -65,15 +62,15 @@ def names(job_id: str) -> dict[str, str]:
 
 def test_speakers_that_were_not_found_are_looked_for_again_and_no_word_is_heard_anew():
     job_id = merged()
-    assert told(job_id)["warnings"][0]["code"] == "speakers_failed"
+    assert read_state(job_id)["warnings"][0]["code"] == "speakers_failed"
     chunks = [one for one in states(job_id) if one[0] == "chunk"]
     redo(job_id, Redo.DIARIZE)
     assert states(job_id) == [*chunks, ("shard", 0, "waiting", 0)]
-    assert (told(job_id)["stage"], told(job_id)["warnings"]) == (Stage.LISTEN, [])
+    assert (read_state(job_id)["stage"], read_state(job_id)["warnings"]) == (Stage.LISTEN, [])
     store_shard(job_id, Turn(0, 10, 0), Turn(30, 40, 1))
-    run("merge", job_id)
-    assert result(job_id) == [("good morning", 0), ("hello there", 1)]
-    assert told(job_id)["warnings"] == []
+    run_step("merge", job_id)
+    assert read_segments(job_id) == [("good morning", 0), ("hello there", 1)]
+    assert read_state(job_id)["warnings"] == []
 
 
 def test_new_wishes_for_the_speakers_take_the_place_of_the_old():
@@ -98,8 +95,8 @@ def test_all_chunks_are_heard_again_and_the_speakers_stay():
     assert [one[2:] for one in states(job_id)] == [("waiting", 0), ("waiting", 0), ("stored", 0)]
     store_chunk(job_id, 0, "better words")
     store_chunk(job_id, 1, "and more")
-    run("merge", job_id)
-    assert result(job_id) == [("better words", 0), ("and more", 1)]
+    run_step("merge", job_id)
+    assert read_segments(job_id) == [("better words", 0), ("and more", 1)]
     assert names(job_id) == {"0": "Ana"}
 
 
@@ -108,11 +105,11 @@ def test_a_transcript_is_put_together_anew_from_what_is_stored():
     name_speakers(job_id)
     with transaction() as session:  # only the sound is removed when its time is over
         lifecycle.get_job(session, job_id).transcript.audio_key = None
-    before = result(job_id)
+    before = read_segments(job_id)
     storage().delete(layout.artefact(job_id, "transcription.srt"))
     redo(job_id, Redo.MERGE)
-    run("merge", job_id)
-    assert result(job_id) == before
+    run_step("merge", job_id)
+    assert read_segments(job_id) == before
     assert storage().get_bytes(layout.artefact(job_id, "transcription.srt"))
     assert names(job_id) == {"0": "Ana"}
 
@@ -120,13 +117,13 @@ def test_a_transcript_is_put_together_anew_from_what_is_stored():
 @pytest.mark.parametrize("stage", Redo)
 def test_a_job_that_goes_on_is_left_alone(stage: Redo):
     with pytest.raises(Conflict, match="it has not ended"):
-        redo(listening(), stage)
+        redo(create_english_job(), stage)
 
 
 @pytest.mark.parametrize("stage", Redo)
 def test_a_job_that_was_never_cut_has_no_stages(stage: Redo):
-    job_id = accept()
-    begin_prepare(job_id)
+    job_id = accept_job()
+    begin_preparation(job_id)
     with transaction() as session:
         lifecycle.fail_job(session, job_id, EngineError("hiccup"))
     with pytest.raises(Conflict, match="was not cut yet"):
@@ -135,7 +132,7 @@ def test_a_job_that_was_never_cut_has_no_stages(stage: Redo):
 
 @pytest.mark.parametrize("stage", [Redo.DIARIZE, Redo.MERGE])
 def test_what_was_cancelled_half_way_has_to_be_heard_to_the_end_first(stage: Redo):
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "half")
     store_shard(job_id)
     with transaction() as session:
@@ -146,9 +143,9 @@ def test_what_was_cancelled_half_way_has_to_be_heard_to_the_end_first(stage: Red
 
 
 def test_a_job_without_speakers_has_no_shards_to_go_through_again():
-    job_id = listening(chunks=1, shards=0)
+    job_id = create_english_job(chunks=1, shards=0)
     store_chunk(job_id, 0, "alone")
-    run("merge", job_id)
+    run_step("merge", job_id)
     with pytest.raises(Conflict, match="it has no shards"):
         redo(job_id, Redo.DIARIZE)
 

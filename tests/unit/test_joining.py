@@ -21,10 +21,9 @@ from core.settings import settings
 from core.states import JobStatus
 from tasks import cancelling, pipeline
 from tasks.steps import housekeeping
-from tests.unit.test_auth import key
-from tests.unit.test_jobs import TimeMachine
-from tests.unit.test_jobs import time as time
-from tests.unit.test_outages import recording
+from tests.factories.jobs import TimeMachine
+from tests.factories.recordings import build_recording
+from tests.factories.requests import create_key
 from transcribe_api.app import create_app
 from transcribe_api.http.events.event_broker import job_events
 
@@ -55,7 +54,12 @@ def ask(
     **form: str,
 ) -> TestResponse:
     """Begin to wait for a transcript: the answer is a stream, of which the beginning is there."""
-    sent = {"file": (recording(seconds), "a.wav"), "model": "whisper-1", "stream": "true", **form}
+    sent = {
+        "file": (build_recording(seconds), "a.wav"),
+        "model": "whisper-1",
+        "stream": "true",
+        **form,
+    }
     return browser.post(URL, data=sent, headers=headers or {}, buffered=False)
 
 
@@ -94,8 +98,8 @@ def test_without_a_key_only_a_retry_joins(browser: FlaskClient):
 
 
 def test_with_a_key_every_same_request_joins(browser: FlaskClient):
-    _, mine = key()
-    _, others = key()
+    _, mine = create_key()
+    _, others = create_key()
     assert count_after(browser, (mine, {}), (mine, {}), (others, {})) == 2
 
 
@@ -139,34 +143,36 @@ def test_a_job_that_came_to_nothing_is_not_joined(browser: FlaskClient, status: 
     assert count_after(browser, (RETRY, {})) == 2
 
 
-def test_a_job_ends_with_the_last_who_waits(browser: FlaskClient, time: TimeMachine):
+def test_a_job_ends_with_the_last_who_waits(browser: FlaskClient, time_machine: TimeMachine):
     grace = settings().caller_grace_seconds
     ask(browser).close()
-    time.forward(grace / 2)
+    time_machine.forward(grace / 2)
     ask(browser, RETRY).close()
-    time.forward(grace * 0.75)
+    time_machine.forward(grace * 0.75)
     housekeeping._cancel_unawaited()
     assert statuses() == [JobStatus.QUEUED], "somebody joined meanwhile"
-    time.forward(grace)
+    time_machine.forward(grace)
     housekeeping._cancel_unawaited()
     assert statuses() == [JobStatus.CANCELLED]
     assert waiting_callers.list_unawaited() == []
 
 
-def test_a_name_is_free_again_when_its_job_was_abandoned(browser: FlaskClient, time: TimeMachine):
+def test_a_name_is_free_again_when_its_job_was_abandoned(
+    browser: FlaskClient, time_machine: TimeMachine
+):
     named = {"Idempotency-Key": "one"}
     ask(browser, named).close()
-    time.forward(settings().caller_grace_seconds + 1)
+    time_machine.forward(settings().caller_grace_seconds + 1)
     housekeeping._cancel_unawaited()
     assert count_after(browser, (named, {})) == 2
 
 
 def test_a_job_of_the_jobs_route_goes_on_without_its_caller(
-    browser: FlaskClient, time: TimeMachine
+    browser: FlaskClient, time_machine: TimeMachine
 ):
     url = "/api/transcribe/jobs/transcribe"
-    assert browser.post(url, data={"file": (recording(), "a.wav")}).status_code == 202
-    time.forward(settings().caller_grace_seconds * 2)
+    assert browser.post(url, data={"file": (build_recording(), "a.wav")}).status_code == 202
+    time_machine.forward(settings().caller_grace_seconds * 2)
     waiting_callers.renew_job(job_ids()[0])
     housekeeping._cancel_unawaited()
     assert statuses() == [JobStatus.QUEUED]

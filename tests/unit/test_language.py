@@ -20,8 +20,8 @@ from engines.whisper_model import language_names
 from tasks import pipeline
 from tasks.celery import app
 from tasks.steps import loaded_engines
+from tests.factories.jobs import accept_job, begin_preparation, finish_preparation
 from tests.unit.sounds import piece
-from tests.unit.test_jobs import accept, begin_prepare, prepared
 from transcribe_api.http.requests import parsing
 from transcripts.types import ChannelInterval, Note, Transcription, Word
 from transcripts.warning import TranscriptWarning, WarningCode
@@ -90,9 +90,9 @@ def use(monkeypatch: pytest.MonkeyPatch, engine: object) -> None:
 
 
 def listening(chunks: int, language: str | None = None) -> str:
-    job_id = accept(engine="whisperx", diarizer=None, language=language)
-    begin_prepare(job_id)
-    prepared(job_id, chunks=chunks, shards=0)
+    job_id = accept_job(engine="whisperx", diarizer=None, language=language)
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=chunks, shards=0)
     for position in range(chunks):
         storage().put_bytes(layout.chunk_audio(job_id, position), piece(position))
     return job_id

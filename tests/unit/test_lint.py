@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_formats import said, transcripts
+from tests.factories.transcripts import build_segment, draw_segments
 from transcribe_api.cli.command import main
 from transcripts.formats import Layout, srt, vtt
 from transcripts.formats.lint import lint
@@ -85,7 +85,7 @@ def test_a_cue_that_begins_before_the_one_ahead_is_out_of_order() -> None:
 
 
 def test_one_wrong_number_is_one_fault() -> None:
-    cues = [said("Hello there.", at * 5.0) for at in range(20)]
+    cues = [build_segment("Hello there.", at * 5.0) for at in range(20)]
     assert found(srt(cues).replace("\n7\n", "\n70\n").replace("\n8\n", "\n71\n")) == [
         (7, "number"),
         (9, "number"),
@@ -104,7 +104,12 @@ def test_a_head_that_is_none_is_told_of(head: str) -> None:
 
 
 def test_what_cannot_be_helped_is_said_so() -> None:
-    hurried = srt([said("incomprehensibilities " * 2, pace=0.3), said("No.", 0.6, speaker=1)])
+    hurried = srt(
+        [
+            build_segment("incomprehensibilities " * 2, pace=0.3),
+            build_segment("No.", 0.6, speaker=1),
+        ]
+    )
     (fast,) = [fault for fault in lint(hurried) if fault.cue == 1 and fault.rule == "max_cps"]
     assert not fast.mendable
     assert fast.text.endswith("20 are allowed; there is no room to show it longer")
@@ -114,7 +119,11 @@ def test_what_cannot_be_helped_is_said_so() -> None:
 
 
 def test_a_gap_is_kept_where_one_is_wished() -> None:
-    talk = [said("Yes I do.", 0.0), said("No.", 1.2, speaker=1), said("No.", 1.2, speaker=0)]
+    talk = [
+        build_segment("Yes I do.", 0.0),
+        build_segment("No.", 1.2, speaker=1),
+        build_segment("No.", 1.2, speaker=0),
+    ]
     assert (2, "gap") in found(srt(talk), Layout(gap=0.1))
     assert "gap" not in dict(map(reversed, found(srt(talk, Layout(gap=0.1)), Layout(gap=0.1))))
 
@@ -134,7 +143,7 @@ TAGS = frozenset("<{")
 
 
 @settings(max_examples=150, deadline=None)
-@given(transcripts(), LAYOUTS)
+@given(draw_segments(), LAYOUTS)
 @example([Segment((Word("2", 0.0, 1.0), Word("-->", 1.0, 2.0)))], Layout())
 def test_ours_break_no_rule_that_can_be_kept(segments: list[Segment], layout: Layout) -> None:
     for text in (srt(segments, layout), vtt(segments, layout)):
@@ -145,7 +154,7 @@ def test_ours_break_no_rule_that_can_be_kept(segments: list[Segment], layout: La
 
 
 @settings(max_examples=60, deadline=None)
-@given(transcripts())
+@given(draw_segments())
 def test_files_are_read_as_another_library_reads_them(segments: list[Segment]) -> None:
     for text, form in ((srt(segments), "srt"), (vtt(segments), "vtt")):
         cues, _ = read_subtitles(text)
@@ -158,7 +167,9 @@ def test_files_are_read_as_another_library_reads_them(segments: list[Segment]) -
 
 def test_a_transcript_of_25_hours_reads_back_in_another_library() -> None:
     talk = [
-        said(f"And this is what number {number} has to say.", number * 15.0, speaker=number % 2)
+        build_segment(
+            f"And this is what number {number} has to say.", number * 15.0, speaker=number % 2
+        )
         for number in range(25 * 240)
     ]
     for text, form in ((srt(talk), "srt"), (vtt(talk), "vtt")):

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from core import log
 from core.settings import settings
-from tests.unit.test_outages import recording
+from tests.factories.recordings import build_recording
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -54,7 +54,7 @@ def test_a_strange_name_of_a_request_is_not_taken(capsys, name: str):
 
 def test_a_submission_is_told_of_with_the_job_that_it_made(capsys):
     browser = started(capsys)
-    file = (recording(), "a.wav")
+    file = (build_recording(), "a.wav")
     told = browser.post("/api/transcribe/jobs/transcribe", data={"file": file}).json
     found = lines(capsys)
     assert {line.get("job_id") for line in found if "job" in line["event"]} == {told["job_id"]}

@@ -19,8 +19,8 @@ from core.errors import EngineError
 from core.jobs import lifecycle
 from core.live import worker_registry
 from core.live.worker_registry import ProcessReporter
-from tests.unit.test_jobs import TimeMachine, accept
-from tests.unit.test_outages import recording
+from tests.factories.jobs import TimeMachine, accept_job
+from tests.factories.recordings import build_recording
 from transcribe_api.app import create_app
 
 #: A worker whose processes count, and are then killed, one after the other.
@@ -42,11 +42,6 @@ for _ in range(4):
     found = {sample.name: sample.value for sample in samples if "le" not in sample.labels}
     print(json.dumps([found, len(list(folder.iterdir()))]))
 """
-
-
-@pytest.fixture
-def moved(monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
-    return TimeMachine(monkeypatch)
 
 
 def shown(text: str) -> dict[str, dict[str, float]]:
@@ -94,7 +89,7 @@ print((time.process_time() - began) / 2000)
 @pytest.mark.usefixtures("database")
 def test_the_end_of_a_job_counts_when_it_is_committed():
     before = _ended("failed")
-    job_id = accept()
+    job_id = accept_job()
     with suppress(RuntimeError), transaction() as session:
         lifecycle.fail_job(session, job_id, EngineError("no"))
         raise RuntimeError
@@ -110,7 +105,7 @@ def _ended(status: str) -> float:
 
 
 @pytest.mark.usefixtures("database", "redis_server")
-def test_all_living_processes_are_shown_and_the_dead_are_not(moved: TimeMachine):
+def test_all_living_processes_are_shown_and_the_dead_are_not(time_machine: TimeMachine):
     for name in ("first@here", "second@there"):
         ProcessReporter(name).report({}, [metrics.PROCESSES.to_metric([((), 2)])])
     browser = create_app().test_client()
@@ -118,7 +113,7 @@ def test_all_living_processes_are_shown_and_the_dead_are_not(moved: TimeMachine)
     assert processes == {"first@here": 2, "second@there": 2}
 
     ProcessReporter("first@here").withdraw()
-    moved.forward(worker_registry.EXPIRES_AFTER_SECONDS + 1)
+    time_machine.forward(worker_registry.EXPIRES_AFTER_SECONDS + 1)
     ProcessReporter("third@here").report({}, [metrics.PROCESSES.to_metric([((), 1)])])
     processes = shown(browser.get("/metrics").text)["transcribe_pool_processes"]
     assert processes == {"third@here": 1}
@@ -172,7 +167,7 @@ def test_requests_are_counted_by_rule_and_never_by_path():
 def test_submissions_count_bytes_and_jobs():
     browser = create_app().test_client()
     before = metrics.ACCEPTED.labels("sphinx")._value.get(), metrics.UPLOAD_BYTES._value.get()
-    file = recording()
+    file = build_recording()
     browser.post("/api/transcribe/jobs/transcribe", data={"file": (file, "a.wav")})
     accepted = metrics.ACCEPTED.labels("sphinx")._value.get()
     received = metrics.UPLOAD_BYTES._value.get()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.unit.test_doctor import run, told
+from tests.factories.commands import parse_findings, run_command
 from transcribe_api.stack import open_files
 from transcribe_api.stack.stack_error import StackError
 
@@ -37,7 +37,7 @@ def test_too_few_are_refused_with_the_figure(monkeypatch: pytest.MonkeyPatch):
     needed = open_files.BASE_FILES + open_files.FILES_PER_PROCESS
     with pytest.raises(StackError, match=f"64 open files.*{needed} are needed.*ulimit -n {needed}"):
         open_files.require_open_files(threads=100, processes=1)
-    line = told(run("doctor", "--port", "0").output)["open files"]
+    line = parse_findings(run_command("doctor", "--port", "0").output)["open files"]
     assert line.startswith("BROKEN")
     assert "ulimit -n" in line
 
@@ -46,4 +46,4 @@ def test_no_limit_is_enough(monkeypatch: pytest.MonkeyPatch):
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda _: unlimited)
     assert open_files.find_obstacle(1000) is None
-    assert "any number" in told(run("doctor", "--port", "0").output)["open files"]
+    assert "any number" in parse_findings(run_command("doctor", "--port", "0").output)["open files"]

@@ -26,9 +26,9 @@ from core.db.transactions import transaction
 from core.settings import settings
 from core.states import DeliveryState
 from core.storage import layout, storage
-from tests.unit.test_jobs import begin_merge, begin_prepare, complete, prepared
-from tests.unit.test_outages import recording
-from tests.unit.test_speaker_names import transcript
+from tests.factories.jobs import begin_merge, begin_preparation, complete_job, finish_preparation
+from tests.factories.recordings import build_recording
+from tests.factories.transcripts import create_transcript
 from transcribe_api.app import create_app
 from transcribe_api.http import route_docs
 from transcribe_api.http.requests.json_bodies import Line
@@ -151,7 +151,7 @@ class World:
 
     def submit(self, engine: str = "") -> TestResponse:
         url = f"{API}/jobs/transcribe{engine}"
-        return self.browser.post(url, data={"file": (recording(), "a.wav")})
+        return self.browser.post(url, data={"file": (build_recording(), "a.wav")})
 
     def audio(self) -> str:
         """The link to the recording."""
@@ -167,7 +167,7 @@ class World:
 def world(app: Flask, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("MEDIA_ROOTS", str(data_dir))
     settings.cache_clear()
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     storage().put_bytes(layout.source(job.job_id), b"sound")
     storage().put_bytes(layout.artefact(job.job_id, "transcription.srt"), b"1")
     return World(app.test_client(), job)
@@ -200,23 +200,23 @@ def _delivery(world: World) -> DeliveryRow:
 
 def _process(world: World) -> TestResponse:
     folder = settings().transcribe_data_dir
-    (folder / "a.wav").write_bytes(recording().getvalue())
+    (folder / "a.wav").write_bytes(build_recording().getvalue())
     asked = {"file_path": str(folder / "a.wav"), "output_dir": str(folder / "out")}
     return world.browser.post("/process", json=asked)
 
 
 def _do(job_id: str) -> None:
     """What the workers do."""
-    begin_prepare(job_id)
-    prepared(job_id, chunks=0, shards=0)
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=0, shards=0)
     begin_merge(job_id)
-    complete(job_id)
+    complete_job(job_id)
 
 
 def _transcribed(world: World) -> TestResponse:
     """A caller waits, and meanwhile the job is done."""
     with ThreadPoolExecutor() as others:
-        form = {"file": (recording(), "a.wav"), "model": "whisper-1"}
+        form = {"file": (build_recording(), "a.wav"), "model": "whisper-1"}
         answer = others.submit(world.browser.post, "/v1/audio/transcriptions", data=form)
         while not (waiting := world.get("jobs?status=queued").json["jobs"]):
             time.sleep(0.05)

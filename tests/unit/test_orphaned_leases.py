@@ -13,15 +13,15 @@ from core.jobs.parts import PartId
 from core.jobs.recovery import Need
 from core.states import PartKind
 from tasks.worker import startup
-from tests.unit.test_jobs import (
-    accept,
-    begin_prepare,
-    lease,
-    listening,
-    needs,
+from tests.factories.jobs import (
+    accept_job,
+    begin_preparation,
+    create_listening_job,
+    lease_part,
+    list_needs,
     send_parts,
-    store,
-    store_all,
+    store_all_parts,
+    store_part,
 )
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -52,52 +52,52 @@ def take(job_id: str, position: int, worker: str) -> Any:
 
 
 def test_what_it_had_is_found_at_once_and_can_be_taken():
-    job_id = listening()
+    job_id = create_listening_job()
     send_parts(job_id)
     take(job_id, 0, HERE)
-    assert needs(job_id) == []
+    assert list_needs(job_id) == []
     assert Worker().begins() == ["housekeeping"]
-    assert needs(job_id) == [Need.RESEND]
-    assert lease(job_id, 0, "another message")
+    assert list_needs(job_id) == [Need.RESEND]
+    assert lease_part(job_id, 0, "another message")
 
 
 def test_what_others_have_stays_theirs():
-    job_id = listening()
+    job_id = create_listening_job()
     send_parts(job_id)
     take(job_id, 0, "asr@there")
-    lease(job_id, 1, "a message of a worker without a name")
+    lease_part(job_id, 1, "a message of a worker without a name")
     assert Worker().begins() == []
-    assert needs(job_id) == []
+    assert list_needs(job_id) == []
 
 
 def test_what_was_stored_stays_stored():
-    job_id = listening(chunks=1, shards=0)
+    job_id = create_listening_job(chunks=1, shards=0)
     take(job_id, 0, HERE)
-    store(job_id, 0)
+    store_part(job_id, 0)
     assert Worker().begins() == []
-    assert lease(job_id) is None
+    assert lease_part(job_id) is None
 
 
 @pytest.mark.parametrize("need", [Need.PREPARE, Need.MERGE])
 def test_jobs_that_it_prepared_or_merged_go_on_too(need: Need):
     if need == Need.PREPARE:
-        job_id = accept()
-        begin_prepare(job_id)
+        job_id = accept_job()
+        begin_preparation(job_id)
     else:
-        job_id = listening()
-        store_all(job_id)
+        job_id = create_listening_job()
+        store_all_parts(job_id)
         with transaction() as session:
             assert lifecycle.begin_merge(session, job_id, "me", "worker")
     assert Worker("worker").begins() == ["housekeeping"]
-    assert needs(job_id) == [need]
+    assert list_needs(job_id) == [need]
 
 
 def test_a_living_worker_of_the_same_name_keeps_what_it_has():
-    job_id = listening()
+    job_id = create_listening_job()
     send_parts(job_id)
     take(job_id, 0, HERE)
     assert Worker(has_a_twin=True).begins() == []
-    assert needs(job_id) == []
+    assert list_needs(job_id) == []
 
 
 def test_a_worker_starts_without_its_database_and_its_broker(monkeypatch):

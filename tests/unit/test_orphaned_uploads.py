@@ -12,7 +12,7 @@ from core.jobs import lifecycle
 from core.jobs.spec import JobSpec
 from core.storage import directory, layout, orphaned_uploads, storage
 from tasks.steps import housekeeping
-from tests.unit.test_jobs import accept
+from tests.factories.jobs import accept_job
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -37,8 +37,8 @@ def test_only_old_uploads_that_belong_to_no_job_are_removed(monkeypatch: pytest.
     monkeypatch.setattr(directory, "PAGE_SIZE", 2)
     stray = [put(str(uuid.uuid4()), "source") for _ in range(5)]
     kept = {
-        put(accept(), "source"),
-        put(accept(), "source", "chunks/chunk_0000.wav"),
+        put(accept_job(), "source"),
+        put(accept_job(), "source", "chunks/chunk_0000.wav"),
         put(str(uuid.uuid4()), "source", age=SECONDS - 60),  # its row may still be written
         put(str(uuid.uuid4()), "source", "transcription.srt"),  # another database knows it
         put("not-a-job", "source"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import wave
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,12 +10,12 @@ from flask.testing import FlaskClient
 from core.db.transactions import read_session
 from core.jobs import lifecycle
 from core.settings import settings
-from core.storage import storage
+from tests.factories.files import list_job_objects, list_scratch_files
+from tests.factories.recordings import build_recording
+from tests.factories.requests import SUBMIT_URL
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
-
-URL = "/api/transcribe/jobs/transcribe"
 
 
 @pytest.fixture
@@ -26,34 +24,15 @@ def browser() -> FlaskClient:
     return app.test_client()
 
 
-def recording(seconds: float = 0.5) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(b"\x01\x00" * int(seconds * 16_000))
-    buffer.seek(0)
-    return buffer
-
-
-def scratch() -> list[Path]:
-    return list(settings().scratch_dir.glob("*"))
-
-
-def objects() -> list[str]:
-    return storage().list_keys("jobs/")
-
-
 def test_once_accepted_a_job_is_kept_although_the_broker_is_down(browser: FlaskClient):
-    answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+    answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
     assert answer.status_code == 202
     assert answer.json is not None
     with read_session() as session:
         job = lifecycle.get_job(session, answer.json["job_id"])
         assert job.run.status == "queued"
-    assert objects() == [f"jobs/{job.job_id}/source"]
-    assert scratch() == []
+    assert list_job_objects() == [f"jobs/{job.job_id}/source"]
+    assert list_scratch_files() == []
     told = browser.get(answer.headers["Location"]).json
     assert told["status"] == "queued", "the database knows when Redis does not answer"
 
@@ -66,20 +45,20 @@ def test_a_file_that_is_too_large_is_refused_and_nothing_is_kept(monkeypatch, wh
     app = create_app()
     app.config["MAX_CONTENT_LENGTH"] = whole_request
     file = (io.BytesIO(b"x" * 20_000), "a.wav")
-    answer = app.test_client().post(URL, data={"file": file})
+    answer = app.test_client().post(SUBMIT_URL, data={"file": file})
     assert answer.status_code == 413
     assert answer.json["code"] == "file_too_large"
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
 
 
 def test_a_storage_that_is_down_is_said_so_and_nothing_is_recorded(browser: FlaskClient):
     settings().objects_dir.parent.mkdir(parents=True, exist_ok=True)
     settings().objects_dir.write_text("not a directory")
-    answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+    answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
     assert answer.status_code == 503
     assert answer.json["code"] == "unavailable"
     assert int(answer.headers["Retry-After"]) > 0
-    assert scratch() == []
+    assert list_scratch_files() == []
 
 
 def test_a_database_that_is_down_is_said_so_and_nothing_is_kept(browser: FlaskClient, monkeypatch):
@@ -88,10 +67,10 @@ def test_a_database_that_is_down_is_said_so_and_nothing_is_kept(browser: FlaskCl
     monkeypatch.setattr(
         transactions, "engine", lambda: transactions.build_engine("sqlite:////nowhere/at/all.db")
     )
-    answer = browser.post(URL, data={"file": (recording(), "a.wav")})
+    answer = browser.post(SUBMIT_URL, data={"file": (build_recording(), "a.wav")})
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
 
 
 def test_readiness_names_what_is_down(browser: FlaskClient):

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chunking.cut import AudioChunker, write_wav
+from chunking.cut import AudioChunker
+from chunking.pcm import write_wav
 from chunking.plan.planner import Window
 from core.errors import NotFound
 from core.storage import layout, storage
 from tasks.steps.part_audio import open_audio
-from tests.unit.test_jobs import accept
+from tests.factories.jobs import accept_job
 from transcripts.types import ChannelInterval
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -45,7 +46,7 @@ def cut(recording: Path, place: ChannelInterval, folder: Path) -> bytes:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("harm", ["lost", "empty", "cut off", "no sound", "another length"])
 def test_a_piece_is_what_it_was(recording: Path, tmp_path: Path, place: ChannelInterval, harm: str):
-    job_id, right = accept(), cut(recording, place, tmp_path)
+    job_id, right = accept_job(), cut(recording, place, tmp_path)
     key = layout.chunk_audio(job_id, 0)
     storage().put_file(layout.source(job_id), recording)
     spoiled = {
@@ -63,7 +64,7 @@ def test_a_piece_is_what_it_was(recording: Path, tmp_path: Path, place: ChannelI
 
 def test_a_whole_piece_is_taken_as_it_is(recording: Path, tmp_path: Path):
     """The recording is not needed, and may be gone."""
-    job_id, right = accept(), cut(recording, PLACES[0], tmp_path)
+    job_id, right = accept_job(), cut(recording, PLACES[0], tmp_path)
     key = layout.chunk_audio(job_id, 0)
     storage().put_bytes(key, right)
     with open_audio(job_id, key, PLACES[0]) as path:
@@ -71,7 +72,7 @@ def test_a_whole_piece_is_taken_as_it_is(recording: Path, tmp_path: Path):
 
 
 def test_without_the_recording_a_lost_piece_is_lost():
-    job_id = accept()
+    job_id = accept_job()
     with (
         pytest.raises(NotFound),
         open_audio(job_id, layout.chunk_audio(job_id, 0), PLACES[0]),

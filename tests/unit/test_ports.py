@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.test_doctor import run, told
+from tests.factories.commands import parse_findings, run_command
 from transcribe_api.stack import ports
 from transcribe_api.stack.stack_error import StackError
 
@@ -26,7 +26,7 @@ def taken() -> Iterator[int]:
 @pytest.mark.parametrize("option", ["--port", "--flower-port"])
 @pytest.mark.parametrize("port", ["99999", "65536", "-1", "abc"])
 def test_what_is_no_port_is_wrong_usage(option: str, port: str):
-    done = run("up", option, port)
+    done = run_command("up", option, port)
     assert (done.exit_code, "Traceback" in done.output) == (2, False)
     assert option in done.output
     assert "0<=x<=65535" in done.output or "not a valid integer" in done.output
@@ -35,7 +35,7 @@ def test_what_is_no_port_is_wrong_usage(option: str, port: str):
 def test_a_taken_port(taken: int):
     with pytest.raises(StackError, match=rf"{HERE}:{taken} cannot be used .*--flower-port"):
         ports.refuse_unusable(HERE, taken, "--flower-port")
-    line = told(run("doctor", "--port", str(taken)).output)["port"]
+    line = parse_findings(run_command("doctor", "--port", str(taken)).output)["port"]
     assert line.startswith("WARNING")
     assert "choose another with --port" in line
 
@@ -43,7 +43,9 @@ def test_a_taken_port(taken: int):
 def test_a_free_port():
     port = ports.find_free(HERE)
     assert ports.find_obstacle(HERE, port) is None
-    assert told(run("doctor", "--port", str(port)).output)["port"].endswith("is free")
+    assert parse_findings(run_command("doctor", "--port", str(port)).output)["port"].endswith(
+        "is free"
+    )
 
 
 @pytest.mark.parametrize("port", [-1, 70_000])

@@ -16,9 +16,14 @@ from core.live.worker_registry import ProcessReporter
 from core.states import Priority
 from tasks import messages
 from tasks.reporting import job_status
-from tests.unit.test_jobs import TimeMachine, accept, begin_prepare, lease, prepared, store, time
-
-__all__ = ["time"]
+from tests.factories.jobs import (
+    TimeMachine,
+    accept_job,
+    begin_preparation,
+    finish_preparation,
+    lease_part,
+    store_part,
+)
 
 
 @pytest.mark.parametrize(("higher", "lower"), [("high", "normal"), ("normal", "low")])
@@ -35,10 +40,10 @@ def test_less_never_goes_after_more_and_all_of_it_is_a_priority_of_the_broker(pr
 
 
 @pytest.mark.usefixtures("database")
-def test_what_a_killed_worker_had_goes_before_the_rest_of_its_job(time: TimeMachine):
+def test_what_a_killed_worker_had_goes_before_the_rest_of_its_job(time_machine: TimeMachine):
     job_id = waiting(chunks=200)
-    lease(job_id, 2)
-    time.forward(60)
+    lease_part(job_id, 2)
+    time_machine.forward(60)
     with transaction() as session:
         todo = parts.claim_unsent_parts(session, job_id)
         spec = lifecycle.read_spec(lifecycle.get_job(session, job_id))
@@ -57,7 +62,7 @@ def told(job_id: str, pace: float | None = None) -> tuple[int | None, float | No
 
 
 def sent(**options) -> str:
-    job_id = accept(**options)
+    job_id = accept_job(**options)
     with transaction() as session:
         lifecycle.mark_dispatched(session, job_id)
     return job_id
@@ -66,36 +71,38 @@ def sent(**options) -> str:
 def waiting(chunks: int = 2, **options) -> str:
     """A job that was cut and sent; a chunk has half a minute."""
     job_id = sent(**options)
-    begin_prepare(job_id)
-    prepared(job_id, chunks=chunks, shards=0)
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=chunks, shards=0)
     return job_id
 
 
 @pytest.mark.usefixtures("database")
 class TestWaiting:
-    def test_jobs_wait_to_be_prepared_by_priority_and_age(self, time: TimeMachine):
+    def test_jobs_wait_to_be_prepared_by_priority_and_age(self, time_machine: TimeMachine):
         found = []
         for priority in (Priority.NORMAL, Priority.LOW, Priority.NORMAL, Priority.HIGH):
             found.append(sent(priority=priority))
-            time.forward(1)
+            time_machine.forward(1)
         assert [told(job_id) for job_id in found] == [(1, None), (3, None), (2, None), (0, None)]
 
     def test_what_was_never_sent_has_no_place(self):
-        assert told(accept()) == (None, None)
+        assert told(accept_job()) == (None, None)
 
-    def test_a_short_job_waits_for_its_own_only_and_a_long_one_for_both(self, time: TimeMachine):
+    def test_a_short_job_waits_for_its_own_only_and_a_long_one_for_both(
+        self, time_machine: TimeMachine
+    ):
         long = waiting(chunks=50)
-        time.forward(1)
+        time_machine.forward(1)
         short = waiting()
         assert told(short, pace=0.5) == (0, 30.0)
         assert told(long, pace=0.5) == (1, 30.0 + 750.0)
 
-    def test_what_others_have_behind_them_is_not_waited_for(self, time: TimeMachine):
+    def test_what_others_have_behind_them_is_not_waited_for(self, time_machine: TimeMachine):
         first = waiting(chunks=3)
-        time.forward(1)
+        time_machine.forward(1)
         second = waiting()
-        assert lease(first)
-        store(first, 0)
+        assert lease_part(first)
+        store_part(first, 0)
         assert told(second, pace=1.0) == (1, 60.0 + 60.0)
         assert told(first, pace=1.0)[0] is None, "its turn has come"
 

@@ -23,7 +23,7 @@ from core.states import JobStatus, PartKind, Priority, Stage
 from core.storage import layout, storage
 from tasks import endings, messages, pipeline, purge, queue_lengths
 from tasks.celery import app
-from tests.unit.test_jobs import accept, begin_prepare, lease, prepared
+from tests.factories.jobs import accept_job, begin_preparation, finish_preparation, lease_part
 from transcripts.types import ChannelInterval
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -61,9 +61,9 @@ def counted() -> redis.Redis:
 
 
 def listening(chunks: int, **options) -> str:
-    job_id = accept(**options)
-    begin_prepare(job_id)
-    prepared(job_id, chunks=chunks, shards=1)
+    job_id = accept_job(**options)
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=chunks, shards=1)
     pipeline.fan_out(job_id)
     return job_id
 
@@ -108,7 +108,7 @@ def test_nothing_is_counted_of_a_cancelled_job_whatever_is_still_in_hand():
     other = listening(3)
     keys = set(counted().keys("*"))
     job_id = listening(3)
-    assert lease(job_id, 0, "message-1")
+    assert lease_part(job_id, 0, "message-1")
     endings.cancel_job(job_id)
     purged()
     left = set(counted().keys("*")) - keys
@@ -122,7 +122,7 @@ def test_nothing_is_counted_of_a_cancelled_job_whatever_is_still_in_hand():
 
 
 def test_a_job_that_was_not_begun_leaves_the_queue():
-    job_id, other = accept(), accept()
+    job_id, other = accept_job(), accept_job()
     pipeline.start_job(job_id)
     pipeline.start_job(other)
     endings.cancel_job(job_id)
@@ -143,9 +143,9 @@ def test_what_is_sent_after_a_cancel_stays():
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_what_is_being_sent_during_a_cancel_leaves_as_well(monkeypatch, deleted: bool):
-    job_id = accept()
-    begin_prepare(job_id)
-    prepared(job_id, chunks=5, shards=1)
+    job_id = accept_job()
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=5, shards=1)
     header = messages.build_part_messages
 
     def cancelled_meanwhile(*about):
@@ -240,9 +240,9 @@ def test_a_broker_that_is_down_does_not_keep_a_job_from_being_cancelled(monkeypa
 
 
 def test_nothing_is_counted_of_a_job_that_ended_well_after_it_was_sent_twice():
-    job_id = accept()
-    begin_prepare(job_id)
-    prepared(job_id, chunks=1, shards=0)
+    job_id = accept_job()
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=1, shards=0)
     keys = set(counted().keys("*"))
     for _ in range(2):  # the second breaks off what the first counts
         with transaction() as session:

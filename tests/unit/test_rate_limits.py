@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 
 from core.access.keys import Scope
 from core.settings import settings
+from tests.factories.recordings import build_recording
+from tests.factories.requests import create_key
 from tests.unit.conftest import running_redis
-from tests.unit.test_auth import key
-from tests.unit.test_outages import recording
 from transcribe_api.app import create_app
 from transcribe_api.http.auth import rate_limits
 
@@ -45,20 +45,20 @@ def statuses(browser: FlaskClient, times: int, headers: dict[str, str], url: str
 
 def test_a_key_has_so_many_requests_a_minute(server, monkeypatch):
     browser = service(monkeypatch, rate_limit_per_minute=3)
-    _, headers = key()
+    _, headers = create_key()
     assert statuses(browser, 4, headers) == [200, 200, 200, 429]
     refused = browser.get(f"{API}/sessions", headers=headers)
     assert refused.status_code == 429, "all routes count together"
     assert refused.json["code"] == "rate_limited"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    assert statuses(browser, 1, key()[1]) == [200], "each key for itself"
+    assert statuses(browser, 1, create_key()[1]) == [200], "each key for itself"
 
 
 def test_all_processes_count_together(monkeypatch):
     with running_redis():
         first = service(monkeypatch, rate_limit_per_minute=2)
         second = service(monkeypatch)
-        _, headers = key()
+        _, headers = create_key()
         counted = [statuses(one, 1, headers) for one in (first, second, first)]
     assert counted == [[200], [200], [429]]
 
@@ -66,7 +66,7 @@ def test_all_processes_count_together(monkeypatch):
 def test_a_redis_that_goes_down_refuses_nobody(monkeypatch):
     with running_redis() as server:
         browser = service(monkeypatch, rate_limit_per_minute=3)
-        _, headers = key()
+        _, headers = create_key()
         assert statuses(browser, 1, headers) == [200]
         server.kill()
         server.wait()
@@ -75,14 +75,14 @@ def test_a_redis_that_goes_down_refuses_nobody(monkeypatch):
 
 def test_a_key_may_have_a_number_of_its_own(monkeypatch):
     browser = service(monkeypatch, rate_limit_per_minute=2)
-    assert statuses(browser, 4, key(per_minute=3)[1]) == [200, 200, 200, 429]
-    assert statuses(browser, 1, key(per_minute=1)[1]) == [200]
-    assert set(statuses(browser, 9, key(per_minute=0)[1])) == {200}
+    assert statuses(browser, 4, create_key(per_minute=3)[1]) == [200, 200, 200, 429]
+    assert statuses(browser, 1, create_key(per_minute=1)[1]) == [200]
+    assert set(statuses(browser, 9, create_key(per_minute=0)[1])) == {200}
 
 
 def test_a_refusal_has_the_form_of_its_route(monkeypatch):
     browser = service(monkeypatch, rate_limit_per_minute=1)
-    _, headers = key()
+    _, headers = create_key()
     assert statuses(browser, 1, headers) == [200]
     refused = browser.get("/v1/models", headers=headers)
     assert refused.json["error"]["code"] == "rate_limited"
@@ -91,20 +91,20 @@ def test_a_refusal_has_the_form_of_its_route(monkeypatch):
 
 def test_no_limit_is_no_limit(monkeypatch):
     browser = service(monkeypatch, rate_limit_per_minute=0)
-    assert set(statuses(browser, 9, key()[1])) == {200}
+    assert set(statuses(browser, 9, create_key()[1])) == {200}
 
 
 def test_what_is_not_there_counts_too(monkeypatch):
     browser = service(monkeypatch, rate_limit_per_minute=2)
-    assert statuses(browser, 3, key()[1], "nowhere") == [404, 404, 429]
+    assert statuses(browser, 3, create_key()[1], "nowhere") == [404, 404, 429]
 
 
 def test_submissions_have_a_limit_of_their_own(monkeypatch):
     browser = service(monkeypatch, submit_limit_per_minute=1)
-    _, headers = key()
+    _, headers = create_key()
 
     def submit(engine: str):
-        form = {"file": (recording(), "a.wav")}
+        form = {"file": (build_recording(), "a.wav")}
         return browser.post(f"{API}/jobs/transcribe{engine}", data=form, headers=headers)
 
     assert submit("").status_code == 202
@@ -127,7 +127,7 @@ def test_wrong_keys_are_refused_sooner_or_later_and_right_ones_go_on_working(ser
     most = rate_limits.WRONG_KEYS_PER_MINUTE
     assert statuses(browser, most + 1, wrong) == [401] * most + [429]
     assert statuses(browser, 1, wrong, "nowhere") == [429]
-    assert statuses(browser, 1, key(Scope.READ)[1]) == [200]
+    assert statuses(browser, 1, create_key(Scope.READ)[1]) == [200]
     elsewhere = browser.get(f"{API}/jobs", headers=wrong, environ_base={"REMOTE_ADDR": "192.0.2.1"})
     assert elsewhere.status_code == 401, "each address for itself"
     assert statuses(browser, 1, {}) == [401], "no key is no wrong one"
@@ -135,7 +135,7 @@ def test_wrong_keys_are_refused_sooner_or_later_and_right_ones_go_on_working(ser
 
 def test_health_is_never_refused(monkeypatch):
     browser = service(monkeypatch, rate_limit_per_minute=1)
-    _, headers = key()
+    _, headers = create_key()
     assert {browser.get("/healthz", headers=headers).status_code for _ in range(5)} == {200}
     assert statuses(browser, 1, headers) == [200]
 

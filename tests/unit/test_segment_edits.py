@@ -14,7 +14,7 @@ from core.db.transactions import read_session, transaction
 from core.edits import segment_edits, speaker_numbers
 from core.jobs import lifecycle
 from core.states import JobStatus
-from tests.unit.test_speaker_names import transcript
+from tests.factories.transcripts import create_transcript
 from transcribe_api.app import create_app
 from transcribe_api.schemas.results import MAX_TEXT_LENGTH
 
@@ -37,7 +37,7 @@ def segments(browser: FlaskClient, job: TranscriptJob) -> list[dict]:
 
 
 def test_a_segment_gets_another_text_and_its_own_back(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     before = segments(browser, job)
     answer = browser.patch(url(job, 1), json={"text": "  Hello  there.", "former": "Hello."})
     assert answer.status_code == 200
@@ -59,7 +59,7 @@ def test_a_segment_gets_another_text_and_its_own_back(browser: FlaskClient):
 
 
 def test_every_format_shows_what_was_typed(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job), json={"text": "Good morning"})
     for form in ("srt", "vtt", "txt", "tsv", "json"):
         text = browser.get(f"{RESULT}/{job.job_id}/{form}").text
@@ -68,7 +68,7 @@ def test_every_format_shows_what_was_typed(browser: FlaskClient):
 
 
 def test_where_nothing_was_said_no_format_shows_a_segment(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     told = browser.patch(url(job), json={"text": " "}).json
     assert (told["text"], told["words"], told["confidence"]) == ("", [], None)
     for form in ("srt", "vtt", "txt", "tsv", "rttm"):
@@ -80,7 +80,7 @@ def test_where_nothing_was_said_no_format_shows_a_segment(browser: FlaskClient):
 
 
 def test_who_saw_another_text_is_told_what_it_says_now(browser: FlaskClient):
-    job = transcript(0)
+    job = create_transcript(0)
     browser.patch(url(job), json={"text": "Goodbye.", "former": "Hello."})
     late = browser.patch(url(job), json={"text": "Hi.", "former": "Hello."})
     assert (late.status_code, late.json["code"]) == (409, "changed_meanwhile")
@@ -113,7 +113,7 @@ def test_who_saw_another_text_is_told_what_it_says_now(browser: FlaskClient):
 def test_a_wrong_body_names_its_field_and_changes_nothing(
     browser: FlaskClient, body: dict, field: str
 ):
-    job = transcript(0)
+    job = create_transcript(0)
     answer = browser.patch(url(job), json=body)
     assert (answer.status_code, answer.json["field"]) == (422, field)
     assert segments(browser, job)[0]["text"] == "Hello."
@@ -126,19 +126,21 @@ def test_a_wrong_body_names_its_field_and_changes_nothing(
 def test_a_segment_is_unknown_or_its_place_is_none(
     browser: FlaskClient, position: object, status: int
 ):
-    answer = browser.patch(url(transcript(0), position), json={"text": "Hi."})
+    answer = browser.patch(url(create_transcript(0), position), json={"text": "Hi."})
     assert answer.status_code == status
     assert answer.json.get("field") == ("position" if status == 422 else None)
 
 
 def test_texts_are_changed_when_they_are_known(browser: FlaskClient):
-    answer = browser.patch(url(transcript(0, status=JobStatus.PROCESSING)), json={"text": "Hi."})
+    answer = browser.patch(
+        url(create_transcript(0, status=JobStatus.PROCESSING)), json={"text": "Hi."}
+    )
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert answer.json["job_status"] == "processing"
 
 
 def test_a_transcript_of_another_is_not_there():
-    job = transcript(0)
+    job = create_transcript(0)
     with transaction() as session, pytest.raises(segment_edits.NotFound):
         segment_edits.edit_segment(
             session, job.transcript_id, 0, {"text": "Hi."}, owner_id=uuid.uuid4()
@@ -146,7 +148,7 @@ def test_a_transcript_of_another_is_not_there():
 
 
 def test_a_segment_gets_another_speaker_and_its_own_back(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     before = segments(browser, job)
     answer = browser.patch(url(job, 1), json={"speaker_tag": 0, "former_speaker_tag": 1})
     assert answer.status_code == 200
@@ -162,7 +164,7 @@ def test_a_segment_gets_another_speaker_and_its_own_back(browser: FlaskClient):
 
 
 def test_text_and_speaker_are_changed_together_or_one_by_one(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job), json={"text": "Good morning.", "speaker_tag": 1})
     told = browser.patch(url(job), json={"speaker_tag": None}).json
     assert (told["text"], told["speaker_tag"]) == ("Good morning.", None)
@@ -173,7 +175,7 @@ def test_text_and_speaker_are_changed_together_or_one_by_one(browser: FlaskClien
 
 
 def test_somebody_new_has_the_next_number_and_may_be_named(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     refused = browser.patch(url(job), json={"speaker_tag": 3}).json
     assert "there are: 0, 1; a new speaker is 2" in refused["detail"]
     assert browser.patch(url(job), json={"speaker_tag": 2}).json["speaker_tag"] == 2
@@ -183,14 +185,14 @@ def test_somebody_new_has_the_next_number_and_may_be_named(browser: FlaskClient)
 
 
 def test_where_nobody_was_told_apart_the_first_is_0(browser: FlaskClient):
-    job = transcript(None, None)
+    job = create_transcript(None, None)
     assert "there are: none" in browser.patch(url(job), json={"speaker_tag": 1}).json["detail"]
     assert browser.patch(url(job), json={"speaker_tag": 0}).json["speaker_tag"] == 0
     assert browser.patch(url(job, 1), json={"speaker_tag": 1}).json["speaker_tag"] == 1
 
 
 def test_every_format_shows_who_is_said_to_speak(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job), json={"speaker_tag": 2})
     for form in ("srt", "vtt", "txt", "tsv", "rttm"):
         text = browser.get(f"{RESULT}/{job.job_id}/{form}").text
@@ -203,7 +205,7 @@ def test_every_format_shows_who_is_said_to_speak(browser: FlaskClient):
 
 
 def test_who_saw_another_speaker_is_told_who_it_is_now(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job), json={"speaker_tag": None, "former_speaker_tag": 0})
     late = browser.patch(url(job), json={"speaker_tag": 1, "former_speaker_tag": 0})
     assert (late.status_code, late.json["code"]) == (409, "changed_meanwhile")
@@ -225,7 +227,7 @@ def heard(start: float, text: str, speaker: int | None) -> dict:
 def test_when_the_job_is_done_again_texts_stay_where_the_same_words_are_heard(
     browser: FlaskClient,
 ):
-    job = transcript(0, 0, 0)
+    job = create_transcript(0, 0, 0)
     for position in range(3):
         browser.patch(url(job, position), json={"text": f"Typed {position}"})
     new = [heard(-1.0, "Now.", 0), heard(0.0, "Hello.", 1), heard(1.0, "Hollow.", 1)]
@@ -273,32 +275,32 @@ NOT_FOUND = "the assigned speaker was removed: the speaker was not detected agai
 def test_when_the_job_is_done_again_a_speaker_stays_with_what_he_says(
     browser: FlaskClient, given: int | None, again: str, shown: str
 ):
-    job = transcript(0, 1, 1, 1, 0)
+    job = create_transcript(0, 1, 1, 1, 0)
     browser.patch(url(job, 1), json={"speaker_tag": given})
     assert done_again(job, *map(int, again)) == [*shown]
 
 
 def test_when_nobody_is_told_apart_any_more_a_speaker_is_not_found(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job, 1), json={"speaker_tag": 0})
     assert done_again(job, None, None) == ["?", "?", NOT_FOUND]
 
 
 def test_when_the_job_is_done_again_a_speaker_goes_with_other_words(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job, 1), json={"speaker_tag": 0})
     assert done_again(job, 0, 1, text="Hollow.") == ["0", "1", ELSEWHERE]
 
 
 def test_two_speakers_who_are_one_stay_one_when_the_job_is_done_again(browser: FlaskClient):
-    job = transcript(0, 1, 1, 0, 1)
+    job = create_transcript(0, 1, 1, 0, 1)
     for position in (1, 2, 4):
         browser.patch(url(job, position), json={"speaker_tag": 0})
     assert done_again(job, 0, 1, 1, 0, 1) == ["0"] * 5
 
 
 def test_rows_without_an_edit_hold_no_second_copy_of_their_words():
-    job = transcript(0)
+    job = create_transcript(0)
     with read_session() as session:
         row = session.get_one(SegmentRow, (job.transcript_id, 0))
         assert row.heard_words is None

@@ -17,15 +17,16 @@ from core.settings import settings
 from core.storage import layout, storage
 from tasks import cancelling, pipeline
 from tasks.celery import app as celery_app
+from tests.factories.files import list_job_objects, list_scratch_files
+from tests.factories.jobs import read_state
+from tests.factories.recordings import build_recording
+from tests.factories.requests import SUBMIT_URL, create_key
 from tests.receiver import Receiver, listening, reply
-from tests.unit.test_auth import key
-from tests.unit.test_jobs import told
-from tests.unit.test_outages import URL, objects, recording, scratch
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
 
-SOUND = recording().getvalue()
+SOUND = build_recording().getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def private():
 
 
 def submit(browser: FlaskClient, **fields: object):
-    return browser.post(URL, data=fields)
+    return browser.post(SUBMIT_URL, data=fields)
 
 
 def accepted(browser: FlaskClient, **fields: object) -> str:
@@ -72,7 +73,7 @@ def accepted(browser: FlaskClient, **fields: object) -> str:
 def refused(browser: FlaskClient, status: int = 422, **fields: object) -> dict:
     answer = submit(browser, **fields)
     assert answer.status_code == status, answer.json
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
     return answer.json
 
 
@@ -106,7 +107,7 @@ def row(job_id: str):
 )
 def test_a_recording_comes_from_one_place(browser, host: Receiver, given, named: str):
     fields = {
-        "file": (recording(), "a.wav"),
+        "file": (build_recording(), "a.wav"),
         "source_url": host.url,
         "source_key": "incoming/a.wav",
     }
@@ -132,7 +133,7 @@ def test_a_page_may_send_its_file_field_empty(browser: FlaskClient, host: Receiv
 def test_an_address_is_opened_at_submission_and_fetched_by_a_worker(browser, host, sent):
     url = f"{host.url}/calls/Mon%20day.wav?token=secret"
     job_id = accepted(browser, source_url=url)
-    assert (objects(), sent) == ([], [job_id])
+    assert (list_job_objects(), sent) == ([], [job_id])
     assert row(job_id).transcript.audio_sha256 is None
     prepare(job_id)
     assert storage().get_bytes(layout.source(job_id)) == SOUND
@@ -140,9 +141,9 @@ def test_an_address_is_opened_at_submission_and_fetched_by_a_worker(browser, hos
     assert transcript.filename == "Mon day.wav"
     assert transcript.audio_bytes == len(SOUND)
     assert transcript.audio_sha256 == hashlib.sha256(SOUND).hexdigest()
-    assert told(job_id)["stage"] == "listen"
+    assert read_state(job_id)["stage"] == "listen"
     assert [one.path for one in host.requests] == ["/calls/Mon%20day.wav?token=secret"] * 2
-    assert scratch() == []
+    assert list_scratch_files() == []
 
 
 def test_nobody_is_shown_the_address_and_it_is_forgotten(browser, host, caplog, capsys):
@@ -166,7 +167,7 @@ def test_a_worker_says_that_it_fetches(browser, host: Receiver):
     said = []
 
     def look(handler, _):
-        said.append(told(job_id)["message"])
+        said.append(read_state(job_id)["message"])
         reply(handler, body=SOUND)
 
     host.answer = look
@@ -206,9 +207,9 @@ def test_a_redirect_that_turns_private_later_ends_the_job(browser, host, private
     host.answer = lambda handler, _: reply(handler, 302, Location=f"{private.url}/secret")
     prepare(job_id)
     assert private.connections == 0
-    state = told(job_id)
+    state = read_state(job_id)
     assert (state["status"], state["error"]["code"]) == ("failed", "address_refused")
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
 
 
 def test_three_redirects_are_followed(browser, host: Receiver):
@@ -222,17 +223,17 @@ def test_three_redirects_are_followed(browser, host: Receiver):
     host.answer = wander
     job_id = accepted(browser, source_url=f"{host.url}/3")
     prepare(job_id)
-    assert told(job_id)["stage"] == "listen"
+    assert read_state(job_id)["stage"] == "listen"
     refusal = refused_beside(browser, job_id, source_url=f"{host.url}/4")
     assert "redirects" in refusal["detail"]
 
 
 def refused_beside(browser: FlaskClient, job_id: str, **fields: object) -> dict:
     """Refused, while another job has objects."""
-    before = objects()
+    before = list_job_objects()
     answer = submit(browser, **fields)
     assert answer.status_code == 422
-    assert objects() == before
+    assert list_job_objects() == before
     return answer.json
 
 
@@ -274,9 +275,9 @@ def test_what_does_not_say_how_large_it_is_is_counted(browser, host, monkeypatch
     limit(monkeypatch, len(SOUND) // 2)
     job_id = accepted(browser, source_url=host.url)
     prepare(job_id)
-    state = told(job_id)
+    state = read_state(job_id)
     assert (state["status"], state["error"]["code"]) == ("failed", "file_too_large")
-    assert (scratch(), objects()) == ([], [])
+    assert (list_scratch_files(), list_job_objects()) == ([], [])
 
 
 def test_what_comes_in_pieces_is_whole(browser, host: Receiver):
@@ -301,12 +302,16 @@ def test_a_recording_that_is_cut_off_is_fetched_again(browser, host: Receiver, m
     answers = [cut_off, lambda handler, _: reply(handler, 503)]
     host.answer = lambda handler, request: answers.pop(0)(handler, request)
     prepare(job_id)
-    assert (told(job_id)["stage"], objects(), scratch()) == ("prepare", [], [])
+    assert (read_state(job_id)["stage"], list_job_objects(), list_scratch_files()) == (
+        "prepare",
+        [],
+        [],
+    )
     prepare(job_id)
     assert len(waits) == 2
     host.answer = lambda handler, _: reply(handler, body=SOUND)
     prepare(job_id)
-    assert told(job_id)["stage"] == "listen"
+    assert read_state(job_id)["stage"] == "listen"
 
 
 def retries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -319,7 +324,7 @@ def retries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return exc
 
     monkeypatch.setattr(step, "retry", retry)
-    monkeypatch.setattr(lifecycle, "_lease_expiry", lambda: 0.0)
+    monkeypatch.setattr(lifecycle, "lease_expiry", lambda: 0.0)
     monkeypatch.setattr(type(step), "release_lease", lambda *_, **__: None)
     return waits
 
@@ -330,19 +335,19 @@ def test_an_address_that_stays_silent_ends_the_job(browser, host: Receiver, monk
     job_id = accepted(browser, source_url=host.url)
     host.answer = cut_off
     prepare(job_id)
-    state = told(job_id)
+    state = read_state(job_id)
     assert (state["status"], state["error"]["code"]) == ("failed", "source_unavailable")
     host.answer = lambda handler, _: reply(handler, body=SOUND)
     assert browser.post(f"/api/transcribe/jobs/{job_id}/retry").status_code == 202
     prepare(job_id)
-    assert told(job_id)["stage"] == "listen"
+    assert read_state(job_id)["stage"] == "listen"
 
 
 def test_what_is_gone_when_the_worker_comes_ends_the_job_at_once(browser, host: Receiver):
     job_id = accepted(browser, source_url=host.url)
     host.answer = lambda handler, _: reply(handler, 404)
     prepare(job_id)
-    state = told(job_id)
+    state = read_state(job_id)
     assert (state["status"], state["error"]["code"]) == ("failed", "source_unavailable")
     assert "404" in state["error"]["message"]
 
@@ -351,7 +356,7 @@ def test_a_page_instead_of_a_recording_ends_the_job(browser, host: Receiver):
     host.answer = lambda handler, _: reply(handler, body=b"<html>Please log in</html>" * 99)
     job_id = accepted(browser, source_url=host.url)
     prepare(job_id)
-    assert told(job_id)["error"]["code"] == "media_unreadable"
+    assert read_state(job_id)["error"]["code"] == "media_unreadable"
 
 
 def test_a_job_deleted_while_it_is_fetched_leaves_nothing(browser, host: Receiver):
@@ -363,14 +368,14 @@ def test_a_job_deleted_while_it_is_fetched_leaves_nothing(browser, host: Receive
 
     host.answer = delete_meanwhile
     prepare(job_id)
-    assert (objects(), scratch()) == ([], [])
+    assert (list_job_objects(), list_scratch_files()) == ([], [])
 
 
 def test_a_job_that_another_worker_took_is_left_to_it(browser, host, monkeypatch):
     job_id = accepted(browser, source_url=host.url)
     monkeypatch.setattr(fetched_sources, "record_source", lambda *_, **__: False)
     prepare(job_id)
-    assert told(job_id)["stage"] == "prepare"
+    assert read_state(job_id)["stage"] == "prepare"
 
 
 # source_key
@@ -384,7 +389,7 @@ def test_an_object_becomes_a_job_and_stays_where_it_is(browser, key: str):
     assert row(job_id).transcript.filename == key.rpartition("/")[2]
     assert row(job_id).transcript.audio_bytes == len(SOUND)
     prepare(job_id)
-    assert told(job_id)["stage"] == "listen"
+    assert read_state(job_id)["stage"] == "listen"
     browser.delete(f"/api/transcribe/jobs/{job_id}")
     assert storage().list_keys("") == [key]
 
@@ -435,7 +440,7 @@ def test_what_is_no_recording_ends_the_job(browser: FlaskClient):
     storage().put_bytes("incoming/a.wav", b"a letter")
     job_id = accepted(browser, source_key="incoming/a.wav")
     prepare(job_id)
-    assert told(job_id)["status"] == "failed"
+    assert read_state(job_id)["status"] == "failed"
 
 
 @pytest.mark.parametrize("field", ["source_url", "source_key"])
@@ -443,12 +448,12 @@ def test_a_request_sent_twice_under_one_key_is_one_job(browser, host: Receiver, 
     storage().put_bytes("incoming/a.wav", SOUND)
     value = {"source_url": host.url, "source_key": "incoming/a.wav"}[field]
     headers = {"Idempotency-Key": secrets.get_secret("any")}
-    first = browser.post(URL, data={field: value}, headers=headers)
+    first = browser.post(SUBMIT_URL, data={field: value}, headers=headers)
     storage().delete("incoming/a.wav")
-    second = browser.post(URL, data={field: value}, headers=headers)
+    second = browser.post(SUBMIT_URL, data={field: value}, headers=headers)
     assert first.json["job_id"] == second.json["job_id"]
     assert host.connections == (field == "source_url")
-    other = browser.post(URL, data={field: f"{value}x"}, headers=headers)
+    other = browser.post(SUBMIT_URL, data={field: f"{value}x"}, headers=headers)
     assert other.status_code == 422
     assert str(uuid.UUID(first.json["job_id"])) == first.json["job_id"]
 
@@ -457,11 +462,11 @@ def test_with_keys_everybody_has_a_folder_of_their_own(monkeypatch: pytest.Monke
     monkeypatch.setenv("AUTH", "on")
     settings.cache_clear()
     browser = create_app().test_client()
-    owner, headers = key()
+    owner, headers = create_key()
     mine, another = f"incoming/{owner.owner_id}/a.wav", f"incoming/{uuid.uuid4()}/a.wav"
     for name in (mine, another, "incoming/a.wav"):
         storage().put_bytes(name, SOUND)
-    assert browser.post(URL, data={"source_key": mine}, headers=headers).status_code == 202
+    assert browser.post(SUBMIT_URL, data={"source_key": mine}, headers=headers).status_code == 202
     for name in (another, "incoming/a.wav"):
-        answer = browser.post(URL, data={"source_key": name}, headers=headers)
+        answer = browser.post(SUBMIT_URL, data={"source_key": name}, headers=headers)
         assert (answer.status_code, answer.json["field"]) == (422, "source_key")

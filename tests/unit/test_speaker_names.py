@@ -7,11 +7,10 @@ import uuid
 import pytest
 from flask.testing import FlaskClient
 
-from core.db.models import SegmentRow, Transcript, TranscriptJob
+from core.db.models import Transcript, TranscriptJob
 from core.db.transactions import transaction
-from core.jobs import lifecycle
-from core.jobs.spec import JobSpec
 from core.states import JobStatus
+from tests.factories.transcripts import create_transcript
 from transcribe_api.app import create_app
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -20,34 +19,6 @@ pytestmark = pytest.mark.usefixtures("database")
 @pytest.fixture
 def browser() -> FlaskClient:
     return create_app().test_client()
-
-
-def transcript(*speakers: int | None, status: JobStatus = JobStatus.COMPLETED) -> TranscriptJob:
-    """A transcript in which each of them says a sentence."""
-    job_id = str(uuid.uuid4())
-    spec = JobSpec(engine="sphinx", diarizer="classic")
-    with transaction() as session:
-        job = lifecycle.accept_job(
-            session, job_id, spec, filename="a.wav", audio_bytes=1, audio_sha256="0" * 64
-        )
-        job.run.status = job.transcript.status = status
-        for position, speaker in enumerate(speakers):
-            session.add(_segment(job.transcript.id, position, speaker))
-    return job
-
-
-def _segment(transcript_id: uuid.UUID, position: int, speaker: int | None) -> SegmentRow:
-    word = {"word": "Hello.", "start": position, "end": position + 1.0, "confidence": 0.9}
-    return SegmentRow(
-        transcript_id=transcript_id,
-        position=position,
-        start=position,
-        end=position + 1.0,
-        text="Hello.",
-        speaker_tag=speaker,
-        confidence=0.9,
-        words=[{**word, "speaker_tag": speaker}],
-    )
 
 
 def url(job: TranscriptJob) -> str:
@@ -60,7 +31,7 @@ def kept(job: TranscriptJob) -> dict[str, str]:
 
 
 def test_names_are_given_changed_and_taken_away(browser: FlaskClient):
-    job = transcript(0, 1, None, 0, 10)
+    job = create_transcript(0, 1, None, 0, 10)
     steps = [
         ({}, {}),
         ({"0": "  Dr. Smith ", "10": "Ana"}, {"0": "Dr. Smith", "10": "Ana"}),
@@ -77,7 +48,7 @@ def test_names_are_given_changed_and_taken_away(browser: FlaskClient):
 
 
 def test_results_and_subtitles_show_the_names(browser: FlaskClient):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job), json={"names": {"1": "Dr. Smith"}})
     result = f"/api/transcribe/jobs/result/{job.job_id}"
     assert browser.get(result).json["speaker_names"] == {"1": "Dr. Smith"}
@@ -112,7 +83,7 @@ def test_results_and_subtitles_show_the_names(browser: FlaskClient):
 def test_a_wrong_body_names_its_field_and_changes_nothing(
     browser: FlaskClient, body: dict, field: str
 ):
-    job = transcript(0, 1)
+    job = create_transcript(0, 1)
     browser.patch(url(job), json={"names": {"0": "Zoë"}})
     answer = browser.patch(url(job), json=body)
     assert answer.status_code == 422
@@ -122,7 +93,7 @@ def test_a_wrong_body_names_its_field_and_changes_nothing(
 
 
 def test_a_transcript_without_speakers_has_none_to_name(browser: FlaskClient):
-    job = transcript(None)
+    job = create_transcript(None)
     answer = browser.patch(url(job), json={"names": {"0": "Ana"}})
     assert answer.status_code == 422
     assert "there are: none" in answer.json["detail"]
@@ -130,7 +101,7 @@ def test_a_transcript_without_speakers_has_none_to_name(browser: FlaskClient):
 
 
 def test_speakers_are_named_when_they_are_known(browser: FlaskClient):
-    job = transcript(status=JobStatus.PROCESSING)
+    job = create_transcript(status=JobStatus.PROCESSING)
     answer = browser.patch(url(job), json={"names": {"0": "Ana"}})
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert answer.json["job_status"] == "processing"

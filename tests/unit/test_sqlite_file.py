@@ -13,7 +13,7 @@ from core.db.models import SecretRow
 from core.db.transactions import read_session
 from core.errors import DatabaseDamaged, Unavailable
 from core.settings import settings
-from tests.unit.test_doctor import run, told
+from tests.factories.commands import parse_findings, run_command
 from transcribe_api.app import create_app
 
 
@@ -63,21 +63,24 @@ def test_damage_is_named_and_nothing_is_changed(file: Path, spoil: Callable[[Pat
         (("up",), 3),
         (BACKUP, 1),
     ):
-        done = run(*command)
+        done = run_command(*command)
         assert (done.exit_code, str(file) in done.output) == (code, True), done.output
         assert "Traceback" not in done.output
 
-    done = run("doctor", "--port", "0")
+    done = run_command("doctor", "--port", "0")
     assert done.exit_code == 1
-    assert told(done.output)["records"].startswith("BROKEN")
-    assert str(file) in told(done.output)["records"]
+    assert parse_findings(done.output)["records"].startswith("BROKEN")
+    assert str(file) in parse_findings(done.output)["records"]
     assert file.read_bytes() == before
     assert not (file.parent / "redis").exists(), "nothing was started"
 
 
 def test_a_whole_file_is_not_damaged_nor_is_a_missing_one(file: Path):
     assert sqlite_file.find_damage(file) is None
-    assert "DATABASE_URL is not set" in told(run("doctor", "--port", "0").output)["records"]
+    assert (
+        "DATABASE_URL is not set"
+        in parse_findings(run_command("doctor", "--port", "0").output)["records"]
+    )
     file.unlink()
     assert sqlite_file.find_damage(file) is None
     file.write_bytes(b"")  # of a start that was killed at once

@@ -20,8 +20,8 @@ from core.settings import settings
 from core.states import PartKind
 from core.storage import storage
 from tasks.reporting import job_status, progress
-from tests.unit.test_jobs import listening
-from tests.unit.test_steps import store_chunk
+from tests.factories.jobs import create_listening_job
+from tests.factories.steps import store_chunk
 from transcribe_api import database
 from transcribe_api.app import create_app
 from transcribe_api.http.events import event_broker, sse
@@ -96,7 +96,7 @@ def fail(job_id: str, *, tell: bool = True) -> None:
 
 
 def test_first_comes_the_state_then_what_was_heard_then_what_happens(redis_server):
-    job_id = listening(chunks=3)
+    job_id = create_listening_job(chunks=3)
     hear(job_id, 1)
     listener = Heard(job_id)
     assert listener.state()["chunks_done"] == 1
@@ -109,7 +109,7 @@ def test_first_comes_the_state_then_what_was_heard_then_what_happens(redis_serve
 
 
 def test_who_comes_again_is_told_the_rest_once(redis_server):
-    job_id = listening(chunks=5)
+    job_id = create_listening_job(chunks=5)
     told: list[int] = []
     last_id = ""
     for chunk in (3, 0, 4, 1, 2):
@@ -124,13 +124,13 @@ def test_who_comes_again_is_told_the_rest_once(redis_server):
 
 @pytest.mark.parametrize("last_id", ["", "7", "told:", "told:x", "told:1-", "told:0-\n", "9" * 99])
 def test_an_id_that_is_none_of_ours_leads_to_everything(redis_server, last_id: str):
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     hear(job_id, 0)
     assert Heard(job_id, last_id).chunks(1) == [0]
 
 
 def test_what_is_told_between_looking_and_listening_is_told_once(redis_server):
-    job_id = listening(chunks=3)
+    job_id = create_listening_job(chunks=3)
     listener = Heard(job_id)
     listener.state()
     for chunk in range(3):
@@ -140,7 +140,7 @@ def test_what_is_told_between_looking_and_listening_is_told_once(redis_server):
 
 
 def test_a_chunk_that_is_heard_twice_is_told_once(redis_server):
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     listener = Heard(job_id)
     listener.state()
     for chunk in (0, 0, 1, 0):
@@ -150,7 +150,7 @@ def test_a_chunk_that_is_heard_twice_is_told_once(redis_server):
 
 
 def test_what_redis_has_forgotten_is_read_from_storage_and_remembered(redis_server):
-    job_id = listening(chunks=3)
+    job_id = create_listening_job(chunks=3)
     hear(job_id, 0)
     hear(job_id, 1)
     first = Heard(job_id)
@@ -164,7 +164,7 @@ def test_what_redis_has_forgotten_is_read_from_storage_and_remembered(redis_serv
 
 
 def test_what_was_never_told_comes_all_the_same_and_before_the_end(redis_server):
-    job_id = listening(chunks=3)
+    job_id = create_listening_job(chunks=3)
     listener = Heard(job_id)
     listener.state()
     hear(job_id, 0, tell=False)
@@ -175,7 +175,7 @@ def test_what_was_never_told_comes_all_the_same_and_before_the_end(redis_server)
 
 
 def test_without_redis_the_records_tell():
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     listener = Heard(job_id)
     listener.state()
     hear(job_id, 0, tell=False)
@@ -185,7 +185,7 @@ def test_without_redis_the_records_tell():
 
 
 def test_who_comes_after_the_end_is_told_all_and_let_go(redis_server):
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     hear(job_id, 0)
     hear(job_id, 1)
     fail(job_id)
@@ -198,7 +198,7 @@ def test_who_comes_after_the_end_is_told_all_and_let_go(redis_server):
 
 
 def test_a_chunk_whose_words_are_gone_is_left_out(redis_server):
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     hear(job_id, 0, tell=False)
     hear(job_id, 1, tell=False)
     storage().delete(f"jobs/{job_id}/parts/chunk_0000")
@@ -209,7 +209,7 @@ def test_a_chunk_whose_words_are_gone_is_left_out(redis_server):
 def test_without_the_database_what_was_heard_is_told_all_the_same(
     redis_server, monkeypatch: pytest.MonkeyPatch
 ):
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     # It is not in storage, where those who listen look as well.
     heard = ChunkResult(ChannelInterval(10, 20), Transcription((Word("hello", 11, 12),)))
     with monkeypatch.context() as elsewhere:
@@ -223,7 +223,7 @@ def test_without_the_database_what_was_heard_is_told_all_the_same(
 
 
 def test_a_state_that_was_overtaken_is_not_told(redis_server):
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     with read_session() as session:
         before = job_status.describe_job(session, job_id)
     hear(job_id, 0)
@@ -236,7 +236,7 @@ def test_a_state_that_was_overtaken_is_not_told(redis_server):
 
 @pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"status": "completed"}'])
 def test_what_others_publish_by_hand_is_ignored(redis_server, text: str):
-    job_id = listening(chunks=1)
+    job_id = create_listening_job(chunks=1)
     listener = Heard(job_id)
     listener.state()
     for channel in (progress.status_channel(job_id), progress.segments_channel(job_id)):
@@ -248,7 +248,7 @@ def test_what_others_publish_by_hand_is_ignored(redis_server, text: str):
 def test_who_is_too_slow_is_let_go_and_comes_again(redis_server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(event_broker, "MAX_QUEUED", 3)
     monkeypatch.setattr(sse, "QUIET_SECONDS", 3600)
-    job_id = listening(chunks=9)
+    job_id = create_listening_job(chunks=9)
     listener = Heard(job_id)
     listener.state()
     hear(job_id, 0)
@@ -277,7 +277,7 @@ def test_no_more_listeners_are_let_in_than_there_are_threads_for(monkeypatch: py
     monkeypatch.setenv("MAX_STREAMS", "2")
     settings.cache_clear()
     browser = create_app().test_client()
-    job_id = listening()
+    job_id = create_listening_job()
     first, second = (browser.get(URL + job_id, buffered=False) for _ in range(2))
     refused = browser.get(URL + job_id)
     assert refused.status_code == 503
@@ -303,7 +303,7 @@ def test_few_threads_are_shared_with_other_requests(threads: int, most: int):
 
 def test_listeners_hold_no_connection_to_the_database():
     app = create_app()
-    job_id = listening(chunks=2)
+    job_id = create_listening_job(chunks=2)
     hear(job_id, 0, tell=False)
     streams = []
     for _ in range(30):
@@ -323,7 +323,7 @@ def test_listeners_hold_no_connection_to_the_database():
 
 
 def test_a_part_that_was_set_aside_is_no_chunk_to_tell(redis_server):
-    job_id = listening(chunks=1)
+    job_id = create_listening_job(chunks=1)
     with transaction() as session:
         parts.lease_part(session, PartId(job_id, PartKind.CHUNK, 0), "me")
         parts.fail_part(session, PartId(job_id, PartKind.CHUNK, 0), "me", EngineError("too loud"))

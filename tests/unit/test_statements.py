@@ -15,7 +15,7 @@ from core.jobs import parts
 from core.jobs.parts import PartId
 from core.states import PartKind
 from tasks.reporting import job_status
-from tests.unit.test_jobs import lease, listening, store
+from tests.factories.jobs import create_listening_job, lease_part, store_part
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -41,26 +41,26 @@ def told(job_id: str) -> list[str]:
 
 
 def test_a_part_is_leased_and_stored_by_a_statement_each():
-    job_id = listening()
+    job_id = create_listening_job()
     with counted() as found:
-        place = lease(job_id, 0)
+        place = lease_part(job_id, 0)
         with transaction() as session:
             parts.mark_stored(session, PartId(job_id, PartKind.CHUNK, 0), place, "0" * 64)
     assert found == ["UPDATE", "UPDATE"]
 
 
 def test_the_state_is_read_by_two_statements():
-    job_id = listening()
-    assert lease(job_id, 0)
-    store(job_id, 0)
+    job_id = create_listening_job()
+    assert lease_part(job_id, 0)
+    store_part(job_id, 0)
     assert told(job_id) == ["SELECT", "SELECT"]
 
 
 def test_why_a_part_waits_is_only_asked_when_one_does():
-    job_id = listening()
+    job_id = create_listening_job()
     # The other one is in hand: where none is, the job's place in line is asked for, too.
-    assert lease(job_id, 0)
-    assert lease(job_id, 1)
+    assert lease_part(job_id, 0)
+    assert lease_part(job_id, 1)
     part, down = PartId(job_id, PartKind.CHUNK, 0), Unavailable("Riva does not answer")
     with transaction() as session:
         parts.release_part(session, part, "me", down, wait=60.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import uuid
@@ -27,92 +26,32 @@ from core.settings import settings
 from core.states import Channels, PartKind, Stage
 from core.storage import layout, storage
 from engines import catalog, wav
-from tasks import pipeline, queue_lengths
+from tasks import queue_lengths
 from tasks.celery import app
 from tasks.steps import base, housekeeping, loaded_engines
-from tests.unit.media import babble, write_wav
-from tests.unit.test_jobs import (
-    accept,
+from tests.factories.jobs import (
+    accept_job,
     begin_merge,
-    begin_prepare,
-    complete,
-    prepared,
+    begin_preparation,
+    complete_job,
+    read_state,
     send_parts,
-    told,
 )
+from tests.factories.steps import (
+    create_english_job,
+    fail_part,
+    read_segments,
+    run_step,
+    store_chunk,
+    store_result,
+    store_shard,
+)
+from tests.unit.media import babble, write_wav
 from transcribe_api.cli.warning_lines import fold_warnings
-from transcripts.serialization import diarization_to_json, words_to_json
-from transcripts.types import Diarization, Interval, Transcription, Turn, Word
+from transcripts.serialization import words_to_json
+from transcripts.types import Transcription, Turn, Word
 
-pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture(autouse=True)
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What would have been sent to the broker."""
-    app.loader.import_default_modules()
-    seen: list[tuple[str, str]] = []
-    for name in ("start_job", "fan_out", "resend_parts", "send_merge"):
-        monkeypatch.setattr(
-            pipeline, name, lambda job_id, *_, name=name, **__: seen.append((name, job_id))
-        )
-    monkeypatch.setattr(queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 0))
-    return seen
-
-
-def run(step: str, *args: object) -> None:
-    app.tasks[step].apply(args=args, throw=True)
-
-
-def listening(chunks: int = 2, shards: int = 1) -> str:
-    job_id = accept(language="en-US")
-    begin_prepare(job_id)
-    prepared(job_id, chunks=chunks, shards=shards)
-    return job_id
-
-
-def store_chunk(job_id: str, position: int, text: str) -> None:
-    start = 30.0 * position
-    words = [
-        Word(word, start + index, start + index + 0.5, 0.9)
-        for index, word in enumerate(text.split())
-    ]
-    written = {
-        "start": start, "end": start + 30, "language": "en-US", "text": text,
-        "words": words_to_json(words),
-    }  # fmt: skip
-    _store(
-        PartId(job_id, PartKind.CHUNK, position),
-        layout.chunk_transcription(job_id, position),
-        written,
-    )
-
-
-def store_shard(job_id: str, *turns: Turn) -> None:
-    _store(
-        PartId(job_id, PartKind.SHARD, 0),
-        layout.shard_diarization(job_id, 0),
-        diarization_to_json(
-            Diarization(turns, {turn.speaker: (1.0, float(turn.speaker)) for turn in turns})
-        ),
-    )
-
-
-def _store(part: PartId, key: str, value: object) -> None:
-    data = json.dumps(value).encode()
-    storage().put_bytes(key, data)
-    with transaction() as session:
-        row = session.get(JobPart, (part.job_id, part.kind, part.position))
-        parts.mark_stored(
-            session, part, Interval(row.start, row.end), hashlib.sha256(data).hexdigest()
-        )
-
-
-def fail_part(job_id: str, kind: PartKind, position: int, reason: str) -> None:
-    part = PartId(job_id, kind, position)
-    with transaction() as session:
-        parts.lease_part(session, part, "me")
-        parts.fail_part(session, part, "me", EngineError(reason))
+pytestmark = pytest.mark.usefixtures("database", "sent_messages")
 
 
 def give_context(job_id: str, **values: object) -> None:
@@ -121,20 +60,14 @@ def give_context(job_id: str, **values: object) -> None:
         lifecycle.get_job(session, job_id).transcript.context_id = context.id
 
 
-def result(job_id: str) -> list[tuple[str, int | None]]:
-    with read_session() as session:
-        rows = lifecycle.get_job(session, job_id).transcript.segments
-        return [(row.text, row.speaker_tag) for row in rows]
-
-
 def test_a_merge_puts_words_and_speakers_together():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "good morning")
     store_chunk(job_id, 1, "hello there")
     store_shard(job_id, Turn(0, 10, 0), Turn(30, 40, 1))
-    run("merge", job_id)
-    assert result(job_id) == [("good morning", 0), ("hello there", 1)]
-    assert told(job_id)["status"] == "completed"
+    run_step("merge", job_id)
+    assert read_segments(job_id) == [("good morning", 0), ("hello there", 1)]
+    assert read_state(job_id)["status"] == "completed"
     assert {
         key.removeprefix(layout.job_prefix(job_id))
         for key in storage().list_keys(layout.job_prefix(job_id))
@@ -144,26 +77,26 @@ def test_a_merge_puts_words_and_speakers_together():
 def test_a_step_holds_its_leases_under_the_name_that_the_heartbeat_knows(monkeypatch):
     owners = []
     monkeypatch.setattr(lifecycle, "begin_merge", lambda *about: owners.extend(about[2:]))
-    app.tasks["merge"].apply(args=(listening(),), task_id="message-1", throw=True)
+    app.tasks["merge"].apply(args=(create_english_job(),), task_id="message-1", throw=True)
     assert owners == ["message-1", socket.gethostname()]
 
 
 def test_a_second_merge_changes_nothing():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "once")
     store_chunk(job_id, 1, "only")
     store_shard(job_id)
-    run("merge", job_id)
-    before = told(job_id)
-    run("merge", job_id)
-    assert told(job_id) == before
+    run_step("merge", job_id)
+    before = read_state(job_id)
+    run_step("merge", job_id)
+    assert read_state(job_id) == before
 
 
 def test_a_merge_that_comes_too_early_leaves_the_job_alone():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "early")
-    run("merge", job_id)
-    assert told(job_id)["stage"] == Stage.LISTEN
+    run_step("merge", job_id)
+    assert read_state(job_id)["stage"] == Stage.LISTEN
 
 
 class TestRoles:
@@ -180,14 +113,14 @@ class TestRoles:
 
     @pytest.fixture
     def heard(self) -> str:
-        job_id = listening()
+        job_id = create_english_job()
         store_chunk(job_id, 0, self.HERS)
         store_chunk(job_id, 1, self.HIS)
         store_shard(job_id, Turn(0, 30, 0), Turn(30, 60, 1))
         return job_id
 
     def roles(self, job_id: str) -> tuple[dict, dict]:
-        run("merge", job_id)
+        run_step("merge", job_id)
         with read_session() as session:
             transcript = lifecycle.get_job(session, job_id).transcript
             return transcript.speaker_roles, transcript.speaker_role_scores
@@ -218,7 +151,7 @@ class TestRoles:
         assert self.roles(heard) == ({}, {})
 
     def test_they_are_found_anew_when_a_gap_is_filled(self):
-        job_id = listening()
+        job_id = create_english_job()
         give_context(job_id, roles="consultation")
         store_chunk(job_id, 0, self.HIS)
         store_shard(job_id, Turn(0, 30, 0), Turn(30, 60, 1))
@@ -242,8 +175,8 @@ class TestRoles:
 
 
 @pytest.mark.parametrize("damage", ["removed", "changed"])
-def test_a_part_that_is_gone_or_damaged_is_done_again(sent, damage: str):
-    job_id = listening()
+def test_a_part_that_is_gone_or_damaged_is_done_again(sent_messages, damage: str):
+    job_id = create_english_job()
     store_chunk(job_id, 0, "kept")
     store_chunk(job_id, 1, "lost")
     store_shard(job_id)
@@ -251,57 +184,57 @@ def test_a_part_that_is_gone_or_damaged_is_done_again(sent, damage: str):
     storage().delete(key)
     if damage == "changed":
         storage().put_bytes(key, b"{}")
-    run("merge", job_id)
-    assert sent == [("fan_out", job_id)]
+    run_step("merge", job_id)
+    assert sent_messages == [("fan_out", job_id)]
     store_chunk(job_id, 1, "found")
-    run("merge", job_id)
-    assert [text for text, _ in result(job_id)] == ["kept", "found"]
+    run_step("merge", job_id)
+    assert [text for text, _ in read_segments(job_id)] == ["kept", "found"]
 
 
 def test_a_failed_chunk_is_a_gap_with_a_name():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "here")
     store_shard(job_id)
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
-    run("merge", job_id)
-    now = told(job_id)
+    run_step("merge", job_id)
+    now = read_state(job_id)
     assert now["status"] == "completed"
     assert [*fold_warnings(now["warnings"])] == [
         "0:30-1:00: this chunk could not be transcribed: no such sound"
     ]
-    assert result(job_id) == [("here", None)]
+    assert read_segments(job_id) == [("here", None)]
 
 
 def test_a_gap_can_be_filled_by_trying_again():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "here")
     store_shard(job_id)
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
-    run("merge", job_id)
+    run_step("merge", job_id)
     with transaction() as session:
         job_retry.retry_job(session, job_id)
-    now = told(job_id)
+    now = read_state(job_id)
     assert (now["status"], now["warnings"], now["chunks_done"]) == ("processing", [], 1)
     store_chunk(job_id, 1, "and there")
-    run("merge", job_id)
-    assert [text for text, _ in result(job_id)] == ["here", "and there"]
-    assert told(job_id)["warnings"] == []
+    run_step("merge", job_id)
+    assert [text for text, _ in read_segments(job_id)] == ["here", "and there"]
+    assert read_state(job_id)["warnings"] == []
 
 
 def test_names_and_texts_of_callers_stay_when_a_job_is_done_again():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 1, "hello there")
     store_shard(job_id, Turn(0, 10, 0), Turn(30, 40, 1))
     fail_part(job_id, PartKind.CHUNK, 0, "no such sound")
-    run("merge", job_id)
+    run_step("merge", job_id)
     with transaction() as session:
         transcript_id = lifecycle.get_job(session, job_id).transcript_id
         speaker_names.rename_speakers(session, transcript_id, {"1": "Ana"})
         segment_edits.edit_segment(session, transcript_id, 0, {"text": "Hello, there!"})
         job_retry.retry_job(session, job_id)
     store_chunk(job_id, 0, "good morning")
-    run("merge", job_id)
-    assert result(job_id) == [("good morning", 0), ("Hello, there!", 1)]
+    run_step("merge", job_id)
+    assert read_segments(job_id) == [("good morning", 0), ("Hello, there!", 1)]
     with read_session() as session:
         transcript = lifecycle.get_job(session, job_id).transcript
         assert transcript.speaker_names == {"1": "Ana"}
@@ -309,7 +242,7 @@ def test_names_and_texts_of_callers_stay_when_a_job_is_done_again():
 
 
 def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
-    job_id = listening()
+    job_id = create_english_job()
     with transaction() as session:
         transcript = lifecycle.get_job(session, job_id).transcript
         transcript.speaker_names = {"1": "Ana", "0": "Ben"}
@@ -323,7 +256,7 @@ def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
     store_chunk(job_id, 0, "now first")
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
     store_shard(job_id, Turn(0, 10, 7))
-    run("merge", job_id)
+    run_step("merge", job_id)
     with read_session() as session:
         transcript = lifecycle.get_job(session, job_id).transcript
         assert transcript.speaker_names == {"0": "Ana"}
@@ -338,10 +271,10 @@ def test_an_engine_that_passes_over_speech_hears_that_stretch_again(
     tmp_path, monkeypatch, reheard: bool
 ):
     """From the recording to the words; only what an engine would hear is made up."""
-    job_id = accept(diarizer=None, language="en-US")
+    job_id = accept_job(diarizer=None, language="en-US")
     recording = write_wav(tmp_path / "talk.wav", babble(12))
     storage().put_file(layout.source(job_id), recording)
-    run("prepare", job_id)
+    run_step("prepare", job_id)
 
     class Hasty:
         """Hears a word at the beginning of what it is given, and one at the end."""
@@ -354,13 +287,13 @@ def test_an_engine_that_passes_over_speech_hears_that_stretch_again(
     monkeypatch.setattr(loaded_engines, "load_recognizer", lambda *_: Hasty())
     spec = replace(catalog.SPHINX, reheard=reheard)
     monkeypatch.setattr(catalog, "recognizer", lambda _name: spec)
-    run("transcribe_chunk", job_id, 0)
+    run_step("transcribe_chunk", job_id, 0)
     stored = json.loads(storage().get_bytes(layout.chunk_transcription(job_id, 0)))
     assert stored["text"] == ("12 s 9 s end" if reheard else "12 s end")
 
 
 def test_speech_without_words_is_a_warning_and_in_the_report():
-    job_id = listening(chunks=3, shards=0)
+    job_id = create_english_job(chunks=3, shards=0)
     store_chunk(job_id, 0, "here are some words")
     store_chunk(job_id, 1, "and here")
     fail_part(job_id, PartKind.CHUNK, 2, "no such sound")
@@ -369,8 +302,8 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
     storage().put_bytes(
         layout.artefact(job_id, layout.CHUNKS_METADATA), json.dumps({"chunks": chunks}).encode()
     )
-    run("merge", job_id)
-    assert [*fold_warnings(told(job_id)["warnings"])] == [
+    run_step("merge", job_id)
+    assert [*fold_warnings(read_state(job_id)["warnings"])] == [
         "1:00-1:30: this chunk could not be transcribed: no such sound",
         "0:03-0:11: the audio seems to contain speech, but no words were transcribed",
     ]
@@ -388,15 +321,15 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
 
 @pytest.mark.parametrize("state", ["queued", "prepared", "completed", "removed"])
 def test_only_what_is_over_and_not_done_is_tried_again(state: str):
-    job_id = accept() if state == "queued" else listening(shards=0)
+    job_id = accept_job() if state == "queued" else create_english_job(shards=0)
     if state in ("completed", "removed"):
         store_chunk(job_id, 0, "half")
     if state == "completed":
         store_chunk(job_id, 1, "all")
-        run("merge", job_id)
+        run_step("merge", job_id)
     if state == "removed":
         fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
-        run("merge", job_id)
+        run_step("merge", job_id)
         with transaction() as session:
             lifecycle.get_job(session, job_id).transcript.audio_key = None
     with transaction() as session, pytest.raises(Conflict):
@@ -404,72 +337,72 @@ def test_only_what_is_over_and_not_done_is_tried_again(state: str):
 
 
 def test_a_job_that_failed_before_it_was_cut_begins_again():
-    job_id = accept()
-    begin_prepare(job_id)
+    job_id = accept_job()
+    begin_preparation(job_id)
     with transaction() as session:
         lifecycle.fail_job(session, job_id, EngineError("hiccup"))
         job_retry.retry_job(session, job_id)
-    assert told(job_id)["status"] == "queued"
-    assert begin_prepare(job_id)
+    assert read_state(job_id)["status"] == "queued"
+    assert begin_preparation(job_id)
 
 
 def test_a_cancelled_job_is_not_worked_on():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "a")
     with transaction() as session:
         lifecycle.cancel_job(session, job_id)
         assert parts.lease_part(session, PartId(job_id, PartKind.CHUNK, 1), "me") is None
-    run("merge", job_id)
-    assert told(job_id)["status"] == "cancelled"
+    run_step("merge", job_id)
+    assert read_state(job_id)["status"] == "cancelled"
 
 
 def test_what_a_step_writes_after_its_job_was_deleted_is_removed():
-    job_id = listening()
+    job_id = create_english_job()
     with transaction() as session:
         lifecycle.delete_job(session, job_id)
     storage().put_bytes(layout.chunk_transcription(job_id, 0), b"late")
-    run("transcribe_chunk", job_id, 0)
+    run_step("transcribe_chunk", job_id, 0)
     assert storage().list_keys(layout.job_prefix(job_id)) == []
 
 
 def test_a_failed_chunk_fails_the_job_where_that_is_wanted(monkeypatch):
     monkeypatch.setenv("FAILED_CHUNKS", "fail")
     settings.cache_clear()
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "here")
     store_shard(job_id)
     fail_part(job_id, PartKind.CHUNK, 1, "no such sound")
-    run("merge", job_id)
-    assert told(job_id)["error"]["code"] == "engine_failed"
+    run_step("merge", job_id)
+    assert read_state(job_id)["error"]["code"] == "engine_failed"
 
 
 def test_a_job_without_any_chunk_has_failed():
-    job_id = listening()
+    job_id = create_english_job()
     store_shard(job_id)
     for position in range(2):
         fail_part(job_id, PartKind.CHUNK, position, "no such sound")
-    run("merge", job_id)
-    now = told(job_id)
+    run_step("merge", job_id)
+    now = read_state(job_id)
     assert now["status"] == "failed"
     assert "no such sound" in now["message"]
 
 
 def test_a_transcript_without_speakers_is_better_than_none():
-    job_id = listening()
+    job_id = create_english_job()
     store_chunk(job_id, 0, "who")
     store_chunk(job_id, 1, "knows")
     fail_part(job_id, PartKind.SHARD, 0, "too many voices")
-    run("merge", job_id)
-    now = told(job_id)
+    run_step("merge", job_id)
+    now = read_state(job_id)
     assert now["status"] == "completed"
     [warning] = now["warnings"]
     assert (warning["code"], warning["retryable"]) == ("speakers_failed", True)
     assert warning["sentence"] == "the speakers could not be detected: too many voices"
-    assert result(job_id) == [("who", None), ("knows", None)]
+    assert read_segments(job_id) == [("who", None), ("knows", None)]
 
 
-def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
-    job_id = listening()
+def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent_messages):
+    job_id = create_english_job()
     store_chunk(job_id, 0, "a")
     store_chunk(job_id, 1, "b")
     store_shard(job_id)
@@ -484,7 +417,7 @@ def test_a_step_that_meets_an_outage_is_tried_again(monkeypatch, sent):
 
     monkeypatch.setattr(type(storage()), "put_bytes", put_bytes)
     app.tasks["merge"].apply(args=(job_id,))
-    assert told(job_id)["status"] == "completed"
+    assert read_state(job_id)["status"] == "completed"
 
 
 @pytest.mark.parametrize(
@@ -505,7 +438,7 @@ def test_the_next_try_comes_when_it_is_asked_for_and_within_reason(reason, tries
 
 
 def test_hours_of_outage_take_no_try_from_what_comes_after(monkeypatch):
-    job_id = listening()
+    job_id = create_english_job()
     tries = [Unavailable("down"), *[Transient("a hiccup")] * settings().chunk_max_retries]
     now = after_outages(base.OUTAGE_RETRIES - 1, job_id, tries, monkeypatch)
     assert now["status"] == "completed"
@@ -513,7 +446,7 @@ def test_hours_of_outage_take_no_try_from_what_comes_after(monkeypatch):
 
 
 def test_an_outage_without_end_is_given_up(monkeypatch):
-    job_id = listening()
+    job_id = create_english_job()
     now = after_outages(base.OUTAGE_RETRIES, job_id, [Unavailable("down for a day")], monkeypatch)
     assert (now["status"], now["message"]) == ("failed", "down for a day")
 
@@ -532,48 +465,48 @@ def after_outages(met: int, job_id: str, tries: list[Exception], monkeypatch) ->
 
     monkeypatch.setattr(type(storage()), "put_bytes", put_bytes)
     app.tasks["merge"].apply(args=(job_id,), retries=met, headers={base.OUTAGES_HEADER: met})
-    return told(job_id)
+    return read_state(job_id)
 
 
 class TestHousekeeping:
     """What beat asks for."""
 
-    def test_it_sends_what_lost_its_worker(self, sent, monkeypatch):
+    def test_it_sends_what_lost_its_worker(self, sent_messages, monkeypatch):
         monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: False)
-        never_sent, merging = accept(), listening(chunks=1, shards=0)
+        never_sent, merging = accept_job(), create_english_job(chunks=1, shards=0)
         store_chunk(merging, 0, "a")
         begin_merge(merging)
         now = clock.now()
         monkeypatch.setattr(clock, "now", lambda: now + 1000)
-        run("housekeeping")
-        assert sorted(sent) == sorted([("start_job", never_sent), ("send_merge", merging)])
+        run_step("housekeeping")
+        assert sorted(sent_messages) == sorted([("start_job", never_sent), ("send_merge", merging)])
 
-    def test_it_leaves_alone_what_may_be_waiting_in_a_queue(self, sent, monkeypatch):
+    def test_it_leaves_alone_what_may_be_waiting_in_a_queue(self, sent_messages, monkeypatch):
         monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: False)
         monkeypatch.setattr(
             queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 7)
         )
-        accept()
-        send_parts(listening())
+        accept_job()
+        send_parts(create_english_job())
         now = clock.now()
         monkeypatch.setattr(clock, "now", lambda: now + 1000)
-        run("housekeeping")
-        assert sent == []
+        run_step("housekeeping")
+        assert sent_messages == []
 
-    def test_it_sends_everything_when_the_broker_lost_its_memory(self, sent, monkeypatch):
+    def test_it_sends_everything_when_the_broker_lost_its_memory(self, sent_messages, monkeypatch):
         monkeypatch.setattr(redis_epoch, "detect_memory_loss", lambda: True)
         monkeypatch.setattr(
             queue_lengths, "count_messages", lambda queues: dict.fromkeys(queues, 7)
         )
-        queued, hearing = accept(), listening()
-        run("housekeeping")
-        assert sorted(sent) == sorted([("start_job", queued), ("fan_out", hearing)])
+        queued, hearing = accept_job(), create_english_job()
+        run_step("housekeeping")
+        assert sorted(sent_messages) == sorted([("start_job", queued), ("fan_out", hearing)])
 
     def test_every_need_has_somebody_to_send_it(self):
         assert set(housekeeping._DISPATCH) == set(Need)
 
     def test_it_removes_the_sound_of_old_jobs_and_keeps_their_words(self, monkeypatch):
-        job_id = listening(chunks=1, shards=0)
+        job_id = create_english_job(chunks=1, shards=0)
         for key in (
             layout.source(job_id),
             layout.chunk_audio(job_id, 0),
@@ -583,13 +516,13 @@ class TestHousekeeping:
             storage().put_bytes(key, b"x")
         store_chunk(job_id, 0, "a")
         begin_merge(job_id)
-        complete(job_id)
-        run("clean_up")
+        complete_job(job_id)
+        run_step("clean_up")
         assert storage().list_keys(layout.source(job_id)), "its time is not over"
 
         later = clock.utc_now() + timedelta(hours=settings().retention_hours, minutes=1)
         monkeypatch.setattr(clock, "utc_now", lambda: later)
-        run("clean_up")
+        run_step("clean_up")
         assert storage().list_keys(layout.job_prefix(job_id)) == [
             layout.chunk_transcription(job_id, 0),
             layout.artefact(job_id, "transcription.srt"),
@@ -601,16 +534,16 @@ class TestHousekeeping:
 
 def test_a_job_whose_channels_are_speakers_is_told_apart_by_channel(tmp_path):
     """From the recording to the transcript; only what an engine would hear is made up."""
-    job_id = accept(channels=Channels.SEPARATE, diarizer=None)
+    job_id = accept_job(channels=Channels.SEPARATE, diarizer=None)
     call = write_wav(tmp_path / "call.wav", babble(4), babble(4, seed=2))
     storage().put_file(layout.source(job_id), call)
-    run("prepare", job_id)
+    run_step("prepare", job_id)
     with read_session() as session:
         rows = [(part.kind, part.channel) for part in lifecycle.list_parts(session, job_id)]
     assert rows == [("chunk", 0), ("chunk", 1)]
     store_chunk(job_id, 0, "hello there")
     store_chunk(job_id, 1, "good morning")
-    run("merge", job_id)
+    run_step("merge", job_id)
     with read_session() as session:
         segments = lifecycle.get_job(session, job_id).transcript.segments
         assert [(one.speaker_tag, one.text) for one in segments] == [
@@ -622,7 +555,7 @@ def test_a_job_whose_channels_are_speakers_is_told_apart_by_channel(tmp_path):
 
 
 def test_what_one_channel_hears_of_the_other_is_told_once(tmp_path):
-    job_id = accept(channels=Channels.SEPARATE, diarizer=None)
+    job_id = accept_job(channels=Channels.SEPARATE, diarizer=None)
     left, right = np.zeros((2, 10 * 16_000), np.float32)
     left[: 4 * 16_000], right[5 * 16_000 : 9 * 16_000] = babble(4), babble(4, seed=2)
     hiss = np.random.default_rng(1).normal(0, 1e-4, (2, len(left)))
@@ -630,19 +563,19 @@ def test_what_one_channel_hears_of_the_other_is_told_once(tmp_path):
         tmp_path / "call.wav", left + right / 20 + hiss[0], right + left / 20 + hiss[1]
     )
     storage().put_file(layout.source(job_id), call)
-    run("prepare", job_id)
+    run_step("prepare", job_id)
 
     question, answer = [("how", 1.0), ("are", 1.5), ("you", 2.0)], [("very", 6.0), ("well", 6.5)]
     for position in (0, 1):
         words = [Word(text, at, at + 0.4, 0.9) for text, at in [*question, *answer]]
         written = {"start": 0, "end": 10, "language": None, "words": words_to_json(words)}
         part = PartId(job_id, PartKind.CHUNK, position)
-        _store(part, layout.chunk_transcription(job_id, position), written)
-    run("merge", job_id)
+        store_result(part, layout.chunk_transcription(job_id, position), written)
+    run_step("merge", job_id)
     with read_session() as session:
         transcript = lifecycle.get_job(session, job_id).transcript
         assert [(one.speaker_tag, one.text) for one in transcript.segments] == [
             (0, "how are you"),
             (1, "very well"),
         ]
-    assert told(job_id)["warnings"] == []
+    assert read_state(job_id)["warnings"] == []

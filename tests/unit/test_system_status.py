@@ -21,9 +21,16 @@ from core.settings import settings
 from core.states import JobStatus, Stage
 from core.storage import layout, storage
 from tasks.celery import app
-from tests.unit.test_jobs import accept, begin_merge, begin_prepare, complete, prepared, told
-from tests.unit.test_outages import recording
-from tests.unit.test_steps import run, store_chunk, store_shard
+from tests.factories.jobs import (
+    accept_job,
+    begin_merge,
+    begin_preparation,
+    complete_job,
+    finish_preparation,
+    read_state,
+)
+from tests.factories.recordings import build_recording
+from tests.factories.steps import run_step, store_chunk, store_shard
 from transcribe_api import system_status
 from transcribe_api.app import create_app
 from transcribe_api.system_status import _totals
@@ -32,11 +39,11 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def completed(seconds: float) -> None:
-    job_id = accept()
-    begin_prepare(job_id)
-    prepared(job_id, chunks=0, shards=0)
+    job_id = accept_job()
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=0, shards=0)
     begin_merge(job_id)
-    complete(job_id)
+    complete_job(job_id)
     with transaction() as session:
         job = lifecycle.get_job(session, job_id)
         job.started_at = clock.utc_now() - timedelta(seconds=seconds)
@@ -44,11 +51,11 @@ def completed(seconds: float) -> None:
 
 
 def one_of_each() -> None:
-    accept()
-    begin_prepare(accept())
+    accept_job()
+    begin_preparation(accept_job())
     completed(10)
     completed(20)
-    failed, cancelled = accept(), accept()
+    failed, cancelled = accept_job(), accept_job()
     with transaction() as session:
         lifecycle.fail_job(session, failed, EngineError("no"))
         lifecycle.cancel_job(session, cancelled)
@@ -120,7 +127,7 @@ def test_the_status_is_told_without_a_broker_and_counts_seldom():
     now = browser.get("/api/transcribe/system/status").json
     assert now["queues"]["control"] == {"waiting": None, "workers": 0}
     assert now["workers"] == []
-    accept()
+    accept_job()
     again = browser.get("/api/transcribe/system/status").json
     assert again["active_jobs"] == now["active_jobs"], "counted a moment ago"
     _totals._cached = None
@@ -132,7 +139,7 @@ def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The one folder that paths may lead to."""
     folder = tmp_path / "media"
     folder.mkdir()
-    (folder / "a.wav").write_bytes(recording().getvalue())
+    (folder / "a.wav").write_bytes(build_recording().getvalue())
     monkeypatch.setenv("MEDIA_ROOTS", str(folder))
     settings.cache_clear()
     return folder
@@ -161,7 +168,7 @@ def test_a_file_of_this_machine_becomes_a_job_like_all_others(media: Path):
 @pytest.mark.parametrize("path", ["elsewhere", "media/../elsewhere", "media/link", "media2/x"])
 def test_a_path_that_leads_elsewhere_is_refused(media: Path, field: str, path: str):
     elsewhere = media.parent / "elsewhere"
-    elsewhere.write_bytes(recording().getvalue())
+    elsewhere.write_bytes(build_recording().getvalue())
     (media / "link").symlink_to(elsewhere)
     paths = {"file_path": media / "a.wav", "output_dir": media / "out"}
     answer = process(**{**paths, field: media.parent / path})
@@ -202,15 +209,15 @@ def test_a_file_that_is_too_large_is_refused(media: Path, monkeypatch):
 
 def merged(output_dir: Path) -> str:
     """A job that is merged, with one chunk; its files are to be written there."""
-    job_id = accept(language="en-US", output_dir=str(output_dir))
-    begin_prepare(job_id)
-    prepared(job_id, chunks=1, shards=1)
+    job_id = accept_job(language="en-US", output_dir=str(output_dir))
+    begin_preparation(job_id)
+    finish_preparation(job_id, chunks=1, shards=1)
     storage().put_bytes(layout.chunk_audio(job_id, 0), b"sound")
     store_chunk(job_id, 0, "good morning")
     store_shard(job_id)
     app.loader.import_default_modules()
-    run("merge", job_id)
-    assert told(job_id)["status"] == "completed"
+    run_step("merge", job_id)
+    assert read_state(job_id)["status"] == "completed"
     return job_id
 
 
@@ -228,7 +235,7 @@ def test_the_files_of_a_job_are_written_where_its_caller_wished(media: Path):
     assert set(files) == {*layout.ARTEFACTS, "chunks/chunk_0000.wav"} - {layout.WAVEFORM}
     for name, data in files.items():
         assert data == storage().get_bytes(layout.artefact(job_id, name))
-    assert told(job_id)["warnings"] == []
+    assert read_state(job_id)["warnings"] == []
 
 
 def test_writing_again_replaces_what_is_there_and_follows_no_link(media: Path):
@@ -257,7 +264,7 @@ def test_files_that_cannot_be_written_are_a_warning_and_no_failure(
         (out / "chunks").symlink_to(elsewhere)
     else:
         (out / "chunks").write_text("in the way")
-    [warning] = told(merged(out))["warnings"]
+    [warning] = read_state(merged(out))["warnings"]
     assert warning["code"] == "files_not_written"
     assert "could not be written" in warning["sentence"]
     assert list(elsewhere.iterdir()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time as real_time
+import time
 import uuid
 from email.utils import formatdate
 
@@ -24,9 +24,16 @@ from tasks import pipeline, queue_lengths
 from tasks.celery import app as celery_app
 from tasks.steps import deliver as step
 from tasks.steps import housekeeping
+from tests.factories.jobs import (
+    TimeMachine,
+    begin_merge,
+    begin_preparation,
+    complete_job,
+    finish_preparation,
+)
+from tests.factories.recordings import build_recording
+from tests.factories.requests import SUBMIT_URL, create_key
 from tests.receiver import Receiver, listening, reply
-from tests.unit.test_auth import key
-from tests.unit.test_jobs import TimeMachine, begin_merge, begin_prepare, complete, prepared
 from transcribe_api.app import create_app
 from transcribe_api.cli.command import main
 
@@ -48,11 +55,6 @@ def receiver():
         yield ours
 
 
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
-    return TimeMachine(monkeypatch)
-
-
 def accept(url: str | None, owner: uuid.UUID | None = None) -> str:
     job_id = str(uuid.uuid4())
     spec = JobSpec(engine="sphinx", diarizer=None, callback_url=url)
@@ -68,10 +70,10 @@ def ended(url: str | None, how: str = "cancelled", owner: uuid.UUID | None = Non
     """A job that is over."""
     job_id = accept(url, owner)
     if how == "completed":
-        begin_prepare(job_id)
-        prepared(job_id, chunks=0, shards=0)
+        begin_preparation(job_id)
+        finish_preparation(job_id, chunks=0, shards=0)
         begin_merge(job_id)
-        complete(job_id)
+        complete_job(job_id)
     with transaction() as session:
         if how == "failed":
             lifecycle.fail_job(session, job_id, EngineError("no luck"))
@@ -173,11 +175,13 @@ def test_two_workers_never_send_the_same_try():
         assert webhooks.claim_delivery(session, job_id) is None
 
 
-def test_what_a_lost_worker_had_in_hand_is_sent_by_another(receiver: Receiver, time: TimeMachine):
+def test_what_a_lost_worker_had_in_hand_is_sent_by_another(
+    receiver: Receiver, time_machine: TimeMachine
+):
     job_id = ended(receiver.url)
     with transaction() as session:
         lost = webhooks.claim_delivery(session, job_id)
-    time.forward(LEASE_SECONDS + 1)
+    time_machine.forward(LEASE_SECONDS + 1)
     send(job_id)
     assert only(job_id).state == "delivered"
     with transaction() as session:  # it was only slow
@@ -185,7 +189,7 @@ def test_what_a_lost_worker_had_in_hand_is_sent_by_another(receiver: Receiver, t
     assert only(job_id).state == "delivered"
 
 
-def test_tries_grow_rarer_and_end_after_a_day(receiver: Receiver, time: TimeMachine):
+def test_tries_grow_rarer_and_end_after_a_day(receiver: Receiver, time_machine: TimeMachine):
     receiver.answer = status(500)
     job_id = ended(receiver.url)
     for wait in RETRY_DELAYS:
@@ -194,10 +198,10 @@ def test_tries_grow_rarer_and_end_after_a_day(receiver: Receiver, time: TimeMach
         assert delivery.state == "waiting"
         assert now + wait <= delivery.next_try_at <= now + 1.2 * wait
         before = len(receiver.requests)
-        time.forward(wait - 1)
+        time_machine.forward(wait - 1)
         send(job_id)
         assert len(receiver.requests) == before, "it is not due yet"
-        time.forward(0.2 * wait + 2)
+        time_machine.forward(0.2 * wait + 2)
     send(job_id)
     delivery = only(job_id)
     assert (delivery.state, delivery.last_status) == ("failed", 500)
@@ -207,12 +211,12 @@ def test_tries_grow_rarer_and_end_after_a_day(receiver: Receiver, time: TimeMach
     assert 24 * 3600 < sum(RETRY_DELAYS) < 48 * 3600
 
 
-def test_a_receiver_that_comes_back_is_told(receiver: Receiver, time: TimeMachine):
+def test_a_receiver_that_comes_back_is_told(receiver: Receiver, time_machine: TimeMachine):
     receiver.answer = status(503)
     job_id = ended(receiver.url, "completed")
     send(job_id)
     receiver.answer = status(204)
-    time.forward(2 * RETRY_DELAYS[0])
+    time_machine.forward(2 * RETRY_DELAYS[0])
     send(job_id)
     assert verified(receiver)["type"] == "job.completed"
     delivery = only(job_id)
@@ -261,7 +265,7 @@ def test_redirects_are_not_followed(receiver: Receiver):
 
 def test_a_receiver_that_hangs_costs_a_try_and_no_more(receiver: Receiver, monkeypatch):
     monkeypatch.setattr(step, "TIMEOUT_SECONDS", 0.3)
-    receiver.answer = lambda _handler, _request: real_time.sleep(1)
+    receiver.answer = lambda _handler, _request: time.sleep(1)
     job_id = ended(receiver.url)
     send(job_id)
     delivery = only(job_id)
@@ -339,7 +343,9 @@ def test_slow_receivers_leave_threads_for_other_work(receiver: Receiver):
     assert only(job_id).state == "delivered"
 
 
-def test_housekeeping_sends_what_is_due_unless_it_waits_already(monkeypatch, time: TimeMachine):
+def test_housekeeping_sends_what_is_due_unless_it_waits_already(
+    monkeypatch, time_machine: TimeMachine
+):
     sent: list[str] = []
     monkeypatch.setattr(pipeline, "send_delivery", sent.append)
     in_queue = 0
@@ -358,7 +364,7 @@ def test_housekeeping_sends_what_is_due_unless_it_waits_already(monkeypatch, tim
         webhooks.claim_delivery(session, job_id)
     housekeeping.housekeeping()
     assert sent == [job_id], "it is being sent"
-    time.forward(LEASE_SECONDS + 1)
+    time_machine.forward(LEASE_SECONDS + 1)
     housekeeping.housekeeping()
     assert sent == [job_id, job_id]
 
@@ -420,13 +426,13 @@ def test_a_replay_begins_anew_also_after_the_last_try(browser: FlaskClient, rece
     assert (only(job_id).state, only(job_id).attempts) == ("waiting", 1)
 
 
-def test_what_is_being_sent_is_not_replayed(browser: FlaskClient, time: TimeMachine):
+def test_what_is_being_sent_is_not_replayed(browser: FlaskClient, time_machine: TimeMachine):
     job_id = ended("http://127.0.0.1:9/")
     with transaction() as session:
         taken = webhooks.claim_delivery(session, job_id)
     assert taken is not None
     assert replay(browser, job_id, str(taken.id)).status_code == 409
-    time.forward(LEASE_SECONDS + 1)
+    time_machine.forward(LEASE_SECONDS + 1)
     assert replay(browser, job_id, str(taken.id)).status_code == 202
 
 
@@ -465,7 +471,7 @@ def test_with_keys_everybody_sees_their_own(monkeypatch, receiver: Receiver):
     monkeypatch.setenv("AUTH", "on")
     settings.cache_clear()
     browser = create_app().test_client()
-    (mine, headers), (_, others) = key(), key()
+    (mine, headers), (_, others) = create_key(), create_key()
     secret = "/api/transcribe/webhooks/secret"
     told = browser.get(secret, headers=headers).json["secret"]
     assert told == webhooks.get_signing_secret(mine.owner_id)
@@ -489,18 +495,18 @@ def test_with_keys_everybody_sees_their_own(monkeypatch, receiver: Receiver):
     ],
 )
 def test_a_callback_that_may_not_be_is_refused_at_once(browser: FlaskClient, url: str):
-    from tests.unit.test_outages import URL, recording
-
-    answer = browser.post(URL, data={"file": (recording(), "a.wav"), "callback_url": url})
+    answer = browser.post(
+        SUBMIT_URL, data={"file": (build_recording(), "a.wav"), "callback_url": url}
+    )
     assert answer.status_code == 422
     assert answer.json["field"] == "callback_url"
 
 
 def test_a_job_keeps_whom_to_tell_and_tells_nobody_else(browser: FlaskClient, receiver: Receiver):
-    from tests.unit.test_outages import URL, recording
-
     url = f"{receiver.url}/hook?token=mine"
-    answer = browser.post(URL, data={"file": (recording(), "a.wav"), "callback_url": url})
+    answer = browser.post(
+        SUBMIT_URL, data={"file": (build_recording(), "a.wav"), "callback_url": url}
+    )
     assert answer.status_code == 202, answer.json
     job_id = answer.json["job_id"]
     shown = [
