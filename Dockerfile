@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
-# One file, a target a kind of process: docker build --target worker -t chordscribe-worker .
-# 3.11 or newer; on 3.12 PocketSphinx is left out, which has no wheel for it.
+# One target per kind of process: docker build --target worker -t chordscribe-worker .
+# Python 3.11 or newer. 3.12 is without PocketSphinx, which has no wheel for it.
 ARG PYTHON=3.13
 
-# Everything that is compiled or downloaded; no final image is made from here.
+# Compiles and downloads everything. The final images only copy from these stages.
 FROM python:${PYTHON}-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
@@ -23,7 +23,7 @@ RUN pip install -c requirements.txt "$(echo /dist/*.whl)[whisperx]"
 FROM build AS build-pyannote
 RUN pip install -c requirements.txt "$(echo /dist/*.whl)[pyannote]"
 
-# What all processes run on, with nothing to build with and without rights.
+# Base of all processes: without build tools, as an account without privileges.
 FROM python:${PYTHON}-slim AS runtime
 LABEL org.opencontainers.image.title="Chordscribe" \
       org.opencontainers.image.description="Self-hosted, speaker-labelled transcription of recordings of any length" \
@@ -42,7 +42,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 COPY alembic.ini flowerconfig.py gunicorn.conf.py ./
 USER 10001:10001
-# Uploads and decoded sound while they are worked on, and models that were fetched.
+# Uploads and decoded audio during processing, and downloaded models.
 VOLUME /data
 STOPSIGNAL SIGTERM
 
@@ -54,7 +54,7 @@ FROM base AS api
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
-# Streams and uploads wait and do not compute: one process, many threads.
+# Streams and uploads mostly wait and need little CPU: one process, many threads.
 CMD ["gunicorn", "--bind", "0.0.0.0:8000", "--worker-class", "transcribe_api.gunicorn_worker.Worker", \
      "--threads", "1064", "--worker-connections", "2128", "--timeout", "0", "--graceful-timeout", "20", \
      "--no-control-socket", "--logger-class", "transcribe_api.gunicorn_log.Logger", "wsgi:app"]

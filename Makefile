@@ -17,12 +17,12 @@ NEURAL := .venv-neural
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) $(FETCHED) ## Install everything into .venv, with a model (MODEL=base); MODEL=none without
+setup: $(READY) $(FETCHED) ## Install everything in .venv, with a model (MODEL=base); MODEL=none: without models
 
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with: make setup PYTHON=python3.13"; exit 1; }
-	@echo "Chordscribe and all that it needs come into $(VENV): a minute or so, the first time"
+	@echo "Installing Chordscribe and its dependencies in $(VENV); this takes about a minute the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
@@ -32,7 +32,7 @@ $(READY): requirements-dev.txt pyproject.toml
 $(FETCHED): | $(READY)
 	@test -f $@ || $(BIN)/transcribe models pull $(MODELS) || { \
 	  $(BIN)/python -c 'import pocketsphinx' 2>/dev/null && left="with PocketSphinx" || left="without any engine"; \
-	  echo "Set-up goes on without all of the models $(MODELS), $$left if Whisper's is missing; make setup tries again"; }
+	  echo "Set-up continues without some of the models $(MODELS), and $$left if Whisper's is missing; run make setup to retry"; }
 
 demo: setup ## Transcribe the sample conversation, show the transcript and its word error rate
 	$(BIN)/python samples/demo.py out/demo
@@ -40,7 +40,7 @@ demo: setup ## Transcribe the sample conversation, show the transcript and its w
 up: setup ## Run the whole service on http://localhost:8000 until Ctrl-C
 	$(BIN)/transcribe up
 
-env: ## Make up the passwords that docker compose asks for, in .env
+env: ## Generate the passwords for docker compose in .env
 	@umask 077; touch .env; \
 	secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }; \
 	give() { grep -q "^$$1=." .env || echo "$$1=$$2" >> .env; }; \
@@ -56,24 +56,24 @@ SIDES := -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 test: setup ## Run the tests, with a stack of real worker processes; SIDE_BY_SIDE=1 one after the other
 	$(BIN)/python -m pytest $(SIDES) -m "not own_stack and not lengthy"
 
-test-stacks: setup ## Tests that take long or start stacks of their own: guarded, killed, watched, with other settings
+test-stacks: setup ## Run the long tests and those with their own stacks: with keys, killed, monitored, with other settings
 	$(BIN)/python -m pytest $(SIDES) -m "own_stack or lengthy"
 
-test-security: setup ## Come as strangers do: other sites, proxies, slow senders, other accounts
+test-security: setup ## Test access by strangers: other sites, proxies, slow senders, other accounts
 	$(BIN)/python -m pytest tests/security -n $(SIDE_BY_SIDE) --dist loadfile
 
-test-api: setup ## Ask a running service for all that /openapi.json allows, and for what it forbids
+test-api: setup ## Send a running service the requests that /openapi.json allows and forbids
 	$(BIN)/python -m pytest tests/api
 
-test-recovery: setup ## Fairness, memory, workers that are killed, Ctrl-C at any moment: minutes of real processes
+test-recovery: setup ## Test fairness, memory, killed workers and Ctrl-C at any moment, with real processes (minutes)
 	$(BIN)/python -m pytest tests/recovery
 
-test-services: setup ## The same on PostgreSQL, Redis and S3, killed on the way; root may install them by apt
+test-services: setup ## Test with PostgreSQL, Redis and S3, also killed during jobs; as root, installs them with apt
 	$(BIN)/python -m pytest tests/services
 
 SEEDS ?= 25
 
-test-faults: setup ## Let faults strike jobs for SEEDS seeds, or for one (SEED=17), or some (SEED=10-25); see out/faults
+test-faults: setup ## Inject faults into jobs for SEEDS seeds, one (SEED=17) or a range (SEED=10-25); see out/faults
 	SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults $(if $(SEED),-k "disturbed or stop")
 
 ifdef EXTRAS
@@ -90,16 +90,16 @@ endif
 AUDIO ?= $(TRANSCRIBE_TEST_AUDIO)
 WEIGHTS := base tiny.en segmentation-3.0 campplus-zh-en
 
-test-models: $(NEURAL)/.ready ## Hear and tell speakers apart with real weights (285 MB once); AUDIO=FOLDER for accuracy
+test-models: $(NEURAL)/.ready ## Transcribe and diarize with real weights (285 MB once); AUDIO=FOLDER: measure accuracy
 	@command -v flite || { test "$$(id -u)" = 0 && apt-get install -yqq flite; } || true
 	@export MODEL_DIR=$(CURDIR)/$(NEURAL)/share/chordscribe/models $(if $(AUDIO),TRANSCRIBE_TEST_AUDIO=$(abspath $(AUDIO))); \
 	$(NEURAL)/bin/transcribe models pull $(WEIGHTS) && $(NEURAL)/bin/python -m pytest -rPs tests/models
 
-test-models-small: setup ## One job with the real weights of tiny.en (71 MB once); skipped where no source is reached
+test-models-small: setup ## Run one job with the real weights of tiny.en (71 MB once); skipped if no source can be reached
 	@export MODEL_DIR=$(CURDIR)/$(VENV)/share/chordscribe/models; \
 	$(BIN)/transcribe models pull tiny.en || true; $(BIN)/python -m pytest tests/models/test_small.py
 
-test-browser: setup ## Use the page at / as people do, in Chromium; root may install that by apt
+test-browser: setup ## Test the page at / in Chromium; as root, installs it with apt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[browser]'
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
 	  { test "$$(id -u)" = 0 && apt-get install -yqq --no-install-recommends chromium; } || true
@@ -120,13 +120,13 @@ $(NEURAL)/.ready: requirements-dev.txt requirements-neural.txt pyproject.toml
 	rm -f $(NEURAL)/lib/python3*/site-packages/torchaudio/lib/*.so
 	@echo "$(NEURAL): $$(du -sh $(NEURAL) | cut -f1), installed in $$(( $$(date +%s) - $$(cat $(NEURAL)/.began) )) s" | tee $@
 
-check: $(READY) ## Check form, types and which package imports which
+check: $(READY) ## Check format, types and imports between packages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY) ## Put the code into form
+format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -135,14 +135,14 @@ docs: setup ## Build the documentation as a site that opens from the disk; dead 
 	$(BIN)/mkdocs build --strict --site-dir out/docs
 	@echo "The site is in out/docs/index.html"
 
-bench: setup ## Measure speed, memory, accuracy against their floors; ARGS=--all for hours, RECORDINGS=FOLDER for your own
+bench: setup ## Measure speed, memory and accuracy against their limits; ARGS=--all takes hours, RECORDINGS=FOLDER uses your own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-dev.txt -e '.[bench]'
 	$(BIN)/python -m bench $(ARGS)
 
-bench-small: setup ## What must not grow: counts and ratios that do not depend on the machine
+bench-small: setup ## Measure counts and ratios that must not grow and do not depend on the machine
 	$(BIN)/python -m bench --small
 
-nightly: ## What takes hours, once before a release: faults with 25 seeds, all engines, servers, the page, benchmarks
+nightly: ## Run the tests for a release, which take hours: faults with 25 seeds, all engines, servers, the page, benchmarks
 	$(MAKE) test-recovery test-services test-browser test-engines test-models
 	$(MAKE) test-faults SEEDS=25
 	$(MAKE) bench ARGS=--all
@@ -154,7 +154,7 @@ lock: setup ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header \
 	  --no-emit-index-url --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
-clean: ## Remove what was made here
+clean: ## Remove all generated files
 	rm -rf $(VENV) $(NEURAL) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	  .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

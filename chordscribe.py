@@ -16,7 +16,7 @@ from pathlib import Path
 
 PACKAGES = ("transcribe_api", "tasks", "engines", "chunking", "core", "transcripts")
 
-_REMEDY = "Install Chordscribe into a virtual environment of its own."
+_REMEDY = "Install Chordscribe in a separate virtual environment."
 
 
 class ForeignPackage(ImportError):

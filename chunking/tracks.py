@@ -27,7 +27,7 @@ ALL_ALIKE = TranscriptWarning(
 )
 ONE_CHANNEL = TranscriptWarning(
     WarningCode.ONE_CHANNEL,
-    "The recording has one channel, so all of it is given to one speaker.",
+    "The recording has one channel, so all of it is assigned to one speaker.",
 )
 
 
@@ -108,7 +108,7 @@ def _count_channels(source: Path, limits: decoder.Limits) -> int:
     count = decoder.probe(source, limits).channels
     if count > MAX_CHANNELS:
         raise MediaError(
-            f"channels=separate takes recordings of at most {MAX_CHANNELS} channels; "
+            f"channels=separate accepts recordings with at most {MAX_CHANNELS} channels; "
             f"this one has {count}",
             code="too_many_channels",
         )

@@ -42,7 +42,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "transcribe_http_request_seconds",
-    "Seconds until an answer began.",
+    "Seconds until the response began.",
     ("method", "rule"),
     registry=_registry,
     buckets=_REQUEST_BUCKETS,
@@ -51,7 +51,7 @@ UPLOAD_BYTES = Counter(
     "transcribe_upload_bytes", "Bytes of recordings received.", registry=_registry
 )
 ACCEPTED = Counter("transcribe_jobs_accepted", "Jobs accepted.", ("engine",), registry=_registry)
-ENDED = Counter("transcribe_jobs_ended", "Jobs that are over.", ("status",), registry=_registry)
+ENDED = Counter("transcribe_jobs_ended", "Jobs that have ended.", ("status",), registry=_registry)
 JOB_SECONDS = Histogram(
     "transcribe_job_seconds",
     "Seconds from the acceptance of a job to its end.",
@@ -68,22 +68,22 @@ STEP_SECONDS = Histogram(
 )
 RETRIES = Counter(
     "transcribe_step_retries",
-    "Steps that are tried again.",
+    "Retried steps.",
     ("step", "code"),
     registry=_registry,
 )
 FAILURES = Counter(
-    "transcribe_step_failures", "Steps given up.", ("step", "code"), registry=_registry
+    "transcribe_step_failures", "Failed steps.", ("step", "code"), registry=_registry
 )
 AUDIO_SECONDS = Counter(
     "transcribe_audio_seconds",
-    "Seconds of sound that engines and diarizers heard.",
+    "Seconds of audio processed by engines and diarizers.",
     ("engine",),
     registry=_registry,
 )
 REAL_TIME_FACTOR = Histogram(
     "transcribe_real_time_factor",
-    "Seconds that a part took, for each second of its sound.",
+    "Processing seconds per second of audio of a part.",
     ("engine",),
     registry=_registry,
     buckets=_FACTOR_BUCKETS,
@@ -110,14 +110,14 @@ class SampledMetric:
         return metric
 
 
-STREAMS = SampledMetric("transcribe_streams_open", "Listeners that follow a job now.")
+STREAMS = SampledMetric("transcribe_streams_open", "Listeners that currently follow a job.")
 MEMORY = SampledMetric("transcribe_memory_bytes", "Resident memory.", ("part",))
 MEMORY_USED = SampledMetric(
     "transcribe_memory_budget_used_ratio",
-    "Share of MAX_MEMORY_GB that the processes with a model take on the worker's host.",
+    "Share of MAX_MEMORY_GB used by processes with a model on the worker's host.",
 )
 MEMORY_ALERTS = SampledMetric(
-    "transcribe_memory_alerts", "Times that this share came near to 1.", kind="counter"
+    "transcribe_memory_alerts", "Alerts that this share is close to 1.", kind="counter"
 )
 PROCESSES = SampledMetric("transcribe_pool_processes", "Processes of a worker's pool.")
 REPLACED = SampledMetric(
@@ -128,8 +128,8 @@ REPLACED = SampledMetric(
 QUEUE_MESSAGES = SampledMetric(
     "transcribe_queue_messages", "Messages that wait in a queue.", ("queue",)
 )
-QUEUE_WORKERS = SampledMetric("transcribe_queue_workers", "Living workers of a queue.", ("queue",))
-JOBS = SampledMetric("transcribe_jobs", "Jobs that are not over.", ("stage",))
+QUEUE_WORKERS = SampledMetric("transcribe_queue_workers", "Live workers of a queue.", ("queue",))
+JOBS = SampledMetric("transcribe_jobs", "Jobs that have not ended.", ("stage",))
 UP = SampledMetric("transcribe_up", "Whether a part of the service answers.", ("part",))
 
 SAMPLED_METRICS = (

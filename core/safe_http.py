@@ -61,12 +61,12 @@ def check_url(url: str, field: str, *, max_length: int = MAX_URL_LENGTH) -> None
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:
-        raise InvalidInput(f"{field}: this is no URL", field=field) from None
+        raise InvalidInput(f"{field}: not a valid URL", field=field) from None
     _check_url_form(parsed, field)
     try:
         _resolve_host(parsed.raw_host.decode("ascii"), parsed.port or 0, field)
     except OSError:
-        raise InvalidInput(f"{field}: the host {parsed.host!r} is not known", field=field) from None
+        raise InvalidInput(f"{field}: the host {parsed.host!r} is unknown", field=field) from None
 
 
 @contextmanager
@@ -129,11 +129,9 @@ def _check_url_form(url: httpx2.URL, field: str) -> None:
             f"{field}: only http:// and https:// addresses are allowed", field=field
         )
     if not 0 < (url.port or 1) < 2**16:
-        raise AddressRefused(f"{field}: there is no port {url.port}", field=field)
+        raise AddressRefused(f"{field}: {url.port} is not a valid port", field=field)
     if url.userinfo:
-        raise AddressRefused(
-            f"{field}: a name and a password in a URL are not allowed", field=field
-        )
+        raise AddressRefused(f"{field}: credentials in a URL are not allowed", field=field)
 
 
 def _resolve_host(host: str, port: int, field: str) -> list[str]:
@@ -189,7 +187,7 @@ class _GuardedBackend(httpcore2.SyncBackend):
         try:
             addresses = _resolve_host(host, port, self._field)
         except OSError as error:
-            raise httpcore2.ConnectError(f"the host {host!r} is not known") from error
+            raise httpcore2.ConnectError(f"the host {host!r} is unknown") from error
         failure: Exception = httpcore2.ConnectError("the host has no address")
         for address in addresses[:_MAX_ADDRESSES]:
             try:
@@ -240,5 +238,5 @@ class _DeadlineStream(httpcore2.NetworkStream):
 def _remaining_seconds(deadline: float, timeout: float | None) -> float:
     remaining = deadline - time.monotonic()
     if remaining <= 0:
-        raise httpcore2.ReadTimeout("the time for this request is over")
+        raise httpcore2.ReadTimeout("the request timed out")
     return remaining if timeout is None else min(remaining, timeout)

@@ -285,7 +285,7 @@ class Settings(BaseSettings):
     @classmethod
     def _resolve_media_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         if not all(path.is_absolute() for path in value):
-            raise ValueError("allowed are absolute paths, with commas between them")
+            raise ValueError("must be absolute paths, separated by commas")
         return tuple(path.resolve() for path in value)
 
     @field_validator("redis_url")
@@ -324,7 +324,7 @@ class Settings(BaseSettings):
     def _check_riva_tls(self) -> Settings:
         client_credentials = (self.riva_ssl_client_cert, self.riva_ssl_client_key)
         if any(client_credentials) and not all(client_credentials):
-            raise ValueError("RIVA_SSL_CLIENT_CERT and RIVA_SSL_CLIENT_KEY belong together")
+            raise ValueError("RIVA_SSL_CLIENT_CERT and RIVA_SSL_CLIENT_KEY must be set together")
         if (
             any((self.riva_api_key, self.riva_ssl_cert, *client_credentials))
             and not self.riva_use_ssl

@@ -128,7 +128,7 @@ def replay_delivery(session: Session, job_id: str, delivery_id: uuid.UUID) -> De
     )
     values = {"state": DeliveryState.WAITING, "attempts": 0, "next_try_at": clock.now()}
     if not _update_delivery(session, row.id, ~is_sending, **values):
-        raise Conflict("the delivery is being sent at this moment")
+        raise Conflict("the delivery is currently being sent")
     return row
 
 

@@ -10,11 +10,11 @@
 set -euo pipefail
 . "$(dirname "$0")/servers.sh"
 
-target=${1:?name a new folder for the backup}
-[ ! -e "$target" ] || fail "$target exists, and a backup replaces nothing; name another folder"
+target=${1:?missing argument: a new folder for the backup}
+[ ! -e "$target" ] || fail "$target exists; a backup never replaces a folder: choose another name"
 umask 077
 unfinished=$target.unfinished
-mkdir "$unfinished" || fail "$unfinished cannot be made; remove it if a backup that was killed left it"
+mkdir "$unfinished" || fail "$unfinished cannot be created; delete it if it is left from a killed backup"
 trap 'rm -rf "$unfinished"' EXIT
 mkdir "$unfinished/objects"
 

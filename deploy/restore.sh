@@ -8,18 +8,18 @@
 set -euo pipefail
 . "$(dirname "$0")/servers.sh"
 
-source=${1:?name the folder of a backup}
-[ -f "$source/SHA256SUMS" ] || fail "$source is no backup: it has no SHA256SUMS"
-(cd "$source" && sha256sum --check --quiet SHA256SUMS) || fail "the backup is damaged; take another"
+source=${1:?missing argument: the folder of a backup}
+[ -f "$source/SHA256SUMS" ] || fail "$source is not a backup: it has no SHA256SUMS"
+(cd "$source" && sha256sum --check --quiet SHA256SUMS) || fail "the backup is damaged; use another one"
 tables=$(psql "$database" --no-psqlrc --tuples-only --no-align \
   --command "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-[ -z "$tables" ] || fail "the database is not empty, and a restore replaces nothing; make a new one"
+[ -z "$tables" ] || fail "the database is not empty, and a restore never replaces data; create a new one"
 make_bucket
 folders=$(list_bucket)
 ! grep -Eq '(^| )jobs/$' <<< "$folders" ||
-  fail "the bucket has jobs, and a restore replaces nothing; name another with MINIO_BUCKET_NAME"
+  fail "the bucket has jobs, and a restore never replaces data; choose another one with MINIO_BUCKET_NAME"
 
 # The objects first, so that no row ever names a missing object. The rows are restored all or not at all.
 copy_objects "$source/objects" "$bucket/jobs"
 pg_restore --single-transaction --no-owner --no-privileges --dbname="$database" "$source/records.dump"
-echo "Restored. Next: alembic upgrade head, which docker compose up does, and start the service."
+echo "Restored. Next: run alembic upgrade head (docker compose up does this), and start the service."

@@ -6,12 +6,12 @@ fail() {
   exit 1
 }
 
-elsewhere="is not set; for the service of transcribe up, there is transcribe backup"
+elsewhere="is not set; for the service of transcribe up, use transcribe backup"
 : "${DATABASE_URL:?$elsewhere}" "${MINIO_ENDPOINT:?$elsewhere}"
 : "${MINIO_ACCESS_KEY:?is not set}" "${MINIO_SECRET_KEY:?is not set}"
 
 # The form for PostgreSQL's own programs: without the driver, and without the password.
-[[ $DATABASE_URL =~ ^postgres(ql)?(\+[a-z0-9]+)?://(.*)$ ]] || fail "DATABASE_URL names no PostgreSQL"
+[[ $DATABASE_URL =~ ^postgres(ql)?(\+[a-z0-9]+)?://(.*)$ ]] || fail "DATABASE_URL is not a PostgreSQL URL"
 database=postgresql://${BASH_REMATCH[3]}
 if [[ $database =~ ^postgresql://([^:@/]*):([^@/]*)@(.*)$ ]]; then
   database=postgresql://${BASH_REMATCH[1]}@${BASH_REMATCH[3]}
@@ -63,5 +63,5 @@ case $tool in
     list_bucket() { mc ls "$bucket"; }
     make_bucket() { mc mb --ignore-existing "$bucket"; }
     ;;
-  *) fail "S3_TOOL is $tool; allowed are rclone, aws and mc" ;;
+  *) fail "S3_TOOL is $tool; must be rclone, aws or mc" ;;
 esac

@@ -53,8 +53,8 @@ def pyannote() -> ServerCapabilities:
     if model.is_whole or (settings().hf_token and _is_hub_reachable()):
         return ServerCapabilities()
     raise EngineError(
-        f"the pipeline {model.name} is not on this machine: set HF_TOKEN, or PYANNOTE_MODEL to a "
-        "folder that holds one"
+        f"the pipeline {model.name} is not on this machine: set HF_TOKEN, or set PYANNOTE_MODEL to "
+        "a folder that contains one"
     )
 
 
@@ -71,10 +71,10 @@ def _require_model(name: str) -> None:
     model = local_models.find_whisper_model(name)
     if model.missing_files:
         missing_files = ", ".join(model.missing_files)
-        raise EngineError(f"the model {name} in {model.folder} lacks {missing_files}")
+        raise EngineError(f"the model {name} in {model.folder} has no {missing_files}")
     if model.folder is None and not _is_hub_reachable():
         raise EngineError(
-            f"the model {name} is not on this machine, and the hub does not answer: "
+            f"the model {name} is not on this machine, and the hub cannot be reached: "
             f"transcribe models pull {name}"
         )
 

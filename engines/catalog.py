@@ -263,7 +263,7 @@ def _find_spec(
 ) -> _Spec:
     if name not in specs:
         allowed = ", ".join([*extra_names, *sorted(specs)])
-        raise InvalidInput(f"{field}: {name!r} is not known; allowed: {allowed}", field=field)
+        raise InvalidInput(f"{field}: {name!r} is unknown; allowed: {allowed}", field=field)
     return specs[name]
 
 
@@ -291,7 +291,9 @@ def _load_plugins(group: str, kind: type[_Spec]) -> Iterator[_Spec]:
         if isinstance(spec, kind):
             yield spec
         elif spec is not None:
-            log.warning("Left out %s %s: %r is no %s", group, point.name, spec, kind.__name__)
+            log.warning(
+                "Ignored entry point %s %s: %r is not a %s", group, point.name, spec, kind.__name__
+            )
 
 
 def _load_entry_point(point: EntryPoint) -> object:
@@ -299,5 +301,7 @@ def _load_entry_point(point: EntryPoint) -> object:
     try:
         return point.load()
     except Exception:
-        log.warning("Left out %s %s: it cannot be loaded", point.group, point.name, exc_info=True)
+        log.warning(
+            "Ignored entry point %s %s: it cannot be loaded", point.group, point.name, exc_info=True
+        )
         return None

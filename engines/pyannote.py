@@ -127,8 +127,8 @@ def _read_pipeline(folder: Path) -> Pipeline:
         return Pipeline.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise EngineError(
-            f"PYANNOTE_MODEL is {folder}, which is no folder with a config.yaml and the models "
-            f"that it names: {error}"
+            f"PYANNOTE_MODEL is {folder}, which is not a folder with a config.yaml and its models: "
+            f"{error}"
         ) from error
 
 
@@ -141,14 +141,14 @@ def _explain_absent(name: str) -> EngineError | Transient:
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         return EngineError(
             f"{name} is not on this machine, and HF_HUB_OFFLINE is set. Set PYANNOTE_MODEL to a "
-            "folder that holds a pipeline."
+            "folder that contains a pipeline."
         )
     return Transient(f"{name} is not on this machine, and the hub cannot be reached.", retry_in=30)
 
 
 def _explain_gated(name: str) -> str:
     return (
-        f"{name} is given only to those who accept its conditions: do so on its page at "
-        "huggingface.co and set HF_TOKEN to a token of yours, or set PYANNOTE_MODEL to a folder "
-        "that holds a pipeline."
+        f"{name} requires that you accept its conditions: do so on its page at huggingface.co "
+        "and set HF_TOKEN to your token, or set PYANNOTE_MODEL to a folder that contains a "
+        "pipeline."
     )

@@ -45,7 +45,9 @@ class RemoteWhisperX:
         counts = Counter(self._find_language(path, hints) for path in audio)
         counts.pop(None, None)
         if not counts:
-            raise EngineError("the WhisperX service does not tell the language: name it in the job")
+            raise EngineError(
+                "the WhisperX service does not report the language: set it in the job"
+            )
         return str(counts.most_common(1)[0][0])
 
     def _find_language(self, audio: Path, hints: Hints) -> str | None:

@@ -104,7 +104,7 @@ class RivaSpeakers:
         turns = responses.build_turns(words, self._settings.riva_first_speaker)
         if words and not turns:
             raise EngineError(
-                "Riva told no speakers: its model must be deployed with a diarizer, "
+                "Riva reported no speakers: its model must be deployed with a diarizer, "
                 "for example NIM_TAGS_SELECTOR=...,diarizer=sortformer"
             )
         return Diarization(turns)

@@ -36,6 +36,6 @@ class WhisperX(WhisperRecognizer):
         try:
             return Aligner(language, self._device), None
         except NoAligner as reason:
-            log.warning("words are timed by Whisper itself: %s", reason)
-            rough = f"words have rougher times: {reason}"
+            log.warning("Whisper itself sets the word times: %s", reason)
+            rough = f"word times are less exact: {reason}"
             return ModelTimer(TimingMode.ATTENTION), Remark(WarningCode.WORD_TIMES_ROUGH, rough)

@@ -18,15 +18,19 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=50051, show_default=True, help="Port; 0: a free one.")
 @click.option("--mode", type=click.Choice(["all", "offline", "streaming"]), default="all",
-              show_default=True, help="Which kinds of models it has.")  # fmt: skip
-@click.option("--tls", nargs=2, type=_FILE, metavar="KEY CERT", help="Speak TLS; PEM files.")
-@click.option("--client-ca", type=_FILE, help="With --tls: ask clients for a certificate of this.")
-@click.option("--key", help="Ask for 'authorization: Bearer KEY'.")
-@click.option("--function-id", help="Ask for this function-id.")
-@click.option("--max-message", default=64 << 20, help="Bytes of the largest message it takes.")
-@click.option("--at-once", type=int, help="Calls at a time; more are RESOURCE_EXHAUSTED.")
+              show_default=True, help="Kinds of models to serve.")  # fmt: skip
+@click.option("--tls", nargs=2, type=_FILE, metavar="KEY CERT", help="Use TLS; PEM files.")
+@click.option(
+    "--client-ca", type=_FILE, help="With --tls: require a client certificate signed by this CA."
+)
+@click.option("--key", help="Require 'authorization: Bearer KEY'.")
+@click.option("--function-id", help="Require this function-id.")
+@click.option("--max-message", default=64 << 20, help="Maximum size of a message in bytes.")
+@click.option(
+    "--at-once", type=int, help="Maximum concurrent calls; further calls get RESOURCE_EXHAUSTED."
+)
 @click.option("--next", "first", multiple=True, metavar="EVENT",
-              help="As if it were typed; may be given again.")  # fmt: skip
+              help="Add EVENT as if it were typed; can be repeated.")  # fmt: skip
 def main(
     host: str,
     port: int,

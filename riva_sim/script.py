@@ -59,7 +59,7 @@ def _parse_event(line: str) -> ScriptEvent:
         return ScriptEvent(kind)
     if kind in ("slow", "large"):
         return ScriptEvent(kind, amount=float(rest))
-    raise ValueError(f"{line!r} is no event; see --help")
+    raise ValueError(f"{line!r} is not an event; see --help")
 
 
 def _wait(context: grpc.ServicerContext, seconds: float) -> None:

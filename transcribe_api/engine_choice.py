@@ -85,10 +85,10 @@ def _explain_no_engine(language: str | None, model: str | None) -> InvalidInput:
             name for spec in catalog.recognizers().values() for name in catalog.list_models(spec)
         )
         return InvalidInput(
-            f"model: {model!r} is not known; allowed: {', '.join(allowed)}", field="model"
+            f"model: {model!r} is unknown; allowed: {', '.join(allowed)}", field="model"
         )
     return InvalidInput(
-        f"language: no engine that works here knows {language!r}; name the engine that does",
+        f"language: no available engine supports {language!r}; name an engine that does",
         field="language",
     )
 

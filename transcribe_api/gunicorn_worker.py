@@ -80,7 +80,7 @@ class Worker(ThreadWorker):
             super().set_accept_enabled(enabled)
 
     def _survive_exhaustion(self, error: OSError) -> None:
-        self.log.warning("No room for a connection: %s", error.strerror)
+        self.log.warning("No resources for another connection: %s", error.strerror)
         if not self._close_oldest():
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             self.set_accept_enabled(False)

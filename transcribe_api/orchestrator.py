@@ -246,7 +246,7 @@ def _choose_whisper(client: Client, config: OrchestratorConfig) -> dict[str, str
     if engine in ("whisper", "whisperx"):
         return {"engine": engine, "model": config.whisper_model}
     fallback = engine or response["default_engine"]
-    log.warning("%s hears, without %s: no worker has that model", fallback, config.whisper_model)
+    log.warning("using %s without %s: no worker has that model", fallback, config.whisper_model)
     return {}
 
 

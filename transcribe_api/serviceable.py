@@ -26,7 +26,9 @@ def refuse_unserved(engine: str | None, diarizer: str | None, *, model: str | No
     for spec in _find_specs(engine, diarizer):
         with suppress(Transient):
             if reason := find_obstacle(spec, uses_default_model=model is None):
-                raise EngineUnavailable(f"the {spec.kind} {spec.name} cannot work here: {reason}")
+                raise EngineUnavailable(
+                    f"the {spec.kind} {spec.name} cannot work on this machine: {reason}"
+                )
 
 
 def find_obstacle(

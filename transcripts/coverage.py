@@ -23,7 +23,7 @@ MIN_SILENCE_SECONDS = 2.0
 #: Two transcriptions of one word differ in their times by up to this much (seconds).
 TOLERANCE_SECONDS = 0.1
 #: Text of the warning about a gap.
-GAP_MESSAGE = "somebody seems to speak, but no words were heard"
+GAP_MESSAGE = "the audio seems to contain speech, but no words were transcribed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,6 @@ def find_renamed(module: str, name: str) -> object:
     new_name = _NEW_NAMES[module].get(name)
     if new_name is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    message = f"{module}.{name} is called {new_name} since 0.2; 0.3 will not know the old name"
+    message = f"{module}.{name} was renamed to {new_name} in 0.2; 0.3 removes the old name"
     warnings.warn(message, DeprecationWarning, stacklevel=3)
     return getattr(sys.modules[module], new_name)

@@ -44,4 +44,4 @@ def _merge_notes(notes: Iterable[Note]) -> list[Note]:
 
 
 def _build_rest_warning(code: WarningCode, count: int) -> TranscriptWarning:
-    return TranscriptWarning(code, f"{count} further places have such a warning")
+    return TranscriptWarning(code, f"{count} more intervals have this warning")

@@ -47,19 +47,19 @@ _MESSAGES = {
     "playlist_refused": "The file is a playlist or a manifest that points to other places. "
     "Send the recording itself.",
     "no_audio_stream": "The file has no audio track.",
-    "no_audio_data": "The file names an audio track, but there is no sound in it.",
+    "no_audio_data": "The file declares an audio track, but the track contains no audio.",
     "no_such_channel": "The recording does not have this channel.",
-    "recording_too_long": "The recording is longer than the {longest} that is allowed.",
-    "decoder_limit": "Decoding took more memory or processor time than a recording may take. "
+    "recording_too_long": "The recording is longer than the allowed maximum of {longest}.",
+    "decoder_limit": "Decoding exceeded the limit of memory or processor time for one recording. "
     "Converting it to WAV, FLAC or MP3 may help.",
     "decoder_crashed": "The decoder failed on this file; it may be damaged. "
     "Converting it to WAV, FLAC or MP3 may help.",
-    "decoder_stalled": "The decoder stopped giving sound and was ended. "
+    "decoder_stalled": "The decoder stopped producing audio and was terminated. "
     "Converting the recording to WAV, FLAC or MP3 may help.",
 }
 #: What the kernel sends when memory runs out, and operators send; no recording causes these.
 _SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_MISSING_SOUND_MESSAGE = "the recording has no sound here, so silence stands for it"
+_MISSING_SOUND_MESSAGE = "the recording has no audio here; silence replaces it"
 _BOOTSTRAP_CODE = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from chunking.decode.child import main; main(sys.argv[2])"
@@ -326,8 +326,8 @@ def _build_warnings(seconds: float, report: Mapping[str, Any]) -> Iterator[Trans
 def _name_tracks(chosen_track: str, *other_tracks: str) -> str:
     skipped = ", ".join(f"track {other}" for other in other_tracks)
     return (
-        f"The recording has {1 + len(other_tracks)} audio tracks with sound; of them track "
-        f"{chosen_track} was heard, and not {skipped}."
+        f"The recording has {1 + len(other_tracks)} audible audio tracks. "
+        f"Track {chosen_track} was transcribed, but not {skipped}."
     )
 
 
@@ -335,11 +335,11 @@ def _describe_break(seconds: float, report: Mapping[str, Any]) -> str | None:
     declared = report["declared"]
     if declared is not None and declared - seconds > max(_TOLERANCE_SECONDS, 0.02 * declared):
         return (
-            f"The recording breaks off: its header says {_format_duration(declared)}, "
+            f"The recording ends early: its header declares {_format_duration(declared)}, "
             f"but only {_format_duration(seconds)} could be read."
         )
     if report["broken_off"]:
-        return f"The recording breaks off: only {_format_duration(seconds)} could be read."
+        return f"The recording ends early: only {_format_duration(seconds)} could be read."
     return None
 
 

@@ -61,7 +61,7 @@ def find_response(session: Session, request: IdempotentRequest) -> dict[str, Any
         return None
     if row.fingerprint != request.fingerprint:
         raise InvalidInput(
-            f"{HEADER}: another request was sent with this key; take a new key for a new request",
+            f"{HEADER}: another request used this key; use a new key for a new request",
             field=HEADER,
             code="idempotency_mismatch",
         )

@@ -58,7 +58,7 @@ def _move_into_place(unfinished: Path, target: Path) -> None:
 
 
 def _name_conflict(target: Path) -> BackupError:
-    return BackupError(f"{target} exists, and a backup replaces nothing; name another file")
+    return BackupError(f"{target} exists; a backup never replaces a file: choose another name")
 
 
 def _write_members(snapshot: Snapshot, file: IO[bytes]) -> Manifest:
@@ -130,7 +130,7 @@ class Archive:
             with _translate_errors():
                 copied_sha256 = self._copy_member(name, target)
             if copied_sha256 != sha256:
-                raise _damage(f"{name} is not what was backed up")
+                raise _damage(f"{name} differs from its checksum in the manifest")
 
     def _copy_member(self, name: str, target: Path) -> str:
         content = self._tar.extractfile(self._members[name])
@@ -166,7 +166,7 @@ class _RegularFile(tarfile.TarInfo):
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> _RegularFile:
         header = super().frombuf(buf, encoding, errors)
         if header.type != tarfile.REGTYPE or header.size < 0:
-            raise _refusal(f"{header.name!r} is no regular file")
+            raise _refusal(f"{header.name!r} is not a regular file")
         return header
 
 
@@ -174,16 +174,16 @@ def _list_members(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
     members: dict[str, tarfile.TarInfo] = {}
     for member in tar:
         if member.name in members:
-            raise _refusal(f"{member.name!r} is in it twice")
+            raise _refusal(f"{member.name!r} occurs twice")
         if member.name != manifests.NAME and not member_names.is_allowed(member.name):
-            raise _refusal(f"{member.name!r} is no name in a data directory")
+            raise _refusal(f"{member.name!r} is not a valid name in a data directory")
         members[member.name] = member
     return members
 
 
 def _read_manifest(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> Manifest:
     if member is None:
-        raise _damage("it has no manifest, so its end is missing, or it is no backup")
+        raise _damage("it has no manifest: it is incomplete, or not a backup")
     if member.size > MAX_MANIFEST_BYTES:
         raise _refusal("its manifest is too large")
     content = tar.extractfile(member)
@@ -204,16 +204,16 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except tarfile.TarError as error:
-        raise _damage(f"it is cut off, or no plain .tar ({error})") from error
+        raise _damage(f"it is truncated, or not a plain .tar ({error})") from error
     except OSError as error:
         raise BackupError(f"the backup cannot be restored: {error}") from error
 
 
 def _damage(reason: str) -> BackupError:
-    return BackupError(f"the archive is damaged: {reason}; take another backup")
+    return BackupError(f"the archive is damaged: {reason}; use another backup")
 
 
 def _refusal(reason: str) -> BackupError:
     return BackupError(
-        f"the archive is none that `transcribe backup` makes, and is refused: {reason}"
+        f"the archive was not made by `transcribe backup` and was rejected: {reason}"
     )

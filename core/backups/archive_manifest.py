@@ -43,5 +43,5 @@ def decode_manifest(data: bytes) -> Manifest:
         return Manifest.model_validate_json(data)
     except ValidationError:
         raise BackupError(
-            "the archive is damaged: its manifest cannot be read; take another backup"
+            "the archive is damaged: its manifest cannot be read; use another backup"
         ) from None

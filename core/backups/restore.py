@@ -43,8 +43,8 @@ def restore_backup(file: Path) -> Manifest:
 def _refuse_running_service(folder: Path) -> None:
     if data_directory_lock.is_locked(folder):
         raise BackupError(
-            f"a service runs in {folder}, and a backup is restored into an empty directory; "
-            "name another one with --data-dir"
+            f"a service runs in {folder}, but a restore needs an empty directory; "
+            "choose one with --data-dir"
         )
 
 
@@ -53,8 +53,8 @@ def _refuse_nonempty(folder: Path) -> None:
         entry.name != data_directory_lock.NAME for entry in folder.iterdir()
     ):
         raise BackupError(
-            f"{folder} is not empty, and a restore replaces nothing; "
-            "name another directory with --data-dir, or move away what lies there"
+            f"{folder} is not empty, and a restore never replaces files; "
+            "choose another directory with --data-dir, or move its content"
         )
 
 
@@ -62,9 +62,9 @@ def _refuse_newer(manifest: Manifest) -> None:
     is_known = manifest.revision in migrate.list_revisions()
     if manifest.format > manifests.FORMAT or not is_known:
         raise BackupError(
-            f"the backup was made by Chordscribe {manifest.version} and its records (revision "
-            f"{manifest.revision}) are newer than this version, {versions.service_version()}, "
-            "knows; install that version or a later one"
+            f"the backup was made by Chordscribe {manifest.version}; its database (revision "
+            f"{manifest.revision}) is too new for this version, {versions.service_version()}: "
+            "install that version or a later one"
         )
 
 
@@ -109,9 +109,9 @@ def _refuse_other_records(database: Path, manifest: Manifest) -> None:
             revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.Error as error:
         raise BackupError(
-            f"the archive is damaged: its records cannot be read ({error}); take another backup"
+            f"the archive is damaged: its database cannot be read ({error}); use another backup"
         ) from error
     if revisions != [(manifest.revision,)]:
         raise BackupError(
-            "the archive is damaged: its records are not those of its manifest; take another backup"
+            "the archive is damaged: its database does not match its manifest; use another backup"
         )

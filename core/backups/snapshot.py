@@ -62,7 +62,7 @@ def take_snapshot() -> Iterator[Snapshot]:
         try:
             yield _capture_snapshot(folder, database)
         except sqlite3.Error as error:
-            raise BackupError(f"the records in {database} cannot be read: {error}") from error
+            raise BackupError(f"the database {database} cannot be read: {error}") from error
 
 
 def _find_database() -> Path:
@@ -70,7 +70,7 @@ def _find_database() -> Path:
     if not database.is_file():
         raise BackupError(
             f"there is nothing to back up: {database} does not exist; "
-            "name the directory of the service with --data-dir"
+            "set the directory of the service with --data-dir"
         )
     sqlite_file.require_undamaged()  # a copy of a damaged file is no backup
     return database
@@ -143,6 +143,6 @@ def _link(source: Path, target: Path) -> None:
         raise
     except OSError as error:
         raise BackupError(
-            f"the file system of {source} makes no hard links ({error.strerror}), which a backup "
-            "of a running service needs; end the service and copy its directory"
+            f"the file system of {source} does not support hard links ({error.strerror}), which "
+            "a backup of a running service needs; stop the service and copy its directory"
         ) from error

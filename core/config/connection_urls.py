@@ -16,7 +16,7 @@ DATABASE_SCHEMES = ("sqlite://", "postgresql://", "postgresql+psycopg2://", "pos
 def check_scheme(value: str | None, schemes: tuple[str, ...]) -> str | None:
     """Return the address; raise `ValueError` for another scheme."""
     if value is not None and not value.startswith(schemes):
-        raise ValueError("allowed are URLs that start with " + ", ".join(schemes))
+        raise ValueError("must be a URL that starts with " + ", ".join(schemes))
     return value
 
 

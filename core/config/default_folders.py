@@ -28,4 +28,4 @@ def resolve_folder(path: Path) -> Path:
     try:
         return path.expanduser().resolve()
     except (OSError, RuntimeError) as error:  # circular links, or an unknown home
-        raise ValueError(f"allowed is the path of a folder; {error}") from None
+        raise ValueError(f"must be the path of a folder; {error}") from None

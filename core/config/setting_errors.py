@@ -23,6 +23,6 @@ def describe_errors(error: ValidationError) -> str:
         name = str(detail["loc"][0]).upper() if detail["loc"] else ""
         reason = detail["msg"].removeprefix("Value error, ")
         is_secret = any(marker in name for marker in _SECRET_MARKERS)
-        value = "" if is_secret else f" (it is {detail['input']!r})"
+        value = "" if is_secret else f" (value: {detail['input']!r})"
         problems.append(f"{name}: {reason}{value}" if name else reason)
-    return "wrong settings: " + "; ".join(problems)
+    return "invalid settings: " + "; ".join(problems)

@@ -19,7 +19,7 @@ def normalize_origin(text: str) -> str:
     """
     match = _ORIGIN.fullmatch(text.lower())
     if match is None:
-        raise ValueError("allowed is http://host:port or https://host:port, without a path")
+        raise ValueError("must be http://host:port or https://host:port, without a path")
     port = (match["port"] or "").removesuffix(_DEFAULT_PORTS[match["scheme"]])
     return f"{match['scheme']}://{match['host']}{port}"
 
@@ -27,7 +27,7 @@ def normalize_origin(text: str) -> str:
 def check_host_pattern(text: str) -> str:
     """Return a name for ALLOWED_HOSTS in lower case. Raises `ValueError`."""
     if not _ALLOWED_HOST.fullmatch(text):
-        raise ValueError("allowed are names without scheme and port, .example.com, and *")
+        raise ValueError("must be names without scheme and port, .example.com, or *")
     return text.lower()
 
 

@@ -38,10 +38,9 @@ def upgrade_database() -> None:
         raise explain_outage(error) or error from error
     except CommandError as error:
         raise NewerDatabase(
-            "the records cannot be brought to the form of this version, "
-            f"{versions.service_version()}: a "
-            f"newer one has changed them ({error}); install that again, or roll back with it as "
-            "docs/upgrading.md tells"
+            f"the database cannot be migrated to this version, {versions.service_version()}: "
+            f"a newer version has changed it ({error}); install that version again, or use it to "
+            "roll back as described in docs/upgrading.md"
         ) from error
 
 

@@ -44,10 +44,9 @@ def find_damage(file: Path) -> str | None:
     if not problem:
         return None
     return (
-        f"the database {file} is damaged ({problem}). Nothing was changed. Bring a backup back "
-        "with "
-        f"`transcribe restore`; or move {file}* elsewhere, all of them, and start with an empty "
-        f"one (what it still holds can often be saved with `sqlite3 {file.name} .recover`)"
+        f"the database {file} is damaged ({problem}). Nothing was changed. Restore a backup with "
+        f"`transcribe restore`; or move all of {file}* to another folder and start with an empty "
+        f"database (its data can often be saved with `sqlite3 {file.name} .recover`)"
     )
 
 
@@ -76,5 +75,5 @@ def _check_emptied(file: Path) -> str | None:
     is_ours = file.parent == settings().transcribe_data_dir and not settings().minio_endpoint
     jobs = settings().objects_dir / "jobs"
     if is_ours and jobs.is_dir() and any(jobs.iterdir()):
-        return f"it has no byte, although {jobs} holds recordings"
+        return f"it is empty, although {jobs} contains recordings"
     return None

@@ -34,11 +34,12 @@ _POSTGRES_TIMEOUTS = {
 }
 
 _DAMAGED_MESSAGE = (
-    "the database is damaged: on its machine, `transcribe doctor` names the file and what to do"
+    "the database is damaged: run `transcribe doctor` on its machine to see the file and the remedy"
 )
 _SILENT_MESSAGE = "the database does not answer"
 _OUTDATED_MESSAGE = (
-    "the database does not know this engine yet: run `alembic upgrade head` where it is installed"
+    "the database does not have this engine yet: run `alembic upgrade head` on a machine where it "
+    "is installed"
 )
 
 

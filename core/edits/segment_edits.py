@@ -48,7 +48,7 @@ def edit_segment(
         raise NotFound(f"the transcript has no segment {position}")
     if any(getattr(row, column) != value for column, value in (expected or {}).items()):
         raise EditConflict(
-            "somebody else changed this segment meanwhile",
+            "another caller changed this segment meanwhile",
             text=row.text,
             speaker_tag=row.speaker_tag,
         )
@@ -86,11 +86,9 @@ def reapply_edits(
     for row in session.scalars(query.order_by(SegmentRow.position)):
         segment = new_segments.get(_segment_key(row.start, row.end, _recognized_words(row)))
         if segment is None:
-            subject = f"text {row.text!r}" if _is_text_edited(row) else "speaker that was given"
+            subject = f"text {row.text!r}" if _is_text_edited(row) else "assigned speaker"
             warnings.append(
-                _removal_warning(
-                    row, f"the {subject} was taken away: other words are heard there now"
-                )
+                _removal_warning(row, f"the {subject} was removed: this place has other words now")
             )
         else:
             warnings += _reapply_edit(row, segment, numbers)
@@ -105,7 +103,7 @@ def _reapply_edit(
         if row.speaker_tag is None or row.speaker_tag in numbers:
             speaker = None if row.speaker_tag is None else numbers[row.speaker_tag]
         else:
-            sentence = "the speaker that was given was taken away: no such speaker was found again"
+            sentence = "the assigned speaker was removed: the speaker was not detected again"
             warnings = [_removal_warning(row, sentence)]
     text = row.text if _is_text_edited(row) else None
     segment |= _edited_columns(segment["words"], text, Interval(row.start, row.end), speaker)
@@ -124,7 +122,7 @@ def _check_speaker(session: Session, transcript_id: uuid.UUID, speaker: int | No
         choices = ", ".join(map(str, sorted(numbers))) or "none"
         raise InvalidInput(
             f"speaker_tag: the transcript has no speaker {speaker}; there are: {choices}; "
-            f"somebody new is {next_number}, and null is nobody in particular",
+            f"a new speaker is {next_number}, and null is unknown",
             field="speaker_tag",
         )
 

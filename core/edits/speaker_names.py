@@ -53,7 +53,7 @@ def carry_names(transcript: Transcript, numbers: Mapping[int, int]) -> list[Tran
     return [
         TranscriptWarning(
             WarningCode.NAME_REMOVED,
-            f"the name {name!r} was taken away: its speaker was not found again",
+            f"the name {name!r} was removed: its speaker was not detected again",
         )
         for name in names.values()
         if name not in carried.values()

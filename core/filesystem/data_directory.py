@@ -56,8 +56,8 @@ def find_risk(folder: Path) -> str | None:
     if filesystem not in _REMOTE or settings().database_url is not None:
         return None
     return (
-        f"{folder} is on {filesystem} at {mount_point}, where SQLite's locks cannot be relied on: "
-        "set TRANSCRIBE_DATA_DIR to a disk of this machine, or DATABASE_URL to a PostgreSQL"
+        f"{folder} is on {filesystem} at {mount_point}, where SQLite's locks are not reliable: "
+        "set TRANSCRIBE_DATA_DIR to a local disk, or DATABASE_URL to a PostgreSQL database"
     )
 
 
@@ -100,22 +100,22 @@ def _describe_error(folder: Path, error: OSError) -> str:
 
 
 def _explain_error(folder: Path, error: OSError) -> str:
-    advice = "set TRANSCRIBE_DATA_DIR (or --data-dir) to a folder of yours"
+    advice = "set TRANSCRIBE_DATA_DIR (or --data-dir) to a writable folder"
     if error.errno == errno.ENAMETOOLONG:
         length = len(os.fsencode(folder))
         return (
-            f"its path has {length} bytes, and {MAX_PATH_BYTES} are allowed, 255 of them for each "
-            "name; set TRANSCRIBE_DATA_DIR (or --data-dir) to a shorter one"
+            f"its path has {length} bytes, but at most {MAX_PATH_BYTES} are allowed, and 255 per "
+            "name; set TRANSCRIBE_DATA_DIR (or --data-dir) to a shorter path"
         )
     if free_space.is_disk_full(error):
-        return f"its disk has no room for another file; make some, or {advice}"
+        return f"its disk has no space for another file; free some, or {advice}"
     if error.errno == errno.ENOTDIR:
         return f"{_find_existing(folder)} is a file; {advice}"
     if error.errno == errno.EROFS:
         return f"{_find_existing(folder)} is on a file system that is read-only; {advice}"
     if error.errno in (errno.EACCES, errno.EPERM):
         path = error.filename or _find_existing(folder)
-        return f"this account may not write to {path}; have it allowed, or {advice}"
+        return f"this account has no permission to write to {path}; grant it, or {advice}"
     return f"{error.strerror}; {advice}"
 
 

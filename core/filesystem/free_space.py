@@ -72,7 +72,7 @@ def find_minimum_shortage(minimum: int = ESSENTIAL_BYTES) -> str | None:
         return None
     return (
         f"the disk of {folder} is full: {_format_mib(free)} are free, and {_format_mib(minimum)} "
-        "are needed to go on; make room"
+        "are needed to continue; free some space"
     )
 
 

@@ -15,14 +15,16 @@ def resolve_path(text: str, field: str) -> Path:
     """
     roots = settings().media_roots
     if not roots:
-        raise _refusal(field, "this service opens no folder; its operator may, with MEDIA_ROOTS")
+        raise _refusal(
+            field, "this service allows no folders; its operator can allow some with MEDIA_ROOTS"
+        )
     try:
         path = Path(text)
         resolved = path.resolve()
     except (OSError, ValueError, RuntimeError):  # too long, a null byte, circular links
-        raise _refusal(field, "this is no path") from None
+        raise _refusal(field, "not a valid path") from None
     if not path.is_absolute() or not any(resolved.is_relative_to(root) for root in roots):
-        raise _refusal(field, "allowed is an absolute path in a folder of MEDIA_ROOTS")
+        raise _refusal(field, "must be an absolute path in a folder of MEDIA_ROOTS")
     return resolved
 
 

@@ -328,7 +328,7 @@ def _claim_stage(
     )
     if is_claimed and get_job(session, job_id).run.attempts > settings().chunk_max_retries + 1:
         # The caller ends the job with this error, as with its own errors.
-        raise KillsWorker("every worker that tried was lost")
+        raise KillsWorker("the worker was lost in every attempt")
     return is_claimed
 
 

@@ -133,7 +133,7 @@ def lease_part(
 def _fail_exhausted(session: Session, part: PartId, parameters: Mapping[str, Any]) -> None:
     """Fail a part that could begin if it had attempts left."""
     if row := session.execute(_EXHAUSTED_PART, parameters).first():
-        reason = KillsWorker("the workers that tried were lost; it is not tried again")
+        reason = KillsWorker("the worker was lost in every attempt; there are no more retries")
         _update_part(
             session,
             part,

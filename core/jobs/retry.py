@@ -34,7 +34,7 @@ def retry_job(session: Session, job_id: str) -> None:
         part for part in lifecycle.list_parts(session, job_id) if part.state != PartState.STORED
     ]
     if job.run.status == JobStatus.COMPLETED and not unfinished_parts:
-        _refuse(job, "nothing of it failed")
+        _refuse(job, "no part of it failed")
     _restart_job(job, unfinished_parts)
 
 
@@ -51,13 +51,13 @@ def redo_stage(
     job = _get_ended_job(session, job_id)
     parts = lifecycle.list_parts(session, job_id)
     if job.run.listening_since is None:
-        _refuse(job, "its recording was not cut yet; try again without a stage")
+        _refuse(job, "its recording was not cut yet; retry the job without a stage")
     selected_parts = _select_parts(job, stage, parts)
     if unfinished := [
         part for part in parts if part not in selected_parts and part.state in OPEN_PART_STATES
     ]:
-        problem = f"{len(unfinished)} of its other parts were never done"
-        _refuse(job, f"{problem}; try again without a stage")
+        problem = f"{len(unfinished)} of its other parts are unfinished"
+        _refuse(job, f"{problem}; retry the job without a stage")
     _refuse_other_shards(job, len(selected_parts), options.shard_seconds)
     job.engine_params = options.apply_to(lifecycle.read_spec(job)).as_dict()
     _restart_job(job, selected_parts)
@@ -77,13 +77,13 @@ def _refuse_other_shards(job: TranscriptJob, shard_count: int, shard_seconds: fl
     """Refuse a diarizer whose shards would be cut differently: it could not match the speakers."""
     is_cut = (job.transcript.duration or 0.0) > (shard_seconds or 0.0)
     if shard_seconds is not None and is_cut != (shard_count > 1):
-        _refuse(job, "its recording was not cut for that diarizer; send it again")
+        _refuse(job, "its recording was not cut for that diarizer; send it again as a new job")
 
 
 def _get_ended_job(session: Session, job_id: str) -> TranscriptJob:
     job = lifecycle.get_job(session, job_id)
     if job.run.stage != Stage.OVER:
-        _refuse(job, "it is not over")
+        _refuse(job, "it has not ended")
     return job
 
 

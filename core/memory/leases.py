@@ -229,7 +229,9 @@ class ResourceManager:
     def _keep_lease(self, claims: Sequence[MemoryClaim], now: float) -> None:
         if is_eviction_due(claims, self._claim.pid, self._budget, now, EVICT_AFTER_SECONDS):
             self._write_claim(replace(self._claim, is_leaving=True))
-            raise OutOfMemoryBudget("others have waited long enough for the memory of this process")
+            raise OutOfMemoryBudget(
+                "other processes have waited too long for the memory of this process"
+            )
 
     def _take_lease(
         self, slot: str, model: str, mb: float, claims: Sequence[MemoryClaim], now: float
@@ -246,7 +248,7 @@ class ResourceManager:
             self._write_claim(
                 replace(self._claim, wish=request, is_leaving=self._is_idle(remaining, now))
             )
-            raise OutOfMemoryBudget(f"there is no memory free for {model}, which needs {mb:.0f} MB")
+            raise OutOfMemoryBudget(f"not enough free memory for {model}, which needs {mb:.0f} MiB")
         self._write_claim(MemoryClaim(self._claim.pid, {**remaining, slot: (model, mb)}))
 
     def _build_request(
@@ -268,8 +270,8 @@ class ResourceManager:
 
     def _describe_excess(self, model: str, mb: float) -> str:
         return (
-            f"{model} needs {mb / 1024:.1f} GB of memory, but this machine may use "
-            f"{self._budget / 1024:.1f} GB for models: see MAX_MEMORY_GB"
+            f"{model} needs {mb / 1024:.1f} GiB of memory, but models on this machine can use "
+            f"{self._budget / 1024:.1f} GiB: see MAX_MEMORY_GB"
         )
 
     @contextmanager
@@ -279,7 +281,7 @@ class ResourceManager:
             private_files.make_folder(self._folder)
             guard_file = private_files.open_file(self._folder / "guard", "a")
         except OSError as error:
-            raise Unavailable(f"no lease of memory can be had: {error.strerror}") from error
+            raise Unavailable(f"cannot take a memory lease: {error.strerror}") from error
         with guard_file:
             fcntl.flock(guard_file, fcntl.LOCK_EX)
             yield

@@ -41,7 +41,7 @@ def read_config(path: Path) -> ResourceConfig:
 
 
 def _describe_errors(error: ValidationError) -> str:
-    unknown = f"is not known; there are: {', '.join(ResourceConfig.model_fields)}"
+    unknown = f"is unknown; allowed fields: {', '.join(ResourceConfig.model_fields)}"
     problems = []
     for detail in error.errors(include_url=False):
         field = ".".join(map(str, detail["loc"]))

@@ -133,7 +133,9 @@ class S3Storage:
                 folder = stack.enter_context(scratch.temporary_folder("object-", self._scratch_dir))
                 self._download(key, folder / "object")
             except OSError as error:
-                raise Unavailable(f"an object has no room here: {error.strerror}") from error
+                raise Unavailable(
+                    f"cannot write an object to the local disk: {error.strerror}"
+                ) from error
             yield folder / "object"
 
     def _download(self, key: str, path: Path) -> None:
@@ -206,7 +208,9 @@ class S3Storage:
                     Bucket=self._bucket, Delete={"Objects": batch, "Quiet": True}
                 )
             for failure in response.get("Errors", ()):
-                raise Unavailable(f"the object store refused: {failure.get('Code', 'unknown')}")
+                raise Unavailable(
+                    f"the object store refused the request: {failure.get('Code', 'unknown')}"
+                )
 
     def presign_url(self, key: str, *, seconds: int) -> str | None:
         if self._link_client is None:
@@ -295,7 +299,7 @@ def _translate_errors(name: str) -> Iterator[None]:
         elif _error_code(cause) in _MISSING_CODES:
             raise NotFound(f"there is no object {name}") from error
         else:
-            reason = f"the object store refused: {_error_code(cause)}"
+            reason = f"the object store refused the request: {_error_code(cause)}"
         raise Unavailable(reason) from error
 
 
@@ -307,7 +311,7 @@ def _sha256(path: Path) -> str:
 def _check_sha256(response: dict[str, Any], sha256: str) -> None:
     """Compare the checksum, unless the object has none: others may have written it."""
     if response["Metadata"].get(_SHA256, sha256) != sha256:
-        raise Unavailable("the object store gave other bytes than it was given")
+        raise Unavailable("the object store returned other data than was stored")
 
 
 def _find_cause(error: BaseException) -> BaseException:

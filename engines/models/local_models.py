@@ -83,7 +83,7 @@ def find_pinned_weights(model: str) -> Path:
     folder = settings().model_dir / model
     if mismatches := MODELS[model].find_size_mismatches(folder):
         raise EngineError(
-            f"the model {model} is not whole in {folder} ({', '.join(mismatches)}): "
+            f"the model {model} in {folder} is incomplete ({', '.join(mismatches)}): "
             f"transcribe models pull {model}"
         )
     [name] = MODELS[model].files

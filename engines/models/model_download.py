@@ -85,7 +85,7 @@ def _check_kind(info: Any, repository: str, *, is_aligner: bool) -> None:
     names = {sibling.rfilename for sibling in info.siblings or ()}
     if names.isdisjoint(_KINDS) and not is_aligner:
         kinds = " nor ".join(f"{kind} ({file})" for file, kind in _KINDS.items())
-        raise EngineError(f"{repository} holds neither {kinds}")
+        raise EngineError(f"{repository} contains neither {kinds}")
 
 
 def _download(
@@ -111,7 +111,7 @@ def _sum_sizes(info: Any, names: Iterable[str]) -> int:
     """Return the total bytes of some files; raise `EngineError` if one does not exist."""
     sizes = {str(sibling.rfilename): int(sibling.size or 0) for sibling in info.siblings or ()}
     if absent := [name for name in names if name not in sizes]:
-        raise EngineError(f"{info.id} on the hub lacks {', '.join(absent)}")
+        raise EngineError(f"{info.id} on the hub has no {', '.join(absent)}")
     return sum(sizes[name] for name in names)
 
 
@@ -132,8 +132,8 @@ def _verify_download(info: Any, repository: str, names: Iterable[str], folder: P
         (folder / name).unlink()
     if damaged:
         raise EngineError(
-            f"{', '.join(damaged)} of {repository} arrived damaged and was removed: pull it once "
-            "more"
+            f"{', '.join(damaged)} of {repository} was damaged in transfer and removed: pull the "
+            "model again"
         )
 
 
@@ -153,7 +153,9 @@ def _is_intact(sibling: Any, path: Path) -> bool:
 def _translate_errors(repository: str, revision: str) -> Iterator[None]:
     """Convert the library's exceptions to errors of `core.errors`."""
     if constants.HF_HUB_OFFLINE:
-        raise EngineError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it to pull models")
+        raise EngineError(
+            "HF_HUB_OFFLINE is set, so nothing is downloaded: unset it to pull models"
+        )
     try:
         yield
     except (OSError, ValueError) as error:
@@ -169,26 +171,29 @@ def _convert_error(error: Exception, repository: str, revision: str) -> Transcri
         case errors.RevisionNotFoundError():
             return EngineError(f"{repository} has no revision {revision!r}")
         case errors.HFValidationError():
-            return InvalidInput(f"{repository!r} is no name of a repository: {error}")
+            return InvalidInput(f"{repository!r} is not a repository name: {error}")
         case errors.HfHubHTTPError() if not isinstance(error, errors.LocalEntryNotFoundError):
-            return EngineError(f"the hub refuses {repository}: {str(error).partition(chr(10))[0]}")
+            return EngineError(f"the hub refused {repository}: {str(error).partition(chr(10))[0]}")
         case OSError(errno=int()) if not isinstance(error, ConnectionError):
             return EngineError(f"the model cannot be written: {error}")
     return Unavailable(
-        f"the hub at {find_endpoint()} does not answer, or broke off (what has come is kept; "
-        "HF_ENDPOINT names another hub)"
+        f"the hub at {find_endpoint()} does not answer, or closed the connection (the partial "
+        "download is kept; HF_ENDPOINT selects another hub)"
     )
 
 
 def _explain_gated(repository: str) -> str:
     if settings().hf_token is None:
-        return f"{repository} asks for a token: accept its conditions there, then set HF_TOKEN"
-    return f"{repository} is not open to HF_TOKEN: accept its conditions there, as its owner"
+        return f"{repository} requires a token: accept its conditions on the hub, then set HF_TOKEN"
+    return (
+        f"HF_TOKEN gives no access to {repository}: the owner of the token must accept its "
+        "conditions on the hub"
+    )
 
 
 def _explain_absent(repository: str) -> str:
     token_hint = (
-        " or HF_TOKEN does not open it"
+        " or HF_TOKEN gives no access to it"
         if settings().hf_token
         else "; if it is private, set HF_TOKEN"
     )

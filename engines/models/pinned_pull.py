@@ -50,8 +50,8 @@ def _is_whole(model: PinnedModel, target: Path) -> bool:
     if manifest is None or not model.is_source_of(manifest):
         if missing:
             raise EngineError(
-                f"{target} is there already and is another model, or at another revision: "
-                f"{', '.join(missing)} in it differs. --again fetches the pinned one"
+                f"{target} exists and is another model or revision: "
+                f"{', '.join(missing)} differs. --again downloads the pinned model"
             )
         with suppress(OSError):
             model_manifest.write(
@@ -71,7 +71,7 @@ def _list_sources(
 ) -> Iterator[Source]:
     """Yield the sources, in order."""
     if target.exists() and not options.again:
-        yield "what was here", lambda names: _copy_intact_files(model, names, folder, target)
+        yield "the existing folder", lambda names: _copy_intact_files(model, names, folder, target)
     if source_folder := options.folder:
         yield (
             str(source_folder),
@@ -117,7 +117,7 @@ def _ask_sources(
         except (EngineError, Unavailable) as error:
             failures.append(error)
         except PermissionError as error:
-            failures.append(EngineError(f"{error.filename} may not be read or written"))
+            failures.append(EngineError(f"no permission to read or write {error.filename}"))
         before, missing = missing, model.find_mismatches(folder)
         if len(missing) < len(before):
             used_sources.append(name)
@@ -141,6 +141,6 @@ def _build_error(
         advice.append(f"HF_ENDPOINT=https://MIRROR {command}")
     if model.members and not options.offline:
         advice.append(f"PIP_INDEX_URL=https://INDEX/simple {command}")
-    text = f"the model {name} cannot be had: {reasons}. One of these helps:"
+    text = f"the model {name} cannot be obtained: {reasons}. Try one of these:"
     kind = Unavailable if any(isinstance(error, Unavailable) for error in failures) else EngineError
     return kind("\n  ".join([text, *advice]))

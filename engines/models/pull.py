@@ -25,7 +25,7 @@ def pull(name: str, options: PullOptions, meter: DownloadMeter | None = None) ->
         return pinned_pull.pull(name, model, target, options, meter)
     if options.offline or options.folder:
         raise InvalidInput(
-            "only models whose hashes are pinned come from a folder: "
+            "only models with pinned hashes can be pulled from a folder: "
             f"{', '.join(pinned_models.MODELS)}. Copy the files of {name} to {target}"
         )
     return _pull_repository(name, target, options, meter)
@@ -36,7 +36,7 @@ def _pull_repository(
 ) -> PullResult:
     repository = _resolve_repository(name)
     if target.exists() and not options.again:
-        raise EngineError(f"{target} is there already; --again fetches it anew")
+        raise EngineError(f"{target} exists; --again downloads it again")
     with open_staging_folder(target) as staging:
         folder = model_download.fetch_repository(
             repository,

@@ -28,7 +28,7 @@ def open_staging_folder(target: Path, *, wait: bool = False) -> Iterator[Path]:
     """
     model_dir = settings().model_dir
     if not target.resolve().is_relative_to(model_dir) or target == model_dir:
-        raise InvalidInput(f"{target.name!r} is no name of a folder in MODEL_DIR")
+        raise InvalidInput(f"{target.name!r} is not a valid name of a folder in MODEL_DIR")
     name = "--".join(target.relative_to(model_dir).parts)
     staging = model_dir / _STAGING_NAME / name
     with _translate_write_errors(model_dir):
@@ -37,7 +37,7 @@ def open_staging_folder(target: Path, *, wait: bool = False) -> Iterator[Path]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
-                raise EngineError(f"another process is fetching {target} now") from None
+                raise EngineError(f"another process is downloading {target}") from None
             staging.mkdir(exist_ok=True)
             yield staging
             shutil.rmtree(staging)
@@ -70,8 +70,8 @@ def _translate_write_errors(model_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EngineError(
-            f"{model_dir} cannot be written to ({error.strerror or error}): make room, or set "
-            "MODEL_DIR to a folder of yours"
+            f"{model_dir} cannot be written to ({error.strerror or error}): free disk space, or "
+            "set MODEL_DIR to a writable folder"
         ) from error
 
 

@@ -25,6 +25,6 @@ def verify_file(path: Path, expected: FileDigest, source: str) -> None:
 def describe_difference(name: str, expected: FileDigest, actual: FileDigest, source: str) -> str:
     """Return the error message."""
     return (
-        f"{name} from {source} is not the makers' and was refused: it has {actual.size} bytes with "
-        f"SHA-256 {actual.sha256}, expected are {expected.size} bytes with {expected.sha256}"
+        f"{name} from {source} was rejected: it has {actual.size} bytes with "
+        f"SHA-256 {actual.sha256}, expected {expected.size} bytes with {expected.sha256}"
     )

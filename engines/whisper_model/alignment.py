@@ -78,7 +78,7 @@ def _load_model(language: str, device: torch.device) -> tuple[Any, dict[str, Any
     location = next((folder for folder in (models_root, cache) if (folder / name).exists()), None)
     offline = bool(huggingface_hub.constants.HF_HUB_OFFLINE)
     if offline and location is None:
-        raise NoAligner(f"the alignment model for the language {language!r} is not here")
+        raise NoAligner(f"the alignment model for the language {language!r} is not on this machine")
     model_dir = None if location == cache else str(models_root)
     return _read_model(language, device, model_dir=model_dir, model_cache_only=offline)
 
@@ -88,7 +88,8 @@ def _read_model(language: str, device: torch.device, **options: Any) -> tuple[An
         model, metadata = alignment.load_align_model(language, str(device), **options)
     except (OSError, ValueError) as error:
         raise NoAligner(
-            f"the alignment model for the language {language!r} cannot be fetched or read: {error}"
+            f"the alignment model for the language {language!r} cannot be downloaded or read: "
+            f"{error}"
         ) from error
     return model, metadata
 

@@ -33,8 +33,8 @@ def choose_device(value: str, setting: str) -> Device:
     if device.type == "cuda" and device.index >= gpus:
         available = f"only {gpus} GPU(s)" if gpus else "no GPU"
         raise EngineError(
-            f"{setting} is {value}, but there is {available} here. Set it to auto or cpu, or "
-            "install a driver and CUDA libraries that fit the GPU."
+            f"{setting} is {value}, but this machine has {available}. Set it to auto or cpu, or "
+            "install a driver and CUDA libraries that match the GPU."
         )
     return device
 

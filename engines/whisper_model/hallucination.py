@@ -57,12 +57,12 @@ _WORD = re.compile(r"\w+")
 class Sign(StrEnum):
     """A sign that words were hallucinated; the values are texts for users."""
 
-    NO_SPEECH = "there seems to be no speech"
-    KNOWN = "it is a phrase that the model is known to invent"
+    NO_SPEECH = "there is probably no speech"
+    KNOWN = "it is a known hallucination of the model"
     ECHO = "it only repeats the prompt"
     REPEATS = "it repeats itself"
-    TOO_FAST = "nobody speaks that fast"
-    UNSURE = "it was hardly understood"
+    TOO_FAST = "the words are too fast for speech"
+    UNSURE = "the model is very unsure"
 
 
 #: One of these is enough.

@@ -105,8 +105,9 @@ class Whisper:
         supported = self._model.supported_languages
         if code not in supported:
             raise EngineError(
-                f"The model {self._name} does not know the language {language!r}. Choose another "
-                f"model, or leave the language out. It knows: {', '.join(sorted(supported))}."
+                f"The model {self._name} does not support the language {language!r}. Choose "
+                "another model, or omit the language. "
+                f"Supported: {', '.join(sorted(supported))}."
             )
         return code
 
@@ -340,7 +341,7 @@ def _load_model(name: str, device: Device, config: WhisperConfig) -> WhisperMode
             compute_type=_choose_compute_type(device, config),
         )
     except (RuntimeError, MemoryError) as error:
-        reason = "needs more memory than there is" if is_out_of_memory(error) else str(error)
+        reason = "needs more memory than is available" if is_out_of_memory(error) else str(error)
         raise EngineError(f"The model {name} cannot be loaded on {device}: {reason}") from error
 
 
@@ -351,7 +352,7 @@ def _choose_compute_type(device: Device, config: WhisperConfig) -> str:
     supported = ctranslate2.get_supported_compute_types(device.type, device.index)
     if value not in supported:
         raise EngineError(
-            f"{config.setting('compute_type')} is {value}, which {device} cannot compute with. "
+            f"{config.setting('compute_type')} is {value}, which {device} does not support. "
             f"Allowed here: auto, {', '.join(sorted(supported))}."
         )
     return value
@@ -371,9 +372,9 @@ def _find_folder(name: str) -> Path:
 def _check_whole(folder: Path, name: str) -> Path:
     if missing_files := find_missing_files(folder, WHISPER_FILES):
         raise EngineError(
-            f"The model {name} in MODEL_DIR is not whole: {', '.join(missing_files)} is missing or "
-            "broken. "
-            "Copy all files of a CTranslate2 model there, or remove the folder to have it fetched."
+            f"The model {name} in MODEL_DIR is incomplete: {', '.join(missing_files)} is missing "
+            "or damaged. Copy all files of a CTranslate2 model there, or remove the folder to "
+            "download the model."
         )
     return folder
 
@@ -390,7 +391,7 @@ def _fetch_from_hub(name: str, model_dir: Path) -> Path:
             raise EngineError(f"{prefix} HF_HUB_OFFLINE is set: {remedy}.") from error
         raise Transient(f"{prefix} the hub cannot be reached: {remedy}.", retry_in=30) from error
     except (HfHubHTTPError, OSError) as error:
-        raise EngineError(f"The model {name} cannot be fetched: {error}; {remedy}.") from error
+        raise EngineError(f"The model {name} cannot be downloaded: {error}; {remedy}.") from error
 
 
 def _fetch(name: str, cache: Path | None, *, local_files_only: bool) -> Path:
@@ -405,7 +406,7 @@ def _fetch(name: str, cache: Path | None, *, local_files_only: bool) -> Path:
         raise
     except ValueError as error:
         raise EngineError(
-            f"There is no model {name!r}: it is no folder in MODEL_DIR and no name that "
-            "faster-whisper knows, such as base or large-v3."
+            f"There is no model {name!r}: it is neither a folder in MODEL_DIR nor a "
+            "faster-whisper model such as base or large-v3."
         ) from error
     return Path(path)

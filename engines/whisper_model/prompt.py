@@ -19,7 +19,7 @@ Encode = Callable[[str], list[int]]
 
 TERMS_CUT = Remark(
     WarningCode.TERMS_CUT,
-    "not all terms to expect fit beside the prompt; the weakest were left out",
+    "not all expected terms fit beside the prompt; those with the lowest weight were dropped",
 )
 PROMPT_CUT = Remark(
     WarningCode.PROMPT_CUT,

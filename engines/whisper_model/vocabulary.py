@@ -48,5 +48,5 @@ def build_note(interval: Interval, text: str, verdict: Verdict) -> Note | None:
         doubts = f"words are doubtful: {verdict.reason}"
         return Note(interval.start, interval.end, doubts, WarningCode.WORDS_DOUBTFUL)
     excerpt = text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
-    left_out = f"words were left out, because {verdict.reason}: {excerpt}"
+    left_out = f"words were dropped because {verdict.reason}: {excerpt}"
     return Note(interval.start, interval.end, left_out, WarningCode.WORDS_LEFT_OUT)

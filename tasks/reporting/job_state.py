@@ -20,16 +20,17 @@ class ResultWarning(BaseModel):
     code: WarningCode = Field(description="Stable name for programs.")
     severity: Severity = Field(
         description="`error`: something is missing; `warning`: something may be wrong; `info`: "
-        "nothing is wrong, but perhaps not as you think."
+        "nothing is wrong, but something may differ from what you expect."
     )
     start: Seconds | None = Field(
-        description="Seconds from the start of the recording; null when it is about the whole."
+        description="Seconds from the start of the recording; "
+        "null if it concerns the whole recording."
     )
     end: Seconds | None
     sentence: str = Field(
         description="For people.", examples=["words are doubtful: the model is unsure"]
     )
-    retryable: bool = Field(description="Whether trying the job again may mend it.")
+    retryable: bool = Field(description="Whether a retry of the job may correct it.")
 
 
 class Failure(BaseModel):
@@ -70,21 +71,21 @@ class JobState(BaseModel):
     stage: Stage
     chunks_done: int = Field(ge=0)
     chunks_total: int = Field(ge=0, description="0 until the recording is cut.")
-    shards_done: int = Field(ge=0, description="Shards in which the speakers are found.")
+    shards_done: int = Field(ge=0, description="Diarized shards.")
     shards_total: int = Field(ge=0)
-    audio_seconds_done: Seconds = Field(description="Seconds of the recording, transcribed.")
+    audio_seconds_done: Seconds = Field(description="Transcribed seconds of the recording.")
     audio_seconds_total: Seconds = Field(description="Seconds of the recording to transcribe.")
     queue_position: int | None = Field(
-        ge=0, description="Jobs that go before it; null unless it waits for its turn."
+        ge=0, description="Jobs ahead of it; null unless the job waits for its turn."
     )
     seconds_left: float | None = Field(
-        description="Estimated seconds until the end; null while there is nothing to go by."
+        description="Estimated seconds until the end; null without a basis for an estimate."
     )
-    warnings: list[ResultWarning] = Field(description="What is not as it should be.")
+    warnings: list[ResultWarning] = Field(description="Warnings about the transcript.")
     error: Failure | None
     created_at: Moment
     completed_at: Moment | None
-    result: Outcome | Absent = Field(default=None, description="Only there when completed.")
+    result: Outcome | Absent = Field(default=None, description="Present only if completed.")
 
     @property
     def is_queue_dependent(self) -> bool:

@@ -32,8 +32,8 @@ _STATUS_MESSAGES = {
     JobStatus.CANCELLED: "Cancelled",
 }
 _STAGE_MESSAGES = {
-    Stage.PREPARE: "Reading the recording and finding speech",
-    Stage.MERGE: "Putting the transcript together",
+    Stage.PREPARE: "Decoding the recording and detecting speech",
+    Stage.MERGE: "Merging the transcript",
 }
 
 # Built once, since the status is published after every part: building takes longer than running.
@@ -174,7 +174,7 @@ def _describe_delay(session: Session, job_id: str) -> str:
         JobPart.lease_until > clock.now(),
     )
     error = session.scalars(query.order_by(JobPart.kind, JobPart.position).limit(1)).first()
-    return f"; a part waits to be tried again: {error['message']}" if error else ""
+    return f"; a part waits for a retry: {error['message']}" if error else ""
 
 
 def _describe_state(
@@ -184,7 +184,7 @@ def _describe_state(
     if status is JobStatus.FAILED and row.error_details:
         return str(row.error_details["message"])
     if stage is Stage.PREPARE and row.engine_params.get("source_url"):
-        return "Fetching the recording"
+        return "Downloading the recording"
     if stage is Stage.QUEUED and admission.is_full(session):
         return "Waiting for other jobs to end"
     if stage is Stage.LISTEN:
@@ -198,6 +198,6 @@ def _describe_state(
 def _describe_work(engine: str, chunks: PartProgress, shards: PartProgress) -> str:
     """Describe the work on the parts that the job waits for."""
     if chunks.done == chunks.total and shards.done < shards.total:
-        return "Finding out who speaks"
+        return "Detecting speakers"
     spec = catalog.recognizers().get(engine)
     return f"Transcribing with {spec.title if spec else engine}"

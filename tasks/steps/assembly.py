@@ -24,9 +24,9 @@ from transcripts.stitch import TranscribedChunk
 from transcripts.types import ChunkResult, Diarization, Interval, Note, Segment, Turn
 from transcripts.warning import TranscriptWarning, WarningCode
 
-NOT_TRANSCRIBED = "nothing could be transcribed here"
-NO_SPEAKERS = "the speakers could not be found"
-NOTHING_HEARD = "nobody seems to speak in this recording, so the transcript is empty"
+NOT_TRANSCRIBED = "this chunk could not be transcribed"
+NO_SPEAKERS = "the speakers could not be detected"
+NOTHING_HEARD = "no speech was detected in this recording, so the transcript is empty"
 
 _Chunks = Sequence[StoredPart[ChunkResult]]
 #: By position of the chunk.

@@ -245,4 +245,4 @@ def _retry_delay(reason: TranscribeError, tries: int) -> float:
 
 
 def _wrap_unexpected(error: Exception) -> TranscribeError:
-    return UnexpectedError(f"an unexpected {type(error).__name__}; the worker's log tells more")
+    return UnexpectedError(f"an unexpected {type(error).__name__}; see the worker's log")

@@ -119,7 +119,9 @@ def _to_result(response: httpx2.Response) -> DeliveryResult:
         return DeliveryResult(status)
     hint = "; redirects are not followed" if 300 <= status < 400 else ""
     return DeliveryResult(
-        status, f"the receiver answered with {status}{hint}", _parse_retry_after(response)
+        status,
+        f"the receiver responded with HTTP status {status}{hint}",
+        _parse_retry_after(response),
     )
 
 

@@ -80,14 +80,14 @@ def _download(url: str, path: Path) -> _DownloadResult:
         raise SourceUnavailable(f"source_url: {error}") from None
     except httpx2.HTTPError as error:
         raise SourceInterrupted(
-            f"source_url: the recording could not be fetched ({type(error).__name__})"
+            f"source_url: the recording could not be downloaded ({type(error).__name__})"
         ) from error
 
 
 def _check_status(status: int) -> None:
     if 200 <= status < 300:
         return
-    message = f"source_url: the address answers with HTTP status {status}"
+    message = f"source_url: the address responded with HTTP status {status}"
     may_pass = status in _TRANSIENT_STATUSES or status >= 500
     raise SourceInterrupted(message) if may_pass else SourceUnavailable(message)
 
@@ -100,7 +100,7 @@ def _write_body(response: httpx2.Response, path: Path) -> _DownloadResult:
         for block in response.iter_raw():
             size += len(block)
             if size > limit:
-                raise TooLarge(f"the recording is larger than the {limit} bytes that are allowed")
+                raise TooLarge(f"the recording is larger than the allowed {limit} bytes")
             monitor.check(size)
             sha256.update(block)
             file.write(block)

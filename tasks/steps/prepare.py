@@ -93,7 +93,7 @@ def _open_scratch_folder() -> Iterator[Path]:
         with scratch.temporary_folder("prepare-") as folder:
             yield folder
     except OSError as error:
-        raise free_space.convert_error(error, "the recording cannot be unpacked") from error
+        raise free_space.convert_error(error, "the recording cannot be decoded") from error
 
 
 def _cut_recording(

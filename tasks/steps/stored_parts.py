@@ -35,7 +35,7 @@ class StoredPart(Generic[_Result]):
 
     @property
     def failure_reason(self) -> str:
-        return (self.part.error or {}).get("message", "no reason is known")
+        return (self.part.error or {}).get("message", "unknown reason")
 
     @property
     def is_missing(self) -> bool:

@@ -31,7 +31,7 @@ def test_a_key_opens_everything_and_stands_in_no_address(
     page.on("request", lambda request: asked.append(request.url))
     page.fill("#key-text", "tk_0123456789_wrong")
     page.click("#key-form [type=submit]")
-    expect(page.locator("#key-wrong")).to_contain_text("opens nothing")
+    expect(page.locator("#key-wrong")).to_contain_text("is not valid")
     page.fill("#key-text", text)
     page.click("#key-form [type=submit]")
     expect(page.locator("#key")).to_be_hidden()

@@ -155,9 +155,9 @@ def test_nothing_is_told_to_its_makers(pieces):
         ("pyannote/speaker-diarization-community-1", None,
          r"HF_TOKEN is not set\..*accept its conditions.*huggingface\.co.*PYANNOTE_MODEL"),
         ("pyannote/speaker-diarization-community-1", "hf_some", r"HF_HUB_OFFLINE.*PYANNOTE_MODEL"),
-        ("/nowhere", None, r"PYANNOTE_MODEL is /nowhere, which is no folder with a config\.yaml"),
-        ("{empty}", None, r"which is no folder with a config\.yaml"),
-        ("{half}", None, r"which is no folder with a config\.yaml and the models"),
+        ("/nowhere", None, r"PYANNOTE_MODEL is /nowhere, which is not a folder with a config"),
+        ("{empty}", None, r"which is not a folder with a config\.yaml"),
+        ("{half}", None, r"which is not a folder with a config\.yaml and its models"),
     ],
 )  # fmt: skip
 def test_a_model_that_is_not_here_is_said_with_what_to_do(

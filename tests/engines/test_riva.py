@@ -232,7 +232,7 @@ class TestCalls:
         assert server.calls[-1]["model"] == STREAMING.name
 
     def test_a_language_that_no_model_has_is_refused_with_those_there_are(self, engine, moment):
-        with pytest.raises(EngineError, match="does not know 'fr-FR', but: en-US"):
+        with pytest.raises(EngineError, match="does not support 'fr-FR'; available: en-US"):
             engine.transcribe(moment, Hints(language="fr-FR"))
 
     def test_a_child_of_a_process_with_a_line_opens_its_own(self, server, moment):
@@ -278,7 +278,7 @@ class TestFailures:
             ("UNAVAILABLE:CERTIFICATE_VERIFY_FAILED: x", EngineError, "certificate is wrong"),
             ("UNAVAILABLE:Hostname Verification Check failed", EngineError, "certificate is wrong"),
             ("UNAVAILABLE:Failed parsing HTTP/2", EngineError, "RIVA_URI"),
-            ("RESOURCE_EXHAUSTED:Concurrent RPC limit exceeded!", Unavailable, "too much to do"),
+            ("RESOURCE_EXHAUSTED:Concurrent RPC limit exceeded!", Unavailable, "is overloaded"),
             ("DEADLINE_EXCEEDED:late", Transient, "did not answer in time"),
             (
                 "INVALID_ARGUMENT:Error: Unavailable model requested",
@@ -286,8 +286,8 @@ class TestFailures:
                 "Unavailable model",
             ),
             ("INVALID_ARGUMENT:could not detect encoding", EngineError, "could not detect"),
-            ("INVALID_ARGUMENT:CUDA illegal memory access", Transient, "failed by itself"),
-            ("INVALID_ARGUMENT:must specify the START flag", Transient, "failed by itself"),
+            ("INVALID_ARGUMENT:CUDA illegal memory access", Transient, "internal error"),
+            ("INVALID_ARGUMENT:must specify the START flag", Transient, "internal error"),
             ("INTERNAL:Invalid metadata", EngineError, "RIVA_API_KEY"),
             ("INTERNAL:inference went wrong", Transient, "INTERNAL"),
             ("ABORTED:x", Transient, "ABORTED"),
@@ -331,7 +331,7 @@ class TestFailures:
             server.meets("slow:600")
             future = RivaClient(settings())._stub.Recognize.future(pb.RecognizeRequest())
             wait_until(lambda: len(server.calls) == 2)
-            with pytest.raises(Unavailable, match="too much to do"):
+            with pytest.raises(Unavailable, match="is overloaded"):
                 engine.transcribe(moment, Hints())
             future.cancel()
 

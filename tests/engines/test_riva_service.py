@@ -148,7 +148,7 @@ def test_a_server_that_dies_in_the_middle_of_a_job_loses_nothing(stack: RunningS
         wait_until(lambda: len(first.calls) == 2)
         chunks = client.status(job_id)["chunks_total"]
         first.end()
-        wait_until(lambda: "again: Riva does not answer" in client.status(job_id)["message"])
+        wait_until(lambda: "retry: Riva does not answer" in client.status(job_id)["message"])
         wait_until(lambda: tried_again(stack, job_id) > 2 * chunks)
         with running(port=first.port) as second:
             second.meets("ABORTED:a hiccup")

@@ -78,7 +78,7 @@ def test_without_an_alignment_model_whisper_itself_tells_the_times(recording: Pa
     heard = hear(recording, language="de")
     assert median(differences(heard, digits())) <= ROUGH
     (note,) = heard.notes
-    assert "words have rougher times" in note.text
+    assert "word times are less exact" in note.text
     assert "'de'" in note.text
 
 

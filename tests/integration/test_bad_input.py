@@ -53,7 +53,7 @@ def left_over(stack: RunningStack) -> list[Path]:
         ("engine", "parrot", "sphinx"),
         ("engine", "asr;DROP TABLE", "sphinx"),
         ("language", "!!", "en-US"),
-        ("language", "xx", "no language"),
+        ("language", "xx", "not a language tag"),
         ("language", "pt-BR", "en"),
         ("model", "huge", "allowed"),
         ("diarizer", "parrot", "classic"),

@@ -129,7 +129,7 @@ def test_people_see_a_bar_for_each_file(stack: RunningStack, folder: Path, tmp_p
     assert process.returncode == 0
     for name in ("first.wav", "second.wav"):
         assert re.search(rf"{name} .*[━╸].*%", shown)
-    assert "listening" in shown
+    assert "transcribing" in shown
     assert {line.partition(": ")[0] for line in printed.splitlines()} == {
         str(folder / "first.wav"), str(folder / "second.wav"),
     }  # fmt: skip
@@ -157,7 +157,7 @@ def read_all(terminal: int) -> str:
         (("FILE", "--format", "pdf"), "srt, vtt"),
         (("FILE", "--speakers", "few"), "2-4"),
         (("FILE", "--priority", "now"), "high"),
-        (("FILE", "--context", "a", "--terms", os.devnull), "exclude"),
+        (("FILE", "--context", "a", "--terms", os.devnull), "combined"),
         (("missing.wav",), "missing.wav"),
     ],
 )
@@ -173,7 +173,7 @@ def test_wrong_usage_ends_with_2(folder: Path, words: tuple[str, ...], told: str
 def test_a_word_that_is_no_command_and_no_file_is_said_to_be_neither(word: str, told: str):
     done = typed(word, "list")
     assert done.returncode == 2
-    assert f"{word!r} is no command" in done.stderr
+    assert f"{word!r} is not a command" in done.stderr
     assert told in done.stderr
 
 
@@ -212,7 +212,7 @@ def test_terms_of_a_file_are_a_context_for_as_long_as_the_command_lasts(
     terms.write_text("metformin\tmuch\n")
     done = typed(*words, "--terms", terms)
     assert done.returncode == 2
-    assert "line 1: 'much' is no number" in done.stderr
+    assert "line 1: 'much' is not a number" in done.stderr
 
 
 class Watching:
@@ -328,7 +328,7 @@ def test_an_engine_that_cannot_work_here_ends_the_command_at_once(folder: Path, 
     words = (folder / "first.wav", "-o", tmp_path / "out", "--engine", "whisperx")
     done = typed(*words, TRANSCRIBE_DATA_DIR=str(tmp_path / "data"))
     assert done.returncode == service.CANNOT_SERVE
-    assert "whisperx cannot work here" in done.stderr
+    assert "whisperx cannot work on this machine" in done.stderr
     assert "pip install -e '.[whisperx]'" in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -339,7 +339,7 @@ def test_a_diarizer_that_cannot_work_with_the_running_service_ends_the_command(
     words = (folder / "first.wav", "-o", tmp_path, "--diarizer", "pyannote")
     done = typed(*words, TRANSCRIBE_DATA_DIR=str(stack.data_dir))
     assert done.returncode == service.CANNOT_SERVE
-    assert "pyannote cannot work here" in done.stderr
+    assert "pyannote cannot work on this machine" in done.stderr
 
 
 def test_a_service_that_runs_here_is_used(stack: RunningStack, folder: Path, tmp_path: Path):
@@ -371,7 +371,7 @@ def test_a_job_is_left_alone_and_followed_later(stack: RunningStack, folder: Pat
     sent = typed(folder / "first.wav", "--detach", "--terms", terms, "--url", stack.url)
     assert sent.returncode == 0, sent.stderr
     assert sent.stderr.endswith(
-        "the engine sphinx takes no terms of a context; they have no effect\n"
+        "the engine sphinx does not support terms of a context; they have no effect\n"
     )
     name, _, job_id = sent.stdout.strip().rpartition(": ")
     assert name == str(folder / "first.wav")

@@ -113,7 +113,7 @@ def test_a_plain_gunicorn_that_others_can_reach_does_not_start_without_a_key(tmp
     with gunicorn("-b", "0.0.0.0:0", TRANSCRIBE_DATA_DIR=str(tmp_path)) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Error: others can reach the service on 0.0.0.0" in errors
+    assert "Error: other machines can reach the service on 0.0.0.0" in errors
     assert "Traceback" not in errors
 
 

@@ -98,5 +98,5 @@ def test_a_model_that_never_fits_fails_with_a_reason(tmp_path: Path):
     with a_stack(tmp_path, MAX_MEMORY_GB="0.4") as stack, Client(stack.url) as client:
         end = _end(client, client.submit(recording, engine="heavy", diarizer="none")["job_id"])
     assert end["status"] == "failed"
-    assert "heavy needs 0.4 GB of memory" in end["message"]
+    assert "heavy needs 0.4 GiB of memory" in end["message"]
     assert "MAX_MEMORY_GB" in end["message"]

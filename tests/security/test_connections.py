@@ -220,7 +220,7 @@ def test_a_process_without_descriptors_goes_on(serve):
     with ExitStack() as open_:
         for _ in range(100):
             open_.enter_context(served.connect()).sendall(UNFINISHED_REQUEST)
-        wait_until(lambda: "No room for a connection" in served.log.read_text())
+        wait_until(lambda: "No resources for another connection" in served.log.read_text())
         assert httpx2.get(f"{served.url}/healthz", timeout=60).status_code == 200
     assert httpx2.get(f"{served.url}/healthz", timeout=60).status_code == 200
     assert served.worker_pid() == worker

@@ -68,7 +68,7 @@ def test_a_service_on_servers_is_backed_up_and_restored(
     assert PASSWORD not in done.stdout + done.stderr
     assert [one.name for one in tmp_path.iterdir() if "unfinished" in one.name] == []
     again = run("backup.sh", folder, service, tool)
-    assert "replaces nothing" in again.stderr
+    assert "never replaces a folder" in again.stderr
     into_full = run("restore.sh", folder, service, tool)
     assert "the database is not empty" in into_full.stderr
 

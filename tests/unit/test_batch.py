@@ -126,9 +126,9 @@ def run_files(*arguments: str | Path) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("{folder}",), "is a folder: name its files, or: --watch {folder}"),
-        (("{file}", "--detach", "-o", "out"), "-o and --detach exclude each other"),
-        (("{file}", "--detach", "--format", "srt"), "--format and --detach exclude each other"),
+        (("{folder}",), "is a folder: list its files, or use --watch {folder}"),
+        (("{file}", "--detach", "-o", "out"), "-o cannot be combined with --detach"),
+        (("{file}", "--detach", "--format", "srt"), "--format cannot be combined with --detach"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(tmp_path: Path, arguments: Sequence[str], told: str):

@@ -162,4 +162,4 @@ def test_a_broken_package_is_left_out(tmp_path: Path, value: str, code: str) -> 
     )
     out = _python(program, tmp_path)
     assert "sphinx asr whisperx PocketSphinx\n" in out
-    assert ("Left out" in out) or "theirs" in code
+    assert ("Ignored entry point" in out) or "theirs" in code

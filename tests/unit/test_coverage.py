@@ -88,14 +88,14 @@ def test_what_is_reported_counts_the_speech_alone() -> None:
 
 def test_a_hole_that_the_engine_tells_of_itself_is_not_told_of_twice() -> None:
     measured = measure_coverage(words(0, 20), [Interval(0, 20.5)])
-    its_own = Note(1, 19, "words were left out, because they repeat")
-    of_all = Note(0, 240, "words have rougher times")
+    its_own = Note(1, 19, "words were dropped because they repeat")
+    of_all = Note(0, 240, "word times are less exact")
     assert find_unexplained_gaps(measured, [of_all, its_own]) == []
     assert build_notes(find_unexplained_gaps(measured, [of_all])) == [
         Note(
             0.5,
             20,
-            "somebody seems to speak, but no words were heard",
+            "the audio seems to contain speech, but no words were transcribed",
             WarningCode.SPEECH_WITHOUT_WORDS,
         )
     ]

@@ -54,12 +54,12 @@ def test_a_file_is_no_directory(monkeypatch, tmp_path: Path, inside: str):
 
 def test_a_path_that_is_too_long(monkeypatch, tmp_path: Path):
     use(monkeypatch, tmp_path.joinpath(*["x" * 100] * 5))
-    check_refused(rf"its path has \d+ bytes, and {data_directory.MAX_PATH_BYTES} are allowed")
+    check_refused(rf"its path has \d+ bytes, but at most {data_directory.MAX_PATH_BYTES} are")
 
 
 def test_a_name_that_is_too_long(monkeypatch, tmp_path: Path):
     use(monkeypatch, tmp_path / ("x" * 300))
-    check_refused("255 of them for each name")
+    check_refused("255 per name")
 
 
 def test_links_in_a_circle(monkeypatch, tmp_path: Path):
@@ -67,7 +67,7 @@ def test_links_in_a_circle(monkeypatch, tmp_path: Path):
     use(monkeypatch, tmp_path / "link")
     done = run_command("doctor")
     assert done.exit_code == 1
-    assert "TRANSCRIBE_DATA_DIR: allowed is the path of a folder" in done.output
+    assert "TRANSCRIBE_DATA_DIR: must be the path of a folder" in done.output
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def test_a_disk_that_is_read_only(monkeypatch, tmp_path: Path):
 def test_a_directory_of_somebody_else(monkeypatch, tmp_path: Path):
     use(monkeypatch, tmp_path / "data")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
-    check_refused(f"this account may not write to {tmp_path}")
+    check_refused(f"this account has no permission to write to {tmp_path}")
 
 
 def test_an_account_that_may_not_write():
@@ -102,7 +102,7 @@ def test_an_account_that_may_not_write():
         "os.setuid(65534); print(data_directory.find_obstacle(Path('/usr/data')))"
     )
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    assert "this account may not write to /usr" in done.stdout
+    assert "this account has no permission to write to /usr" in done.stdout
 
 
 def test_the_doctor_says_on_what_it_is_and_doubts_other_machines(monkeypatch, data_dir: Path):

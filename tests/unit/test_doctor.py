@@ -61,9 +61,9 @@ def test_what_does_not_answer_is_broken(monkeypatch, setting: str, value: str, a
 def test_models_are_listed_with_their_places(model_dir: Path):
     lines = {line.split()[1]: line for line in run_command("models", "list").output.splitlines()}
     assert f"3 MB in {model_dir / 'base'}" in lines["base"]
-    assert "lacks model.bin" in lines["small"]
-    assert lines["large-v3"].endswith("not here")
-    assert lines["pyannote/speaker-diarization-community-1"].endswith("not here")
+    assert "has no model.bin" in lines["small"]
+    assert lines["large-v3"].endswith("not on this machine")
+    assert lines["pyannote/speaker-diarization-community-1"].endswith("not on this machine")
 
 
 def test_a_model_in_the_cache_is_found(model_dir: Path):
@@ -78,6 +78,6 @@ def test_a_model_in_the_cache_is_found(model_dir: Path):
 def test_verify_fails_while_a_model_is_broken(model_dir: Path):
     done = run_command("models", "verify")
     assert done.exit_code == 1
-    assert "1 whole, 1 broken" in done.output
+    assert "1 complete, 1 damaged" in done.output
     (model_dir / "small" / "model.bin").write_bytes(b"x")
     assert run_command("models", "verify").exit_code == 0

@@ -170,7 +170,7 @@ def test_what_is_not_for_the_files_touches_none(folder: Path, stack: tuple[Stack
     (settings().redis_socket / "taken").mkdir(parents=True)
     before = content(folder)
     running, said = stack
-    with pytest.raises(StackError, match="redis ended with 1"):
+    with pytest.raises(StackError, match="redis exited with code 1"):
         running._start_redis()
     assert (embedded_redis.find_set_aside(folder), said) == ([], [])
     assert content(folder) == before
@@ -184,7 +184,7 @@ def test_files_are_put_back_if_redis_does_not_start_without_them_either(
     says = "echo 'Bad file format reading the append only file x'; exit 1"
     monkeypatch.setattr(embedded_redis, "build_command", lambda *_: ("sh", "-c", says))
     running, said = stack
-    with pytest.raises(StackError, match="redis ended with 1"):
+    with pytest.raises(StackError, match="redis exited with code 1"):
         running._start_redis()
     assert (embedded_redis.find_set_aside(folder), said) == ([], [])
     assert content(folder) == before
@@ -217,9 +217,9 @@ def test_only_files_that_make_no_sense_are_refused(words: str, code: int, expect
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (ALL_MEMORY, "Redis finds no memory"),
-        ("Can't open the append-only file a: Permission denied", "may not use"),
-        ("Can't open or create append-only dir a: No space left on device", "room"),
+        (ALL_MEMORY, "Redis ran out of memory"),
+        ("Can't open the append-only file a: Permission denied", "has no permission"),
+        ("Can't open or create append-only dir a: No space left on device", "free some"),
         ("Can't open or create append-only dir a: Read-only file system", "read-only"),
     ],
 )

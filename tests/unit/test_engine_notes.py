@@ -36,7 +36,7 @@ def test_too_many_of_a_kind_are_counted_and_another_kind_is_named_all_the_same()
     assert len(told) == MAX_WARNINGS_PER_CODE + 2
     assert told[-2].sentence == "no words"
     assert told[-1] == TranscriptWarning(
-        WarningCode.WORDS_DOUBTFUL, "7 further places have such a warning"
+        WarningCode.WORDS_DOUBTFUL, "7 more intervals have this warning"
     )
 
 

@@ -74,7 +74,7 @@ def test_two_signs_are_enough():
     verdict = judge(Guess("thank you so much " * 8, 2.0))
     assert verdict.signs == (Sign.REPEATS, Sign.TOO_FAST)
     assert verdict.is_invented
-    assert verdict.reason == "it repeats itself and nobody speaks that fast"
+    assert verdict.reason == "it repeats itself and the words are too fast for speech"
 
 
 @pytest.mark.parametrize("text", ["Thanks for watching!", " THANK YOU FOR WATCHING. "])

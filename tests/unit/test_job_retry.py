@@ -116,7 +116,7 @@ def test_a_transcript_is_put_together_anew_from_what_is_stored():
 
 @pytest.mark.parametrize("stage", Redo)
 def test_a_job_that_goes_on_is_left_alone(stage: Redo):
-    with pytest.raises(Conflict, match="it is not over"):
+    with pytest.raises(Conflict, match="it has not ended"):
         redo(create_english_job(), stage)
 
 
@@ -137,7 +137,7 @@ def test_what_was_cancelled_half_way_has_to_be_heard_to_the_end_first(stage: Red
     store_shard(job_id)
     with transaction() as session:
         lifecycle.cancel_job(session, job_id)
-    with pytest.raises(Conflict, match="1 of its other parts were never done"):
+    with pytest.raises(Conflict, match="1 of its other parts are unfinished"):
         redo(job_id, stage)
     redo(job_id, Redo.TRANSCRIBE)
 
@@ -162,7 +162,7 @@ def test_what_was_removed_cannot_be_heard_again(stage: Redo):
 @pytest.mark.parametrize(
     ("query", "complaint"),
     [
-        ({"stage": "listen"}, "stage: 'listen' is not known; allowed: transcribe, diarize, merge"),
+        ({"stage": "listen"}, "stage: 'listen' is unknown; allowed: transcribe, diarize, merge"),
         ({"max_speakers": "2"}, "max_speakers: only for stage=diarize"),
         ({"stage": "merge", "diarizer": "classic"}, "diarizer: only for stage=diarize"),
         ({"stage": "diarize", "diarizer": "none"}, "allowed: auto, classic"),

@@ -207,7 +207,7 @@ def test_of_two_messages_for_a_part_that_waits_one_is_left(time_machine: TimeMac
     assert lease_part(job_id, 0, "first")
     with transaction() as session:
         parts.release_part(session, part, "first", down, wait=60.0, counts=False)
-    assert read_state(job_id)["message"].endswith("waits to be tried again: Riva does not answer")
+    assert read_state(job_id)["message"].endswith("waits for a retry: Riva does not answer")
     assert lease_part(job_id, 0, "second") is None, "the first is under way"
 
     time_machine.forward(61)

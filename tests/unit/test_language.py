@@ -46,7 +46,7 @@ def test_what_nobody_speaks_is_none(tag: str):
 
 @pytest.mark.parametrize("engine", ["whisperx", "sphinx"])
 def test_a_job_in_no_language_is_refused_when_it_is_sent(engine: str):
-    with pytest.raises(InvalidInput, match="'xx' is no language tag such as en-US") as caught:
+    with pytest.raises(InvalidInput, match="'xx' is not a language tag such as en-US") as caught:
         parsing.parse_job({"language": "xx"}, engine)
     assert caught.value.field == "language"
 

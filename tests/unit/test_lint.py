@@ -112,10 +112,10 @@ def test_what_cannot_be_helped_is_said_so() -> None:
     )
     (fast,) = [fault for fault in lint(hurried) if fault.cue == 1 and fault.rule == "max_cps"]
     assert not fast.mendable
-    assert fast.text.endswith("20 are allowed; it cannot be shown longer")
+    assert fast.text.endswith("20 are allowed; there is no room to show it longer")
     (short,) = lint(GOOD.replace("00:00:05,000", "00:00:03,500"))
     assert short.mendable
-    assert short.text == "shown for 0.5 s, 1 s is the least"
+    assert short.text == "shown for 0.5 s, the minimum is 1 s"
 
 
 def test_a_gap_is_kept_where_one_is_wished() -> None:
@@ -196,16 +196,16 @@ def test_the_command_names_file_cue_and_rule(tmp_path: Path) -> None:
     told = run(str(good), str(bad), str(strange))
     assert told.exit_code == 1
     assert told.output.splitlines() == [
-        f"{bad}:1: max_cps: 22.0 columns a second, 20 are allowed",
-        f"{bad}:1: min_duration: shown for 0.5 s, 1 s is the least",
-        f"{strange}:0: form: it is not UTF-8: invalid start byte at byte 0",
+        f"{bad}:1: max_cps: 22.0 columns per second, 20 are allowed",
+        f"{bad}:1: min_duration: shown for 0.5 s, the minimum is 1 s",
+        f"{strange}:0: form: the file is not UTF-8: invalid start byte at byte 0",
     ]
     quick = tmp_path / "quick.srt"
     quick.write_text(
         "1\n00:00:00,000 --> 00:00:00,900\nSaid in no time at all.\n\n"
         "2\n00:00:00,900 --> 00:00:03,000\nAnd on it goes.\n"
     )
-    assert "cannot be shown longer" in run(str(quick)).output
+    assert "no room to show it longer" in run(str(quick)).output
     assert (run(str(quick)).exit_code, run("--strict", str(quick)).exit_code) == (0, 1)
     assert run("--min-duration", "0.5", "--max-cps", "25", str(bad)).output == ""
     assert run("--min-duration", "9", str(good)).exit_code == 2

@@ -159,7 +159,9 @@ class Other:
 def test_a_lease_ends_with_its_process_however_that_ends(folder: Path, leases: ResourceManager):
     with Other(folder, "a", 6000) as other:
         assert other.answer == "loaded"
-        with pytest.raises(OutOfMemoryBudget, match="no memory free for b, which needs 5000 MB"):
+        with pytest.raises(
+            OutOfMemoryBudget, match="not enough free memory for b, which needs 5000 MiB"
+        ):
             leases.hold("recognizer", "b", 5000)
         assert not leases.has_room()
         other.kill()
@@ -175,7 +177,7 @@ def test_a_model_takes_the_place_of_the_one_before(leases: ResourceManager):
 
 
 def test_what_never_fits_is_an_error_that_names_the_setting(leases: ResourceManager):
-    with pytest.raises(EngineError, match=r"a needs 14\.6 GB .* 9\.8 GB for models: see MAX_MEMO"):
+    with pytest.raises(EngineError, match=r"a needs 14\.6 GiB .* use 9\.8 GiB: see MAX_MEMORY_GB"):
         leases.hold("recognizer", "a", 15_000)
 
 
@@ -188,7 +190,7 @@ def test_a_process_leaves_when_others_have_waited_long_enough(
         assert other.answer == "no room"
         leases.hold("recognizer", "a", 6000)
         monkeypatch.setattr(memory_leases, "EVICT_AFTER_SECONDS", 0.0)
-        with pytest.raises(OutOfMemoryBudget, match="others have waited long enough"):
+        with pytest.raises(OutOfMemoryBudget, match="other processes have waited too long"):
             leases.hold("recognizer", "a", 6000)
     assert leases.is_leaving
 

@@ -64,7 +64,7 @@ def test_what_no_setting_names_is_listed_too(base: Path, ours: Path):
 
 
 def test_whole_models_are_verified(base: Path):
-    assert run("verify").output == "1 whole, 0 broken\n"
+    assert run("verify").output == "1 complete, 0 damaged\n"
 
 
 @pytest.mark.parametrize("damage", ["changed", "longer", "removed"])
@@ -76,10 +76,10 @@ def test_every_file_that_differs_is_named(base: Path, damage: str):
         (base / "model.bin").write_text("weighty" if damage == "changed" else "weights!")
     done = run("verify")
     assert done.exit_code == 1
-    assert f"base: {base}/config.json is not what was pulled" in done.stderr
-    assert f"base: {base}/model.bin is not what was pulled" in done.stderr
+    assert f"base: {base}/config.json has changed since it was pulled" in done.stderr
+    assert f"base: {base}/model.bin has changed since it was pulled" in done.stderr
     assert "tokenizer.json" not in done.stderr
-    assert done.stdout == "0 whole, 1 broken\n"
+    assert done.stdout == "0 complete, 1 damaged\n"
 
 
 @pytest.mark.parametrize(

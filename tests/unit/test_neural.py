@@ -124,7 +124,7 @@ def test_nothing_of_a_checkpoint_is_executed(tmp_path: Path):
 )  # fmt: skip
 def test_a_tensor_that_reaches_beyond_its_numbers_is_refused(tmp_path: Path, beyond: Tensor):
     path = write_checkpoint(tmp_path / "a.pt", {"w": beyond}, {"0": NUMBERS})
-    with pytest.raises(EngineError, match="no checkpoint"):
+    with pytest.raises(EngineError, match="not a PyTorch checkpoint"):
         read_tensors(path)
 
 
@@ -132,9 +132,9 @@ def test_a_tensor_that_reaches_beyond_its_numbers_is_refused(tmp_path: Path, bey
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes):
     path = tmp_path / "a.pt"
     path.write_bytes(content)
-    with pytest.raises(EngineError, match="no checkpoint"):
+    with pytest.raises(EngineError, match="not a PyTorch checkpoint"):
         read_tensors(path)
-    with pytest.raises(EngineError, match="no checkpoint"):
+    with pytest.raises(EngineError, match="not a PyTorch checkpoint"):
         read_tensors(tmp_path / "absent.pt")
 
 

@@ -35,7 +35,7 @@ def test_too_few_are_refused_with_the_figure(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
     needed = open_files.BASE_FILES + open_files.FILES_PER_PROCESS
-    with pytest.raises(StackError, match=f"64 files.*{needed} are needed.*ulimit -n {needed}"):
+    with pytest.raises(StackError, match=f"64 open files.*{needed} are needed.*ulimit -n {needed}"):
         open_files.require_open_files(threads=100, processes=1)
     line = parse_findings(run_command("doctor", "--port", "0").output)["open files"]
     assert line.startswith("BROKEN")

@@ -113,7 +113,7 @@ def test_without_it_another_engine_hears_and_a_line_says_so(
     ):
         orchestrator.process_file(recording, recording.parent)
     assert "large-v3" not in form(server)
-    assert "sphinx hears, without large-v3" in caplog.text
+    assert "using sphinx without large-v3" in caplog.text
 
 
 def test_the_end_is_told_once_whatever_was_answered_on_the_way(

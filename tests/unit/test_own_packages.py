@@ -42,7 +42,7 @@ def test_the_command_tells_of_a_package_that_hides_ours(hiding: Path):
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert f"a package 'core' of another program at {hiding}" in done.stderr
-    assert "a virtual environment of its own" in done.stderr
+    assert "a separate virtual environment" in done.stderr
 
 
 def test_celery_tells_of_a_package_that_hides_ours(hiding: Path):

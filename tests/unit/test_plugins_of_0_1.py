@@ -76,7 +76,7 @@ def test_a_plugin_of_0_1_works_and_every_old_name_is_told(tmp_path: Path):
     )  # fmt: skip
     assert done.stdout.splitlines() == ["hello True", "2.0", "('grey',)"], done.stderr
     for old, new in RENAMED.items():
-        assert f"{old} is called {new}" in done.stderr
+        assert f"{old} was renamed to {new}" in done.stderr
     assert "punctuates and tells_speakers have no effect" in done.stderr
 
 

@@ -195,7 +195,7 @@ def test_what_is_only_doubtful_is_kept_with_a_note(answers: Give, chunk: Path):
     heard = RemoteWhisperX().transcribe(chunk, Hints())
     assert len(heard.words) == 3
     assert [(note.start, note.text) for note in heard.notes] == [
-        (0.5, "words are doubtful: it was hardly understood")
+        (0.5, "words are doubtful: the model is very unsure")
     ]
 
 
@@ -206,13 +206,13 @@ LONG_AGO = format_datetime(datetime(2020, 1, 1, tzinfo=UTC))
 @pytest.mark.parametrize(
     ("status", "body", "headers", "kind", "told", "wait"),
     [
-        (429, {}, {"Retry_After": "40"}, Unavailable, "has too much to do", (40, 40)),
-        (429, {}, {}, Unavailable, "has too much to do", (2, 2)),
-        (503, {}, {"Retry_After": IN_A_DAY}, Unavailable, "is not there", (80_000, 86_400)),
-        (503, {}, {"Retry_After": LONG_AGO}, Unavailable, "is not there", (0, 0)),
-        (503, {}, {"Retry_After": "soon"}, Unavailable, "is not there", (2, 2)),
-        (502, b"<html>", {}, Unavailable, "is not there", (2, 2)),
-        (504, b"", {}, Unavailable, "is not there", (2, 2)),
+        (429, {}, {"Retry_After": "40"}, Unavailable, "is overloaded", (40, 40)),
+        (429, {}, {}, Unavailable, "is overloaded", (2, 2)),
+        (503, {}, {"Retry_After": IN_A_DAY}, Unavailable, "is not available", (80_000, 86_400)),
+        (503, {}, {"Retry_After": LONG_AGO}, Unavailable, "is not available", (0, 0)),
+        (503, {}, {"Retry_After": "soon"}, Unavailable, "is not available", (2, 2)),
+        (502, b"<html>", {}, Unavailable, "is not available", (2, 2)),
+        (504, b"", {}, Unavailable, "is not available", (2, 2)),
         (500, {}, {}, Transient, "failed (500)", (2, 2)),
         (408, {}, {}, Transient, "failed (408)", (2, 2)),
         (401, {}, {}, EngineError, "WHISPERX_SERVICE_KEY", None),
@@ -222,8 +222,8 @@ LONG_AGO = format_datetime(datetime(2020, 1, 1, tzinfo=UTC))
         (404, {}, {}, EngineError, "WHISPERX_DEFAULT_MODEL", None),
         (413, {}, {}, EngineError, "CHUNK_DURATION", None),
         (400, {"error": {"message": "bad  sound"}}, {}, EngineError, "(400): bad sound", None),
-        (422, {"detail": [{"msg": "odd"}]}, {}, EngineError, "refuses the request (422)", None),
-        (400, b"\xff" * 5000, {}, EngineError, "refuses the request (400)", None),
+        (422, {"detail": [{"msg": "odd"}]}, {}, EngineError, "refused the request (422)", None),
+        (400, b"\xff" * 5000, {}, EngineError, "refused the request (400)", None),
         (301, {}, {"Location": "http://127.0.0.1:9/"}, EngineError, "redirection", None),
         (200, b"<html>", {}, EngineError, "WHISPERX_SERVICE_URL", None),
         (200, [], {}, EngineError, "WHISPERX_SERVICE_URL", None),
@@ -300,7 +300,7 @@ class TestLanguage:
 
     def test_a_service_that_does_not_tell_is_no_help(self, service: Receiver, chunk: Path):
         self.languages(service, None)
-        with pytest.raises(EngineError, match="name it in the job"):
+        with pytest.raises(EngineError, match="set it in the job"):
             RemoteWhisperX().detect_language([chunk], Hints())
 
 
@@ -325,7 +325,7 @@ class TestOffer:
                 offer()
 
     @pytest.mark.parametrize(
-        ("status", "told"), [(401, "WHISPERX_SERVICE_KEY"), (503, "not there")]
+        ("status", "told"), [(401, "WHISPERX_SERVICE_KEY"), (503, "not available")]
     )
     def test_one_that_cannot_work_has_none(self, answers: Give, status: int, told: str):
         answers({}, status)

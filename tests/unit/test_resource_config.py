@@ -22,7 +22,7 @@ def test_what_a_file_names_takes_precedence_and_the_rest_is_as_it_was(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"max_memory": 4}', "max_memory: is not known; there are: max_memory_gb, "),
+        ('{"max_memory": 4}', "max_memory: is unknown; allowed fields: max_memory_gb, "),
         ('{"max_memory_gb": 0}', "max_memory_gb: Input should be greater than 0"),
         ('{"max_memory_gb": "4"}', "max_memory_gb: Input should be a valid number"),
         ('{"max_concurrent_jobs": 1.5}', "max_concurrent_jobs: Input should be a valid integer"),

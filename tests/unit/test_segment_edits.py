@@ -177,7 +177,7 @@ def test_text_and_speaker_are_changed_together_or_one_by_one(browser: FlaskClien
 def test_somebody_new_has_the_next_number_and_may_be_named(browser: FlaskClient):
     job = create_transcript(0, 1)
     refused = browser.patch(url(job), json={"speaker_tag": 3}).json
-    assert "there are: 0, 1; somebody new is 2" in refused["detail"]
+    assert "there are: 0, 1; a new speaker is 2" in refused["detail"]
     assert browser.patch(url(job), json={"speaker_tag": 2}).json["speaker_tag"] == 2
     names = f"/api/transcribe/transcripts/{job.transcript_id}/speakers"
     shown = browser.patch(names, json={"names": {"2": "Ana"}}).json["names"]
@@ -238,8 +238,7 @@ def test_when_the_job_is_done_again_texts_stay_where_the_same_words_are_heard(
     assert [word["speaker_tag"] for word in new[1]["words"]] == [1, 1]
     assert new[1]["heard_words"] == heard(0.0, "Hello.", 1)["words"]
     assert [(one.start, one.sentence) for one in lost] == [
-        (at, f"the text 'Typed {at}' was taken away: other words are heard there now")
-        for at in (1, 2)
+        (at, f"the text 'Typed {at}' was removed: this place has other words now") for at in (1, 2)
     ]
 
 
@@ -257,8 +256,8 @@ def done_again(job: TranscriptJob, *speakers: int | None, text: str = "Hello.") 
     ]
 
 
-ELSEWHERE = "the speaker that was given was taken away: other words are heard there now"
-NOT_FOUND = "the speaker that was given was taken away: no such speaker was found again"
+ELSEWHERE = "the assigned speaker was removed: this place has other words now"
+NOT_FOUND = "the assigned speaker was removed: the speaker was not detected again"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_body_that_is_too_large_is_not_read(browser: FlaskClient):
 def test_a_body_that_is_wrong_all_over_is_refused_in_short(browser: FlaskClient):
     answer = browser.post(URL, json={str(number): 1 for number in range(20_000)})
     assert (answer.status_code, answer.json["code"]) == (422, "invalid_input")
-    assert answer.json["detail"] == "the body is wrong in 20001 places"
+    assert answer.json["detail"] == "the body has 20001 errors"
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])

@@ -172,7 +172,7 @@ def test_a_worker_says_that_it_fetches(browser, host: Receiver):
 
     host.answer = look
     prepare(job_id)
-    assert said == ["Fetching the recording"]
+    assert said == ["Downloading the recording"]
 
 
 def test_a_second_message_fetches_nothing(browser, host: Receiver):

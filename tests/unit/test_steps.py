@@ -200,7 +200,7 @@ def test_a_failed_chunk_is_a_gap_with_a_name():
     now = read_state(job_id)
     assert now["status"] == "completed"
     assert [*fold_warnings(now["warnings"])] == [
-        "0:30-1:00: nothing could be transcribed here: no such sound"
+        "0:30-1:00: this chunk could not be transcribed: no such sound"
     ]
     assert read_segments(job_id) == [("here", None)]
 
@@ -262,7 +262,7 @@ def test_a_name_moves_to_the_new_number_of_its_speaker_and_goes_with_him():
         assert transcript.speaker_names == {"0": "Ana"}
         assert [one.text for one in transcript.segments] == ["now first"]
         assert transcript.warnings[-1].sentence == (
-            "the name 'Ben' was taken away: its speaker was not found again"
+            "the name 'Ben' was removed: its speaker was not detected again"
         )
 
 
@@ -304,8 +304,8 @@ def test_speech_without_words_is_a_warning_and_in_the_report():
     )
     run_step("merge", job_id)
     assert [*fold_warnings(read_state(job_id)["warnings"])] == [
-        "1:00-1:30: nothing could be transcribed here: no such sound",
-        "0:03-0:11: somebody seems to speak, but no words were heard",
+        "1:00-1:30: this chunk could not be transcribed: no such sound",
+        "0:03-0:11: the audio seems to contain speech, but no words were transcribed",
     ]
     report = json.loads(storage().get_bytes(layout.artefact(job_id, "whisper_results.json")))
     assert [chunk.get("coverage") for chunk in report["chunks"]] == [
@@ -397,7 +397,7 @@ def test_a_transcript_without_speakers_is_better_than_none():
     assert now["status"] == "completed"
     [warning] = now["warnings"]
     assert (warning["code"], warning["retryable"]) == ("speakers_failed", True)
-    assert warning["sentence"] == "the speakers could not be found: too many voices"
+    assert warning["sentence"] == "the speakers could not be detected: too many voices"
     assert read_segments(job_id) == [("who", None), ("knows", None)]
 
 

@@ -61,12 +61,12 @@ def test_a_few_have_a_line_each_with_their_times():
 
 def test_many_of_a_kind_are_one_line_and_others_keep_theirs():
     many = [doubt(10.0 * at) for at in range(MAX_INTERVALS + 2)]
-    rest = to_json(TranscriptWarning(WarningCode.WORDS_DOUBTFUL, "7 further places"))
+    rest = to_json(TranscriptWarning(WarningCode.WORDS_DOUBTFUL, "7 more intervals"))
     cut = to_json(TranscriptWarning(WarningCode.RECORDING_BREAKS_OFF, "it breaks off"))
     folded, counted, other = fold_warnings([*many, rest, cut])
-    assert folded.startswith("words are doubtful, at 10 places: 0:00-0:02, 0:10-0:12, ")
+    assert folded.startswith("words are doubtful, in 10 intervals: 0:00-0:02, 0:10-0:12, ")
     assert folded.endswith("1:10-1:12 and 2 more")
-    assert (counted, other) == ("7 further places", "it breaks off")
+    assert (counted, other) == ("7 more intervals", "it breaks off")
     assert len(list(fold_warnings(many[:MAX_LINES]))) == MAX_LINES
 
 

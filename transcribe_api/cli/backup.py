@@ -22,7 +22,7 @@ from transcribe_api.cli.service import (
 MB = 1e6
 
 
-@click.command(short_help="Copy all that the service keeps into one file, while it runs.")
+@click.command(short_help="Copy all data of the service into one file, while it runs.")
 @click.argument("target", metavar="TO", type=click.Path(path_type=Path))
 @data_dir_option
 def backup(target: Path, data_dir: Path | None) -> None:
@@ -42,8 +42,8 @@ def backup(target: Path, data_dir: Path | None) -> None:
             manifest = write_archive(snapshot, file)
     size = file.stat().st_size / MB
     click.echo(
-        f"{manifest.jobs} jobs, {manifest.unfinished_jobs} of them not over; {size:.1f} MB. "
-        "It holds recordings and secrets: keep it where nobody else can read it.",
+        f"{manifest.jobs} jobs, {manifest.unfinished_jobs} of them unfinished; {size:.1f} MB. "
+        "It contains recordings and secrets: store it where nobody else can read it.",
         err=True,
     )
     click.echo(file)
@@ -69,7 +69,7 @@ def restore(file: Path, data_dir: Path | None) -> None:
     folder = settings().transcribe_data_dir
     click.echo(
         f"{manifest.jobs} jobs of {manifest.created_at:%Y-%m-%d %H:%M} UTC are in {folder}; "
-        f"`transcribe up --data-dir {folder}` goes on with {manifest.unfinished_jobs} of them."
+        f"`transcribe up --data-dir {folder}` continues {manifest.unfinished_jobs} of them."
     )
 
 
@@ -85,9 +85,9 @@ def _refuse_unless_embedded() -> None:
     servers = {"DATABASE_URL": settings().database_url, "MINIO_ENDPOINT": settings().minio_endpoint}
     if configured := [name for name, value in servers.items() if value]:
         raise BackupError(
-            "this is for the service that keeps all in its data directory, but servers are named "
-            f"by {' and '.join(configured)}: use deploy/backup.sh and deploy/restore.sh, see "
-            "docs/upgrading.md"
+            "this command is for a service with all data in its data directory, but "
+            f"{' and '.join(configured)} configure servers: use deploy/backup.sh and "
+            "deploy/restore.sh, see docs/upgrading.md"
         )
 
 

@@ -73,7 +73,7 @@ class _FilesFirstGroup(click.Group):
             return
         matches = get_close_matches(word, self.list_commands(ctx), 1)
         suggestion = f"; did you mean {matches[0]!r}?" if matches else ""
-        ctx.fail(f"{word!r} is no command, and there is no such file{suggestion}")
+        ctx.fail(f"{word!r} is not a command, and there is no such file{suggestion}")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         return [
@@ -107,13 +107,13 @@ def main() -> None:
     "--workers",
     type=click.IntRange(min=0),
     default=0,
-    help="Processes of each speech engine; 0: one a core.",
+    help="Processes of each speech engine; 0: one per core.",
 )
 @click.option("--flower/--no-flower", default=True, show_default=True,
-              help="Flower shows workers and tasks, on this machine alone.")  # fmt: skip
+              help="Flower shows workers and tasks; it listens only on this machine.")  # fmt: skip
 @click.option("--flower-port", type=PORT, default=0, show_default=True,
               help="Its port; 0: a free one.")  # fmt: skip
-@click.option("--parent", type=int, hidden=True, help="End together with this process.")
+@click.option("--parent", type=int, hidden=True, help="Stop when this process ends.")
 def up(
     host: str, port: int, data_dir: Path | None, workers: int, flower: bool, flower_port: int,
     parent: int | None,
@@ -134,13 +134,15 @@ def up(
         ) as stack,
     ):
         try:
-            click.echo(f"The service answers on {stack.url}; Ctrl-C ends it.")
+            click.echo(f"The service is running at {stack.url}; stop it with Ctrl-C.")
             if stack.flower_url:
-                click.echo(f"Flower answers on {stack.flower_url} to {_describe_flower_login()}")
+                click.echo(
+                    f"Flower is running at {stack.flower_url}; login: {_describe_flower_login()}"
+                )
             click.echo(f"Logs: {stack.logs}")
             stack.watch(lambda: parent is None or os.getppid() == parent)
         except KeyboardInterrupt:
-            click.echo("Ending.")
+            click.echo("Stopping.")
 
 
 def _describe_flower_login() -> str:
@@ -149,4 +151,4 @@ def _describe_flower_login() -> str:
         from transcribe_api.stack import flower as stack_flower  # which needs the database
 
         return stack_flower.credentials()
-    return f"the flower_login of {settings().transcribe_data_dir / 'stack.json'}"
+    return f"flower_login in {settings().transcribe_data_dir / 'stack.json'}"

@@ -90,8 +90,8 @@ def _check_engine(spec: EngineSpec | DiarizerSpec) -> Finding:
 
 #: What was never tested, shown to operators.
 _UNTESTED = {
-    "asr": "; never tried with a real Riva server, only with its stand-in",
-    "whisperx": "; never tried on a GPU, nor with models larger than small",
+    "asr": "; never tested with a real Riva server, only with its stand-in",
+    "whisperx": "; never tested on a GPU, nor with models larger than small",
 }
 
 
@@ -107,10 +107,10 @@ def _check_defaults(engines: Sequence[Finding]) -> Iterator[Finding]:
 def _check_default(kind: str, setting: str, usable: Sequence[str]) -> Finding:
     subject = f"default {kind}"
     if setting != catalog.AUTO:
-        return Finding(subject, State.OK, f"{setting}, as DEFAULT_… says")
+        return Finding(subject, State.OK, f"{setting}, as set by DEFAULT_…")
     if not usable:
         return Finding(subject, State.BROKEN, "none works here: transcribe models pull base")
-    alternatives = f"; {', '.join(usable[1:])} would do as well" if usable[1:] else ""
+    alternatives = f"; also usable: {', '.join(usable[1:])}" if usable[1:] else ""
     return Finding(subject, State.OK, f"{usable[0]}, the best that works here{alternatives}")
 
 
@@ -140,8 +140,8 @@ def _check_models() -> Iterator[Finding]:
         if model.folder is not None or model.name in needed:
             yield _check_model(model, f"transcribe models pull {model.name}")
     if catalog.PYANNOTE.is_installed():
-        setup_hint = "set HF_TOKEN, or PYANNOTE_MODEL to a folder that holds a pipeline"
-        remedy = "it is fetched when it is first used" if settings().hf_token else setup_hint
+        setup_hint = "set HF_TOKEN, or set PYANNOTE_MODEL to a folder that contains a pipeline"
+        remedy = "it is downloaded on first use" if settings().hf_token else setup_hint
         yield _check_model(local_models.find_pipeline(), remedy)
 
 
@@ -157,11 +157,11 @@ def _check_weights() -> Iterator[Finding]:
                 )
         elif mismatches := model.find_size_mismatches(folder):
             detail = (
-                f"{', '.join(mismatches)} in {folder} is not whole: transcribe models pull {name}"
+                f"{', '.join(mismatches)} in {folder} is incomplete: transcribe models pull {name}"
             )
             yield Finding(subject, State.BROKEN, detail)
         else:
-            detail = f"whole by size in {folder}; transcribe models verify reads all bytes"
+            detail = f"complete by size in {folder}; transcribe models verify checks all bytes"
             yield Finding(subject, State.OK, detail)
 
 
@@ -172,7 +172,7 @@ def _check_model(model: LocalModel, remedy: str) -> Finding:
     if model.missing_files:
         missing = ", ".join(model.missing_files)
         return Finding(
-            subject, State.BROKEN, f"{model.folder} lacks {missing}: copy or fetch it again"
+            subject, State.BROKEN, f"{model.folder} has no {missing}: copy or download it again"
         )
     return Finding(subject, State.OK, f"{model.size_mb:.0f} MB in {model.folder}")
 
@@ -180,11 +180,11 @@ def _check_model(model: LocalModel, remedy: str) -> Finding:
 def _check_gpu() -> Finding:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return Finding("GPU", State.ABSENT, "none: Whisper and pyannote use the processor")
+        return Finding("GPU", State.ABSENT, "none: Whisper and pyannote use the CPU")
     process = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=30)
     if process.returncode:
         output = (process.stderr or process.stdout).strip()
-        return Finding("GPU", State.BROKEN, f"nvidia-smi says: {output}. Install the driver again")
+        return Finding("GPU", State.BROKEN, f"nvidia-smi reports: {output}. Reinstall the driver")
     return Finding("GPU", State.OK, process.stdout.strip())
 
 
@@ -193,10 +193,10 @@ def _check_data_dir() -> Finding:
     if obstacle := data_directory.find_obstacle(folder):
         return Finding(subject, State.BROKEN, obstacle)
     if folder.is_dir() and private_files.is_open_to_others(folder):
-        detail = f"other accounts of this machine can read {folder}; close it with chmod 700"
+        detail = f"other accounts of this machine can read {folder}; run chmod 700 on it"
         return Finding(subject, State.WARNING, detail)
     if shortage := free_space.find_shortage():
-        detail = f"{shortage}: make room, or set TRANSCRIBE_DATA_DIR to a larger disk"
+        detail = f"{shortage}: free disk space, or set TRANSCRIBE_DATA_DIR to a larger disk"
         return Finding(subject, State.BROKEN, detail)
     if risk := data_directory.find_risk(folder):
         return Finding(subject, State.WARNING, risk)
@@ -218,15 +218,15 @@ def _check_open_files() -> Finding:
     if obstacle := open_files.find_obstacle(count_usable_cores()):
         return Finding("open files", State.BROKEN, obstacle)
     granted = open_files.count_granted() or "any number of"
-    return Finding("open files", State.OK, f"a process may have {granted} files open")
+    return Finding("open files", State.OK, f"a process can have {granted} open files")
 
 
 def _check_keys() -> Finding:
     if settings().auth == "off":
-        detail = "AUTH=off: everybody who reaches the service may do everything; use auto or on"
+        detail = "AUTH=off: anybody who can reach the service has full access; use auto or on"
         return Finding("keys", State.WARNING, detail)
     when = "always" if settings().auth == "on" else "once there is one"
-    return Finding("keys", State.OK, f"asked for {when} (AUTH={settings().auth})")
+    return Finding("keys", State.OK, f"required {when} (AUTH={settings().auth})")
 
 
 def _check_services() -> Iterator[Finding]:
@@ -261,12 +261,12 @@ def _check_running_redis() -> Finding:
     try:
         info = redis_client().info("persistence")
     except redis.ResponseError as error:
-        return Finding("redis", State.BROKEN, f"the running one answers: {error}")
+        return Finding("redis", State.BROKEN, f"the running server returned: {error}")
     if info["aof_last_write_status"] != "ok":
-        shortage = (
-            free_space.find_minimum_shortage() or "look into logs/redis.log of the data directory"
+        shortage = free_space.find_minimum_shortage() or "see logs/redis.log in the data directory"
+        return Finding(
+            "redis", State.BROKEN, f"the running server cannot write its file: {shortage}"
         )
-        return Finding("redis", State.BROKEN, f"the running one cannot write its file: {shortage}")
     return Finding("redis", State.OK, "runs in the data directory, and writes its file")
 
 
@@ -275,12 +275,12 @@ def _check_redis_files() -> Finding:
     try:
         damage = embedded_redis.find_damage(folder)
     except OSError as error:
-        detail = f"{error.filename or folder} cannot be read ({error.strerror}): look who owns it"
+        detail = f"{error.filename or folder} cannot be read ({error.strerror}): check its owner"
         return Finding("redis", State.BROKEN, detail)
     if damage:
         return Finding("redis", State.BROKEN, damage)
     set_aside = ", ".join(map(str, embedded_redis.find_set_aside(folder)))
-    note = f"; damaged files were set aside and may be removed: {set_aside}" if set_aside else ""
+    note = f"; damaged files were moved aside and can be deleted: {set_aside}" if set_aside else ""
     return Finding("redis", State.OK, f"in the data directory (REDIS_URL is not set){note}")
 
 

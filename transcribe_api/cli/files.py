@@ -49,7 +49,7 @@ class _Speakers(click.ParamType[dict[str, int]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, int]:
         minimum, _, maximum = str(value).partition("-")
         if not minimum.isdecimal() or not (maximum or minimum).isdecimal():
-            self.fail(f"{value!r} is no number such as 2, and no range such as 2-4", param, ctx)
+            self.fail(f"{value!r} is not a number such as 2 or a range such as 2-4", param, ctx)
         return {"min_speakers": int(minimum), "max_speakers": int(maximum or minimum)}
 
 
@@ -63,22 +63,22 @@ class _Recording(click.Path):
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.is_dir():
             name = click.format_filename(path)
-            self.fail(f"{name!r} is a folder: name its files, or: --watch {name}", param, ctx)
+            self.fail(f"{name!r} is a folder: list its files, or use --watch {name}", param, ctx)
         return path
 
 
-@click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or what comes into a folder.")
+@click.command(epilog=EXIT_CODES, short_help="Transcribe FILES, or new files of a folder.")
 @click.argument("files", nargs=-1, type=_Recording())
 @click.option(
     "-o", "--output", default=Path("transcripts"), type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for the results; with several files, or with those of another recording in it "
-    "already, one directory a file in it.",
+    help="Directory for the results. With several files, or if it has results of another "
+    "recording, it gets one directory per file.",
     show_default=True,
 )  # fmt: skip
 @click.option(
     "--watch",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Transcribe what is in this folder and what appears there, until Ctrl-C.",
+    help="Transcribe all files in this folder, including new ones, until Ctrl-C.",
 )
 @click.option(
     "--format",
@@ -88,18 +88,18 @@ class _Recording(click.Path):
     metavar="NAMES",
     help=FORMATS_HELP,
 )
-@click.option("--engine", help="Speech engine, such as whisper; auto: the best that works now.")
-@click.option("--model", help="Model of the engine, where it has several.")
-@click.option("--language", help="Language tag such as en-US; auto: it is found.")
+@click.option("--engine", help="Speech engine, such as whisper; auto: the best available.")
+@click.option("--model", help="Model of the engine, if it has several.")
+@click.option("--language", help="Language tag such as en-US; auto: detect it.")
 @click.option(
     "--prompt",
     "initial_prompt",
-    help="What Whisper reads before it listens: names, spelling, script.",
+    help="Prompt for Whisper: names, spelling, script.",
 )
-@click.option("--diarizer", help="Who finds the speakers; 'none' for nobody.")
-@click.option("--speakers", type=_Speakers(), metavar="N|MIN-MAX", help="How many there are.")
-@click.option("--min-speakers", type=int, help="Fewest speakers that there can be.")
-@click.option("--max-speakers", type=int, help="Most speakers that there can be.")
+@click.option("--diarizer", help="Diarizer; 'none' for no speakers.")
+@click.option("--speakers", type=_Speakers(), metavar="N|MIN-MAX", help="Number of speakers.")
+@click.option("--min-speakers", type=int, help="Minimum number of speakers.")
+@click.option("--max-speakers", type=int, help="Maximum number of speakers.")
 @click.option(
     "--channels",
     type=click.Choice(["mix", "separate"]),
@@ -110,25 +110,30 @@ class _Recording(click.Path):
     "--terms",
     type=click.File(),
     metavar="FILE",
-    help="Terms to expect, one a line, each with a tab and its boost if it likes (20).",
+    help="Expected terms, one per line, optionally with a tab and a boost (default 20).",
 )
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Tell all that happens on standard output, an object a line.",
+    help="Print all events on standard output, one JSON object per line.",
 )
 @click.option(
     "--detach", is_flag=True,
-    help="Wait for nothing: print each file with the id of its job.",
+    help="Do not wait: print each file with the id of its job.",
 )  # fmt: skip
-@click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
-@click.option("--private", "is_private", is_flag=True, help="A service that ends with the command.")
+@click.option("--url", help="Address of a service; overrides TRANSCRIBE_URL.")
+@click.option(
+    "--private",
+    "is_private",
+    is_flag=True,
+    help="Use a private service that ends with the command.",
+)
 @click.option(
     "--workers",
     default=0,
-    help="The same, with so many processes of the engine; by default, one a core.",
+    help="As --private, with this many processes of the engine; default: one per core.",
 )
 def files(
     files: Sequence[Path], output: Path, watch: Path | None, formats: Sequence[str] | None,
@@ -141,13 +146,13 @@ def files(
     runs, else a private service that ends with the command.
     """
     if bool(files) == (watch is not None):
-        raise click.UsageError("name recordings, or a folder with --watch")
+        raise click.UsageError("give recordings, or a folder with --watch")
     if detach:
         _refuse_results()
     if context and terms:
-        raise click.UsageError("--context and --terms exclude each other")
+        raise click.UsageError("--context and --terms cannot be combined")
     if url and (is_private or workers):
-        raise click.UsageError("--url names a service; --private and --workers start another")
+        raise click.UsageError("--url selects a service; --private and --workers start another one")
     job_options = {**options, **(speakers or {})}
     with (
         exit_on_errors(),
@@ -159,7 +164,9 @@ def files(
         job_options["context_id"] = job_context.context_id
         batch = BatchClient(service.client, job_options, display, formats or (), is_detached=detach)
         if detach and service.is_private:
-            raise click.UsageError("--detach: no service runs that goes on; `transcribe up` is one")
+            raise click.UsageError(
+                "--detach needs a running service: start one with `transcribe up`"
+            )
         try:
             if watch is not None:
                 _watch(
@@ -181,7 +188,7 @@ def _refuse_results() -> None:
     for name, option in (("output", "-o"), ("formats", "--format")):
         if source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(
-                f"{option} and --detach exclude each other: nobody waits for the results; "
+                f"{option} cannot be combined with --detach, which does not wait for results; "
                 "`transcribe jobs follow JOB_ID -o DIR` writes them later"
             )
 
@@ -190,8 +197,8 @@ def _print_unsent(files: Sequence[Path]) -> None:
     """Print the files that the service may have received although no response arrived."""
     for file in files:
         click.echo(
-            f"{click.format_filename(file)}: was still being sent; `transcribe jobs list` tells "
-            "whether the service has it",
+            f"{click.format_filename(file)}: was still being sent; `transcribe jobs list` shows "
+            "whether the service received it",
             err=True,
         )
 
@@ -199,9 +206,9 @@ def _print_unsent(files: Sequence[Path]) -> None:
 def _print_open_jobs(job_ids: Sequence[str]) -> None:
     """Print how to manage jobs that continue without this command."""
     click.echo(
-        f"The service goes on with {len(job_ids)} job{'s' * (len(job_ids) > 1)}. To wait for them, "
-        "and to have the results written: `transcribe jobs follow JOB_ID -o DIR`; to look: "
-        "`transcribe jobs show JOB_ID`; to end them: `transcribe jobs cancel JOB_ID`.",
+        f"The service continues {len(job_ids)} job{'s' * (len(job_ids) > 1)}. To wait for them and "
+        "write the results: `transcribe jobs follow JOB_ID -o DIR`; to show them: "
+        "`transcribe jobs show JOB_ID`; to cancel them: `transcribe jobs cancel JOB_ID`.",
         err=True,
     )
     for job_id in job_ids:
@@ -312,7 +319,7 @@ def _read_terms(file: IO[str]) -> list[dict[str, Any]]:
         try:
             terms[phrase] = float(boost or DEFAULT_BOOST)
         except ValueError:
-            message = f"line {number}: {boost.strip()!r} is no number"
+            message = f"line {number}: {boost.strip()!r} is not a number"
             raise click.BadParameter(message, param_hint="--terms") from None
     terms.pop("", None)
     return [{"phrase": phrase, "boost": boost} for phrase, boost in terms.items()]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 FORMATS = ("srt", "vtt", "txt", "tsv", "json", "rttm", "docx")
-FORMATS_HELP = f"Write these only, as transcription.NAME: {','.join(FORMATS)}."
+FORMATS_HELP = f"Write only these formats, as transcription.NAME: {','.join(FORMATS)}."
 
 
 class Formats(click.ParamType[list[str]]):
@@ -19,5 +19,5 @@ class Formats(click.ParamType[list[str]]):
         names = [name.strip().lower() for name in str(value).split(",")]
         for name in names:
             if name not in FORMATS:
-                self.fail(f"{name!r} is no format; allowed: {', '.join(FORMATS)}", param, ctx)
+                self.fail(f"{name!r} is not a format; allowed: {', '.join(FORMATS)}", param, ctx)
         return list(dict.fromkeys(names))

@@ -29,7 +29,7 @@ from transcribe_api.cli.service import (
 from transcribe_api.client import Client, ServiceError
 from transcribe_api.python.batch_client import follow_job
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _job_ids_argument = click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
 
 #: Jobs per request.
@@ -38,14 +38,14 @@ STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 STAGES = ("transcribe", "diarize", "merge")
 
 
-@click.group(short_help="What a running service has done and does.")
+@click.group(short_help="List and manage the jobs of a running service.")
 def jobs() -> None:
     """Jobs of a running service: at --url or TRANSCRIBE_URL, or of `transcribe up`."""
 
 
 @jobs.command("list")
-@click.option("--status", type=click.Choice(STATUSES), help="Only these.")
-@click.option("--engine", help="Only those of an engine.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only jobs with this status.")
+@click.option("--engine", help="Only jobs of this engine.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @_json_option
 @service_options
@@ -85,7 +85,7 @@ def show(job_ids: Sequence[str], as_json: bool, url: str | None, data_dir: Path 
 @jobs.command()
 @_job_ids_argument
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
-              help="Directory for the results; with several jobs, one a job in it.")  # fmt: skip
+              help="Directory for the results; several jobs get a subdirectory each.")  # fmt: skip
 @click.option("--format", "formats", type=Formats(), metavar="NAMES", help=FORMATS_HELP)
 @_json_option
 @service_options
@@ -120,7 +120,7 @@ def cancel(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> No
 
 @jobs.command()
 @_job_ids_argument
-@click.option("--stage", type=click.Choice(STAGES), help="Do this again, and all after it.")
+@click.option("--stage", type=click.Choice(STAGES), help="Repeat this stage and all later ones.")
 @service_options
 def retry(
     job_ids: Sequence[str], stage: str | None, url: str | None, data_dir: Path | None
@@ -147,7 +147,7 @@ def delete(job_ids: Sequence[str], url: str | None, data_dir: Path | None) -> No
     _for_each_job(job_ids, url, data_dir, delete_job)
 
 
-@jobs.command(short_help="What `transcribe up` has logged of a job.")
+@jobs.command(short_help="Show what `transcribe up` logged about a job.")
 @click.argument("job_id")
 @service_options
 def logs(job_id: str, url: str | None, data_dir: Path | None) -> None:
@@ -159,8 +159,8 @@ def logs(job_id: str, url: str | None, data_dir: Path | None) -> None:
     with exit_on_errors():
         if url or (data_dir is None and settings().transcribe_url):
             click.echo(
-                "transcribe: logs of another service cannot be read from here; those of "
-                "`transcribe up` on this machine can, with --data-dir",
+                "transcribe: logs of another service cannot be read from here; for "
+                "`transcribe up` on this machine, use --data-dir",
                 err=True,
             )
             sys.exit(NOT_DONE)

@@ -33,7 +33,7 @@ class _Duration(click.ParamType[timedelta]):
     def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
         match = _DURATION.fullmatch(value)
         if not match:
-            self.fail(f"{value!r} is no time such as 30m, 12h, 90d or 52w", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 30m, 12h, 90d or 52w", param, ctx)
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -42,16 +42,16 @@ def keys() -> None:
     """Manage the keys with which callers use the service."""
 
 
-@keys.command(short_help="Make a key called NAME and print it.")
+@keys.command(short_help="Create a key called NAME and print it.")
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=("read", "write"), show_default=True,
               type=click.Choice(["read", "write", "admin"]),
-              help="What it allows; each allows what stands before it too.")  # fmt: skip
+              help="Scope of the key; each scope includes the ones before it.")  # fmt: skip
 @click.option("--same-owner-as", metavar="PREFIX|ID",
-              help="An older key; the new one sees what that one sees.")  # fmt: skip
+              help="An existing key; the new one gets the same owner.")  # fmt: skip
 @click.option("--expires-in", type=_Duration(), metavar="TIME", help="Such as 12h or 90d.")
 @click.option("--per-minute", type=click.IntRange(min=0),
-              help="Requests a minute, 0: any number; else RATE_LIMIT_PER_MINUTE.")  # fmt: skip
+              help="Requests per minute, 0: no limit; default: RATE_LIMIT_PER_MINUTE.")  # fmt: skip
 @data_dir_option
 def create(
     name: str, scopes: Sequence[str], expires_in: timedelta | None, data_dir: Path | None,
@@ -75,7 +75,7 @@ def create(
 
 
 @keys.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_dir_option
 def show_all(as_json: bool, data_dir: Path | None) -> None:
     """List all keys, newest first. The keys themselves are not stored, so they cannot be shown."""

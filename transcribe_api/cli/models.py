@@ -28,11 +28,11 @@ _LABELS = {
 }
 
 
-@click.command(short_help="Look what works here, and say what repairs the rest.")
+@click.command(short_help="Check what works on this machine, and report remedies.")
 @click.option("--host", default="127.0.0.1", show_default=True,
-              help="Address that a service is to listen on.")  # fmt: skip
+              help="Address on which the service is to listen.")  # fmt: skip
 @click.option("--port", type=PORT, default=8000, show_default=True,
-              help="Its port, to be looked at.")  # fmt: skip
+              help="Port of the service, which is checked.")  # fmt: skip
 @data_dir_option
 def doctor(host: str, port: int, data_dir: Path | None) -> None:
     """Check what works on this machine, and report how to repair the rest.
@@ -56,16 +56,18 @@ def models() -> None:
     """Models of the engines that offer a choice."""
 
 
-@models.command(short_help="Fetch models by size or repository.")
+@models.command(short_help="Download models by size or repository.")
 @click.argument("names", nargs=-1, required=True)
-@click.option("--revision", help="A branch, a tag or a commit of the hub's.")
-@click.option("--as", "folder_name", help="The folder's name, such as align-pt; one model only.")
-@click.option("--again", is_flag=True, help="Also what is there already.")
+@click.option("--revision", help="A branch, tag or commit on the hub.")
+@click.option(
+    "--as", "folder_name", help="Name of the folder, such as align-pt; only for one model."
+)
+@click.option("--again", is_flag=True, help="Also download models that already exist.")
 @click.option(
     "--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder to look in first.",
+    help="A folder to search first.",
 )  # fmt: skip
-@click.option("--offline", is_flag=True, help="Take nothing from the network.")
+@click.option("--offline", is_flag=True, help="Do not use the network.")
 def pull(names: tuple[str, ...], **options: Any) -> None:
     """Download models into MODEL_DIR, by size or by repository on Hugging Face's hub.
 
@@ -75,7 +77,7 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
     """
     pull_options = PullOptions(**options)
     if pull_options.folder_name and len(names) > 1:
-        raise click.UsageError("--as is for one model")
+        raise click.UsageError("--as can be used with one model only")
     try:
         for name in names:
             with show_progress(name) as meter:
@@ -83,7 +85,7 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
             for remark in result.remarks:
                 click.echo(f"{name}: {remark}", err=True)
             sources = " and ".join(result.sources)
-            summary = f", from {sources}" if sources else ", whole"
+            summary = f", from {sources}" if sources else ", complete"
             origin = _format_origin(model_manifest.read(result.folder))
             click.echo(f"{name}: {origin} in {result.folder}{summary}")
         remove_downloads()
@@ -92,7 +94,7 @@ def pull(names: tuple[str, ...], **options: Any) -> None:
         sys.exit(1)
 
 
-@models.command("list", short_help="The models that a job may ask for.")
+@models.command("list", short_help="List the models that a job can request.")
 def list_models() -> None:
     """Show the models that a job can request, with their location and origin.
 
@@ -123,9 +125,11 @@ def verify() -> None:
     ]
     for model, damaged_files in broken:
         problems = [_describe_location(model)] if model.missing_files else []
-        problems += [f"{model.folder}/{name} is not what was pulled" for name in damaged_files]
+        problems += [
+            f"{model.folder}/{name} has changed since it was pulled" for name in damaged_files
+        ]
         click.echo("\n".join(f"{model.name}: {problem}" for problem in problems), err=True)
-    click.echo(f"{len(checked) - len(broken)} whole, {len(broken)} broken")
+    click.echo(f"{len(checked) - len(broken)} complete, {len(broken)} damaged")
     sys.exit(bool(broken))
 
 
@@ -140,9 +144,9 @@ def _collect_models() -> list[LocalModel]:
 
 def _describe_location(model: LocalModel) -> str:
     if model.folder is None:
-        return "not here"
+        return "not on this machine"
     if model.missing_files:
-        return f"{model.folder} lacks {', '.join(model.missing_files)}"
+        return f"{model.folder} has no {', '.join(model.missing_files)}"
     return f"{model.size_mb:.0f} MB in {model.folder}"
 
 

@@ -18,7 +18,7 @@ from transcribe_api.python.batch_client import FileOutcome
 _STAGES = {
     "queued": "waiting",
     "prepare": "reading",
-    "listen": "listening",
+    "listen": "transcribing",
     "merge": "merging",
     "over": "done",
 }
@@ -114,7 +114,7 @@ def _describe_stage(status: dict[str, Any]) -> str:
     if status["queue_position"] is not None:
         return "waiting for a worker"
     if _is_finding_speakers(status):
-        return "finding speakers"
+        return "detecting speakers"
     return _STAGES.get(status["stage"], str(status["stage"]))
 
 

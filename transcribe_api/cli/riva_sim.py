@@ -13,7 +13,7 @@ import click
     "riva-sim",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
-    help="Run a stand-in for an NVIDIA Riva server; 'transcribe riva-sim --help' tells more.",
+    help="Run a stand-in for an NVIDIA Riva server; see 'transcribe riva-sim --help'.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def riva_sim(arguments: tuple[str, ...]) -> None:

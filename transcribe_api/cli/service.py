@@ -29,10 +29,10 @@ DONE, NOT_DONE, WRONG_USAGE, NO_SERVICE, CANNOT_SERVE, INTERRUPTED = 0, 1, 2, 3,
 EXIT_CODES = """\b
 Exit codes:
   0    everything is done
-  1    something could not be done, such as a file that is no recording
-  2    wrong usage
+  1    something failed, such as a file that is not a recording
+  2    incorrect usage
   3    no service could be reached or started
-  4    the engine or diarizer that was asked for cannot work here
+  4    the requested engine or diarizer cannot work on this machine
   130  interrupted
 """
 
@@ -40,16 +40,16 @@ Exit codes:
 PORT = click.IntRange(0, ports.MAX_PORT)
 
 _NO_SERVICE_MESSAGE = (
-    "no service runs in {}: start one with `transcribe up`, or name one with --url"
+    "no service is running in {}: start one with `transcribe up`, or select one with --url"
 )
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _data_dir_decorator = click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path),
-    help="Where the service keeps everything; the same as TRANSCRIBE_DATA_DIR.",
+    help="Data directory of the service; overrides TRANSCRIBE_DATA_DIR.",
 )  # fmt: skip
-_url_decorator = click.option("--url", help="Address of a service; the same as TRANSCRIBE_URL.")
+_url_decorator = click.option("--url", help="Address of a service; overrides TRANSCRIBE_URL.")
 
 
 def data_dir_option(command: _Command) -> _Command:
@@ -101,7 +101,9 @@ def open_service(
             model=options["model"],
         )
         if sys.stderr.isatty():
-            tell_operator("starting a service for this command; `transcribe up` has one that stays")
+            tell_operator(
+                "starting a private service for this command; `transcribe up` starts one that stays"
+            )
         with (
             embedded.run_service({}, workers=workers) as service,
             Client(service.url, key=service.token) as client,

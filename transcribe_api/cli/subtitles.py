@@ -31,14 +31,16 @@ def subtitles() -> None:
     "--max-lines", type=click.IntRange(1), default=_DEFAULT_LAYOUT.max_lines, show_default=True
 )
 @click.option("--max-cps", type=click.FloatRange(1), default=_DEFAULT_LAYOUT.max_cps,
-              show_default=True, help="Columns a second.")  # fmt: skip
+              show_default=True, help="Columns per second.")  # fmt: skip
 @click.option("--min-duration", type=click.FloatRange(0), default=_DEFAULT_LAYOUT.min_duration,
               show_default=True, help="Seconds.")  # fmt: skip
 @click.option("--max-duration", type=click.FloatRange(0.1), default=_DEFAULT_LAYOUT.max_duration,
               show_default=True, help="Seconds.")  # fmt: skip
 @click.option("--gap", type=click.FloatRange(0), default=_DEFAULT_LAYOUT.gap, show_default=True,
               help="Seconds between two cues.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Exit code 1 also for what cannot be mended.")
+@click.option(
+    "--strict", is_flag=True, help="Exit code 1 also for faults that cannot be corrected."
+)
 def lint(files: Sequence[Path], strict: bool, **sizes: Any) -> None:
     """Report faults in FILES: of the format, or cues too long, too fast or too short to read.
 
@@ -60,4 +62,4 @@ def _find_faults(file: Path, layout: Layout) -> Sequence[Fault]:
     try:
         return find_faults(file.read_text(encoding="utf-8-sig"), layout)
     except UnicodeDecodeError as error:
-        return [Fault(0, "form", f"it is not UTF-8: {error.reason} at byte {error.start}")]
+        return [Fault(0, "form", f"the file is not UTF-8: {error.reason} at byte {error.start}")]

@@ -15,12 +15,12 @@ MAX_INTERVALS = 8
 #: Summaries of several warnings; for other kinds the first sentence is used.
 _SUMMARIES = {
     "chunk_failed": "could not be transcribed",
-    "speakers_failed": "the speakers could not be found",
-    "speech_without_words": "somebody seems to speak, but no words were heard",
-    "sound_missing": "the recording has no sound, so silence stands for it",
-    "words_left_out": "words were left out, because nobody seems to have said them",
+    "speakers_failed": "the speakers could not be detected",
+    "speech_without_words": "the audio seems to contain speech, but no words were transcribed",
+    "sound_missing": "the recording has no audio; silence replaces it",
+    "words_left_out": "words were dropped because they were probably not spoken",
     "words_doubtful": "words are doubtful",
-    "edit_removed": "what was typed was taken away: other words are heard there now",
+    "edit_removed": "edits were removed: these places have other words now",
 }
 
 
@@ -50,7 +50,7 @@ def _format_summary(summary: str, timed_warnings: list[Mapping[str, Any]]) -> st
         if len(timed_warnings) > MAX_INTERVALS
         else ""
     )
-    return f"{summary}, at {len(timed_warnings)} places: {intervals}{suffix}"
+    return f"{summary}, in {len(timed_warnings)} intervals: {intervals}{suffix}"
 
 
 def _format_interval(warning: Mapping[str, Any]) -> str:

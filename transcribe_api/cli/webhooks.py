@@ -16,7 +16,7 @@ def webhooks() -> None:
 
 
 @webhooks.command()
-@click.option("--owner", type=click.UUID, help="Owner of the jobs; without it, of those of nobody.")
+@click.option("--owner", type=click.UUID, help="Owner of the jobs; default: jobs without an owner.")
 @data_dir_option
 def secret(owner: uuid.UUID | None, data_dir: Path | None) -> None:
     """Print the secret that signs webhooks, for the configuration of the receiver."""

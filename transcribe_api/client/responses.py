@@ -101,7 +101,7 @@ def raise_for_problem(response: httpx2.Response) -> None:
         )
     except (ValueError, KeyError, TypeError):
         raise ServiceError(
-            f"the service answered {response.status_code}",
+            f"the service responded with status {response.status_code}",
             status=response.status_code,
             code="unknown",
         ) from None

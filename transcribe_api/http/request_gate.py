@@ -28,7 +28,7 @@ def install_gate(app: Flask) -> None:
 
 def _check_request() -> Response | None:
     if any(name in request.environ for name in _PATH_HEADERS):
-        raise BadRequest("the headers SCRIPT_NAME and PATH_INFO are not taken from requests")
+        raise BadRequest("the headers SCRIPT_NAME and PATH_INFO are not accepted in requests")
     hosts.refuse_other_hosts(request.environ)
     origins.refuse_other_pages(request)
     return origins.answer_preflight(request)

@@ -58,7 +58,7 @@ def process() -> ResponseReturnValue:
     source = _LocalSource(resolve_path(body.file_path, "file_path"))
     output_dir = resolve_path(body.output_dir, "output_dir")
     if output_dir.exists() and not output_dir.is_dir():
-        raise InvalidInput("output_dir: there is a file of that name", field="output_dir")
+        raise InvalidInput("output_dir: a file with this name exists", field="output_dir")
     spec = replace(parsing.parse_job({}), output_dir=str(output_dir))
     response, _ = submissions.submit(spec, source, body.model_dump())
     return jsonify({"job_id": response["job_id"]}), 202

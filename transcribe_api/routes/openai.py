@@ -141,7 +141,7 @@ def _parse_request(form: MultiDict[str, str]) -> TranscriptionRequest:
     if response_format not in openai_formats.MEDIA_TYPES:
         allowed = ", ".join(openai_formats.MEDIA_TYPES)
         raise InvalidInput(
-            f"response_format: {response_format!r} is not known; allowed: {allowed}",
+            f"response_format: {response_format!r} is unknown; allowed: {allowed}",
             field="response_format",
         )
     return TranscriptionRequest(
@@ -155,7 +155,7 @@ def _parse_request(form: MultiDict[str, str]) -> TranscriptionRequest:
 def _build_spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
     if not form.get("model"):
         allowed_models = ", ".join(openai_models.list_models())
-        raise InvalidInput(f"model: say which one; allowed: {allowed_models}", field="model")
+        raise InvalidInput(f"model: required; allowed: {allowed_models}", field="model")
     engine, model = openai_models.resolve_model(form["model"])
     fields = {
         "language": form.get("language", ""),
@@ -175,7 +175,7 @@ def _parse_granularities(form: MultiDict[str, str]) -> tuple[str, ...]:
         if granularity not in openai_formats.GRANULARITIES:
             allowed = ", ".join(openai_formats.GRANULARITIES)
             raise InvalidInput(
-                f"{field}: {granularity!r} is not known; allowed: {allowed}", field=field
+                f"{field}: {granularity!r} is unknown; allowed: {allowed}", field=field
             )
     return granularities
 

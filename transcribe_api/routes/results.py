@@ -61,7 +61,7 @@ def download(job_id: str, format: str) -> ResponseReturnValue:
     """Return the transcript in one format; the query sets the layout of subtitles."""
     if format not in rendering.MEDIA_TYPES:
         allowed = ", ".join(rendering.MEDIA_TYPES)
-        raise InvalidInput(f"format: {format!r} is not known; allowed: {allowed}", field="format")
+        raise InvalidInput(f"format: {format!r} is unknown; allowed: {allowed}", field="format")
     subtitle_layout = _parse_layout(request.args, format)
     job = _find_completed_job(job_id)
     if format == "json":
@@ -109,7 +109,7 @@ def audio(token: str) -> ResponseReturnValue:
     try:
         job_id = _build_signer().loads(token, max_age=AUDIO_URL_SECONDS)
     except BadSignature:
-        raise NotFound("this link is wrong or no longer works") from None
+        raise NotFound("this link is not valid, or has expired") from None
     response = files.serve_recording(layout.source(job_id), job_id)
     # Owners of the link may embed the recording in their own player.
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

@@ -35,11 +35,11 @@ class PageQuery(BaseModel):
         default=page_query.DEFAULT_LIMIT,
         ge=1,
         le=page_query.MAX_LIMIT,
-        description="Entries on the page, at most.",
+        description="Maximum number of entries on the page.",
     )
     cursor: Annotated[str, Field(pattern=page_query.CURSOR_PATTERN)] | Absent = Field(
         default=None,
-        description="`next_cursor` of the page before; without it, the first page.",
+        description="`next_cursor` of the previous page; omit it for the first page.",
     )
 
 
@@ -52,22 +52,22 @@ class Problem(BaseModel):
     code: str = Field(description="Stable name for programs.", examples=["invalid_input"])
     detail: str = Field(
         description="What is wrong and what is allowed, for people.",
-        examples=["max_speakers: 'many' is no whole number from 1 to 50"],
+        examples=["max_speakers: 'many' is not a whole number from 1 to 50"],
     )
     field: str | Absent = Field(
         default=None,
-        description="The field that is wrong, where one is; dots lead into a JSON body.",
+        description="The invalid field, if there is one; dots separate the levels of a JSON body.",
         examples=["max_speakers"],
     )
     job_status: JobStatus | Absent = Field(
-        default=None, description="With 409: the present state of the job."
+        default=None, description="With 409: the current state of the job."
     )
     text: str | Absent = Field(
-        default=None, description="With `changed_meanwhile`: what the segment says now."
+        default=None, description="With `changed_meanwhile`: the current text of the segment."
     )
     speaker_tag: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="With `changed_meanwhile`: who says it now.",
+        description="With `changed_meanwhile`: the current speaker.",
     )
 
 
@@ -79,23 +79,25 @@ def build_enum(names: Callable[[], Iterable[str]]) -> Callable[[dict[str, Any]],
 class Paths(BaseModel):
     """All path parameters, named as in the routes."""
 
-    job_id: UUID = Field(description="From the answer to a submission.", examples=[EXAMPLE_ID])
-    transcript_id: UUID = Field(description="From the answer to a submission or a list of jobs.")
+    job_id: UUID = Field(description="From the response to a submission.", examples=[EXAMPLE_ID])
+    transcript_id: UUID = Field(
+        description="From the response to a submission, or from a list of jobs."
+    )
     position: int = Field(
         ge=0,
         le=parsing.MAX_NUMBER,
-        description="Place of the segment in `segments`, counted from 0.",
+        description="Index of the segment in `segments`, counted from 0.",
     )
-    session_id: UUID = Field(description="From the answer to `POST /api/transcribe/sessions`.")
-    context_id: UUID = Field(description="From the answer to `POST /api/transcribe/contexts`.")
+    session_id: UUID = Field(description="From the response to `POST /api/transcribe/sessions`.")
+    context_id: UUID = Field(description="From the response to `POST /api/transcribe/contexts`.")
     delivery_id: UUID = Field(description="The `id` of an entry in the list of deliveries.")
     format: str = Field(
         json_schema_extra=build_enum(lambda: rendering.MEDIA_TYPES),
         examples=["srt"],
-        description="Also the ending of the file that comes.",
+        description="Also the extension of the returned file.",
     )
     name: str = Field(
-        description="A file that the list of artefacts names; it may hold a slash.",
+        description="A file from the list of artefacts; it may contain a slash.",
         examples=["final_transcription.json"],
     )
     model: str = Field(description="An `id` of the list of models.", examples=["sphinx"])

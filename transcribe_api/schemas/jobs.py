@@ -47,7 +47,7 @@ class EngineForm(BaseModel):
     source_url: str | Absent = Field(
         default=None,
         max_length=sources.MAX_URL_LENGTH,
-        description="Where a worker fetches the recording instead; a public address.",
+        description="Public URL from which a worker downloads the recording instead.",
         examples=["https://example.org/call.mp3"],
     )
     source_key: str | Absent = Field(
@@ -57,18 +57,18 @@ class EngineForm(BaseModel):
     )
     language: _Language | Absent = Field(
         default=None,
-        description="A tag; which ones are known depends on the engine. `auto`: it is found.",
+        description="A language tag that the engine supports, or `auto` to detect the language.",
         examples=["en-US"],
     )
     initial_prompt: str | Absent = Field(
         default=None,
         max_length=parsing.MAX_PROMPT_LENGTH,
-        description="What an engine of Whisper reads before each window: names, spelling, script.",
+        description="Prompt for each window of a Whisper engine: names, spelling, script.",
         examples=["A talk of Dr. Okonkwo about spirometry."],
     )
     diarizer: str | Absent = Field(
         default=None,
-        description="What tells the speakers apart; default: `auto`, the best that works now.",
+        description="Detects the speakers; default: `auto`, the best available.",
         json_schema_extra=build_enum(
             lambda: [catalog.AUTO, *catalog.diarizers(), parsing.NO_DIARIZER]
         ),
@@ -77,26 +77,26 @@ class EngineForm(BaseModel):
         default=None, description="`false` is the same as the diarizer `none`."
     )
     min_speakers: _Speakers | Absent = Field(
-        default=None, description="Fewest speakers that there can be."
+        default=None, description="Minimum number of speakers."
     )
     max_speakers: _Speakers | Absent = Field(
-        default=None, description="Most speakers that there can be."
+        default=None, description="Maximum number of speakers."
     )
     channels: Channels | Absent = Field(
         default=None,
-        description="`separate`: each channel is a speaker; no diarizer is asked. Default: `mix`.",
+        description="`separate`: each channel is a speaker; no diarizer is used. Default: `mix`.",
     )
     priority: Priority | Absent = Field(default=None, description="Default: `normal`.")
     session_id: UUID | Absent = Field(
-        default=None, description="What to put the transcript under; need not be known here."
+        default=None, description="Groups the transcript; the session need not exist here."
     )
     context_id: UUID | Absent = Field(
-        default=None, description="Terms to expect, for engines that can be told."
+        default=None, description="Expected terms, for engines that support them."
     )
     callback_url: str | Absent = Field(
         default=None,
         max_length=safe_http.MAX_URL_LENGTH,
-        description="Where to POST a signed webhook when the job ends; a public address.",
+        description="Public URL to which a signed webhook is sent by POST when the job ends.",
         examples=["https://example.org/hook"],
     )
 
@@ -116,12 +116,12 @@ class JobForm(EngineForm):
 
     model: str | Absent = Field(
         default=None,
-        description="For engines that have several.",
+        description="For engines with several models.",
         json_schema_extra=build_enum(_list_models),
     )
     engine: str | Absent = Field(
         default=None,
-        description="Default: `DEFAULT_TRANSCRIPTION_ENGINE`; `auto`: the best that works now.",
+        description="Default: `DEFAULT_TRANSCRIPTION_ENGINE`; `auto`: the best available.",
         json_schema_extra=build_enum(lambda: [catalog.AUTO, *catalog.recognizers()]),
     )
 
@@ -132,7 +132,7 @@ class SubmissionHeaders(BaseModel):
     idempotency_key: _Key | Absent = Field(
         default=None,
         alias="Idempotency-Key",
-        description="A name of yours for the request: sent twice, it makes one job.",
+        description="Your identifier of the request: sent twice, it creates one job.",
     )
 
 
@@ -148,7 +148,7 @@ class StreamHeaders(BaseModel):
     last_event_id: str | Absent = Field(
         default=None,
         alias="Last-Event-ID",
-        description="Id of the last event that was received; what came after it is told.",
+        description="Id of the last received event; the stream continues after it.",
     )
 
 
@@ -169,20 +169,20 @@ class RetryQuery(BaseModel):
 
     stage: Redo | Absent = Field(
         default=None,
-        description="This alone, then the transcript is put together; default: what failed.",
+        description="Stage to repeat before the transcript is merged; default: what failed.",
     )
     diarizer: str | Absent = Field(
         default=None,
-        description="Another one than before; only with `stage=diarize`.",
+        description="A new diarizer; only with `stage=diarize`.",
         json_schema_extra=build_enum(catalog.diarizers),
     )
     min_speakers: _Speakers | Absent = Field(
         default=None,
-        description="Only with `stage=diarize`; replaces both numbers that were asked for.",
+        description="Only with `stage=diarize`; replaces both numbers of the job.",
     )
     max_speakers: _Speakers | Absent = Field(
         default=None,
-        description="Only with `stage=diarize`; replaces both numbers that were asked for.",
+        description="Only with `stage=diarize`; replaces both numbers of the job.",
     )
 
 
@@ -192,7 +192,7 @@ class Process(Body):
     file_path: str = Field(max_length=4096, examples=["/srv/media/video.mp4"])
     output_dir: str = Field(
         max_length=4096,
-        description="Made if it is not there; files of the same names are replaced.",
+        description="Created if missing; files with the same names are replaced.",
         examples=["/srv/media/out"],
     )
 
@@ -212,7 +212,7 @@ class JobAccepted(BaseModel):
     status: JobStatus
     message: str = Field(examples=["PocketSphinx transcription job enqueued successfully"])
     warnings: list[ResultWarning] | Absent = Field(
-        default=None, description="Only there when something is not as it should be."
+        default=None, description="Present only if there are warnings."
     )
 
 
@@ -231,9 +231,9 @@ class StreamEvent(BaseModel):
     """Without a name: the state of the job. Named `segment`: the transcription of a chunk."""
 
     event: Literal["message", "segment"] = "message"
-    id: str | Absent = Field(default=None, description="What `Last-Event-ID` takes.")
+    id: str | Absent = Field(default=None, description="Value for `Last-Event-ID`.")
     retry: int | Absent = Field(
-        default=None, description="Milliseconds after which to come again, should the stream end."
+        default=None, description="Milliseconds after which to reconnect if the stream ends."
     )
     data: Json[JobState | ChunkTranscription]
 
@@ -247,7 +247,7 @@ class ListedJob(BaseModel):
     engine: str = Field(examples=["sphinx"])
     filename: str = Field(examples=["meeting.mp3"])
     language: str | None = Field(examples=["en-US"])
-    duration: Seconds | None = Field(description="Seconds of the recording, once they are known.")
+    duration: Seconds | None = Field(description="Seconds of the recording, once known.")
     priority: Priority
     session_id: UUID | None
     error: Failure | None

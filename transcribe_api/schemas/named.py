@@ -72,7 +72,7 @@ class Term(Body):
     boost: float = Field(
         ge=-MAX_BOOST,
         le=MAX_BOOST,
-        description="How much likelier it is made, or less likely below 0.",
+        description="Makes the phrase more likely; negative values make it less likely.",
         examples=[20.0],
     )
 
@@ -108,7 +108,9 @@ def _check_roles(roles: dict[str, list[str]]) -> dict[str, list[str]]:
     for role, cues in roles.items():
         if not re.fullmatch(ROLE_PATTERN, role):
             field = f"roles.{role[:MAX_ROLE_LENGTH]}"
-            raise InvalidInput(f"{field}: a role's name is {ROLE_PATTERN}", field=field)
+            raise InvalidInput(
+                f"{field}: the name of a role must match {ROLE_PATTERN}", field=field
+            )
         for index, cue in enumerate(cues):
             field = f"roles.{role}.{index}"
             previous = fields.setdefault(normalize_phrase(cue), field)
@@ -116,7 +118,7 @@ def _check_roles(roles: dict[str, list[str]]) -> dict[str, list[str]]:
                 reason = (
                     f"the same cue as {previous}"
                     if normalize_phrase(cue)
-                    else "there is no word in it"
+                    else "it contains no word"
                 )
                 raise InvalidInput(f"{field}: {reason}", field=field)
     return roles
@@ -147,8 +149,8 @@ class ContextWhole(Body):
     )
     roles: Roles = Field(
         default_factory=dict,
-        description="What the roles of speakers are told by: cues by role, each cue once, or the "
-        "name of a lexicon.",
+        description="Detects the roles of speakers: cues by role, each cue once, or the name of a "
+        "lexicon.",
         examples=["consultation", {"agent": ["how may I help"], "caller": ["my order"]}],
     )
 
@@ -198,7 +200,8 @@ class SpeakerNames(Body):
     """Speaker names by number, the `speaker_tag` of segments."""
 
     names: dict[str, _SpeakerName | None] = Field(
-        description="Null or an empty name takes a name away; who is not named keeps theirs.",
+        description="Null or an empty string removes a name; "
+        "speakers that are not listed keep theirs.",
         examples=[{"0": "Dr. Smith"}],
     )
 

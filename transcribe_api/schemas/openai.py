@@ -17,7 +17,7 @@ class TranscriptionForm(BaseModel):
 
     file: Recording
     model: str = Field(
-        description="One of `GET /v1/models`; a name of OpenAI's stands for the default engine.",
+        description="One of `GET /v1/models`; OpenAI's model names select the default engine.",
         examples=["whisper-1", *openai_models.list_models()[:1]],
     )
     language: str | Absent = Field(default=None, examples=["en"])
@@ -30,7 +30,7 @@ class TranscriptionForm(BaseModel):
         alias="timestamp_granularities[]",
         description="For `verbose_json`: `segment`, `word`, or both.",
     )
-    stream: bool | Absent = Field(default=None, description="Send the text as it comes to be.")
+    stream: bool | Absent = Field(default=None, description="Send the text during transcription.")
 
 
 class Usage(BaseModel):
@@ -90,7 +90,7 @@ class SpeakerSegment(BaseModel):
     start: Seconds
     end: Seconds
     text: str
-    speaker: str = Field(description="A capital letter, or the name that was given.")
+    speaker: str = Field(description="A capital letter, or the assigned name.")
 
 
 class DiarizedTranscription(BaseModel):

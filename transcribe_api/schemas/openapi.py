@@ -26,11 +26,11 @@ _PROBLEM = "application/problem+json"
 _SCHEMAS = "#/components/schemas/"
 
 _DESCRIPTION = """\
-Send a recording to `/api/transcribe/jobs/transcribe`, follow the job that the answer names, and
-fetch what came out of it. Times are seconds from the start of the recording, timestamps are UTC.
+Send a recording to `/api/transcribe/jobs/transcribe`, follow the job in the response, and fetch its
+result. Times are seconds from the start of the recording, timestamps are UTC.
 
-Keys are only asked for where the operator says so. Every error is `application/problem+json` with a
-stable `code`. New fields may come to answers; be prepared to meet some that you do not know.\
+Keys are required only if the operator enables them. Every error is `application/problem+json` with
+a stable `code`. Responses may get new fields; clients must ignore unknown ones.\
 """
 
 _SECURITY_SCHEMES = {
@@ -48,61 +48,61 @@ _SECURITY: list[Json] = [{}, {"bearer": []}, {"key": []}]
 #: Response headers, by the names in `Answer.headers`.
 HEADERS: dict[str, Json] = {
     "Location": {
-        "description": "Where to look at what was made.",
+        "description": "Address of the created resource.",
         "schema": {"type": "string", "format": "uri-reference"},
         "required": True,
     },
     "Idempotency-Replayed": {
-        "description": "Only there when the same request was answered so before.",
+        "description": "Present only if this repeats the response to an earlier identical request.",
         "schema": {"const": "true"},
     },
     "Content-Disposition": {
-        "description": "No browser shows it.",
+        "description": "Makes browsers save the file instead of displaying it.",
         "schema": {"type": "string"},
         "required": True,
     },
     "Accept-Ranges": {
-        "description": "A part can be asked for.",
+        "description": "Byte ranges are supported.",
         "schema": {"const": "bytes"},
         "required": True,
     },
     "Content-Range": {
-        "description": "Which part this is, and of how many bytes.",
+        "description": "The returned byte range, and the size of the file.",
         "schema": {"type": "string"},
         "required": True,
     },
     "ETag": {
-        "description": "Another one when the file may be another.",
+        "description": "Changes when the file may have changed.",
         "schema": {"type": "string"},
         "required": True,
     },
     "Retry-After": {
-        "description": "Seconds after which to try again.",
+        "description": "Seconds after which to retry.",
         "schema": {"type": "integer", "minimum": 1},
         "required": True,
     },
     "WWW-Authenticate": {
-        "description": "How a key is sent.",
+        "description": "Authentication scheme for keys.",
         "schema": {"type": "string"},
         "required": True,
     },
 }
 
 _ERROR_DESCRIPTIONS = {
-    400: "The request is cut off, or is no HTTP that can be read.",
+    400: "The request is incomplete, or is not valid HTTP.",
     408: "The body did not arrive in time.",
     421: "The Host header names another service.",
-    401: "A key is asked for, and none that is valid was sent.",
-    403: "The key does not allow this, or a page of another site asks for it.",
+    401: "A valid key is required.",
+    403: "The key does not allow this, or the request comes from a page of another site.",
     404: "Nothing has this id or name, or the caller may not see it.",
-    409: "The present state does not allow this.",
-    412: "The file is not the one that the condition names.",
-    413: "More bytes than are allowed.",
-    416: "The file ends before this part.",
-    422: "A field is wrong, or the recording cannot be worked on.",
+    409: "The current state does not allow this.",
+    412: "The file does not match the condition.",
+    413: "The body exceeds the size limit.",
+    416: "The file ends before the requested range.",
+    422: "A field is invalid, or the recording cannot be processed.",
     429: "Too many requests, or too many streams, with this key.",
-    503: "Something that the service needs is down; nothing was recorded.",
-    507: "The disk of the service has no room for a recording, or for any answer.",
+    503: "A required part of the service is down; nothing was stored.",
+    507: "The disk of the service has no space for a recording, or for any request.",
 }
 _ERROR_HEADERS = {
     401: "WWW-Authenticate",

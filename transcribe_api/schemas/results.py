@@ -20,7 +20,7 @@ from core.states import JobStatus
 from tasks.reporting.job_state import ResultWarning
 from transcribe_api.http.requests.json_bodies import PRINTABLE_LINE, Body, check_one_line
 
-_SPEAKER = Field(ge=0, description="Number of the speaker; null when nobody was told apart.")
+_SPEAKER = Field(ge=0, description="Number of the speaker; null without diarization.")
 
 
 class TranscribedWord(BaseModel):
@@ -29,10 +29,10 @@ class TranscribedWord(BaseModel):
     word: str = Field(examples=["Hello."])
     start: Seconds = Field(description="Seconds from the start of the recording.")
     end: Seconds
-    confidence: Confidence | None = Field(description="Null when the engine gives none.")
+    confidence: Confidence | None = Field(description="Null if the engine returns none.")
     space_before: bool | Absent = Field(
         default=None,
-        description="Whether a space stands before it; absent where that is as its script has it.",
+        description="Whether a space precedes the word; absent if the rule of the script applies.",
     )
 
 
@@ -49,11 +49,11 @@ class ResultSegment(BaseModel):
     end: Seconds
     text: str = Field(examples=["Hello."])
     speaker_tag: int | None = _SPEAKER
-    confidence: Confidence | None = Field(description="Of its words, on average.")
+    confidence: Confidence | None = Field(description="Mean confidence of the words.")
     words: list[ResultWord]
     edited: bool | Absent = Field(
         default=None,
-        description="True where somebody changed text or speaker; else it is not there.",
+        description="True if text or speaker was edited; otherwise absent.",
     )
 
 
@@ -85,24 +85,24 @@ class SegmentChange(Body):
 
     text: _Text = Field(
         default="",
-        description="On one line; empty where nothing was said.",
+        description="On one line; empty if nothing was said.",
         examples=["Hello there."],
     )
     speaker_tag: _Number | None = Field(
         default=None,
-        description="A speaker of the transcript, or the number after the highest for somebody "
-        "new; null for nobody in particular.",
+        description="A speaker of the transcript, or the highest number plus one for a new "
+        "speaker; null for an unknown speaker.",
         examples=[1],
     )
     former: _Text | None = Field(
         default=None,
-        description="The text that this takes the place of; null takes the place of any.",
+        description="The expected current text; null matches any.",
         examples=["Hello dare."],
     )
     former_speaker_tag: _Number | None = Field(
         default=None,
-        description="The speaker that this takes the place of, null being nobody; left out, it "
-        "takes the place of any.",
+        description="The expected current speaker, null for unknown; if omitted, any speaker "
+        "matches.",
         examples=[0],
     )
 
@@ -129,7 +129,9 @@ class RangeHeaders(BaseModel):
         default=None, alias="Range", description="A part of the file: `bytes=0-99`."
     )
     if_range: str | Absent = Field(
-        default=None, alias="If-Range", description="An `ETag`; the whole file, if it is another."
+        default=None,
+        alias="If-Range",
+        description="An `ETag`; if it does not match, the whole file is returned.",
     )
 
 
@@ -141,24 +143,23 @@ class Result(BaseModel):
     status: JobStatus
     filename: str = Field(examples=["meeting.mp3"])
     audio_url: str | None = Field(
-        description="The recording; works for an hour. Null when it was removed."
+        description="URL of the recording, valid for an hour. Null if the recording was removed."
     )
     language: str | None = Field(examples=["en-US"])
     duration: Seconds | None = Field(description="Seconds of the recording.", examples=[125.5])
     segments: list[ResultSegment]
     speaker_roles: dict[str, str | None] = Field(
-        description="By number of the speaker, null for one that is not known. Empty unless the "
-        "job's context tells of roles.",
+        description="By speaker number, null if unknown. Empty unless the job's context has roles.",
         examples=[{"0": "provider", "1": "patient"}],
     )
     speaker_role_scores: dict[str, Confidence] = Field(
-        description="How sure the likeliest role of each speaker is, be it told or not.",
+        description="Confidence of each speaker's likeliest role, whether it is assigned or not.",
         examples=[{"0": 0.983, "1": 0.965}],
     )
     speaker_names: dict[str, str] = Field(
-        description="By number of the speaker.", examples=[{"0": "Dr. Smith"}]
+        description="By speaker number.", examples=[{"0": "Dr. Smith"}]
     )
-    warnings: list[ResultWarning] = Field(description="What is not as it should be.")
+    warnings: list[ResultWarning] = Field(description="Warnings about the transcript.")
     created_at: Moment
     completed_at: Moment | None
 
@@ -170,17 +171,19 @@ class LayoutQuery(BaseModel):
         default=42,
         ge=10,
         le=200,
-        description="Columns: a full-width character, as of Chinese, takes two.",
+        description="Columns; a full-width character, such as a Chinese one, takes two.",
     )
     max_lines: int = Field(default=2, ge=1, le=5, description="Lines shown at a time.")
-    max_cps: float = Field(default=20, ge=5, le=100, description="Columns a second, to read.")
+    max_cps: float = Field(
+        default=20, ge=5, le=100, description="Maximum reading speed in columns per second."
+    )
     # The maximum of one is the minimum of the other, so any two values are compatible.
     min_duration: float = Field(
         default=1, ge=0, le=2, description="Seconds; less where the next cue follows sooner."
     )
     max_duration: float = Field(default=7, ge=2, le=30, description="Seconds.")
-    gap: float = Field(default=0, ge=0, le=0.5, description="Seconds at least between two cues.")
-    speaker_labels: bool = Field(default=True, description="Whether to say who speaks.")
+    gap: float = Field(default=0, ge=0, le=0.5, description="Minimum seconds between two cues.")
+    speaker_labels: bool = Field(default=True, description="Whether to include speaker labels.")
 
 
 class Artefacts(BaseModel):

@@ -20,25 +20,25 @@ class Engine(BaseModel):
     """Properties of an engine; the keys after the second depend on the engine."""
 
     engine: str = Field(examples=["whisper"])
-    available: bool = Field(description="Whether a living worker serves the engine's queue.")
+    available: bool = Field(description="Whether a live worker serves the engine's queue.")
     uri: str | Absent = Field(default=None, description="`asr`: the server, as `host:port`.")
     model: str | Absent = Field(
-        default=None, description="`asr`: the model on that server; `whisper`: the usual one."
+        default=None, description="`asr`: the model on that server; `whisper`: the default model."
     )
-    language: str | Absent = Field(default=None, description="`asr`: what the model knows.")
+    language: str | Absent = Field(default=None, description="`asr`: the language of the model.")
     url: str | None = Field(default=None, description="`whisperx`: the remote service, if any.")
     available_models: list[str] | Absent = Field(
-        default=None, description="`whisper`, `whisperx`: what a job may ask for."
+        default=None, description="`whisper`, `whisperx`: models that a job can request."
     )
     models_here: list[str] | Absent = Field(
         default=None,
-        description="`whisper`, `whisperx`: those of them that lie on the machine of a worker; "
-        "another is fetched when a job asks for it, if the hub can be reached.",
+        description="`whisper`, `whisperx`: the models on a worker's machine; others are "
+        "downloaded when a job requests them, if the hub can be reached.",
     )
     health: EngineHealth | Absent = Field(default=None, description="`whisperx`")
-    models: list[str] | Absent = Field(default=None, description="Other engines: to choose from.")
+    models: list[str] | Absent = Field(default=None, description="Other engines: available models.")
     languages: list[str] | Absent = Field(
-        default=None, description="Other engines: tags; none stands for any language."
+        default=None, description="Other engines: language tags; empty means any language."
     )
 
 
@@ -46,7 +46,9 @@ class Engines(BaseModel):
     """Every engine by its name."""
 
     engines: dict[str, Engine]
-    default_engine: str = Field(description="Of a job that names none.", examples=["whisper"])
+    default_engine: str = Field(
+        description="Engine of a job that names none.", examples=["whisper"]
+    )
 
 
 class AccessToken(BaseModel):
@@ -59,8 +61,8 @@ class AccessToken(BaseModel):
 class Queue(BaseModel):
     """A queue, and the number of its workers."""
 
-    waiting: int | None = Field(description="Messages; null when the broker does not answer.")
-    workers: int = Field(description="Living workers that take from it.")
+    waiting: int | None = Field(description="Waiting messages; null if the broker does not answer.")
+    workers: int = Field(description="Live workers that serve it.")
 
 
 class Memory(BaseModel):
@@ -75,7 +77,7 @@ class Memory(BaseModel):
 class Cpu(BaseModel):
     """Processors of the machine that responds."""
 
-    percent: float = Field(description="In use, since this was last asked.")
+    percent: float = Field(description="Use since the previous request for this status.")
     cores: int
 
 
@@ -91,11 +93,12 @@ class WorkerStatus(BaseModel):
 
     name: str = Field(examples=["asr.sphinx@host"])
     queues: list[str]
-    processes: int = Field(description="Of its pool; 0 where it works with threads.")
+    processes: int = Field(description="Pool processes; 0 if the worker uses threads.")
     memory_gb: float = Field(description="Resident memory of all its processes.")
-    peak_memory_gb: float = Field(description="The most that it had.")
+    peak_memory_gb: float = Field(description="Peak of the resident memory.")
     memory_budget_percent: int = Field(
-        description="Of `MAX_MEMORY_GB`: what all processes with a model take on the worker's host."
+        description="Percentage of `MAX_MEMORY_GB` that all processes with a model use on the "
+        "worker's host."
     )
     cpu_percent: float = Field(description="100 is one core.")
     started_at: Moment
@@ -106,14 +109,12 @@ class OrchestratorStats(BaseModel):
     """Statistics of all jobs ever."""
 
     average_processing_time: float = Field(
-        description="Seconds of work on a job; of the last thousand that were completed."
+        description="Mean processing seconds of the last thousand completed jobs."
     )
-    peak_memory_usage: float = Field(
-        description="GB; the sum of the peaks of all processes that live now."
-    )
+    peak_memory_usage: float = Field(description="Sum of the peaks of all live processes, in GB.")
     successful_jobs: int
     failed_jobs: int
-    total_jobs_processed: int = Field(description="Those that are over, however they ended.")
+    total_jobs_processed: int = Field(description="Jobs that have ended, in any state.")
 
 
 class SystemStatus(BaseModel):
@@ -127,7 +128,7 @@ class SystemStatus(BaseModel):
     workers: list[WorkerStatus]
     orchestrator_stats: OrchestratorStats
     versions: dict[str, str] = Field(examples=[{"chordscribe": "0.1.0", "python": "3.13.1"}])
-    started_at: Moment = Field(description="When the process that answers began.")
+    started_at: Moment = Field(description="Start time of the responding process.")
     uptime: float = Field(description="Seconds since then.")
 
 

@@ -13,16 +13,16 @@ from core.states import DeliveryState
 class Delivery(BaseModel):
     """A webhook that was recorded when a job ended."""
 
-    id: UUID = Field(description="The `webhook-id` of every try.")
+    id: UUID = Field(description="The `webhook-id` of every attempt.")
     event: str = Field(examples=["job.completed"])
     url: str
     state: DeliveryState
     attempts: int = Field(ge=0)
-    last_status: int | None = Field(description="HTTP status that the last try was answered with.")
-    last_error: str | None = Field(description="Why the last try failed.")
+    last_status: int | None = Field(description="HTTP status of the last attempt.")
+    last_error: str | None = Field(description="Why the last attempt failed.")
     created_at: Moment
     delivered_at: Moment | None
-    next_try_at: Moment | None = Field(description="Only while there is to be one.")
+    next_try_at: Moment | None = Field(description="Null unless another attempt is planned.")
 
 
 class Deliveries(BaseModel):

@@ -85,20 +85,23 @@ def find_set_aside(folder: Path) -> list[Path]:
 def explain_set_aside(moved_files: Path) -> str:
     """Return a sentence for the operator."""
     return (
-        f"Redis could not load its files, which are damaged: they are kept as {moved_files}, Redis "
-        "starts empty, and unfinished jobs go on from the database; remove them when nobody wants "
-        "to look into them"
+        f"Redis could not load its damaged files. They are kept as {moved_files}; Redis starts "
+        "empty, and unfinished jobs continue from the database. Delete the files when they are no "
+        "longer needed"
     )
 
 
 def explain_end(output: str, folder: Path) -> str | None:
     """Return why a server ended that did not reject its files, and a remedy; None if unknown."""
     if _lacks_memory(output):
-        return "Redis finds no memory: end other programs, or take a larger machine"
+        return "Redis ran out of memory: stop other programs, or use a machine with more memory"
     if "No space left on device" in output or "Disk quota exceeded" in output:
-        return free_space.find_shortage(1) or f"there is no room for {folder}: make some"
+        return free_space.find_shortage(1) or f"there is no space for {folder}: free some"
     if "Permission denied" in output:
-        return f"Redis may not use {folder}: give it to this account, with all that is in it"
+        return (
+            f"Redis has no permission for {folder}: "
+            "make this account the owner of it and of its content"
+        )
     if "Read-only file system" in output:
         return f"{folder} is on a file system that is read-only: choose another --data-dir"
     return None
@@ -119,7 +122,7 @@ def find_damage(folder: Path) -> str | None:
         return None
     return (
         f"Redis cannot load {folder / AOF_DIRECTORY}, which is damaged: `transcribe up` sets it "
-        "aside, starts with an empty one and goes on from the database"
+        "aside, starts empty and continues from the database"
     )
 
 

@@ -32,9 +32,9 @@ def find_obstacle(processes: int) -> str | None:
     if granted is None or granted >= needed:
         return None
     return (
-        f"a process of this account may have {granted} files and connections open, and {needed} "
-        f"are needed: allow more with `ulimit -n {needed}` before it is started (systemd: "
-        "LimitNOFILE=), which root may have to raise first (/etc/security/limits.conf)"
+        f"a process of this account can have {granted} open files and connections, but {needed} "
+        f"are needed: raise the limit with `ulimit -n {needed}` before the start (systemd: "
+        "LimitNOFILE=); root may have to raise the hard limit first (/etc/security/limits.conf)"
     )
 
 

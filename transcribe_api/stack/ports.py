@@ -25,7 +25,7 @@ def find_obstacle(host: str, port: int, option: str = "--port") -> str | None:
     *option*: the option that selects another port.
     """
     if not 0 <= port <= MAX_PORT:
-        return f"{option} {port}: allowed are 1 to {MAX_PORT}, and 0 for a free one"
+        return f"{option} {port}: use 1 to {MAX_PORT}, or 0 for a free port"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -43,7 +43,7 @@ def refuse_unusable(host: str, port: int, option: str = "--port") -> None:
 
 def _advise(error: OSError, option: str) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return "name an address of this machine with --host, such as 127.0.0.1 or 0.0.0.0"
+        return "use --host with an address of this machine, such as 127.0.0.1 or 0.0.0.0"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"this account may use ports from 1024 on: choose one with {option}"
+        return f"this account can only use ports from 1024: choose one with {option}"
     return f"choose another with {option}"

@@ -196,7 +196,7 @@ class Stack:
         self._restarts[name] = [*recent, now]
         if len(recent) >= MAX_RESTARTS:
             raise StackError(
-                f"{name} does not stay up (exit code {code}). {self._describe_log_end(name)}"
+                f"{name} keeps ending (exit code {code}). {self._describe_log_end(name)}"
             )
 
     def _list_components(self) -> Sequence[Component]:
@@ -213,7 +213,7 @@ class Stack:
         private_files.make_folder(socket_path.parent)
         if socket_path.parent.stat().st_uid != os.getuid():
             raise StackError(
-                f"{socket_path.parent} belongs to somebody else; choose a shorter --data-dir"
+                f"{socket_path.parent} belongs to another account; choose a shorter --data-dir"
             )
         private_files.make_folder(folder)
         try:
@@ -298,7 +298,7 @@ class Stack:
             child = self._children[name]
             if child.poll() is not None:
                 raise ComponentExited(
-                    f"{name} ended with {child.returncode}. {self._describe_log_end(name)}",
+                    f"{name} exited with code {child.returncode}. {self._describe_log_end(name)}",
                     code=child.returncode,
                     output=self._read_output(name),
                 )

@@ -79,7 +79,7 @@ def receive_source(request: StreamingRequest) -> Source:
             field for field, is_present in zip(FIELDS, present, strict=True) if is_present
         )
         raise InvalidInput(
-            f"{field_names}: send one of them and not both", field=FIELDS[present.index(True)]
+            f"{field_names}: send only one of them", field=FIELDS[present.index(True)]
         )
     if url:
         return _UrlSource(url)
@@ -194,7 +194,7 @@ class _StoredSource:
 def _check_response(response: httpx2.Response) -> None:
     if not response.is_success:
         raise _build_unavailable_error(
-            f"the address answers with HTTP status {response.status_code}"
+            f"the address responds with HTTP status {response.status_code}"
         )
     declared_size = response.headers.get("Content-Length", "0")
     if declared_size.isdecimal() and int(declared_size) > settings().max_file_size:
@@ -213,7 +213,7 @@ def _check_key(key: str) -> None:
     )
     if is_malformed or not key.startswith(folder) or len(key.encode()) > MAX_KEY_BYTES:
         raise InvalidInput(
-            f"source_key: allowed is the key of an object under {folder}", field="source_key"
+            f"source_key: must be the key of an object in {folder}", field="source_key"
         )
 
 

@@ -126,7 +126,7 @@ def _find_answer(identity: idempotency.IdempotentRequest) -> dict[str, Any] | No
 def _read_concurrent_answer(identity: idempotency.IdempotentRequest | None) -> dict[str, Any]:
     response = identity and _find_answer(identity)
     if not response:  # its job was deleted already
-        raise Unavailable("the same request was under way; send it again")
+        raise Unavailable("the same request was in progress; send it again")
     return response
 
 
@@ -142,7 +142,7 @@ def _refuse_foreign_references(spec: JobSpec) -> None:
             row = session.get(kind, uuid.UUID(row_id)) if row_id else None
             if row is not None and row.owner_id != visible_owner:
                 field = f"{kind.noun}_id"
-                raise InvalidInput(f"{field}: {row_id} is not yours", field=field)
+                raise InvalidInput(f"{field}: {row_id} belongs to another owner", field=field)
 
 
 def _accept_job(
@@ -176,11 +176,15 @@ def _list_unused_warnings(session: Session, spec: JobSpec) -> list[TranscriptWar
     """The options of a request that have no effect."""
     ignored, engine = [], catalog.recognizer(spec.engine)
     if spec.context_id and not engine.phrases and _has_phrases(session, spec.context_id):
-        ignored.append(f"the engine {spec.engine} takes no terms of a context; they have no effect")
+        ignored.append(
+            f"the engine {spec.engine} does not support terms of a context; they have no effect"
+        )
     if spec.initial_prompt and not engine.prompts:
-        ignored.append(f"the engine {spec.engine} reads no initial_prompt; it has no effect")
+        ignored.append(
+            f"the engine {spec.engine} does not support initial_prompt; it has no effect"
+        )
     if spec.diarizer is None and (spec.min_speakers or spec.max_speakers):
-        ignored.append("no speakers are looked for: how many there are has no effect")
+        ignored.append("speakers are not detected, so their number has no effect")
     return [TranscriptWarning(WarningCode.OPTION_IGNORED, sentence) for sentence in ignored]
 
 
@@ -195,7 +199,8 @@ def _list_unserved_warnings(spec: JobSpec) -> list[TranscriptWarning]:
         queues.append(catalog.diarizer(spec.diarizer).queue)
     return [
         TranscriptWarning(
-            WarningCode.NO_WORKER, f"no worker serves the queue {queue} now; the job waits for one"
+            WarningCode.NO_WORKER,
+            f"no worker serves the queue {queue} at the moment; the job waits for one",
         )
         for queue in queues
         if not worker_registry.is_served(queue)

@@ -61,9 +61,9 @@ class Layout:
     def __post_init__(self) -> None:
         sizes = (self.max_line_length, self.max_lines, self.max_cps, self.max_duration)
         if min(sizes) <= 0 or min(self.min_duration, self.gap) < 0:
-            raise ValueError("a subtitle layout needs sizes above 0")
+            raise ValueError("sizes of a subtitle layout must be greater than 0")
         if self.min_duration > self.max_duration:
-            raise ValueError("a subtitle layout needs a min_duration up to max_duration")
+            raise ValueError("min_duration of a subtitle layout must not exceed max_duration")
 
 
 DEFAULT_LAYOUT = Layout()

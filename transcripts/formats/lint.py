@@ -39,7 +39,7 @@ def lint_cues(cues: Sequence[Cue], layout: Layout = DEFAULT_LAYOUT) -> Iterator[
 def _check_text(number: int, cue: Cue, layout: Layout) -> Iterator[Fault]:
     width = max(map(measure_width, cue.lines), default=0)
     if not any(cue.lines):
-        yield Fault(number, "empty", "it shows nothing")
+        yield Fault(number, "empty", "the cue has no text")
     if width > layout.max_line_length:
         message = f"a line of {width} columns, {layout.max_line_length} are allowed"
         yield Fault(number, "max_line_length", message)
@@ -51,19 +51,19 @@ def _check_text(number: int, cue: Cue, layout: Layout) -> Iterator[Fault]:
 def _check_times(number: int, cue: Cue, following: Cue | None, layout: Layout) -> Iterator[Fault]:
     duration = cue.end - cue.start
     if duration <= 0:
-        yield Fault(number, "times", "it ends before it was shown")
+        yield Fault(number, "times", "the cue does not end after its start")
         return
     columns = sum(map(measure_width, cue.lines))
     if columns * 1000 > layout.max_cps * duration:
         message = (
-            f"{columns * 1000 / duration:.1f} columns a second, {layout.max_cps:g} are allowed"
+            f"{columns * 1000 / duration:.1f} columns per second, {layout.max_cps:g} are allowed"
         )
         yield _build_duration_fault(number, "max_cps", message, cue, following, layout)
     if duration < to_milliseconds(layout.min_duration):
-        message = f"shown for {duration / 1000:g} s, {layout.min_duration:g} s is the least"
+        message = f"shown for {duration / 1000:g} s, the minimum is {layout.min_duration:g} s"
         yield _build_duration_fault(number, "min_duration", message, cue, following, layout)
     if duration > to_milliseconds(layout.max_duration):
-        message = f"shown for {duration / 1000:g} s, {layout.max_duration:g} s is the most"
+        message = f"shown for {duration / 1000:g} s, the maximum is {layout.max_duration:g} s"
         yield Fault(number, "max_duration", message)
 
 
@@ -74,16 +74,16 @@ def _build_duration_fault(
     end: float = following.start - to_milliseconds(layout.gap) if following else math.inf
     if cue.end < min(end, cue.start + to_milliseconds(layout.max_duration)):
         return Fault(number, rule, message)
-    return Fault(number, rule, f"{message}; it cannot be shown longer", mendable=False)
+    return Fault(number, rule, f"{message}; there is no room to show it longer", mendable=False)
 
 
 def _check_order(number: int, last: Cue, cue: Cue, layout: Layout) -> Iterator[Fault]:
     pause = cue.start - last.end
     if cue.start < last.start:
-        yield Fault(number, "times", "it begins before the cue ahead of it does")
+        yield Fault(number, "times", "the cue begins before the previous cue begins")
     elif pause < 0:
-        message = f"it begins {-pause / 1000:g} s before the cue ahead of it ends"
+        message = f"the cue begins {-pause / 1000:g} s before the previous cue ends"
         yield Fault(number, "overlap", message)
     elif pause < to_milliseconds(layout.gap):
-        message = f"{pause / 1000:g} s after the cue ahead of it, {layout.gap:g} s is the least"
+        message = f"{pause / 1000:g} s after the previous cue, the minimum is {layout.gap:g} s"
         yield Fault(number, "gap", message)

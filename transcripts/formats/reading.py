@@ -73,9 +73,9 @@ def read_subtitles(text: str) -> tuple[dict[int, Cue], list[Fault]]:
     subtitle_format = _WEBVTT if is_vtt else _SUBRIP
     faults = []
     if is_vtt and not _HEADER.match(text):
-        faults.append(Fault(0, "form", "the first line says more than WEBVTT without a blank"))
+        faults.append(Fault(0, "form", "the first line has text after WEBVTT without a blank"))
     if is_vtt and _MISSING_BLANK_LINE.match(text):
-        faults.append(Fault(0, "form", "no empty line stands between WEBVTT and the first cue"))
+        faults.append(Fault(0, "form", "there is no empty line between WEBVTT and the first cue"))
     cues: dict[int, Cue] = {}
     cue_number, last = 0, 0
     for block in _split_blocks(text, is_vtt):
@@ -134,5 +134,5 @@ def _parse_number(block: Sequence[str]) -> int | None:
 
 def _build_fault(block: Sequence[str], cue_number: int) -> Fault:
     index = _find_times_line(block)
-    reason = "text without times" if index is None else "times that cannot be read"
+    reason = "text block without a line of times" if index is None else "times that cannot be read"
     return Fault(cue_number, "form", f"{reason}: {block[index or 0][:60]!r}")

@@ -73,7 +73,7 @@ def _check_scope() -> None:
     scope = _find_needed_scope()
     if scope is not None and scope not in auth_guard.caller().scopes:
         held_scopes = ", ".join(sorted(auth_guard.caller().scopes))
-        raise Forbidden(f"this needs a key with the scope {scope}; yours has {held_scopes}")
+        raise Forbidden(f"this request needs a key with the scope {scope}; yours has {held_scopes}")
 
 
 def _is_public() -> bool:
@@ -107,7 +107,7 @@ def _find_caller() -> Caller:
             else _find_token_key(session, stream_token or "")
         )
     if row is None:
-        raise InvalidApiKey("this key or token opens nothing: it is wrong, or no longer valid")
+        raise InvalidApiKey("this key or token is not valid, or has expired")
     _record_use(row)
     scopes = keys.expand_scopes(row.scopes)
     if key is None:

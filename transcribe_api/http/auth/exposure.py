@@ -52,8 +52,8 @@ def refuse_unguarded(addresses: Iterable[Any]) -> None:
         return
     where = ", ".join(f"{host}:{port}" for host, port, *_ in reachable)
     raise SettingsError(
-        f"others can reach the service on {where}, and there is no key yet. Make one with "
-        "'transcribe keys create NAME', or set AUTH=off to let everybody in"
+        f"other machines can reach the service on {where}, and there is no key yet. Create one "
+        "with 'transcribe keys create NAME', or set AUTH=off to allow access without a key"
     )
 
 

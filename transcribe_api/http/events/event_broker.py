@@ -177,8 +177,8 @@ class EventBroker:
             self._check_key_limit(key_id)
             if self._listener_count >= self._limit:
                 raise TooManyStreams(
-                    f"{self._listener_count} listeners are connected, and no more are let in; try "
-                    "again, or ask for the status"
+                    f"{self._listener_count} listeners are connected, which is the limit; try "
+                    "again later, or request the status"
                 )
             self._listener_count += 1
             if key_id is not None:
@@ -195,8 +195,8 @@ class EventBroker:
         limit = settings().max_streams_per_key
         if key_id is not None and limit and self._counts_by_key[key_id] >= limit:
             raise TooManyKeyStreams(
-                f"{limit} listeners of this key are connected, and no more are let in; end some, "
-                "or ask for the status",
+                f"{limit} listeners of this key are connected, which is the limit; close some, "
+                "or request the status",
                 retry_in=RETRY_AFTER_SECONDS,
             )
 

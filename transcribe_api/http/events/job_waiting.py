@@ -55,7 +55,7 @@ def follow_states(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> I
                 return
             listener.wait_for_event(QUIET_SECONDS, has_access)
             if not has_access():
-                raise InvalidApiKey("this key was revoked, or its time is over")
+                raise InvalidApiKey("this key was revoked, or has expired")
 
 
 def _list_ready_chunks(first: int, stored_chunks: set[int]) -> list[int]:

@@ -26,7 +26,7 @@ def refuse_other_hosts(environ: Mapping[str, Any]) -> None:
     host = web_origins.parse_host(header)
     if header and (host is None or not _is_allowed(host, settings())):
         raise WrongHost(
-            "this service does not answer to the name in the Host header; its operator may add "
+            "this service does not accept the name in the Host header; its operator can add "
             "the name to ALLOWED_HOSTS, or set PUBLIC_URL"
         )
 

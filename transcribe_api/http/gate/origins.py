@@ -41,8 +41,8 @@ def refuse_other_pages(request: Request) -> None:
     is_own = _is_own_origin(request) if site is None else site in _OWN_SITES
     if not is_own:
         raise CrossOrigin(
-            "a page of another site may change nothing here; the operator of this service may "
-            "add the site to CORS_ORIGINS"
+            "a page of another site cannot change anything here; the operator of this service "
+            "can add the site to CORS_ORIGINS"
         )
 
 

@@ -37,15 +37,15 @@ class FormReader(FormDataParser):
     ) -> Any:
         if mimetype == _MULTIPART and not (options or {}).get("boundary"):
             raise InvalidInput(
-                "the header Content-Type names no boundary; leave the header out, so that your "
-                "HTTP library writes it together with the form",
+                "the header Content-Type has no boundary; omit the header, so that your HTTP "
+                "library sets it together with the form",
                 code="boundary_missing",
             )
         try:
             return super().parse(stream, mimetype, content_length, options)
         except ValueError as error:
             raise InvalidInput(
-                f"the form breaks off, or is not as its Content-Type says: {error}",
+                f"the form is incomplete, or does not match its Content-Type: {error}",
                 code="form_unreadable",
             ) from None
 

@@ -92,7 +92,7 @@ def parse_body(kind: type[BodyType]) -> BodyType:
 def explain_validation_error(error: ValidationError) -> InvalidInput:
     """Convert pydantic's error to an `InvalidInput` that names the first wrong field."""
     if error.error_count() > MAX_ERRORS:
-        return InvalidInput(f"the body is wrong in {error.error_count()} places")
+        return InvalidInput(f"the body has {error.error_count()} errors")
     first_error = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if not first_error["loc"]:
         return InvalidInput(f"send a JSON object as the body: {first_error['msg']}")
@@ -109,6 +109,6 @@ def _read_bytes() -> bytes:
         return request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise TooLarge(
-            f"the body is larger than the {MAX_BODY_BYTES} bytes that are allowed",
+            f"the body is larger than the allowed {MAX_BODY_BYTES} bytes",
             code="body_too_large",
         ) from None

@@ -43,7 +43,7 @@ def refuse_unknown(field_names: Iterable[str | None], allowed: Collection[str]) 
 
 def _suggest(name: str, allowed: Collection[str]) -> str:
     if not allowed:
-        return "this address takes none"
+        return "this address accepts no fields"
     matches = get_close_matches(name.lower(), allowed, 1, _MIN_SIMILARITY)
     return f"did you mean {matches[0]}?" if matches else f"allowed: {', '.join(allowed)}"
 

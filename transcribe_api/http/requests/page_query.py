@@ -32,7 +32,7 @@ def parse_limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", str(DEFAULT_LIMIT))
     if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
         raise InvalidInput(
-            f"limit: {text!r} is no whole number from 1 to {MAX_LIMIT}", field="limit"
+            f"limit: {text!r} is not a whole number from 1 to {MAX_LIMIT}", field="limit"
         )
     return int(text)
 
@@ -47,7 +47,8 @@ def parse_cursor(query: Mapping[str, str]) -> PageCursor | None:
         return PageCursor(_EPOCH + microseconds * _MICROSECOND, uuid.UUID(bytes=row_id))
     except (ValueError, struct.error, OverflowError):
         raise InvalidInput(
-            f"cursor: {text!r} is no cursor; send next_cursor of the page before", field="cursor"
+            f"cursor: {text!r} is not a cursor; send next_cursor of the previous page",
+            field="cursor",
         ) from None
 
 

@@ -96,7 +96,7 @@ def parse_position(text: str) -> int:
     """Return a position in a list, counted from 0. Raises `InvalidInput`."""
     if not _NUMBER.fullmatch(text):
         raise InvalidInput(
-            f"position: {text!r} is no whole number from 0 to {MAX_NUMBER}", field="position"
+            f"position: {text!r} is not a whole number from 0 to {MAX_NUMBER}", field="position"
         )
     return int(text)
 
@@ -121,7 +121,7 @@ def _parse_diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
     if name and is_wanted is (name == NO_DIARIZER):
         raise InvalidInput(
             f"diarizer: {name!r} contradicts enable_diarization={str(is_wanted).lower()}; "
-            "leave one of the two out",
+            "omit one of the two",
             field="diarizer",
         )
     return choose_diarizer(name, engine, also_allowed=(NO_DIARIZER,)) if is_wanted else None
@@ -134,7 +134,7 @@ def _parse_language(form: Mapping[str, str]) -> str | None:
         return None
     if not LANGUAGE_PATTERN.fullmatch(language) or not languages.is_language(language):
         raise InvalidInput(
-            f"language: {language!r} is no language tag such as en-US or pt, nor auto",
+            f"language: {language!r} is not a language tag such as en-US or pt, nor auto",
             field="language",
         )
     return language
@@ -150,9 +150,9 @@ def _check_language(language: str | None, model: str | None, engine: EngineSpec)
         return
     model = model or catalog.default_model(engine)
     subject = f"the engine {engine.name}" + (f" with the model {model}" if model else "")
-    known_languages = f", but {', '.join(engine.languages)}" if engine.languages else ""
+    known_languages = f"; allowed: {', '.join(engine.languages)}" if engine.languages else ""
     raise InvalidInput(
-        f"language: {subject} does not know {language!r}{known_languages}", field="language"
+        f"language: {subject} does not support {language!r}{known_languages}", field="language"
     )
 
 
@@ -160,7 +160,7 @@ def _check_model(model: str | None, engine: EngineSpec) -> None:
     models = catalog.list_models(engine)
     if model is not None and model not in models:
         allowed = ", ".join(models) or "none: the engine has one model"
-        raise InvalidInput(f"model: {model!r} is not known; allowed: {allowed}", field="model")
+        raise InvalidInput(f"model: {model!r} is unknown; allowed: {allowed}", field="model")
 
 
 def _parse_prompt(form: Mapping[str, str]) -> str | None:
@@ -189,7 +189,7 @@ def _refuse_speaker_fields(form: Mapping[str, str]) -> None:
     for field in ("diarizer", "enable_diarization", "min_speakers", "max_speakers"):
         if _read_text(form, field):
             raise InvalidInput(
-                f"{field}: leave it out with channels=separate, where each channel is a speaker",
+                f"{field}: not allowed with channels=separate, where each channel is a speaker",
                 field=field,
             )
 
@@ -200,7 +200,7 @@ def _parse_count(form: Mapping[str, str], field: str) -> int | None:
         return None
     if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_SPEAKERS:
         raise InvalidInput(
-            f"{field}: {text!r} is no whole number from 1 to {MAX_SPEAKERS}", field=field
+            f"{field}: {text!r} is not a whole number from 1 to {MAX_SPEAKERS}", field=field
         )
     return int(text)
 
@@ -224,7 +224,7 @@ def _parse_enum(form: Mapping[str, str], field: str, kind: type[_Kind]) -> _Kind
     except ValueError:
         allowed = ", ".join(kind)
         raise InvalidInput(
-            f"{field}: {text!r} is not known; allowed: {allowed}", field=field
+            f"{field}: {text!r} is unknown; allowed: {allowed}", field=field
         ) from None
 
 
@@ -245,4 +245,4 @@ def _normalize_uuid(text: str, field: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise InvalidInput(f"{field}: {text!r} is no UUID", field=field) from None
+        raise InvalidInput(f"{field}: {text!r} is not a UUID", field=field) from None

@@ -54,7 +54,9 @@ class _Sink:
             self.path = self._folder.path / "file"
             self._file: IO[bytes] = private_files.open_file(self.path, "wb")
         except OSError as error:
-            raise free_space.convert_error(error, "uploads cannot be received now") from error
+            raise free_space.convert_error(
+                error, "uploads cannot be received at the moment"
+            ) from error
 
     def write(self, block: bytes) -> int:
         self.size += len(block)
@@ -65,7 +67,7 @@ class _Sink:
         try:
             return self._file.write(block)
         except OSError as error:
-            raise free_space.convert_error(error, "the upload cannot be kept") from error
+            raise free_space.convert_error(error, "the upload cannot be stored") from error
 
     def seek(self, *_: Any) -> int:
         """Flush; the parser rewinds a complete file, but this handle is never read."""
@@ -101,7 +103,7 @@ class StreamingRequest(Request):
     ) -> Any:
         if self.sinks:  # each uses a folder and two descriptors
             raise InvalidInput(
-                "send one file; others are jobs of their own",
+                "send one file per job",
                 field=RECORDING_FIELD,
                 code="too_many_files",
             )
@@ -121,7 +123,7 @@ def receive_upload(request: StreamingRequest) -> Upload:
     if file is None:
         raise explain_no_form(request.mimetype) or InvalidInput(
             "send the recording as the form field 'file' of a multipart/form-data request, "
-            "or say with source_url or source_key where it is",
+            "or specify it by source_url or source_key",
             field=RECORDING_FIELD,
             code="file_missing",
         )
@@ -139,6 +141,6 @@ def clean_filename(filename: str | None) -> str:
 
 def build_too_large_error(field: str = RECORDING_FIELD) -> TooLarge:
     return TooLarge(
-        f"the file is larger than the {settings().max_file_size} bytes that are allowed",
+        f"the file is larger than the allowed {settings().max_file_size} bytes",
         field=field,
     )

@@ -114,5 +114,5 @@ def _answer_unexpected(error: Exception) -> Response:
     return build_problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal_error",
-        "Something unexpected went wrong; the service's log tells more.",
+        "An unexpected error occurred; see the log of the service.",
     )
