@@ -13,6 +13,7 @@ import numpy as np
 
 from chunking.decode import decoder
 from chunking.decode.decoder import DEFAULT_LIMITS, DecodeResult, Limits
+from chunking.decode.selection import Selection
 from chunking.pcm import read_blocks, write_wav
 from chunking.plan import planner
 from chunking.plan.planner import PlanSettings, Window
@@ -25,6 +26,7 @@ from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning
 
 _SCRATCH_NAME = "recording.pcm"
+_DEFAULT_TRACK = Selection()
 #: Standard deviation (dB) for recordings amplified because they are quiet: their hiss varies more.
 _QUIET_STEADY_DEVIATION = 1.5
 
@@ -115,16 +117,16 @@ class AudioChunker:
         source: Path,
         workdir: Path,
         *,
-        channel: int | None = None,
+        selection: Selection = _DEFAULT_TRACK,
         on_windows: Callable[[Path, Sequence[Window]], None] | None = None,
     ) -> Cutting:
         """Decode *source* into *workdir* (115 MB an hour), detect speech and plan the cuts.
 
-        Memory use does not depend on the length. *channel*, counted from 0, selects one channel
-        instead of the mix of all. *on_windows* is called while a long recording is still being
-        decoded, with the file that holds the audio so far and the next windows that are final. The
-        windows of all calls together are the first ones of the result. An exception in *on_windows*
-        ends the work and the decoder.
+        Memory use does not depend on the length. *selection*: a track or a channel, instead of the
+        mix of all channels of the default track. *on_windows* is called while a long recording is
+        still being decoded, with the file that holds the audio so far and the next windows that are
+        final. The windows of all calls together are the first ones of the result. An exception in
+        *on_windows* ends the work and the decoder.
 
         Raises:
             MediaError, Unavailable, DecoderKilled: see `chunking.decode.decoder`.
@@ -133,7 +135,7 @@ class AudioChunker:
         pcm = workdir / _SCRATCH_NAME
         detector = Detector(self.config.vad)
         streaming_plan = StreamingPlan(detector, self.config.plan, self.limits.max_seconds)
-        with decoder.stream(source, self.limits, channel=channel) as stream, pcm.open("wb") as file:
+        with selection.stream(source, self.limits) as stream, pcm.open("wb") as file:
             for block in stream:
                 file.write(block)
                 detector.feed(block)
@@ -142,15 +144,19 @@ class AudioChunker:
                     on_windows(pcm, windows)
         return self._build_cutting(pcm, detector, stream.result)
 
-    def take_channels_apart(self, source: Path, workdir: Path, count: int) -> list[Cutting]:
+    def take_channels_apart(
+        self, source: Path, workdir: Path, count: int, *, track: str | None = None
+    ) -> list[Cutting]:
         """Decode the first *count* channels in one pass, and cut each as `take_apart` does.
 
-        Raises the same errors.
+        *track*: its number or language; None: the default track. Raises the same errors.
         """
         pcm_files = [workdir / f"channel-{channel}.pcm" for channel in range(count)]
         detectors = [Detector(self.config.vad) for _ in range(count)]
         with ExitStack() as stack:
-            stream = stack.enter_context(decoder.stream(source, self.limits, split=count))
+            stream = stack.enter_context(
+                decoder.stream(source, self.limits, split=count, track=track)
+            )
             files = [stack.enter_context(pcm.open("wb")) for pcm in pcm_files]
             for block in stream:
                 samples = np.frombuffer(block, "<i2").reshape(-1, count)

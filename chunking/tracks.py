@@ -6,20 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chunking.cut import AudioChunker, Cutting
-from chunking.decode import decoder
+from chunking.decode.selection import Selection, select_channels, select_mix
 from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import Window
 from chunking.vad.bleed import find_bleed, subtract_intervals
 from chunking.vad.copies import find_copies
 from chunking.waveform import build_waveform
-from core.errors import MediaError
 from transcripts.intervals import clip_intervals
 from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning, WarningCode
 
-#: A call has two channels, a round table with several microphones some more. Each is decoded
-#: separately.
-MAX_CHANNELS = 8
 ALL_ALIKE = TranscriptWarning(
     WarningCode.CHANNELS_ALIKE,
     "All channels of the recording carry the same signal, so they are transcribed as one, and a "
@@ -40,10 +36,13 @@ def cut_mix(
     source: Path,
     folder: Path,
     on_chunks: Callable[[Sequence[AudioPart]], None] | None = None,
+    *,
+    track: str | None = None,
 ) -> AudioParts:
-    """Cut the mix of all channels. Raises as `AudioChunker.take_apart` does.
+    """Cut the mix of all channels of a track. Raises as `AudioChunker.take_apart` does.
 
-    *on_chunks* is called with the first chunks while a long recording is still being decoded; see
+    *track*: its number or language, or `ALL_TRACKS`; None: the default track. *on_chunks* is called
+    with the first chunks while a long recording is still being decoded; see
     `AudioChunker.take_apart`.
     """
 
@@ -51,7 +50,8 @@ def cut_mix(
         if on_chunks is not None:
             on_chunks([AudioPart(pcm, window) for window in windows])
 
-    cutting = chunker.take_apart(source, folder, on_windows=on_windows)
+    selection = select_mix(source, chunker.limits, track)
+    cutting = chunker.take_apart(source, folder, selection=selection, on_windows=on_windows)
     return AudioParts(
         duration=cutting.duration,
         chunks=tuple(_build_chunks(cutting)),
@@ -61,17 +61,22 @@ def cut_mix(
     )
 
 
-def cut_channels(chunker: AudioChunker, source: Path, folder: Path) -> AudioParts:
+def cut_channels(
+    chunker: AudioChunker, source: Path, folder: Path, *, track: str | None = None
+) -> AudioParts:
     """Cut each channel separately; a channel that is a copy of another one has no chunks.
+
+    *track*: its number or language; None or `ALL_TRACKS`: all tracks, each as a channel, if there
+    are several.
 
     Raises as `AudioChunker.take_apart` does, `MediaError` if there are more than `MAX_CHANNELS`,
     and `ChannelsAlike`.
     """
-    count = _count_channels(source, chunker.limits)
-    cuttings = chunker.take_channels_apart(source, folder, count)
+    selections = select_channels(source, chunker.limits, track)
+    cuttings = _cut_selections(chunker, source, folder, selections)
     pcm_files, speech = zip(*((cutting.pcm, cutting.speech) for cutting in cuttings), strict=True)
     originals = find_copies(pcm_files, speech)
-    if count > 1 and originals.count(None) == 1:
+    if len(cuttings) > 1 and originals.count(None) == 1:
         for pcm in pcm_files:
             pcm.unlink()
         raise ChannelsAlike
@@ -104,15 +109,19 @@ def _describe_channels(originals: Sequence[int | None]) -> Iterator[TranscriptWa
             )
 
 
-def _count_channels(source: Path, limits: decoder.Limits) -> int:
-    count = decoder.probe(source, limits).channels
-    if count > MAX_CHANNELS:
-        raise MediaError(
-            f"channels=separate accepts recordings with at most {MAX_CHANNELS} channels; "
-            f"this one has {count}",
-            code="too_many_channels",
-        )
-    return count
+def _cut_selections(
+    chunker: AudioChunker, source: Path, folder: Path, selections: Sequence[Selection]
+) -> list[Cutting]:
+    """Cut the channels of one track in one pass, or one track after the other."""
+    if selections[0].channel is not None:
+        count, track = len(selections), selections[0].track
+        return chunker.take_channels_apart(source, folder, count, track=track)
+    cuttings = []
+    for number, selection in enumerate(selections):
+        track_folder = folder / f"track-{number}"
+        track_folder.mkdir()
+        cuttings.append(chunker.take_apart(source, track_folder, selection=selection))
+    return cuttings
 
 
 def _merge_warnings(cuttings: Sequence[Cutting]) -> tuple[TranscriptWarning, ...]:

@@ -77,6 +77,10 @@ class Channels(StrEnum):
     SEPARATE = "separate"
 
 
+#: As the track of a job: all audio tracks of the recording.
+ALL_TRACKS = "all"
+
+
 class Priority(StrEnum):
     """How urgent a job is."""
 

@@ -37,6 +37,7 @@ from chunking.decode.container import (
     discard_other_streams,
     find_declared_seconds,
     find_origin,
+    find_requested_stream,
     find_streams,
     name_track,
     open_container,
@@ -61,7 +62,7 @@ _ENCODER_DELAY = 0.1
 #: length.
 _OVERLAPPING_CODECS = ("aac", "ac3", "eac3", "mp3", "mp3float")
 #: Errors that concern the whole recording, in whichever section they occur.
-_GLOBAL_ERRORS = ("recording_too_long", "no_such_channel")
+_GLOBAL_ERRORS = ("recording_too_long", "no_such_channel", "no_such_track")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ class DecodeRequest:
     channel: int | None = None
     #: Decode so many channels, interleaved; 0: one channel or the mix of all.
     split: int = 0
+    #: Decode the audio track with this number, counted from 1, or in this language; None: the
+    #: default one.
+    track: str | None = None
 
 
 def main(argument: str) -> None:
@@ -208,6 +212,8 @@ def _choose_track(
 
     This is the default track, unless it is silent and another one is not.
     """
+    if request.track is not None:
+        return find_requested_stream(container, request.track), []
     streams = find_streams(container)
     if len(streams) == 1:
         return streams[0], []

@@ -25,6 +25,17 @@ _MAX_CHANNELS = 64
 _MAX_START_SECONDS = 60.0
 #: Characters of a track's title that are shown.
 _MAX_TITLE_CHARACTERS = 40
+#: ISO 639-2 codes in files, by the codes that people write: those of languages with many speakers.
+_TWO_LETTERS = {
+    "ara": "ar", "ben": "bn", "bul": "bg", "cat": "ca", "ces": "cs", "chi": "zh", "cze": "cs",
+    "dan": "da", "deu": "de", "dut": "nl", "ell": "el", "eng": "en", "est": "et", "eus": "eu",
+    "fas": "fa", "fin": "fi", "fra": "fr", "fre": "fr", "ger": "de", "glg": "gl", "gre": "el",
+    "heb": "he", "hin": "hi", "hrv": "hr", "hun": "hu", "ind": "id", "isl": "is", "ita": "it",
+    "jpn": "ja", "kor": "ko", "lav": "lv", "lit": "lt", "msa": "ms", "nld": "nl", "nor": "no",
+    "per": "fa", "pol": "pl", "por": "pt", "ron": "ro", "rum": "ro", "rus": "ru", "slk": "sk",
+    "slv": "sl", "spa": "es", "srp": "sr", "swa": "sw", "swe": "sv", "tam": "ta", "tel": "te",
+    "tha": "th", "tur": "tr", "ukr": "uk", "urd": "ur", "vie": "vi", "zho": "zh",
+}  # fmt: skip
 
 
 class RefusedError(Exception):
@@ -90,6 +101,38 @@ def find_streams(container: Any) -> list[Any]:
     return sorted(readable, key=lambda stream: not stream.disposition & stream.disposition.default)
 
 
+def find_requested_stream(container: Any, track: str) -> Any:
+    """Return the audio track with this number, counted from 1, or in this language.
+
+    Raises `RefusedError` if there is none.
+    """
+    streams = find_streams(container)
+    if track.isdecimal():
+        number = int(track)
+        chosen = [stream for stream in streams if number_track(container, stream) == number]
+    else:
+        chosen = [stream for stream in streams if is_in_language(stream, track)]
+    if not chosen:
+        raise RefusedError("no_such_track")
+    return chosen[0]
+
+
+def is_in_language(stream: Any, language: str) -> bool:
+    """Return whether a track declares this language; en, eng and en-US are one."""
+    declared = stream.metadata.get("language", "")
+    return bool(declared) and _shorten_language(declared) == _shorten_language(language)
+
+
+def _shorten_language(tag: str) -> str:
+    first = tag.lower().replace("_", "-").partition("-")[0]
+    return _TWO_LETTERS.get(first, first)
+
+
+def number_track(container: Any, stream: Any) -> int:
+    """Return the number of a track among the audio tracks, counted from 1."""
+    return [track.index for track in container.streams.audio].index(stream.index) + 1
+
+
 def discard_other_streams(container: Any, selected: Any) -> None:
     """Make the demuxer skip all tracks but *selected*."""
     for stream in container.streams:
@@ -101,7 +144,7 @@ def discard_other_streams(container: Any, selected: Any) -> None:
 
 def name_track(container: Any, stream: Any) -> str:
     """Return a track's name for users: its number among the audio tracks, language and title."""
-    number = [track.index for track in container.streams.audio].index(stream.index) + 1
+    number = number_track(container, stream)
     tags = (stream.metadata.get(name, "") for name in ("language", "title"))
     description = ", ".join(text[:_MAX_TITLE_CHARACTERS] for text in tags if text and text != "und")
     return f"{number} ({description})" if description else str(number)
@@ -164,6 +207,7 @@ def describe_stream(container: Any, stream: Any) -> dict[str, Any]:
         "channels": codec.layout.nb_channels,
         "declared_duration": _read_duration(container),
         "video": any(_is_video(video_stream) for video_stream in container.streams.video),
+        "tracks": [number_track(container, track) for track in find_streams(container)],
     }
 
 

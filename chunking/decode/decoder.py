@@ -1,8 +1,9 @@
 """Decode any audio or video to a stream of 16 kHz mono 16-bit PCM, in a process with limits.
 
 Codes of the `MediaError` raised here: ``empty_file``, ``media_unreadable``, ``playlist_refused``,
-``no_audio_stream``, ``no_audio_data``, ``no_such_channel``, ``recording_too_long``,
-``decoder_limit`` (memory or processor time), ``decoder_crashed`` and ``decoder_stalled``.
+``no_audio_stream``, ``no_audio_data``, ``no_such_channel``, ``no_such_track``,
+``recording_too_long``, ``decoder_limit`` (memory or processor time), ``decoder_crashed`` and
+``decoder_stalled``.
 `DecoderKilled` says nothing about the recording.
 """
 
@@ -49,6 +50,7 @@ _MESSAGES = {
     "no_audio_stream": "The file has no audio track.",
     "no_audio_data": "The file declares an audio track, but the track contains no audio.",
     "no_such_channel": "The recording does not have this channel.",
+    "no_such_track": "The recording does not have this audio track.",
     "recording_too_long": "The recording is longer than the allowed maximum of {longest}.",
     "decoder_limit": "Decoding exceeded the limit of memory or processor time for one recording. "
     "Converting it to WAV, FLAC or MP3 may help.",
@@ -116,6 +118,8 @@ class Probe:
     declared_duration: float | None
     #: The file has video; a cover picture does not count.
     video: bool
+    #: Numbers of the audio tracks that can be decoded, counted from 1; the default one comes first.
+    tracks: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,10 @@ class DecodeResult:
     warnings: tuple[TranscriptWarning, ...] = ()
 
 
-def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
+def probe(path: Path, limits: Limits = DEFAULT_LIMITS, *, track: str | None = None) -> Probe:
     """Read a recording's header and decode its first frames. Takes about a quarter of a second.
+
+    *track*: as of `stream`.
 
     Raises:
         MediaError: the recording evidently cannot be transcribed.
@@ -137,26 +143,33 @@ def probe(path: Path, limits: Limits = DEFAULT_LIMITS) -> Probe:
         DecoderKilled: something outside ended it.
         OSError: there is no such file, or it may not be read.
     """
-    with _start_stream(path, limits, look=True) as pcm_stream:
+    with _start_stream(path, limits, look=True, track=track) as pcm_stream:
         for _ in pcm_stream:
             pass
-        return Probe(**pcm_stream.report("probe"))
+        report = pcm_stream.report("probe")
+        return Probe(**{**report, "tracks": tuple(report["tracks"])})
 
 
 @contextlib.contextmanager
 def stream(
-    path: Path, limits: Limits = DEFAULT_LIMITS, *, channel: int | None = None, split: int = 0
+    path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    channel: int | None = None,
+    split: int = 0,
+    track: str | None = None,
 ) -> Iterator[PcmStream]:
     """Decode a recording. The decoder ends with the block, even if not everything was read.
 
     Among several audio tracks the first one marked as default is used, else the first. A silent
     track is used only if all are silent. *channel*, counted from 0, selects one channel instead of
-    the mix of all. *split*: the first so many channels, with interleaved samples.
+    the mix of all. *split*: the first so many channels, with interleaved samples. *track* selects
+    another track, by its number, counted from 1, or its language.
 
     Raises:
         MediaError, Unavailable, DecoderKilled, OSError: as in `probe`, also while it is read.
     """
-    with _start_stream(path, limits, channel=channel, split=split) as pcm_stream:
+    with _start_stream(path, limits, channel=channel, split=split, track=track) as pcm_stream:
         yield pcm_stream
 
 
@@ -247,6 +260,7 @@ def _start_stream(
     look: bool = False,
     channel: int | None = None,
     split: int = 0,
+    track: str | None = None,
 ) -> Iterator[PcmStream]:
     request = {
         "max_seconds": limits.max_seconds,
@@ -255,6 +269,7 @@ def _start_stream(
         "look": look,
         "channel": channel,
         "split": split,
+        "track": track,
     }
     with _open_recording(path, limits) as recording:
         process = _start_process(recording, json.dumps(request))

@@ -23,6 +23,8 @@ class JobSpec:
     min_speakers: int | None = None
     max_speakers: int | None = None
     channels: Channels = Channels.MIX
+    #: Number of an audio track, counted from 1, its language, or `ALL_TRACKS`; None: the default.
+    track: str | None = None
     #: The diarizer of a job with `Channels.SEPARATE` whose channels turn out to be alike.
     mix_diarizer: str | None = None
     priority: Priority = Priority.NORMAL

@@ -18,15 +18,15 @@ def require_space(spec: JobSpec, source: Path) -> None:
     `chunking.decode.decoder.probe`.
     """
     # Imported only here: every worker imports every step, but only this one decodes.
-    from chunking import tracks
-    from chunking.decode import decoder
+    from chunking.decode import decoder, selection
 
     longest = settings().max_recording_seconds
-    if free_space.find_shortage(estimate_bytes(spec, longest, tracks.MAX_CHANNELS)) is None:
+    if free_space.find_shortage(estimate_bytes(spec, longest, selection.MAX_CHANNELS)) is None:
         return
     media = decoder.probe(source, decoder.Limits(max_seconds=longest))
     seconds = min(media.declared_duration or 0.0, longest)  # a header may claim anything
-    free_space.require_space(estimate_bytes(spec, seconds, media.channels))
+    channels = max(media.channels, len(media.tracks))
+    free_space.require_space(estimate_bytes(spec, seconds, channels))
 
 
 def estimate_bytes(spec: JobSpec, seconds: float, channels: int) -> int:

@@ -9,7 +9,9 @@ from pathlib import Path
 import structlog
 
 from core import scratch
+from core.db.transactions import read_session
 from core.errors import EngineError, NotFound
+from core.jobs import records
 from core.settings import settings
 from core.storage import layout, storage
 from engines import wav
@@ -56,8 +58,11 @@ def _recut_audio(stack: ExitStack, job_id: str, key: str, interval: ChannelInter
     from chunking.recut import recut_audio
 
     log.warning("part is lost or spoiled in storage, and is cut again", key=key)
+    with read_session() as session:
+        track = records.read_job(session, job_id).spec.track
     source = stack.enter_context(storage().open_local(layout.source(job_id)))
     path = stack.enter_context(scratch.temporary_folder("recut-")) / "part.wav"
-    recut_audio(source, interval, path, Limits(max_seconds=settings().max_recording_seconds))
+    limits = Limits(max_seconds=settings().max_recording_seconds)
+    recut_audio(source, interval, path, limits, track=track)
     storage().put_file(key, path)
     return path

@@ -106,10 +106,13 @@ def _cut_recording(
     warnings: tuple[TranscriptWarning, ...] = ()
     if spec.channels is Channels.SEPARATE:
         try:
-            return spec, tracks.cut_channels(_build_chunker(spec), source, folder)
+            chunker = _build_chunker(spec)
+            return spec, tracks.cut_channels(chunker, source, folder, track=spec.track)
         except tracks.ChannelsAlike:
             spec, warnings = spec.as_mix(), (tracks.ALL_ALIKE,)
-    parts = tracks.cut_mix(_build_chunker(spec), source, folder, early_dispatch.add_chunks)
+    parts = tracks.cut_mix(
+        _build_chunker(spec), source, folder, early_dispatch.add_chunks, track=spec.track
+    )
     return spec, replace(parts, warnings=(*parts.warnings, *warnings))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -86,11 +87,17 @@ def encode(
     rate: int = 16_000,
     picture: bool = False,
     options: dict[str, str] | None = None,
+    languages: Sequence[str] = (),
 ) -> Path:
-    """A file of the format that its name says, one mono audio track for each of *tracks*."""
+    """A file of the format that its name says, one mono audio track for each of *tracks*.
+
+    *languages*: of the first tracks, as ISO 639-2 codes.
+    """
     with av.open(str(path), "w", options=options or {}) as container:
         video = container.add_stream("mpeg4", rate=5) if picture else None
         audio = [container.add_stream(codec, rate=rate, layout="mono") for _ in tracks]
+        for stream, language in zip(audio, languages, strict=False):
+            stream.metadata["language"] = language
         if video is not None:
             video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
             for _ in range(round(5 * len(tracks[0]) / rate)):

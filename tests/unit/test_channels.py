@@ -9,7 +9,7 @@ import pytest
 
 from chunking import tracks
 from chunking.cut import AudioChunker, ChunkingConfig
-from chunking.decode import decoder
+from chunking.decode import decoder, selection
 from chunking.tracks import ONE_CHANNEL
 from core.errors import InvalidInput, MediaError
 from core.jobs.spec import JobSpec
@@ -80,7 +80,7 @@ def test_one_channel_is_one_speaker_and_is_said_so(tmp_path: Path):
 def test_too_many_channels_are_refused_with_the_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tracks, "MAX_CHANNELS", 1)
+    monkeypatch.setattr(selection, "MAX_CHANNELS", 1)
     path = write_wav(tmp_path / "call.wav", babble(1), babble(1))
     with pytest.raises(MediaError, match=r"at most 1 .*has 2") as caught:
         tracks.cut_channels(AudioChunker(), path, tmp_path)

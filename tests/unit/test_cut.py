@@ -13,6 +13,7 @@ import pytest
 from chunking import cut
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
 from chunking.decode.decoder import Limits
+from chunking.decode.selection import Selection
 from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import PlanSettings, Window
 from chunking.vad.speech import VadSettings
@@ -161,8 +162,8 @@ def test_none_is_told_too_early(tmp_path: Path, workdir: Path, level: float, mos
 
 def test_one_channel_of_a_call(tmp_path: Path, workdir: Path) -> None:
     path = write_wav(tmp_path / "a.wav", babble(3), silence(3))
-    assert AudioChunker().take_apart(path, workdir, channel=0).windows
-    assert not AudioChunker().take_apart(path, workdir, channel=1).windows
+    assert AudioChunker().take_apart(path, workdir, selection=Selection(channel=0)).windows
+    assert not AudioChunker().take_apart(path, workdir, selection=Selection(channel=1)).windows
 
 
 def test_metadata_is_what_document_b_stores(tmp_path: Path) -> None:

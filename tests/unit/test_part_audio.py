@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from chunking.cut import AudioChunker
+from chunking.decode.selection import Selection
 from chunking.pcm import write_wav
 from chunking.plan.planner import Window
 from core.errors import NotFound
@@ -38,7 +39,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cut(recording: Path, place: ChannelInterval, folder: Path) -> bytes:
     """The piece as it is cut when the recording is taken apart."""
-    cutting = AudioChunker().take_apart(recording, folder, channel=place.channel)
+    cutting = AudioChunker().take_apart(
+        recording, folder, selection=Selection(channel=place.channel)
+    )
     write_wav(cutting.pcm, Window(place.start, place.end), folder / "piece.wav")
     return (folder / "piece.wav").read_bytes()
 

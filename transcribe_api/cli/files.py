@@ -105,6 +105,11 @@ class _Recording(click.Path):
     type=click.Choice(["mix", "separate"]),
     help="separate: each channel of the recording is a speaker.",
 )
+@click.option(
+    "--track",
+    metavar="N|LANGUAGE|all",
+    help="Audio track of a recording with several: its number, its language, or all.",
+)
 @click.option("--context", metavar="NAME|ID", help="A context of the service, with its terms.")
 @click.option(
     "--terms",

@@ -37,13 +37,13 @@ class _LocalSource:
     def size(self) -> int:
         return self.path.stat().st_size
 
-    def check(self) -> None:
+    def check(self, track: str | None) -> None:
         if not self.path.is_file():
             raise InvalidInput("file_path: there is no such file", field="file_path")
         if self.size() > settings().max_file_size:
             raise build_too_large_error("file_path")
         sources.require_space(self.size())
-        sources.probe_recording(self.path)
+        sources.probe_recording(self.path, track)
 
     def store(self, job_id: str) -> None:
         storage().put_file(layout.source(job_id), self.path)

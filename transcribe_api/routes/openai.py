@@ -161,6 +161,7 @@ def _build_spec(form: MultiDict[str, str], *, wants_speakers: bool) -> JobSpec:
         "language": form.get("language", ""),
         "model": model or "",
         "initial_prompt": form.get("prompt", ""),
+        "track": form.get("track", ""),
         "diarizer": "" if wants_speakers else parsing.NO_DIARIZER,
     }
     return parsing.parse_job(fields, engine)

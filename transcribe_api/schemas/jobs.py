@@ -19,6 +19,7 @@ from transcribe_api.schemas.results import TranscribedWord
 from transcribe_api.submission import sources
 
 _Language = Annotated[str, Field(pattern=rf"^{parsing.LANGUAGE_PATTERN.pattern}$")]
+_Track = Annotated[str, Field(pattern=rf"^({parsing.TRACK_PATTERN.pattern})$")]
 _Speakers = Annotated[int, Field(ge=1, le=parsing.MAX_SPEAKERS)]
 _Key = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 
@@ -85,6 +86,13 @@ class EngineForm(BaseModel):
     channels: Channels | Absent = Field(
         default=None,
         description="`separate`: each channel is a speaker; no diarizer is used. Default: `mix`.",
+    )
+    track: _Track | Absent = Field(
+        default=None,
+        description="Of a recording with several audio tracks: the number of one, counted from 1, "
+        "its language, or `all`. Default: the default track, unless it is silent; with "
+        "`channels=separate`, each track is a speaker.",
+        examples=["2", "en", "all"],
     )
     priority: Priority | Absent = Field(default=None, description="Default: `normal`.")
     session_id: UUID | Absent = Field(

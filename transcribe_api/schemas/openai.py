@@ -22,6 +22,9 @@ class TranscriptionForm(BaseModel):
     )
     language: str | Absent = Field(default=None, examples=["en"])
     prompt: str | Absent = Field(default=None, description="The same as `initial_prompt`.")
+    track: str | Absent = Field(
+        default=None, description="The same as `track` of a job: a number, a language, or `all`."
+    )
     response_format: str | Absent = Field(
         default=None, json_schema_extra=build_enum(lambda: openai_formats.MEDIA_TYPES)
     )

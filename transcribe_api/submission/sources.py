@@ -13,9 +13,10 @@ import httpx2
 
 from chunking.decode import decoder
 from core import safe_http
-from core.errors import InvalidInput, NotFound
+from core.errors import InvalidInput, MediaError, NotFound
 from core.filesystem import free_space
 from core.settings import settings
+from core.states import ALL_TRACKS
 from core.storage import layout, storage
 from transcribe_api.http.auth import guard
 from transcribe_api.http.requests import uploads
@@ -56,7 +57,7 @@ class Source(Protocol):
         """Return the size in bytes, if known."""
         ...
 
-    def check(self) -> None:
+    def check(self, track: str | None) -> None:
         """Check the recording before the job begins.
 
         Raises `InvalidInput` for detectable faults, and `StorageFull` if there is no space for it.
@@ -88,9 +89,23 @@ def receive_source(request: StreamingRequest) -> Source:
     return _UploadedSource(uploads.receive_upload(request))
 
 
-def probe_recording(path: Path) -> None:
-    """Raise `MediaError` if a file is evidently not a recording that can be transcribed."""
-    decoder.probe(path, decoder.Limits(max_seconds=settings().max_recording_seconds))
+def probe_recording(path: Path, track: str | None = None) -> None:
+    """Raise `MediaError` if a file is evidently not a recording that can be transcribed.
+
+    *track*: the requested one. Raises `InvalidInput` if the recording has no such audio track.
+    """
+    limits = decoder.Limits(max_seconds=settings().max_recording_seconds)
+    try:
+        decoder.probe(path, limits, track=None if track == ALL_TRACKS else track)
+    except MediaError as error:
+        if error.code != "no_such_track":
+            raise
+        numbers = ", ".join(map(str, sorted(decoder.probe(path, limits).tracks)))
+        raise InvalidInput(
+            f"track: the recording has no audio track {track!r}; its tracks: {numbers}",
+            field="track",
+            code=error.code,
+        ) from None
 
 
 def require_space(size: int) -> None:
@@ -116,8 +131,8 @@ class _UploadedSource:
     def size(self) -> int | None:
         return self.upload.size
 
-    def check(self) -> None:
-        probe_recording(self.upload.path)
+    def check(self, track: str | None) -> None:
+        probe_recording(self.upload.path, track)
 
     def store(self, job_id: str) -> None:
         storage().move_file(layout.source(job_id), self.upload.path)
@@ -138,7 +153,7 @@ class _UrlSource:
     def size(self) -> int | None:
         return None
 
-    def check(self) -> None:
+    def check(self, track: str | None) -> None:  # noqa: ARG002
         """Request the URL as the worker will, and read only the beginning of the response."""
         safe_http.check_url(self.url, "source_url", max_length=MAX_URL_LENGTH)
         try:
@@ -180,7 +195,7 @@ class _StoredSource:
                 f"source_key: there is no object {self.key!r}", field="source_key"
             ) from None
 
-    def check(self) -> None:
+    def check(self, track: str | None) -> None:  # noqa: ARG002
         _check_key(self.key)
         size = self.size() or 0
         if size > settings().max_file_size:

@@ -71,7 +71,7 @@ def submit(
     if identity and (response := _find_answer(identity)):
         return response, True
     _refuse_foreign_references(spec)
-    source.check()
+    source.check(spec.track)
     job_id = str(uuid.uuid4())
     structlog.contextvars.bind_contextvars(job_id=job_id)
     try:

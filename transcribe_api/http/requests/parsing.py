@@ -12,7 +12,7 @@ from core import safe_http
 from core.errors import InvalidInput
 from core.jobs import languages
 from core.jobs.spec import DiarizationOptions, JobSpec
-from core.states import Channels, JobStatus, Priority, Redo
+from core.states import ALL_TRACKS, Channels, JobStatus, Priority, Redo
 from engines import catalog
 from engines.catalog import AUTO
 from engines.spec import EngineSpec
@@ -21,6 +21,8 @@ from transcribe_api.engine_choice import choose_diarizer, choose_engine
 #: No diarizer separates more speakers than this.
 MAX_SPEAKERS = 50
 LANGUAGE_PATTERN = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+#: An audio track: its number, counted from 1, its language, or `ALL_TRACKS`.
+TRACK_PATTERN = re.compile(rf"[1-9][0-9]?|{LANGUAGE_PATTERN.pattern}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 #: Maximum of a number from a caller, unless a lower one applies.
 MAX_NUMBER = 999_999_999
@@ -46,6 +48,7 @@ def parse_job(form: Mapping[str, str], engine_name: str | None = None) -> JobSpe
         engine=engine.name,
         diarizer=None if is_separate else diarizer,
         channels=channels,
+        track=_parse_track(form),
         mix_diarizer=diarizer if is_separate else None,
         language=language or _default_language(engine),
         model=model,
@@ -125,6 +128,20 @@ def _parse_diarizer(form: Mapping[str, str], engine: EngineSpec) -> str | None:
             field="diarizer",
         )
     return choose_diarizer(name, engine, also_allowed=(NO_DIARIZER,)) if is_wanted else None
+
+
+def _parse_track(form: Mapping[str, str]) -> str | None:
+    """Return the requested audio track; None for the default one."""
+    track = _read_text(form, "track")
+    if track is None:
+        return None
+    track = track.strip()
+    if not TRACK_PATTERN.fullmatch(track):
+        raise InvalidInput(
+            f"track: {track!r} is not a number from 1 to 99, a language tag such as en, or all",
+            field="track",
+        )
+    return track.lower() if track.lower() == ALL_TRACKS else track
 
 
 def _parse_language(form: Mapping[str, str]) -> str | None:

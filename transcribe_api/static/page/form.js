@@ -32,7 +32,7 @@ export function set({ accepted, sent }) {
 /** What of the form is filled in. */
 function fields() {
   const wanted = {};
-  for (const name of ["engine", "model", "language", "context_id", "channels", "initial_prompt"]) {
+  for (const name of ["engine", "model", "language", "context_id", "channels", "track", "initial_prompt"]) {
     const value = $("new-form").elements[name].value.trim();
     if (value && !(name === "initial_prompt" && $("prompt-field").hidden)) wanted[name] = value;
   }
