@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
@@ -30,6 +29,7 @@ import av.video.stream
 import numpy as np
 
 from chunking.decode.audible_tracks import find_audible_tracks
+from chunking.decode.confinement import restrict_process
 from chunking.decode.container import (
     RefusedError,
     SectionReader,
@@ -90,7 +90,7 @@ def main(argument: str) -> None:
     reports = _redirect_stderr()
     _warm_up()
     audio_decoders = _list_audio_decoders()
-    _restrict_process(request, reports)
+    restrict_process(request.memory_bytes, request.cpu_seconds, reports)
     try:
         with open(0, "rb", buffering=0, closefd=False) as file:
             for report in _process_request(request, file, audio_decoders):
@@ -145,32 +145,6 @@ def _list_audio_decoders() -> str:
         if codec.type == "audio":
             names.append(codec.name)
     return ",".join(sorted(set(names)))
-
-
-def _restrict_process(request: DecodeRequest, reports: int) -> None:
-    """Drop all permissions that decoding does not need; without privileges this is irreversible."""
-    limits = {
-        # No descriptor beyond those in use: open(), socket() and pipe() all fail from now on.
-        # Unlike a network sandbox, this needs no privilege and no namespace.
-        resource.RLIMIT_NOFILE: reports + 1,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NPROC: 0,
-        # To the kernel, no second at all is one second.
-        resource.RLIMIT_CPU: max(1, request.cpu_seconds),
-        resource.RLIMIT_AS: request.memory_bytes,
-    }
-    for limit, value in limits.items():
-        # At the soft limit of processor time comes SIGXCPU, which nobody else sends, and only at
-        # the hard one SIGKILL, which the kernel also sends when the machine runs out of memory.
-        _set_limit(limit, value, value + (limit == resource.RLIMIT_CPU))
-
-
-def _set_limit(limit: int, soft: int, hard: int) -> None:
-    present = resource.getrlimit(limit)[1]
-    if present != resource.RLIM_INFINITY:
-        soft, hard = min(soft, present), min(hard, present)
-    resource.setrlimit(limit, (soft, hard))
 
 
 def _process_request(

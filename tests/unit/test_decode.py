@@ -395,7 +395,7 @@ def confined(code: str) -> str:
         "from chunking.decode import child\n"
         "request = child.DecodeRequest(max_seconds=9, memory_bytes=1 << 30, cpu_seconds=9)\n"
         "out = os.dup(1)\n"
-        "child._restrict_process(request, out)\n"
+        "child.restrict_process(request.memory_bytes, request.cpu_seconds, out)\n"
         f"try:\n    {code}\n    said = 'worked'\n"
         "except (OSError, MemoryError) as error:\n    said = type(error).__name__\n"
         "os.write(out, said.encode())\n"
