@@ -19,7 +19,8 @@ FORMATS = (
     "mp3,mpeg,mpegts,ogg,wav,w64"
 )
 _RATES = range(1_000, 1_000_001)
-_MAX_CHANNELS = 64
+#: As many as FFmpeg resamples.
+MAX_CHANNELS = 64
 #: A recording starts at most this late (seconds); a later first timestamp is part of a longer
 #: clock.
 _MAX_START_SECONDS = 60.0
@@ -97,7 +98,8 @@ def find_streams(container: Any) -> list[Any]:
         raise RefusedError("no_audio_stream")
     readable = [stream for stream in container.streams.audio if _is_readable(stream)]
     if not readable:
-        raise RefusedError("media_unreadable")
+        has_too_many = any(map(_has_too_many_channels, container.streams.audio))
+        raise RefusedError("too_many_channels" if has_too_many else "media_unreadable")
     return sorted(readable, key=lambda stream: not stream.disposition & stream.disposition.default)
 
 
@@ -155,8 +157,13 @@ def _is_readable(stream: Any) -> bool:
     return (
         codec is not None
         and codec.sample_rate in _RATES
-        and 0 < codec.layout.nb_channels <= _MAX_CHANNELS
+        and 0 < codec.layout.nb_channels <= MAX_CHANNELS
     )
+
+
+def _has_too_many_channels(stream: Any) -> bool:
+    codec = stream.codec_context
+    return codec is not None and codec.layout.nb_channels > MAX_CHANNELS
 
 
 def find_start(container: Any) -> float:

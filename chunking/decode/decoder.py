@@ -1,9 +1,9 @@
 """Decode any audio or video to a stream of 16 kHz mono 16-bit PCM, in a process with limits.
 
 Codes of the `MediaError` raised here: ``empty_file``, ``media_unreadable``, ``playlist_refused``,
-``no_audio_stream``, ``no_audio_data``, ``no_such_channel``, ``no_such_track``,
-``recording_too_long``, ``decoder_limit`` (memory or processor time), ``decoder_crashed`` and
-``decoder_stalled``.
+``no_audio_stream``, ``no_audio_data``, ``too_many_channels``, ``no_such_channel``,
+``no_such_track``, ``recording_too_long``, ``decoder_limit`` (memory or processor time),
+``decoder_crashed`` and ``decoder_stalled``.
 `DecoderKilled` says nothing about the recording.
 """
 
@@ -49,6 +49,7 @@ _MESSAGES = {
     "Send the recording itself.",
     "no_audio_stream": "The file has no audio track.",
     "no_audio_data": "The file declares an audio track, but the track contains no audio.",
+    "too_many_channels": "The recording has more than 64 channels.",
     "no_such_channel": "The recording does not have this channel.",
     "no_such_track": "The recording does not have this audio track.",
     "recording_too_long": "The recording is longer than the allowed maximum of {longest}.",

@@ -11,10 +11,12 @@ import av.filter
 import numpy as np
 from av.audio.resampler import AudioResampler
 
-from chunking.decode.downmix import Floats, Shorts
+from chunking.decode.downmix import Floats, Shorts, to_pcm
 
 #: Sampling rate of the output (Hz).
 RATE = 16_000
+#: FFmpeg knows no layout of more channels, and mixes none of them.
+_MAX_MIXED_CHANNELS = 16
 
 
 class Resampler:
@@ -24,15 +26,23 @@ class Resampler:
         # Blocks of a second keep the work per block small. Interleaved, because PyAV 18.1 crashes
         # when it lists the planes of eight channels or more.
         self._channels = AudioResampler(format="flt", rate=RATE, frame_size=RATE)
-        self._plain = _build_mono_graph(first)
+        self._plain = (
+            _build_mono_graph(first) if first.layout.nb_channels <= _MAX_MIXED_CHANNELS else None
+        )
 
     def resample(self, frame: Any) -> Iterator[tuple[Floats, Shorts]]:
         """Yield blocks (channels, samples) and their mono mix; the frame None ends the stream."""
-        self._plain.push(frame)
+        if self._plain is not None:
+            self._plain.push(frame)
         for block in self._channels.resample(frame):
-            samples = block.to_ndarray().reshape(block.samples, -1).T
-            mono = np.asarray(self._plain.pull().to_ndarray(), np.int16).reshape(-1)
-            yield np.ascontiguousarray(samples), mono
+            samples: Floats = np.ascontiguousarray(block.to_ndarray().reshape(block.samples, -1).T)
+            yield samples, self._pull_mono(samples)
+
+    def _pull_mono(self, samples: Floats) -> Shorts:
+        """Return FFmpeg's mono mix of the block, or the mean of channels that it cannot mix."""
+        if self._plain is None:
+            return to_pcm(np.nan_to_num(samples).mean(axis=0))
+        return np.asarray(self._plain.pull().to_ndarray(), np.int16).reshape(-1)
 
 
 def _build_mono_graph(first: Any) -> av.filter.Graph:

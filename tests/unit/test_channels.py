@@ -87,6 +87,22 @@ def test_too_many_channels_are_refused_with_the_number(
     assert caught.value.code == "too_many_channels"
 
 
+@pytest.mark.parametrize("count", [17, 64])
+def test_many_channels_are_mixed(tmp_path: Path, count: int):
+    """FFmpeg itself mixes no more than 16."""
+    path = write_wav(tmp_path / "hall.wav", *[silence(2)] * (count - 1), babble(2))
+    with decoder.stream(path) as stream:
+        samples = np.frombuffer(b"".join(stream), "<i2") / 32768
+    assert 20 * np.log10(np.sqrt(np.mean(samples**2))) == pytest.approx(-20, abs=1)
+
+
+def test_more_channels_than_can_be_read_are_refused_with_the_limit(tmp_path: Path):
+    path = write_wav(tmp_path / "hall.wav", *[babble(0.1)] * 65)
+    with pytest.raises(MediaError, match="more than 64 channels") as caught:
+        decoder.probe(path)
+    assert caught.value.code == "too_many_channels"
+
+
 def test_a_job_remembers_that_its_channels_are_speakers():
     spec = parsing.parse_job({"channels": "separate"})
     assert spec.channels is Channels.SEPARATE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import socket
@@ -128,6 +129,26 @@ def test_a_page_may_send_its_file_field_empty(browser: FlaskClient, host: Receiv
 
 
 # source_url
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\n<!DOCTYPE html><title>Log in</title>", "a web page (text/html)"),
+        (b'{"error": "expired"}', "a JSON document"),
+        (gzip.compress(b"RIFF"), "a gzip file"),
+        (b"PK\x03\x04calls.wav", "a ZIP file"),
+    ],
+)
+def test_what_comes_in_place_of_a_recording_is_named(browser, content: bytes, kind: str):
+    def answer(handler, _) -> None:
+        declared = "text/html" if b"html" in content.lower() else "application/octet-stream"
+        reply(handler, 200, content, Content_Type=declared)
+
+    with listening(answer) as server:
+        refusal = refused(browser, source_url=f"{server.url}/call.wav")
+    assert (refusal["field"], refusal["code"]) == ("source_url", "source_unavailable")
+    assert f"the address responds with {kind}" in refusal["detail"]
 
 
 def test_an_address_is_opened_at_submission_and_fetched_by_a_worker(browser, host, sent):
@@ -352,9 +373,9 @@ def test_what_is_gone_when_the_worker_comes_ends_the_job_at_once(browser, host: 
     assert "404" in state["error"]["message"]
 
 
-def test_a_page_instead_of_a_recording_ends_the_job(browser, host: Receiver):
-    host.answer = lambda handler, _: reply(handler, body=b"<html>Please log in</html>" * 99)
+def test_a_page_that_comes_later_instead_of_a_recording_ends_the_job(browser, host: Receiver):
     job_id = accepted(browser, source_url=host.url)
+    host.answer = lambda handler, _: reply(handler, body=b"<html>Please log in</html>" * 99)
     prepare(job_id)
     assert read_state(job_id)["error"]["code"] == "media_unreadable"
 

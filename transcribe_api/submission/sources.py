@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,16 @@ from transcribe_api.http.requests.uploads import (
     clean_filename,
 )
 
+#: Bytes of a response that show what it is.
+_SNIFFED_BYTES = 512
+#: How content begins that is no recording, in lower case.
+_OTHER_CONTENT = {
+    "a web page": (b"<!doctype html", b"<html", b"<head", b"<?xml"),
+    "a JSON document": (b"{", b"["),
+    "a gzip file": (b"\x1f\x8b",),
+    "a ZIP file": (b"pk\x03\x04",),
+    "a PDF document": (b"%pdf-",),
+}
 #: Form fields; exactly one is required.
 FIELDS = ("file", "source_url", "source_key")
 
@@ -165,6 +176,7 @@ class _UrlSource:
                 redirects=safe_http.MAX_REDIRECTS,
             ) as response:
                 _check_response(response)
+                _check_beginning(next(response.iter_raw(), b""), response.headers)
         except httpx2.TooManyRedirects as error:
             raise _build_unavailable_error(str(error)) from None
         except httpx2.HTTPError as error:
@@ -214,6 +226,17 @@ def _check_response(response: httpx2.Response) -> None:
     declared_size = response.headers.get("Content-Length", "0")
     if declared_size.isdecimal() and int(declared_size) > settings().max_file_size:
         raise build_too_large_error("source_url")
+
+
+def _check_beginning(content: bytes, headers: Mapping[str, str]) -> None:
+    """Refuse a page or an archive, which many addresses answer with in place of the recording."""
+    head = content[:_SNIFFED_BYTES].lstrip().lower()
+    for kind, beginnings in _OTHER_CONTENT.items():
+        if head.startswith(beginnings):
+            declared = headers.get("Content-Type", "no type").partition(";")[0].strip()
+            raise _build_unavailable_error(
+                f"the address responds with {kind} ({declared}) instead of a recording"
+            )
 
 
 def _build_unavailable_error(reason: str) -> InvalidInput:
