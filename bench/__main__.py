@@ -2,7 +2,7 @@
 
 Names choose some of them, as in ``python -m bench merge prepare``. All take about half an hour.
 ``--all`` takes hours: ten hours of sound, an hour of speech for PocketSphinx, the largest upload
-and five hundred listeners. ``--small`` takes two minutes and only guards what must not grow. With
+and five hundred listeners. ``--small`` takes a minute and only guards what must not grow. With
 ``DATABASE_URL`` naming an empty PostgreSQL, records lie there, and what they cost is counted too.
 """
 

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat(RepeatingStep):
-    """Sends a heartbeat three times per lease."""
+    """Sends a heartbeat three times per lease, and at least every few seconds."""
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)

@@ -225,7 +225,7 @@ def _check_keys() -> Finding:
     if settings().auth == "off":
         detail = "AUTH=off: anybody who can reach the service has full access; use auto or on"
         return Finding("keys", State.WARNING, detail)
-    when = "always" if settings().auth == "on" else "once there is one"
+    when = "always" if settings().auth == "on" else "once there was one"
     return Finding("keys", State.OK, f"required {when} (AUTH={settings().auth})")
 
 
