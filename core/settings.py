@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     #: API key that the command line sends to that service.
     transcribe_api_key: str | None = Field(default=None, repr=False)
 
-    #: Whether callers need a key. auto: once any key was created, and if other machines can connect.
+    #: Whether callers need a key. auto: if any was ever created, or if other machines can connect.
     auth: Literal["auto", "on", "off"] = "auto"
     #: Requests per minute with a key that has no limit of its own; 0: unlimited.
     rate_limit_per_minute: int = Field(default=600, ge=0)
