@@ -65,7 +65,8 @@ class TimingMode(StrEnum):
     NONE = "none"
     #: The model writes start and end of each sentence, and the words share that time.
     SEGMENTS = "segments"
-    #: From the model's attention to the audio; takes a tenth more time.
+    #: From the model's attention to the audio; takes a tenth more time than `SEGMENTS` without its
+    #: second pass over the rests of windows.
     ATTENTION = "attention"
 
 

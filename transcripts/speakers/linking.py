@@ -2,7 +2,8 @@
 
 Every shard numbers its own speakers. Local speakers are joined by the similarity of their voices:
 agglomerative clustering with average linkage, weighted by the seconds that each speaker talks. The
-diarizer already separated the speakers within one shard, so these are not joined.
+diarizer already separated the speakers within one shard, so these are not joined, with two
+exceptions: speakers with very little speech, and as a last resort a maximum number of speakers.
 """
 
 from __future__ import annotations
