@@ -70,7 +70,7 @@ class JobState(BaseModel):
     filename: str = Field(examples=["meeting.mp3"])
     stage: Stage
     chunks_done: int = Field(ge=0)
-    chunks_total: int = Field(ge=0, description="0 until the recording is cut.")
+    chunks_total: int = Field(ge=0, description="Chunks cut so far; all, once they are.")
     shards_done: int = Field(ge=0, description="Diarized shards.")
     shards_total: int = Field(ge=0)
     audio_seconds_done: Seconds = Field(description="Transcribed seconds of the recording.")

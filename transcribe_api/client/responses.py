@@ -41,7 +41,7 @@ class Event:
 
     @property
     def is_last(self) -> bool:
-        """Return whether this is the last event of the job."""
+        """Return whether the job is over; of an ended job, segments may follow its first state."""
         return self.name == "status" and is_over(self.data)
 
 

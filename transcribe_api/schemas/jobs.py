@@ -85,7 +85,8 @@ class EngineForm(BaseModel):
     )
     channels: Channels | Absent = Field(
         default=None,
-        description="`separate`: each channel is a speaker; no diarizer is used. Default: `mix`.",
+        description="`separate`: each channel is a speaker, and no diarizer is used unless all "
+        "channels carry the same signal. Default: `mix`.",
     )
     track: _Track | Absent = Field(
         default=None,

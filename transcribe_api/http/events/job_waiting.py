@@ -41,7 +41,7 @@ def follow_transcriptions(
 
 
 def follow_states(job_id: str, has_access: AccessCheck, slot: ListenerSlot) -> Iterator[JobState]:
-    """The state of the job, now and after all that is told of it, until it is over.
+    """Yield the state of the job, now and after each event, until it is over.
 
     Raises `JobNotFound`, or `InvalidApiKey` when the caller has lost access.
     """
