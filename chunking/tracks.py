@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from chunking.audio_parts import AudioPart, AudioParts
 from chunking.cut import AudioChunker, Cutting
 from chunking.decode.selection import Selection, select_channels, select_mix
-from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import Window
 from chunking.vad.bleed import find_bleed, subtract_intervals
 from chunking.vad.copies import find_copies

@@ -40,7 +40,7 @@ MAX_REACH_SECONDS = 10.0
 MIN_CONFIDENCE_LEAD = 0.4
 #: This many agreeing neighbours on each side are enough: more do not make a better place to cut.
 MAX_SUPPORT = 2
-#: Weight of a pair of which one word is possibly cut, compared with a pair of whole words.
+#: Weight of a pair with one possibly cut word, compared with a pair of whole words.
 CUT_WORD_WEIGHT = 0.7
 #: Among places with equal support, each second of difference between the word's times counts like
 #: this many seconds of distance from the middle: words that agree only by chance differ more.

@@ -27,7 +27,7 @@ WINDOW_SECONDS, HOP_SECONDS = 1.0, 0.25
 MIN_EXPLAINED, MIN_EXPLAINED_OF_EXACT = 0.8, 0.95
 #: So many times as much as usual may be unexplained.
 _UNEXPLAINED_FACTOR = 6.0
-#: Share of the windows with speech of which that must be true.
+#: Least share of the windows with speech that the filter explains so far.
 MIN_SHARE = 0.97
 #: Consecutive windows below it in which somebody else speaks: a short answer covers three.
 MAX_STRANGE_WINDOWS = 2
@@ -172,7 +172,7 @@ def _measure_level(reader: ChannelReader, starts: Starts) -> float:
 
 
 def _mark_windows(intervals: Sequence[Interval], count: int) -> Flags:
-    """Mark the windows of which at least half is speech."""
+    """Mark the windows that are speech for half of their length or more."""
     seconds = np.zeros(count)
     for interval in intervals:
         first = max(0, int((interval.start - WINDOW_SECONDS) / HOP_SECONDS))

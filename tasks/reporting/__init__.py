@@ -1,1 +1,1 @@
-"""What callers are told of a job while it runs: its state, and the words of its chunks."""
+"""The state of a job and the words of its chunks, as callers see them while it runs."""

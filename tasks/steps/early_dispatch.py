@@ -21,7 +21,7 @@ from tasks.reporting import progress
 from tasks.steps.part_uploads import PartUploads
 
 if TYPE_CHECKING:
-    from chunking.parts import AudioPart
+    from chunking.audio_parts import AudioPart
 
 #: Seconds between two checks whether workers need more chunks.
 CHECK_EVERY_SECONDS = 0.5

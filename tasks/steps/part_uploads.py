@@ -11,7 +11,7 @@ from uuid import uuid4
 from core.storage import storage
 
 if TYPE_CHECKING:
-    from chunking.parts import AudioPart
+    from chunking.audio_parts import AudioPart
 
 #: Storage answers after some ten milliseconds; meanwhile the decoder keeps a core busy.
 MAX_PARALLEL = 4

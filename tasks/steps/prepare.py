@@ -28,8 +28,8 @@ from tasks.steps.part_uploads import PartUploads
 from transcripts.warning import TranscriptWarning
 
 if TYPE_CHECKING:
+    from chunking.audio_parts import AudioParts
     from chunking.cut import AudioChunker
-    from chunking.parts import AudioParts
 
 #: Seconds for decoding a day of audio on a slow machine, after the download.
 _TIME_LIMIT_SECONDS = 3600 + int(fetch.TIMEOUT_SECONDS)

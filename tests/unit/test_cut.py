@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from chunking import cut
+from chunking.audio_parts import AudioPart, AudioParts
 from chunking.cut import AudioChunker, ChunkingConfig, Cutting
 from chunking.decode.decoder import Limits
 from chunking.decode.selection import Selection
-from chunking.parts import AudioPart, AudioParts
 from chunking.plan.planner import PlanSettings, Window
 from chunking.vad.speech import VadSettings
 from core.errors import MediaError
