@@ -111,6 +111,33 @@ def test_a_speaker_that_somebody_else_gave_stays_where_only_the_text_was_changed
     assert client.change_segment(transcript_id, 3, **back) == before
 
 
+def test_a_late_answer_does_not_hide_what_was_saved_meanwhile(
+    opened: Opened, client: Client, done: str
+):
+    before = told(client, done, 2)["text"]
+    page = opened(f"#/jobs/{done}")
+    expect(text_of(page, 2)).to_have_text(before)
+    held: list[tuple[Any, Any]] = []
+    page.route(f"**/jobs/result/{done}", lambda route: held.append((route, route.fetch())))
+    page.locator("#transcript li").nth(2).hover()
+    page.get_by_role("button", name="Edit the text at").nth(2).click()
+    page.get_by_role("textbox", name="Text at").fill("Mine.")
+    transcript_id = client.result(done)["transcript_id"]
+    client.change_segment(transcript_id, 2, text="Theirs.")
+    page.keyboard.press("Enter")
+    expect(page.locator(".editor [role=alert]")).to_contain_text("“Theirs.”")
+    page.wait_for_function("() => true")  # lets the route be handled
+    wait_until(lambda: bool(held) or page.wait_for_timeout(50))
+    page.keyboard.press("Enter")
+    expect(text_of(page, 2)).to_contain_text("Mine.")
+    [(route, response)] = held
+    with page.expect_response(f"**/jobs/result/{done}"):
+        route.fulfill(response=response)
+    page.wait_for_timeout(200)  # it would be shown by now
+    expect(text_of(page, 2)).to_contain_text("Mine.")
+    client.change_segment(transcript_id, 2, text=before)
+
+
 def test_a_text_that_is_left_by_escape_stays(opened: Opened, client: Client, done: str):
     before = told(client, done, 1)
     page = opened(f"#/jobs/{done}")

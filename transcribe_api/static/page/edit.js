@@ -14,6 +14,8 @@ const LONGEST = 5000;
 let shown = null;
 let whenChanged = () => {};
 let undo = null;
+/** How often each segment was replaced, by its position. */
+const versions = new Map();
 
 /** `changed` is called with the place and the new form of a segment. */
 export function set(changed) {
@@ -134,13 +136,15 @@ class Editor {
   }
 }
 
-/** Has what somebody else wrote stand below the editor, for whoever leaves it. */
+/** Shows what another user wrote below the editor, unless a later change has replaced it meanwhile. */
 async function theirs(position, of) {
+  const version = versions.get(position);
   const { segments } = await ask(`jobs/result/${of.job_id}`);
-  if (of === shown && segments[position]) put(position, segments[position]);
+  if (of === shown && versions.get(position) === version && segments[position]) put(position, segments[position]);
 }
 
 function put(position, segment) {
+  versions.set(position, (versions.get(position) ?? 0) + 1);
   transcript.replace(position, segment);
   whenChanged(position, segment);
 }
