@@ -1,4 +1,4 @@
-"""Whisper for use as a library: transcribes single chunks, with WhisperX where it is installed."""
+"""WhisperX for use as a library: transcribes single chunks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ __all__ = ["WhisperConfig", "WhisperProcessor"]
 class WhisperProcessor:
     """Transcribes chunks as `chunking.cut.AudioChunker` writes them.
 
-    Raises `EngineError` if the engine of the configuration is not installed, or the device does not
-    exist.
+    Raises `EngineError` if WhisperX is not installed, or the device does not exist.
     """
 
     def __init__(self, config: WhisperConfig | None = None) -> None:
-        self.config = config or WhisperConfig()
-        self._engine = catalog.load_recognizer(catalog.recognizer(self.config.engine), self.config)
+        self.config = config or WhisperConfig.of(catalog.WHISPERX.name)
+        self._engine = catalog.load_recognizer(catalog.WHISPERX, self.config)
 
     def transcribe(
         self,

@@ -41,7 +41,7 @@ def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
         name="whisperx", title="WhisperX", factory="tests.unit.test_components:Doubtful",
         requires=Requirement("json"), memory_mb=1,
     )  # fmt: skip
-    monkeypatch.setattr(catalog, "recognizer", lambda _: spec)
+    monkeypatch.setattr(catalog, "WHISPERX", spec)
 
 
 @pytest.mark.usefixtures("doubtful")
@@ -57,7 +57,7 @@ def test_what_may_pass_is_tried_again_so_many_times():
 @pytest.mark.skipif(catalog.WHISPERX.is_installed(), reason="WhisperX is installed")
 def test_without_whisperx_the_processor_says_what_installs_it():
     with pytest.raises(EngineError, match="pip install"):
-        WhisperProcessor(WhisperConfig.of("whisperx"))
+        WhisperProcessor()
 
 
 def voices(*turns: tuple[float, float, int], **embeddings: tuple[float, ...]) -> Diarization:
