@@ -136,9 +136,10 @@ def test_a_page_may_send_its_file_field_empty(browser: FlaskClient, host: Receiv
     [
         (b"\n<!DOCTYPE html><title>Log in</title>", "a web page (text/html)"),
         (b'{"error": "expired"}', "a JSON document"),
-        (gzip.compress(b"RIFF"), "a gzip file"),
+        (gzip.compress(b"RIFF", mtime=0), "a gzip file"),
         (b"PK\x03\x04calls.wav", "a ZIP file"),
     ],
+    ids=["page", "JSON", "gzip", "ZIP"],
 )
 def test_what_comes_in_place_of_a_recording_is_named(browser, content: bytes, kind: str):
     def answer(handler, _) -> None:
