@@ -16,11 +16,6 @@ from transcripts.intervals import clip_intervals
 from transcripts.types import Interval
 from transcripts.warning import TranscriptWarning, WarningCode
 
-ALL_ALIKE = TranscriptWarning(
-    WarningCode.CHANNELS_ALIKE,
-    "All channels of the recording carry the same signal, so they are transcribed as one, and a "
-    "diarizer separates the speakers.",
-)
 ONE_CHANNEL = TranscriptWarning(
     WarningCode.ONE_CHANNEL,
     "The recording has one channel, so all of it is assigned to one speaker.",
@@ -28,7 +23,17 @@ ONE_CHANNEL = TranscriptWarning(
 
 
 class ChannelsAlike(Exception):
-    """All channels of a recording carry one signal, so they are not one speaker each."""
+    """All channels of a recording, or all its tracks, carry one signal: they are no speakers."""
+
+    def __init__(self, first: Selection) -> None:
+        super().__init__()
+        #: The track to transcribe; None: the default one.
+        self.track = first.track
+        self.warning = TranscriptWarning(
+            WarningCode.CHANNELS_ALIKE,
+            f"All {_name_kind(first)}s of the recording carry the same signal, so they are "
+            "transcribed as one, and a diarizer separates the speakers.",
+        )
 
 
 def cut_mix(
@@ -79,7 +84,7 @@ def cut_channels(
     if len(cuttings) > 1 and originals.count(None) == 1:
         for pcm in pcm_files:
             pcm.unlink()
-        raise ChannelsAlike
+        raise ChannelsAlike(selections[0])
     bleed_by_channel = find_bleed(pcm_files, speech)
     chunks = [
         part
@@ -92,21 +97,27 @@ def cut_channels(
         duration=duration,
         chunks=tuple(sorted(chunks, key=lambda part: (part.window.start, part.channel))),
         shards=(),
-        warnings=(*_merge_warnings(cuttings), *_describe_channels(originals)),
+        warnings=(*_merge_warnings(cuttings), *_describe_channels(originals, selections[0])),
         waveform=build_waveform([cutting.loudness for cutting in cuttings], duration),
     )
 
 
-def _describe_channels(originals: Sequence[int | None]) -> Iterator[TranscriptWarning]:
+def _describe_channels(
+    originals: Sequence[int | None], first: Selection
+) -> Iterator[TranscriptWarning]:
     if len(originals) == 1:
         yield ONE_CHANNEL
     for channel, original in enumerate(originals):
         if original is not None:
             yield TranscriptWarning(
                 WarningCode.CHANNELS_ALIKE,
-                f"Channel {channel + 1} carries the same signal as channel {original + 1}, so only "
-                "that one is transcribed.",
+                f"{_name_kind(first).capitalize()} {channel + 1} carries the same signal as "
+                f"{_name_kind(first)} {original + 1}, so only that one is transcribed.",
             )
+
+
+def _name_kind(selection: Selection) -> str:
+    return "audio track" if selection.channel is None else "channel"
 
 
 def _cut_selections(

@@ -5,6 +5,7 @@ Only the decoder imports this.
 
 from __future__ import annotations
 
+import re
 from typing import Any, BinaryIO
 
 import av
@@ -18,6 +19,7 @@ FORMATS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
     "mp3,mpeg,mpegts,ogg,wav,w64"
 )
+_DURATION_TAG = re.compile(r"(\d+):(\d{2}):(\d{2}(?:\.\d+)?)")
 _RATES = range(1_000, 1_000_001)
 #: As many as FFmpeg resamples.
 MAX_CHANNELS = 64
@@ -194,10 +196,21 @@ def find_declared_seconds(container: Any, stream: Any, file: Any) -> float | Non
             return header.seconds if header else None
         case "aac" | "ac3" | "eac3" | "amr":
             return None  # FFmpeg only estimates it from the first frames
+    if container.format.name.startswith("matroska") and len(container.streams) > 1:
+        return _read_duration_tag(stream)  # the stream's is that of the longest track
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     # The container's duration is that of its longest track, which may be the video.
     return _read_duration(container) if len(container.streams) == 1 else None
+
+
+def _read_duration_tag(stream: Any) -> float | None:
+    """Return the duration that Matroska muxers write as a tag of the track, such as 00:00:20.5."""
+    match = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    if match is None:
+        return None
+    hours, minutes, seconds = map(float, match.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _read_duration(container: Any) -> float | None:

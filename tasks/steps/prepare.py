@@ -108,8 +108,8 @@ def _cut_recording(
         try:
             chunker = _build_chunker(spec)
             return spec, tracks.cut_channels(chunker, source, folder, track=spec.track)
-        except tracks.ChannelsAlike:
-            spec, warnings = spec.as_mix(), (tracks.ALL_ALIKE,)
+        except tracks.ChannelsAlike as alike:
+            spec, warnings = replace(spec.as_mix(), track=alike.track), (alike.warning,)
     parts = tracks.cut_mix(
         _build_chunker(spec), source, folder, early_dispatch.add_chunks, track=spec.track
     )

@@ -97,24 +97,26 @@ def test_no_bar_stands_in_a_line_that_is_printed(monkeypatch: pytest.MonkeyPatch
 class RefusingClient:
     """Refuses an option, or the file itself."""
 
-    def __init__(self, field: str) -> None:
-        self._refusal = ServiceError("no", status=422, code="invalid_input", field=field)
+    def __init__(self, field: str, code: str) -> None:
+        self._refusal = ServiceError("no", status=422, code=code, field=field)
 
     def submit(self, file: Path, **_: str) -> dict[str, Any]:
         raise self._refusal
 
 
 def test_an_option_that_is_refused_ends_the_command_and_a_file_only_itself():
-    def refuse(field: str) -> FileOutcome | None:
-        client: Any = RefusingClient(field)
-        crew = BatchClient(client, {"engine": "nope", "model": None}, Silent())
+    def refuse(field: str, code: str = "invalid_input") -> FileOutcome | None:
+        client: Any = RefusingClient(field, code)
+        options = {"engine": "nope", "model": None, "track": "2"}
+        crew = BatchClient(client, options, Silent())
         crew.enqueue(Path("a.wav"), Path("out"))
         return crew.next_outcome()
 
     with pytest.raises(ServiceError, match="no"):
         refuse("engine")
-    for field in ("file", "model"):
-        outcome = refuse(field)
+    # Another file may have the track.
+    for refusal in (("file",), ("model",), ("track", "no_such_track")):
+        outcome = refuse(*refusal)
         assert outcome is not None
         assert outcome.reason == "no"
 

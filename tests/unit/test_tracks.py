@@ -115,6 +115,21 @@ def test_a_lost_piece_of_a_mix_is_cut_again(two_people: Path, tmp_path: Path):
     assert part.interval == ChannelInterval(part.window.start, part.window.end)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mka"])
+def test_a_track_that_is_shorter_than_the_file_breaks_nothing_off(tmp_path: Path, name: str):
+    path = encode(tmp_path / name, babble(20), babble(5, seed=2), codec="flac")
+    assert tracks.cut_channels(AudioChunker(), path, tmp_path).warnings == ()
+
+
+def test_tracks_that_are_alike_are_named_as_tracks(tmp_path: Path):
+    path = encode(tmp_path / "a.mka", babble(6), babble(6), codec="flac")
+    with pytest.raises(tracks.ChannelsAlike) as caught:
+        tracks.cut_channels(AudioChunker(), path, tmp_path)
+    assert caught.value.warning.sentence.startswith("All audio tracks of the recording")
+    parts = tracks.cut_mix(AudioChunker(), path, tmp_path, track=caught.value.track)
+    assert parts.warnings == (), "no track is missing"
+
+
 def test_the_channels_of_a_requested_track(two_people: Path):
     assert select_channels(two_people, DEFAULT_LIMITS, "2") == [Selection(track="2", channel=0)]
 

@@ -18,6 +18,8 @@ from transcribe_api.client import Client, ServiceError, Unreachable, is_over
 #: Names of artefacts that a service may make us write; others are skipped.
 _ARTEFACT_PATTERN = re.compile(r"(chunks/)?[a-z0-9_]+\.(json|wav|srt|vtt|txt)")
 
+#: Errors of an option that another file may not have.
+_FILE_DEPENDENT_CODES = frozenset({"no_such_track"})
 #: Attempts to restore a lost connection, one second apart.
 RECONNECT_ATTEMPTS = 30
 #: Maximum seconds until Ctrl-C takes effect.
@@ -154,15 +156,18 @@ class BatchClient:
             self._open_jobs.pop(job_id)
             return FileOutcome(file, output, None, tuple(final_status["warnings"]), job_id)
         except (ServiceError, Unreachable, OSError) as error:
-            if self._is_option(getattr(error, "field", None)):
+            if self._is_wrong_option(error):
                 raise  # it would fail for every other file, too
             is_temporary = _is_temporary(error)
             if job_id is not None and not is_temporary:
                 self._open_jobs.pop(job_id, None)
             return FileOutcome(file, None, str(error), job_id=job_id, is_temporary=is_temporary)
 
-    def _is_option(self, field: str | None) -> bool:
-        return self._options.get(field or "") is not None
+    def _is_wrong_option(self, error: Exception) -> bool:
+        """Return whether the API refuses an option, whatever the file is."""
+        field = getattr(error, "field", None) or ""
+        depends_on_file = getattr(error, "code", None) in _FILE_DEPENDENT_CODES
+        return self._options.get(field) is not None and not depends_on_file
 
     def _submit(self, file: Path) -> dict[str, Any]:
         self._sending.add(file)
