@@ -121,9 +121,9 @@ def test_error(opened: Opened, fresh: RunningStack, receiver_of_sounds: Receiver
 
 @pytest.fixture
 def receiver_of_sounds() -> Iterator[Receiver]:
-    """Somebody who has no recordings, only pages."""
+    """A host whose files are no recordings."""
     with receiver.listening() as host:
-        host.answer = lambda handler, _: receiver.reply(handler, body=b"<html>no sound</html>" * 99)
+        host.answer = lambda handler, _: receiver.reply(handler, body=b"no sound" * 99)
         yield host
 
 
