@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.vad.similarity import MAX_LAG_SECONDS, ChannelReader, Starts, find_lag
-from chunking.vad.speech import Flags
+from chunking.vad.similarity import ChannelReader, Starts, find_lag
+from chunking.vad.speech import Flags, find_runs
 from transcripts.types import Interval
 
 #: Length of the windows that are compared, and the distance of their starts (seconds).
@@ -77,7 +77,7 @@ def _find_copy(
     if min(np.count_nonzero(spoken[first]), np.count_nonzero(spoken[second])) < _MIN_WINDOWS:
         return None
     starts: Starts = np.flatnonzero(compared) * np.float64(HOP_SECONDS)
-    lag = find_lag(readers[first], readers[second], starts, min_lag=-MAX_LAG_SECONDS)
+    lag = find_lag(readers[first], readers[second], starts)
     if lag is None or not _is_filtered(readers[first], readers[second], starts, lag):
         return None
     if abs(lag) > _EARLIER_SECONDS:
@@ -91,7 +91,8 @@ def _is_filtered(source: ChannelReader, target: ChannelReader, starts: Starts, l
     # Channels that are no copies show that in a few windows; only copies are compared to the end.
     sample = starts[:: max(1, len(starts) // _MAX_FILTER_WINDOWS)]
     response = _estimate_filter(source, target, sample, lag)
-    return all(_explains(source, target, windows, lag, response) for windows in (sample, starts))
+    compared = (sample, starts) if len(sample) < len(starts) else (starts,)
+    return all(_explains(source, target, windows, lag, response) for windows in compared)
 
 
 def _explains(
@@ -108,7 +109,7 @@ def _explains(
     is_strange = is_judged & (explained < np.clip(least, MIN_EXPLAINED, MIN_EXPLAINED_OF_EXACT))
     if np.count_nonzero(is_strange) > (1 - MIN_SHARE) * np.count_nonzero(is_judged):
         return False
-    if _find_longest_run(is_strange) > MAX_STRANGE_WINDOWS:
+    if any(end - start > MAX_STRANGE_WINDOWS for start, end in find_runs(is_strange)):
         return False
     low, high = np.percentile(gains[is_judged], _GAIN_PERCENTILES)
     return bool(low > 0 and 20 * np.log10(high / low) <= MAX_GAIN_RANGE_DB)
@@ -155,14 +156,6 @@ def _read_spectra(
         taper = np.hanning(len(pair[0])).astype(np.float32)
         first, second = (np.fft.rfft(samples * taper)[_BINS] for samples in pair)
         yield first.astype(np.complex64), second.astype(np.complex64)
-
-
-def _find_longest_run(flags: Flags) -> int:
-    run = longest = 0
-    for flag in flags:
-        run = run + 1 if flag else 0
-        longest = max(longest, run)
-    return longest
 
 
 def _measure_level(reader: ChannelReader, starts: Starts) -> float:

@@ -62,19 +62,13 @@ class ChannelReader:
         return decimated
 
 
-def find_lag(
-    source: ChannelReader,
-    target: ChannelReader,
-    starts: Starts,
-    *,
-    min_lag: float = 0.0,
-) -> float | None:
+def find_lag(source: ChannelReader, target: ChannelReader, starts: Starts) -> float | None:
     """Return the usual delay of *target* (seconds); None if too few windows agree on one.
 
-    *starts*: of the windows to compare (seconds); some of them are chosen. *min_lag*: seconds;
-    negative if *source* may be the later one.
+    The delay is negative if *source* is the later one. *starts*: of the windows to compare
+    (seconds); some of them are chosen.
     """
-    measured = list(_measure_lags(source, target, starts, min_lag))
+    measured = list(_measure_lags(source, target, starts))
     lags = [lag for lag in measured if lag is not None]
     if not lags:
         return None
@@ -84,10 +78,10 @@ def find_lag(
 
 
 def _measure_lags(
-    source: ChannelReader, target: ChannelReader, starts: Starts, min_lag: float
+    source: ChannelReader, target: ChannelReader, starts: Starts
 ) -> Iterator[float | None]:
     # A copy may seem a millisecond early, where a filter has moved its phases.
-    early = round((LAG_TOLERANCE_SECONDS - min_lag) * RATE)
+    early = round((LAG_TOLERANCE_SECONDS + MAX_LAG_SECONDS) * RATE)
     late = round(MAX_LAG_SECONDS * RATE)
     for start in starts[:: max(1, len(starts) // MAX_LAG_WINDOWS)]:
         correlation = _correlate_phases(
